@@ -1,0 +1,1 @@
+"""delivery-local: files mail into mailboxes, exactly once."""

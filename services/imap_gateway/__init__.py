@@ -1,0 +1,1 @@
+"""imap-gateway: mailboxes for clients (RFC 3501)."""

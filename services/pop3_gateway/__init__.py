@@ -1,0 +1,1 @@
+"""pop3-gateway: the maildrop for clients (RFC 1939)."""

@@ -1,0 +1,1 @@
+"""postmaster: the operators' API and command, and the duties in the background."""

@@ -1,0 +1,1 @@
+"""Object storage: one port, and its drivers."""

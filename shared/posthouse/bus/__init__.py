@@ -1,0 +1,1 @@
+"""THE ROADS: RabbitMQ, and the questions that are asked over streams; the only room that speaks AMQP."""

@@ -1,0 +1,1 @@
+"""THE WORDS: the vocabulary of mail, pure values without I/O."""

@@ -1,0 +1,164 @@
+"""Envelopes: what travels on the roads (RFC 5321 §2.3.1), never the octets.
+
+An envelope names a message by its id and says what the next station needs. Its truth is the
+ledger: a lost envelope is published again from there, a doubled one finds its work done.
+
+They are msgspec structs, tagged, so that an old station reads a new envelope and a new station an
+old one; an unknown tag is no envelope and goes to the dead letters.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from posthouse.mail.ids import moment_of, object_key
+
+Body: TypeAlias = Literal["7BIT", "8BITMIME"]  # RFC 6152 §2
+MAX_SUMMARY_OCTETS = 65_536  # a larger summary stays behind and is made again at delivery
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What one scan of a message found; made once, stored with the mailbox's contents.
+
+    Attributes:
+        envelope: The ENVELOPE as it goes on the wire (RFC 3501 §7.4.2).
+        bodystructure: The BODYSTRUCTURE as it goes on the wire (RFC 3501 §7.4.2).
+        header: The header octets of the stored object, with the empty line at its end.
+        parts: Where each part lies in the object, packed by `posthouse.mime`.
+    """
+
+    envelope: bytes
+    bodystructure: bytes
+    header: bytes
+    parts: bytes
+
+    @property
+    def octets(self) -> int:
+        """The size that counts against `MAX_SUMMARY_OCTETS`."""
+        return len(self.envelope) + len(self.bodystructure) + len(self.header) + len(self.parts)
+
+
+class InboundRecipient(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipient as it was accepted.
+
+    Attributes:
+        n: Its number in the ledger; with the envelope's id the key of idempotent work.
+        address: The forward path of RCPT, without brackets.
+    """
+
+    n: int
+    address: str
+
+
+class LocalRecipient(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipient with a mailbox here.
+
+    Attributes:
+        n: Its number in the ledger.
+        address: The final address, after aliases; goes into ``Delivered-To``.
+        account: Whose mailbox.
+        folder: The detail of plus addressing; the mailbox of that name is used when it exists.
+    """
+
+    n: int
+    address: str
+    account: int
+    folder: str = ""
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What every envelope says of its message.
+
+    Attributes:
+        id: Stays the same through all retries and tells the object and the ledger's partition.
+        sender: The reverse path; empty for the null path ``<>`` of a bounce, which is never
+            answered by another bounce (RFC 5321 §4.5.5).
+        size: Octets of the stored object.
+        body: What the client declared (RFC 6152 §2).
+        smtputf8: The message needs SMTPUTF8 (RFC 6531 §3.4).
+    """
+
+    id: UUID
+    sender: str
+    size: int
+    body: Body = "7BIT"
+    smtputf8: bool = False
+
+    @property
+    def blob(self) -> str:
+        """Key of the message in object storage."""
+        return object_key(self.id)
+
+    @property
+    def arrived(self) -> datetime:
+        """When we took responsibility (UTC); give-up times count from here."""
+        return moment_of(self.id)
+
+
+class Inbound(_Message, frozen=True, kw_only=True, tag="inbound"):
+    """Accepted, not yet routed: the road ``mail.inbound``.
+
+    Attributes:
+        recipients: As accepted; never empty.
+        auth: The account that submitted it, empty for a stranger.
+        summary: The scan made at acceptance, if it was small enough to travel.
+    """
+
+    recipients: tuple[InboundRecipient, ...]
+    auth: str = ""
+    summary: Summary | None = None
+
+
+class Local(_Message, frozen=True, kw_only=True, tag="local"):
+    """For mailboxes of this house: the road ``mail.local``.
+
+    Attributes:
+        recipients: Those still to be served; never empty.
+        summary: See `Inbound`.
+        attempts: How often delivery was tried and deferred.
+        warned: The sender was told of the delay.
+    """
+
+    recipients: tuple[LocalRecipient, ...]
+    summary: Summary | None = None
+    attempts: int = 0
+    warned: bool = False
+
+
+class Remote(_Message, frozen=True, kw_only=True, tag="remote"):
+    """For one next hop outside: the roads ``mail.remote.<shard>``.
+
+    Attributes:
+        domain: The domain of all these recipients, lower case, in A-label or as written.
+        recipients: Those still to be served; never empty.
+        attempts: How often delivery was tried and deferred.
+        warned: The sender was told of the delay.
+    """
+
+    domain: str
+    recipients: tuple[InboundRecipient, ...]
+    attempts: int = 0
+    warned: bool = False
+
+
+Envelope: TypeAlias = Inbound | Local | Remote
+
+
+class MailboxChanged(msgspec.Struct, frozen=True, kw_only=True, tag="mailbox-changed"):
+    """A notice for IDLE: something was committed in a mailbox.
+
+    A lost notice only delays: every command and a slow timer look at the mailbox itself.
+
+    Attributes:
+        account: Whose mailbox.
+        mailbox: Which one; 0 if the list of mailboxes itself changed.
+        modseq: The mailbox's modification sequence after the commit (RFC 7162 §3.1).
+    """
+
+    account: int
+    mailbox: int
+    modseq: int

@@ -1,0 +1,76 @@
+"""What became of one recipient: the values that delivery hands to the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from posthouse.mail.status import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relayed:
+    """A server outside took responsibility.
+
+    Attributes:
+        n: The recipient's number in the ledger.
+        host: The server that said so, with its address.
+        reply: Its reply to the end of DATA.
+    """
+
+    n: int
+    host: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """It did not work yet.
+
+    Attributes:
+        n: The recipient's number in the ledger.
+        status: Why, as a 4yz status.
+        reply: What the server outside said, or we of ourselves.
+        host: Who said so; empty if nobody was reached.
+        until: When the next attempt is planned.
+    """
+
+    n: int
+    status: Status
+    reply: str
+    host: str = ""
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounced:
+    """It will never work; the sender is told (unless the sender is null).
+
+    Attributes:
+        n: The recipient's number in the ledger.
+        status: Why, as a 5yz status, or 4yz when time ran out.
+        reply: What the server outside said, or we of ourselves.
+        host: Who said so; empty if it was us.
+    """
+
+    n: int
+    status: Status
+    reply: str
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discarded:
+    """Thrown away by a rule that has a name.
+
+    Attributes:
+        n: The recipient's number in the ledger.
+        rule: The rule's name.
+    """
+
+    n: int
+    rule: str
+
+
+Outcome: TypeAlias = Relayed | Deferred | Bounced | Discarded

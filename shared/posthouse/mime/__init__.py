@@ -1,0 +1,1 @@
+"""The structure of a message: pure functions over octets (RFC 2045, RFC 5322)."""

@@ -1,0 +1,1 @@
+"""How a service is run: settings, signals, TLS, and what several services compose the same way."""

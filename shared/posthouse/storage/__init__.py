@@ -1,0 +1,1 @@
+"""THE CELLAR: PostgreSQL; the only room that speaks SQL."""

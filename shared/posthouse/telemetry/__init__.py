@@ -1,0 +1,1 @@
+"""Logs, metrics, probes: what operators see of a service."""
