@@ -1,0 +1,191 @@
+"""DNS with typed answers: found, empty, or temporarily unknown (RFC 1035, RFC 5321 §5.1).
+
+The only importer of dnspython. An answer is a value, never an exception, because "there is no such
+name" and "nobody could tell me" must lead to different ends: the one bounces, the other waits.
+Answers are cached for their TTL, in a cache of bounded size; one `Resolver` serves a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Generic, TypeAlias, TypeVar, cast
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.rdata
+import dns.resolver
+from dns.rdtypes.ANY.MX import MX
+from dns.rdtypes.ANY.PTR import PTR
+from dns.rdtypes.ANY.TXT import TXT
+from dns.rdtypes.IN.A import A
+from dns.rdtypes.IN.AAAA import AAAA
+
+from posthouse.telemetry.metrics import counter
+
+T = TypeVar("T")
+
+DNS_PORT = 53  # RFC 1035 §4.2
+CACHED_ANSWERS = 20_000
+LIFETIME = timedelta(seconds=10)  # for one question, all servers and repetitions together
+
+_NOT_A_NAME = (
+    dns.name.LabelTooLong,
+    dns.name.NameTooLong,
+    dns.name.EmptyLabel,
+    dns.name.BadEscape,
+    dns.name.IDNAException,
+)
+
+_answers = counter("posthouse_dns_answers_total", "Answers to our DNS questions", "kind", "result")
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T]):
+    """There are records; never empty."""
+
+    records: tuple[T, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """There are none, for certain.
+
+    Attributes:
+        exists: The name exists and has other records (NODATA); False for NXDOMAIN or for a text
+            that cannot be a domain name.
+    """
+
+    exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Temporary:
+    """Nobody could tell: SERVFAIL, a timeout, a broken delegation. Ask again later.
+
+    Attributes:
+        why: For logs and for the reply text.
+    """
+
+    why: str
+
+
+Answer: TypeAlias = Found[T] | Empty | Temporary
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Exchange:
+    """One MX record (RFC 5321 §5.1).
+
+    Attributes:
+        preference: Lower is tried first.
+        host: Lower case, without the final dot; empty for the null MX (RFC 7505 §3).
+    """
+
+    preference: int
+    host: str
+
+
+class Resolver:
+    """Asks the configured name servers, or those of the system."""
+
+    def __init__(self, nameservers: str = "", *, lifetime: timedelta = LIFETIME) -> None:
+        """``nameservers`` is ``address[:port], ...``; empty for those of /etc/resolv.conf."""
+        self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+        if nameservers:
+            self._resolver.nameservers = parse_nameservers(nameservers)
+        self._resolver.cache = dns.resolver.LRUCache(CACHED_ANSWERS)
+        self._resolver.lifetime = lifetime.total_seconds()
+
+    async def mx(self, domain: str) -> Answer[Exchange]:
+        """Return the exchanges of ``domain``, best first."""
+        answer = await self._ask(domain, "MX", _exchange)
+        return Found(tuple(sorted(answer.records))) if isinstance(answer, Found) else answer
+
+    async def txt(self, name: str) -> Answer[str]:
+        """Return the text records of ``name``, the strings of each put together."""
+        return await self._ask(name, "TXT", _text)
+
+    async def pointers(self, address: str) -> Answer[str]:
+        """Return the names that the reverse zone gives for an IP address (RFC 1035 §3.5)."""
+        name = ipaddress.ip_address(address).reverse_pointer
+        return await self._ask(name, "PTR", _pointer)
+
+    async def addresses(self, host: str) -> Answer[str]:
+        """Return all addresses of ``host``, those of IPv6 first (RFC 5321 §5.2).
+
+        What was found counts even if the other family could not be asked.
+        """
+        six, four = await asyncio.gather(
+            self._ask(host, "AAAA", _address), self._ask(host, "A", _address)
+        )
+        found = tuple(
+            record for each in (six, four) if isinstance(each, Found) for record in each.records
+        )
+        if found:
+            return Found(found)
+        for each in (four, six):
+            if isinstance(each, Temporary):
+                return each
+        return Empty(any(isinstance(each, Empty) and each.exists for each in (six, four)))
+
+    async def _ask(self, name: str, kind: str, read: Callable[[dns.rdata.Rdata], T]) -> Answer[T]:
+        answer = await self._answer(name, kind, read)
+        _answers.labels(kind, type(answer).__name__.lower()).inc()
+        return answer
+
+    async def _answer(
+        self, name: str, kind: str, read: Callable[[dns.rdata.Rdata], T]
+    ) -> Answer[T]:
+        try:
+            absolute = dns.name.from_text(name, idna_codec=dns.name.IDNA_2008_Practical)
+            answer = await self._resolver.resolve(absolute, kind, search=False)
+        except (dns.resolver.NXDOMAIN, *_NOT_A_NAME):
+            return Empty(exists=False)
+        except dns.resolver.NoAnswer:
+            return Empty(exists=True)
+        except (dns.exception.DNSException, OSError, EOFError) as trouble:
+            return Temporary(f"{type(trouble).__name__} for {kind} of {name}")
+        return Found(tuple(read(data) for data in answer))
+
+
+def parse_nameservers(text: str) -> Sequence[dns.nameserver.Nameserver]:
+    """Read ``127.0.0.1:5300, 9.9.9.9, [::1]:53``; raise `ValueError` for anything else."""
+    return [_nameserver(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _nameserver(text: str) -> dns.nameserver.Nameserver:
+    address, port = text, DNS_PORT
+    if text.startswith("["):
+        address, _, rest = text[1:].partition("]")
+        port = int(rest.removeprefix(":") or DNS_PORT)
+    elif text.count(":") == 1:
+        address, _, digits = text.partition(":")
+        port = int(digits)
+    return dns.nameserver.Do53Nameserver(str(ipaddress.ip_address(address)), port)
+
+
+def _exchange(data: dns.rdata.Rdata) -> Exchange:
+    record = cast(MX, data)
+    return Exchange(record.preference, _host(record.exchange))
+
+
+def _text(data: dns.rdata.Rdata) -> str:
+    return b"".join(cast(TXT, data).strings).decode("utf-8", "replace")
+
+
+def _pointer(data: dns.rdata.Rdata) -> str:
+    return _host(cast(PTR, data).target)
+
+
+def _address(data: dns.rdata.Rdata) -> str:
+    return str(cast(A | AAAA, data).address)
+
+
+def _host(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower().removesuffix(".")
