@@ -1,0 +1,95 @@
+"""Header fields: find, unfold and build them (RFC 5322 §2.2, §3.3, §3.6).
+
+Reading is generous, as mail on the street is: any octets in, nothing raised. What we write is
+strict: lines of at most 78 characters where the value can be broken (RFC 5322 §2.1.1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+CRLF = b"\r\n"
+LINE_CHARACTERS = 78  # RFC 5322 §2.1.1: "SHOULD be no more than 78"
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+# One field: a name of printable ASCII without colon (RFC 5322 §3.6.8), then everything up to a
+# line end that no white space follows. RFC 5322 §4.5 lets white space stand before the colon.
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\n]|\n[ \t])*)(?:\n|\Z)")
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+
+
+def header_end(octets: bytes) -> int:
+    """Return where the header ends: behind its empty line, or the length if it has none."""
+    if octets.startswith(CRLF):
+        return len(CRLF)
+    at = octets.find(b"\r\n\r\n")
+    return len(octets) if at < 0 else at + 4
+
+
+def fields(header: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each field as name and value, in order; lines that are no field are passed over.
+
+    The value is as it stands, with its folding and leading space, without the final line end.
+    """
+    at = 0
+    while at < len(header):
+        match = _FIELD.match(header, at)
+        if match is None:
+            line_end = header.find(b"\n", at)
+            if line_end < 0 or header[at : line_end + 1].strip() == b"":
+                return
+            at = line_end + 1
+            continue
+        yield match[1], match[2].removesuffix(b"\r")
+        at = match.end()
+
+
+def unfold(value: bytes) -> bytes:
+    """Return ``value`` on one line, without white space around it (RFC 5322 §2.2.3)."""
+    return _FOLD.sub(b"", value).strip(b" \t\r\n")
+
+
+def first(header: bytes, name: bytes) -> str:
+    """Return the first field called ``name`` (any case), unfolded; empty if there is none.
+
+    Octets that are not UTF-8 become U+FFFD: the text is for people and for searching.
+    """
+    wanted = name.lower()
+    for found, value in fields(header):
+        if found.lower() == wanted:
+            return unfold(value).decode("utf-8", "replace")
+    return ""
+
+
+def fold(name: str, value: str) -> bytes:
+    """Build a field with its line end; the value is broken at spaces (RFC 5322 §2.2.3).
+
+    A newline in ``value`` is a wish: a break is made exactly there. It must not come from a
+    stranger; anything else of theirs is safe, because CR is dropped and LF always folds.
+    """
+    lines: list[str] = []
+    for wish in f"{name}: {value}".replace("\r", "").split("\n"):
+        current = ""
+        for word in wish.split(" "):
+            longer = f"{current} {word}" if current else word
+            if current.strip() and len(longer) > LINE_CHARACTERS - 1:
+                lines.append(current)
+                current = word
+            else:
+                current = longer
+        if current.strip():
+            lines.append(current)
+    return "\r\n\t".join(line.strip() for line in lines).encode() + CRLF
+
+
+def format_date(moment: datetime) -> str:
+    """Write ``moment`` as RFC 5322 §3.3 date-time in UTC; no locale has a say in it."""
+    utc = moment.astimezone(UTC)
+    return (
+        f"{_DAYS[utc.weekday()]}, {utc.day} {_MONTHS[utc.month - 1]} {utc.year:04}"
+        f" {utc:%H:%M:%S} +0000"
+    )
