@@ -1,0 +1,81 @@
+"""Logs are facts: one JSON object per line on standard output.
+
+``event`` is a constant phrase in past tense, what varies stands in fields. Context is bound once
+with `about` and follows tasks. Bodies, passwords and AUTH lines never reach this room.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, cast
+
+import orjson
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+_LEVELS: Mapping[str, int] = logging.getLevelNamesMapping()
+
+
+def configure(service: str, level: str = "INFO") -> None:
+    """Send what this process logs, libraries included, to standard output as JSON lines.
+
+    Args:
+        service: Name of the service; stands in every line.
+        level: The lowest level that is written, by its name ("DEBUG", "INFO", ...).
+    """
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            _named(service),
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_to_json),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level.upper()]),
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        cache_logger_on_first_use=False,
+    )
+    library = logging.getLogger()
+    library.handlers[:] = [_LibraryHandler()]
+    library.setLevel(max(_LEVELS[level.upper()], logging.WARNING))
+
+
+def get_logger() -> FilteringBoundLogger:
+    """Return a logger; it takes what `configure` has set, also when that comes later."""
+    return cast(FilteringBoundLogger, structlog.get_logger())
+
+
+def about(**fields: object) -> AbstractContextManager[None]:
+    """Put ``fields`` into every line logged inside, also by the tasks that start inside."""
+    return structlog.contextvars.bound_contextvars(**fields)
+
+
+class _LibraryHandler(logging.Handler):
+    """Carries what libraries log through `logging` into the same stream."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        exc_info = record.exc_info if record.exc_info and record.exc_info[0] else None
+        structlog.get_logger().log(
+            record.levelno,
+            "library spoke",
+            library=record.name,
+            text=record.getMessage(),
+            exc_info=exc_info,
+        )
+
+
+def _named(service: str) -> structlog.typing.Processor:
+    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["service"] = service
+        return event
+
+    return add
+
+
+def _to_json(event: object, **_options: Any) -> bytes:  # noqa: ANN401 - structlog's own signature
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
