@@ -2,12 +2,16 @@
 -- Every key begins with the account, the future distribution column. No foreign keys below mailboxes:
 -- a check per filed message would cost more than filing it; whoever deletes a mailbox deletes its rows.
 
+-- Rising and never given twice: a mailbox made again under an old name is another one (RFC 3501 §2.3.1.1).
+create sequence uidvalidities;
+
 create table mailboxes (
   account_id  bigint not null references accounts on delete cascade,
   mailbox_id  bigint generated always as identity,
   name        text not null,                     -- UTF-8, hierarchy by '/'
-  uidvalidity bigint not null,
+  uidvalidity bigint not null default nextval('uidvalidities'),
   uidnext     bigint not null default 1,
+  recent_uid  bigint not null default 1,         -- no session was told yet of this UID or a later one: \Recent
   modseq      bigint not null default 1,
   exists_     int not null default 0,
   octets      bigint not null default 0,         -- quota is the sum over an account's mailboxes
@@ -17,7 +21,14 @@ create table mailboxes (
   unique (account_id, name)
 ) with (fillfactor = 50);
 
--- flags: bits of \Seen 1, \Answered 2, \Flagged 4, \Deleted 8, \Draft 16; \Recent is not kept.
+-- Names that are subscribed to and have no mailbox (RFC 3501 §6.3.6: deleting one keeps its subscription).
+create table subscriptions (
+  account_id  bigint not null references accounts on delete cascade,
+  name        text not null,
+  primary key (account_id, name)
+);
+
+-- flags: bits of \Seen 1, \Answered 2, \Flagged 4, \Deleted 8, \Draft 16.
 create table messages (
   account_id   bigint not null,
   mailbox_id   bigint not null,
@@ -54,13 +65,17 @@ create table search (
   primary key (account_id, content_id)
 );
 
--- One row per transaction that touched a mailbox; answers "what since modseq N" (RFC 7162).
+-- One row per step of a mailbox's modseq; answers "what since modseq N" (RFC 7162). Steps are of 1,
+-- so a gap tells a reader that history was pruned and the whole mailbox must be read.
+-- data by kind:  a  first and last UID, int8 each
+--                f  pack_flags() of the messages changed
+--                e  UIDs, int8 each
 create table changes (
   account_id bigint not null,
   mailbox_id bigint not null,
   modseq     bigint not null,
   kind       "char" not null,                    -- a added, f flags, e expunged
-  data       bytea not null,                     -- packed UIDs (and flags)
+  data       bytea not null,
   primary key (account_id, mailbox_id, modseq)
 );
 

@@ -1,0 +1,69 @@
+"""What never changes of a message: its object, its prefix, and what one scan found.
+
+`contents` rows are shared by COPY and never updated, so whoever read one may keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+from posthouse.storage.pool import Queries
+
+Column: TypeAlias = Literal["envelope", "bodystructure", "header"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a message's octets are.
+
+    Attributes:
+        object_id: The object; the ledger's envelope of the same id is its origin.
+        size: Octets of the object.
+        prefix: Octets that stand before the object: what differs per recipient.
+        header_size: Octets of the object's header, with the empty line at its end.
+        parts: Where each part lies in the object, packed by `posthouse.mime`.
+    """
+
+    object_id: UUID
+    size: int
+    prefix: bytes
+    header_size: int
+    parts: bytes
+
+
+_OF = "from contents where account_id = $1 and content_id = any ($2)"
+_COLUMN = {
+    "envelope": f"select content_id, envelope {_OF}",
+    "bodystructure": f"select content_id, bodystructure {_OF}",
+    "header": f"select content_id, prefix || header {_OF}",
+}
+
+
+async def read_column(
+    queries: Queries, account: int, column: Column, contents: Sequence[int]
+) -> dict[int, bytes]:
+    """Return one column of ``contents``; ``header`` includes the prefix."""
+    return dict(await queries.fetch(_COLUMN[column], account, contents))
+
+
+_PLACES = """
+    select content_id, object_id, size, prefix, length(header) as header_size, parts
+      from contents where account_id = $1 and content_id = any ($2)
+"""
+
+
+async def read_places(queries: Queries, account: int, contents: Sequence[int]) -> dict[int, Place]:
+    """Return where the octets of ``contents`` are."""
+    return {
+        row["content_id"]: Place(
+            object_id=row["object_id"],
+            size=row["size"],
+            prefix=row["prefix"],
+            header_size=row["header_size"],
+            parts=row["parts"],
+        )
+        for row in await queries.fetch(_PLACES, account, contents)
+    }

@@ -1,0 +1,240 @@
+"""Mailboxes: which there are, made, renamed, removed, subscribed to (RFC 3501 §6.3).
+
+Names are UTF-8 with ``/`` between levels; ``INBOX`` is always written so. Levels above a mailbox
+need not exist themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from posthouse.mail.errors import PermanentFailure
+from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
+
+INBOX = "INBOX"
+SEPARATOR = "/"
+MAX_NAME_OCTETS = 1024
+MAX_MAILBOXES = 10_000  # of one account
+
+
+class NoSuchMailbox(PermanentFailure):
+    """There is no mailbox of this name (any more)."""
+
+
+class MailboxExists(PermanentFailure):
+    """A mailbox of this name exists already."""
+
+
+class TooManyMailboxes(PermanentFailure):
+    """The account may not have more mailboxes or keywords."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox:
+    r"""One mailbox as it stood when it was read.
+
+    Attributes:
+        account: Whose.
+        id: Stays the same through renames.
+        name: UTF-8, levels divided by ``/``.
+        uidvalidity: RFC 3501 §2.3.1.1; unique over all mailboxes that ever were.
+        uidnext: The next UID to be given.
+        recent_uid: From this UID on, no session was told of a message: ``\Recent``.
+        modseq: Of the last change (RFC 7162 §3.1.2.1 HIGHESTMODSEQ).
+        exists: Number of messages.
+        octets: Their sizes together.
+        special_use: ``\Sent`` and so on (RFC 6154 §2), or None.
+        subscribed: Shown by LSUB.
+    """
+
+    account: int
+    id: int
+    name: str
+    uidvalidity: int
+    uidnext: int
+    recent_uid: int
+    modseq: int
+    exists: int
+    octets: int
+    special_use: str | None
+    subscribed: bool
+
+
+COLUMNS = """account_id as account, mailbox_id as id, name, uidvalidity, uidnext, recent_uid, modseq,
+    exists_ as exists, octets, special_use, subscribed"""
+
+
+def mailbox_of(row: Row) -> Mailbox:
+    """Return the mailbox in a row of `COLUMNS`."""
+    return Mailbox(**{name: row[name] for name in Mailbox.__dataclass_fields__})
+
+
+_FIND = f"select {COLUMNS} from mailboxes where account_id = $1 and name = $2"  # noqa: S608  constants only
+
+
+async def find_mailbox(pool: Queries, account: int, name: str) -> Mailbox:
+    """Return the mailbox called ``name``; raise `NoSuchMailbox`."""
+    row = await pool.fetchrow(_FIND, account, name)
+    if row is None:
+        raise NoSuchMailbox("No such mailbox")
+    return mailbox_of(row)
+
+
+_LIST = f"select {COLUMNS} from mailboxes where account_id = $1 order by name"  # noqa: S608  constants only
+
+
+async def list_mailboxes(pool: Queries, account: int) -> list[Mailbox]:
+    """Return all mailboxes of ``account`` by name; at most `MAX_MAILBOXES`."""
+    return [mailbox_of(row) for row in await pool.fetch(_LIST, account)]
+
+
+# A name that was subscribed to before it (again) had a mailbox keeps its subscription.
+_CREATE = f"""
+    with kept as (delete from subscriptions where account_id = $1 and name = $2 returning name)
+    insert into mailboxes (account_id, name, special_use, subscribed)
+    select $1, $2, $3, exists (select from kept)
+     where (select count(*) from mailboxes where account_id = $1) < $4
+    on conflict (account_id, name) do nothing
+    returning {COLUMNS}
+"""  # noqa: S608  constants only
+
+
+async def create_mailbox(
+    pool: Queries, account: int, name: str, special_use: str | None = None
+) -> Mailbox:
+    """Make an empty mailbox; raise `MailboxExists` or `TooManyMailboxes`."""
+    row = await pool.fetchrow(_CREATE, account, name, special_use, MAX_MAILBOXES)
+    if row is not None:
+        return mailbox_of(row)
+    if await pool.fetchrow(_FIND, account, name) is None:
+        raise TooManyMailboxes("Too many mailboxes")
+    raise MailboxExists("Mailbox exists")
+
+
+# The levels below follow (RFC 3501 §6.3.5). Both names are locked by the update itself; a name
+# that is taken meanwhile breaks the unique key.
+_IS_TAKEN = """
+    select 1 from mailboxes t, mailboxes s
+     where s.account_id = $1 and (s.name = $2 or starts_with(s.name, $2 || '/'))
+       and t.account_id = $1 and t.name = $3 || substr(s.name, length($2) + 1) limit 1
+"""
+_RENAME = """
+    update mailboxes set name = $3 || substr(name, length($2) + 1)
+     where account_id = $1 and (name = $2 or starts_with(name, $2 || '/'))
+"""
+
+
+async def rename_mailbox(pool: Pool | Tx, account: int, name: str, new: str) -> int:
+    """Rename ``name`` and everything below it; return how many mailboxes that were.
+
+    A level that is no mailbox itself can be renamed too. Raises `NoSuchMailbox` or
+    `MailboxExists`; INBOX is never renamed by this (RFC 3501 §6.3.5 moves its messages).
+    """
+    async with transaction(pool) as tx:
+        if await tx.fetchrow(_IS_TAKEN, account, name, new) is not None:
+            raise MailboxExists("Mailbox exists")
+        done = await tx.execute(_RENAME, account, name, new)
+    if not done:
+        raise NoSuchMailbox("No such mailbox")
+    return done
+
+
+# Children stay. The row goes first: whoever files into it meanwhile waits, then finds it gone.
+_DELETE = """
+    with gone as (
+      delete from mailboxes where account_id = $1 and name = $2 returning mailbox_id, name, subscribed
+    ), kept as (
+      insert into subscriptions select $1, name from gone where subscribed on conflict do nothing
+    )
+    select mailbox_id from gone
+"""
+_DELETE_MESSAGES = "delete from messages where account_id = $1 and mailbox_id = $2"
+_DELETE_CHANGES = "delete from changes where account_id = $1 and mailbox_id = $2"
+
+
+async def delete_mailbox(pool: Pool | Tx, account: int, name: str) -> int:
+    """Remove ``name`` with its messages and return its id; its subscription stays.
+
+    Raises `NoSuchMailbox`.
+    """
+    async with transaction(pool) as tx:
+        row = await tx.fetchrow(_DELETE, account, name)
+        if row is None:
+            raise NoSuchMailbox("No such mailbox")
+        mailbox = int(row["mailbox_id"])
+        await tx.execute(_DELETE_MESSAGES, account, mailbox)
+        await tx.execute(_DELETE_CHANGES, account, mailbox)
+    return mailbox
+
+
+_SUBSCRIBE = """
+    with done as (
+      update mailboxes set subscribed = $3 where account_id = $1 and name = $2 returning 1
+    ), gone as (
+      delete from subscriptions where account_id = $1 and name = $2 and not $3
+    )
+    select exists (select from done)
+"""
+
+
+async def subscribe(pool: Queries, account: int, name: str, *, on: bool) -> None:
+    """Subscribe to ``name`` or end that; raise `NoSuchMailbox` to subscribe to nothing."""
+    if not await pool.fetchval(_SUBSCRIBE, account, name, on) and on:
+        raise NoSuchMailbox("No such mailbox")
+
+
+_SUBSCRIBED = "select name from subscriptions where account_id = $1 order by name"
+
+
+async def lost_subscriptions(pool: Queries, account: int) -> list[str]:
+    """Return the names that are subscribed to and have no mailbox."""
+    return [row["name"] for row in await pool.fetch(_SUBSCRIBED, account)]
+
+
+# One session only is told that a message is recent (RFC 3501 §2.3.2): the row lock decides which.
+_CLAIM = """
+    with old as (
+      select mailbox_id, recent_uid from mailboxes
+       where account_id = $1 and mailbox_id = $2 and recent_uid < $3 for update
+    )
+    update mailboxes m set recent_uid = $3 from old
+     where m.account_id = $1 and m.mailbox_id = old.mailbox_id returning old.recent_uid
+"""
+
+
+async def claim_recent(pool: Queries, account: int, mailbox: int, uidnext: int) -> int:
+    """Take the recent messages below ``uidnext`` for this session; return the first UID of them.
+
+    ``uidnext`` itself means that another session had them.
+    """
+    row = await pool.fetchrow(_CLAIM, account, mailbox, uidnext)
+    return uidnext if row is None else int(row["recent_uid"])
+
+
+_UNSEEN = """
+    select mailbox_id, count(*) from messages
+     where account_id = $1 and mailbox_id = any ($2) and flags & 1 = 0 group by mailbox_id
+"""
+
+
+async def count_unseen(pool: Queries, account: int, mailboxes: Sequence[int]) -> dict[int, int]:
+    r"""Return how many messages of each mailbox are not ``\Seen``."""
+    rows = await pool.fetch(_UNSEEN, account, list(mailboxes))
+    counted = {row["mailbox_id"]: row["count"] for row in rows}
+    return {mailbox: counted.get(mailbox, 0) for mailbox in mailboxes}
+
+
+_STEPS = """
+    select m.account_id, m.mailbox_id, m.modseq from mailboxes m
+      join unnest($1::bigint[], $2::bigint[]) as asked (a, m) on m.account_id = a and m.mailbox_id = asked.m
+"""
+
+
+async def current_steps(
+    pool: Queries, mailboxes: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], int]:
+    """Return the modseq of each (account, mailbox) that still exists: the slow timer's one query."""
+    accounts, ids = [a for a, _ in mailboxes], [m for _, m in mailboxes]
+    rows = await pool.fetch(_STEPS, accounts, ids)
+    return {(row["account_id"], row["mailbox_id"]): row["modseq"] for row in rows}
