@@ -1,0 +1,162 @@
+"""Commands as values, and the reading of one line into one (RFC 5321 §4.1.1).
+
+The line comes without its end; framing was done before. What cannot be read becomes `Bad`, which
+carries the reply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ingress_smtp import extensions, replies
+from ingress_smtp.extensions import BadParameters, MailParameters
+from ingress_smtp.replies import Reply
+
+_HELLO = re.compile(r"[!-~\u0080-\U0010ffff]{1,255}")
+# Verbs of protocols whose clients are tricked into talking to us.
+_STRANGERS = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "PRI", "SSH-2.0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """HELO or EHLO (RFC 5321 §4.1.1.1)."""
+
+    name: str
+    extended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """MAIL FROM: the sender, empty for the null path, and its parameters."""
+
+    sender: str
+    parameters: MailParameters
+
+
+@dataclass(frozen=True, slots=True)
+class Rcpt:
+    """RCPT TO: one recipient; ``postmaster`` alone has no domain (RFC 5321 §4.5.1)."""
+
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """AUTH with mechanism and initial response in base64, None if there is none."""
+
+    mechanism: str
+    initial: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """DATA (RFC 5321 §4.1.1.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """RSET (RFC 5321 §4.1.1.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """STARTTLS (RFC 3207 §4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """NOOP, VRFY, HELP, QUIT: the answer needs nothing but itself."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """Not a command; the reply says why."""
+
+    reply: Reply
+
+
+Command: TypeAlias = Hello | Mail | Rcpt | Auth | Data | Reset | StartTls | Chat | Bad
+
+
+def parse(line: bytes) -> Command:
+    """Read one command line."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return Bad(replies.UNKNOWN_COMMAND)
+    verb, _, argument = text.partition(" ")
+    verb = verb.upper()
+    reader = _READERS.get(verb)
+    if reader is not None:
+        return reader(argument.strip(" \t"))
+    return Bad(replies.NOT_SMTP if verb in _STRANGERS else replies.UNKNOWN_COMMAND)
+
+
+def _hello(argument: str, *, extended: bool) -> Command:
+    """``ehlo = "EHLO" SP ( Domain / address-literal )``; street names are taken as they are."""
+    if _HELLO.fullmatch(argument) is None:
+        return Bad(replies.ARGUMENT_MISSING)
+    return Hello(argument, extended)
+
+
+def _mail(argument: str) -> Command:
+    """``"MAIL FROM:" Reverse-path [SP Mail-parameters]`` (RFC 5321 §4.1.1.2)."""
+    path, rest = extensions.take_path(argument, "FROM:")
+    if path is None:
+        return Bad(replies.BAD_SENDER)
+    try:
+        parameters = extensions.mail_parameters(rest)
+        sender = extensions.reverse_path(path, utf8=parameters.smtputf8)
+    except BadParameters as bad:
+        return Bad(bad.reply)
+    return Mail(sender, parameters)
+
+
+def _rcpt(argument: str) -> Command:
+    """``"RCPT TO:" Forward-path [SP Rcpt-parameters]`` (RFC 5321 §4.1.1.3); we know none."""
+    path, rest = extensions.take_path(argument, "TO:")
+    if path is None:
+        return Bad(replies.BAD_RECIPIENT)
+    if rest:
+        return Bad(replies.UNKNOWN_PARAMETER)
+    try:
+        return Rcpt(extensions.forward_path(path))
+    except BadParameters as bad:
+        return Bad(bad.reply)
+
+
+def _auth(argument: str) -> Command:
+    """``"AUTH" SP sasl-mech [SP initial-response]`` (RFC 4954 §4)."""
+    words = argument.split(" ")
+    if not words[0] or len(words) > 2 or not argument.isascii():  # noqa: PLR2004 - the two words
+        return Bad(replies.ARGUMENT_MISSING)
+    return Auth(words[0].upper(), words[1].encode() if len(words) > 1 else None)
+
+
+def _alone(command: Command) -> Callable[[str], Command]:
+    """Return the reader of a verb that takes no argument."""
+    return lambda argument: Bad(replies.NO_ARGUMENT) if argument else command
+
+
+_READERS: dict[str, Callable[[str], Command]] = {
+    "HELO": lambda argument: _hello(argument, extended=False),
+    "EHLO": lambda argument: _hello(argument, extended=True),
+    "MAIL": _mail,
+    "RCPT": _rcpt,
+    "AUTH": _auth,
+    "DATA": _alone(Data()),
+    "RSET": _alone(Reset()),
+    "STARTTLS": _alone(StartTls()),
+    "QUIT": _alone(Chat(replies.BYE)),
+    "NOOP": lambda _: Chat(replies.OK_RESET),
+    "HELP": lambda _: Chat(replies.HELP),
+    "VRFY": lambda argument: (
+        Chat(replies.CANNOT_VERIFY) if argument else Bad(replies.ARGUMENT_MISSING)
+    ),
+    "EXPN": lambda _: Bad(replies.say("502 5.5.1 EXPN is not available")),
+}

@@ -1,0 +1,231 @@
+"""The SMTP conversation as a table: what each command may do in each state (RFC 5321 §4.1.4).
+
+`decide` looks at state and command and returns what comes next, as a value; whoever drives the
+conversation carries it out and gives the result back through `mailed`, `took`, `reset` and the
+others. No octet is read or written here.
+
+    HELO/EHLO ─▶ (STARTTLS ─▶ EHLO) ─▶ (AUTH) ─▶ MAIL ─▶ RCPT… ─▶ DATA ─▶ message ─┐
+                                               ▲                                  │
+                                               └──────────── reset ───────────────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+from ingress_smtp import extensions, replies
+from ingress_smtp.commands import Auth, Bad, Chat, Command, Data, Hello, Mail, Rcpt, Reset, StartTls
+from ingress_smtp.replies import Reply
+
+Role: TypeAlias = Literal["mx", "submission"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What holds for all sessions of one listener.
+
+    Attributes:
+        hostname: How we call ourselves.
+        role: ``submission`` demands authentication and takes mail for anywhere.
+        tls: STARTTLS can be offered.
+        message_octets_max: Larger messages are refused (RFC 1870).
+        recipients_max: More per transaction are refused (RFC 5321 §4.5.3.1.8 asks 100).
+    """
+
+    hostname: str
+    role: Role
+    tls: bool
+    message_octets_max: int
+    recipients_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Where one session stands.
+
+    Attributes:
+        terms: See `Terms`.
+        hello: What the client calls itself; empty before HELO or EHLO.
+        extended: It said EHLO.
+        secure: TLS is active.
+        auth: The account that authenticated; empty if none did.
+        mail: The open transaction's MAIL, None if none is open.
+        recipients: Those that were accepted in it.
+    """
+
+    terms: Terms
+    hello: str = ""
+    extended: bool = False
+    secure: bool = False
+    auth: str = ""
+    mail: Mail | None = None
+    recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send the reply and go on in the state."""
+
+    reply: Reply
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Ask policy about MAIL or RCPT; go on in the state if it accepts."""
+
+    command: Mail | Rcpt
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class TakeData:
+    """Send 354 and read the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTls:
+    """Send 220 and begin the handshake."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeAuth:
+    """Begin the SASL exchange."""
+
+    command: Auth
+
+
+Step: TypeAlias = Say | Judge | TakeData | TakeTls | TakeAuth
+# Any: each guard and effect takes just the commands that its rows of the table name.
+Guard: TypeAlias = Callable[[State, Any], Reply | None]
+Effect: TypeAlias = Callable[[State, Any], Step]
+
+
+def decide(state: State, command: Command) -> Step:
+    """Return what ``command`` causes in ``state``: the first guard that objects has the word."""
+    guards, effect = _TABLE[type(command)]
+    for guard in guards:
+        objection = guard(state, command)
+        if objection is not None:
+            return Say(objection, state)
+    return effect(state, command)
+
+
+def reset(state: State) -> State:
+    """Return the state without the transaction (RFC 5321 §4.1.1.5)."""
+    return replace(state, mail=None, recipients=())
+
+
+def encrypted(state: State) -> State:
+    """Return the state behind a TLS handshake: all knowledge is discarded (RFC 3207 §4.2)."""
+    return State(terms=state.terms, secure=True)
+
+
+def authenticated(state: State, account: str) -> State:
+    """Return the state in which ``account`` is known (RFC 4954 §4)."""
+    return replace(state, auth=account)
+
+
+def _needs_hello(state: State, _: Command) -> Reply | None:
+    return None if state.hello else replies.HELLO_FIRST
+
+
+def _needs_ehlo(state: State, _: Command) -> Reply | None:
+    return None if state.extended else replies.HELLO_FIRST
+
+
+def _needs_permission(state: State, _: Command) -> Reply | None:
+    if state.terms.role == "mx" or state.auth:
+        return None
+    return replies.AUTH_FIRST if state.secure else replies.TLS_FIRST
+
+
+def _needs_no_mail(state: State, _: Command) -> Reply | None:
+    return None if state.mail is None else replies.MAIL_ALREADY
+
+
+def _needs_mail(state: State, _: Command) -> Reply | None:
+    return replies.MAIL_FIRST if state.mail is None else None
+
+
+def _needs_recipients(state: State, _: Command) -> Reply | None:
+    return None if state.recipients else replies.RECIPIENT_FIRST
+
+
+def _needs_quiet(state: State, _: Command) -> Reply | None:
+    return None if state.mail is None else replies.NOT_NOW
+
+
+def _parameters_fit(state: State, command: Mail) -> Reply | None:
+    if not state.extended and command.parameters != extensions.MailParameters():
+        return replies.UNKNOWN_PARAMETER
+    if command.parameters.size > state.terms.message_octets_max:
+        return replies.TOO_LARGE  # RFC 1870 §6.1
+    return None
+
+
+def _recipient_fits(state: State, command: Rcpt) -> Reply | None:
+    if len(state.recipients) >= state.terms.recipients_max:
+        return replies.TOO_MANY_RECIPIENTS
+    utf8 = state.mail is not None and state.mail.parameters.smtputf8
+    return None if utf8 or command.recipient.isascii() else replies.NEEDS_SMTPUTF8
+
+
+def _tls_can_begin(state: State, _: Command) -> Reply | None:
+    if state.secure:
+        return replies.TLS_ALREADY
+    return None if state.terms.tls else replies.NO_TLS
+
+
+def _auth_can_begin(state: State, _: Command) -> Reply | None:
+    if state.terms.role == "mx":
+        return replies.NO_AUTH
+    if not state.secure:
+        return replies.ENCRYPTION_REQUIRED
+    return replies.AUTH_ALREADY if state.auth else None
+
+
+def _greet(state: State, command: Hello) -> Step:
+    after = replace(reset(state), hello=command.name, extended=command.extended)
+    if not command.extended:
+        return Say(replies.lines(250, state.terms.hostname), after)
+    starttls = state.terms.tls and not state.secure
+    auth = state.terms.role == "submission" and state.secure and not state.auth
+    size = state.terms.message_octets_max
+    return Say(
+        extensions.offer(state.terms.hostname, size=size, starttls=starttls, auth=auth), after
+    )
+
+
+def _judge_mail(state: State, command: Mail) -> Step:
+    return Judge(command, replace(state, mail=command, recipients=()))
+
+
+def _judge_rcpt(state: State, command: Rcpt) -> Step:
+    return Judge(command, replace(state, recipients=(*state.recipients, command.recipient)))
+
+
+def _take_auth(_: State, command: Auth) -> Step:
+    return TakeAuth(command)
+
+
+def _answer(state: State, command: Chat | Bad) -> Step:
+    return Say(command.reply, state)
+
+
+_TABLE: dict[type[Command], tuple[tuple[Guard, ...], Effect]] = {
+    Hello: ((), _greet),
+    Mail: ((_needs_hello, _needs_permission, _needs_no_mail, _parameters_fit), _judge_mail),
+    Rcpt: ((_needs_hello, _needs_permission, _needs_mail, _recipient_fits), _judge_rcpt),
+    Data: (
+        (_needs_hello, _needs_permission, _needs_mail, _needs_recipients),
+        lambda *_: TakeData(),
+    ),
+    Reset: ((), lambda state, _: Say(replies.OK_RESET, reset(state))),
+    StartTls: ((_tls_can_begin, _needs_quiet), lambda *_: TakeTls()),
+    Auth: ((_needs_ehlo, _auth_can_begin, _needs_quiet), _take_auth),
+    Chat: ((), _answer),
+    Bad: ((), _answer),
+}
