@@ -1,0 +1,200 @@
+"""Accounts: who has mailboxes here, and what proves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from posthouse.mail.address import parse_address
+from posthouse.storage.directory.errors import AlreadyThere, NoSuchEntry
+from posthouse.storage.pool import Pool, Queries, Row, transaction
+
+ADD_BATCH = 1000  # accounts per statement at import
+
+# INBOX is in every account (RFC 3501 §5.1); the others carry their special use (RFC 6154 §2).
+_ADD = """
+    with added as (
+        insert into accounts (address, domain, password_hash, quota_octets)
+        select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+            on conflict (address) do nothing
+     returning account_id, address
+    ), boxes as (
+    insert into mailboxes (account_id, name, special_use, uidvalidity)
+    select account_id, name, special_use, extract(epoch from now())::bigint
+      from added, (values ('INBOX', null), ('Drafts', '\\Drafts'), ('Sent', '\\Sent'),
+                          ('Junk', '\\Junk'), ('Trash', '\\Trash'), ('Archive', '\\Archive'))
+           as standard (name, special_use)
+    )
+    select account_id, address from added
+"""
+# Nothing below mailboxes has foreign keys: whoever removes an account removes its rows.
+_REMOVE = """
+    with gone as (delete from accounts where address = $1 returning account_id),
+         m as (delete from messages where account_id in (select account_id from gone)),
+         c as (delete from contents where account_id in (select account_id from gone)),
+         s as (delete from search where account_id in (select account_id from gone)),
+         h as (delete from changes where account_id in (select account_id from gone))
+    select account_id from gone
+"""
+_ACCOUNT = """
+    select a.account_id, a.address, a.enabled, a.quota_octets,
+           (select coalesce(sum(m.octets), 0)::bigint from mailboxes m
+             where m.account_id = a.account_id) as used_octets
+      from accounts a
+"""
+_BY_ADDRESS = f"{_ACCOUNT} where a.address = $1"
+_LIST = f"{_ACCOUNT} where a.address > $1 order by a.address limit $2"
+_LIST_OF_DOMAIN = f"""
+    {_ACCOUNT} where a.address > $1 and a.domain = $3 order by a.address limit $2
+"""
+_SET_HASH = "update accounts set password_hash = $2 where address = $1"
+_SET_QUOTA = "update accounts set quota_octets = $2 where address = $1"
+_SET_ENABLED = "update accounts set enabled = $2 where address = $1"
+_CREDENTIAL = "select account_id, address, password_hash, enabled from accounts where address = $1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Somebody with mailboxes here.
+
+    Attributes:
+        id: Its number, which every mailbox query carries.
+        address: Its address in the form of `Address.key`.
+        enabled: False: may not log in; mail is still taken.
+        quota_octets: What all its mailboxes may hold together; None for no limit.
+        used_octets: What they hold now.
+    """
+
+    id: int
+    address: str
+    enabled: bool
+    quota_octets: int | None
+    used_octets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    """An account to be made.
+
+    Attributes:
+        address: As written; it is kept in the form of `Address.key`.
+        password_hash: Argon2id in PHC form.
+        quota_octets: What all its mailboxes may hold together; None for no limit.
+    """
+
+    address: str
+    password_hash: str = field(repr=False)
+    quota_octets: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What is needed of an account to log in."""
+
+    account_id: int
+    address: str
+    password_hash: str = field(repr=False)
+    enabled: bool
+
+
+async def add_account(
+    queries: Queries, address: str, password_hash: str, quota_octets: int | None = None
+) -> int:
+    """Make an account with its mailboxes and return its id.
+
+    Raises `AlreadyThere`, `NoSuchEntry` if the domain is not ours, `BadAddress`.
+    """
+    new = NewAccount(address=address, password_hash=password_hash, quota_octets=quota_octets)
+    added = await _add(queries, [new])
+    if not added:
+        raise AlreadyThere(f"account {address} is there already")
+    return next(iter(added.values()))
+
+
+async def add_accounts(pool: Pool, accounts: Sequence[NewAccount]) -> dict[str, int]:
+    """Make many accounts, all or none; return the ids of the new ones by address.
+
+    Those that exist already are left as they are. Raises as `add_account` does.
+    """
+    added: dict[str, int] = {}
+    async with transaction(pool) as tx:
+        for start in range(0, len(accounts), ADD_BATCH):
+            added |= await _add(tx, accounts[start : start + ADD_BATCH])
+    return added
+
+
+async def _add(queries: Queries, accounts: Sequence[NewAccount]) -> dict[str, int]:
+    addresses = [parse_address(account.address) for account in accounts]
+    try:
+        rows = await queries.fetch(
+            _ADD,
+            [address.key for address in addresses],
+            [address.domain for address in addresses],
+            [account.password_hash for account in accounts],
+            [account.quota_octets for account in accounts],
+        )
+    except asyncpg.ForeignKeyViolationError as missing:
+        raise NoSuchEntry(f"not one of our domains: {missing.detail}") from missing
+    return {row["address"]: row["account_id"] for row in rows}
+
+
+async def remove_account(queries: Queries, address: str) -> None:
+    """Remove an account with everything in its mailboxes; raise `NoSuchEntry`."""
+    if not await queries.fetch(_REMOVE, address.lower()):
+        raise NoSuchEntry(f"no account {address}")
+
+
+async def account_by_address(queries: Queries, address: str) -> Account | None:
+    """Return the account of exactly this address."""
+    row = await queries.fetchrow(_BY_ADDRESS, address.lower())
+    return None if row is None else account_of(row)
+
+
+async def accounts(
+    queries: Queries, after: str = "", limit: int = 1000, *, domain: str | None = None
+) -> tuple[Account, ...]:
+    """Return up to ``limit`` accounts whose address sorts after ``after``, of one domain or all."""
+    if domain is None:
+        rows = await queries.fetch(_LIST, after.lower(), limit)
+    else:
+        rows = await queries.fetch(_LIST_OF_DOMAIN, after.lower(), limit, domain.lower())
+    return tuple(map(account_of, rows))
+
+
+def account_of(row: Row) -> Account:
+    """Make the value of a row that has the account's columns."""
+    return Account(
+        id=row["account_id"],
+        address=row["address"],
+        enabled=row["enabled"],
+        quota_octets=row["quota_octets"],
+        used_octets=row["used_octets"],
+    )
+
+
+async def credentials(queries: Queries, address: str) -> Credential | None:
+    """Return what is needed to check a login as ``address``."""
+    row = await queries.fetchrow(_CREDENTIAL, address.lower())
+    return None if row is None else Credential(**dict(row))
+
+
+async def set_password(queries: Queries, address: str, password_hash: str) -> None:
+    """Replace the password; raise `NoSuchEntry`."""
+    await _update(queries, _SET_HASH, address, password_hash)
+
+
+async def set_quota(queries: Queries, address: str, quota_octets: int | None) -> None:
+    """Replace the quota, None for no limit; raise `NoSuchEntry`."""
+    await _update(queries, _SET_QUOTA, address, quota_octets)
+
+
+async def set_enabled(queries: Queries, address: str, *, enabled: bool) -> None:
+    """Allow or forbid logging in; raise `NoSuchEntry`."""
+    await _update(queries, _SET_ENABLED, address, enabled)
+
+
+async def _update(queries: Queries, sql: str, address: str, value: object) -> None:
+    if not await queries.execute(sql, address.lower(), value):
+        raise NoSuchEntry(f"no account {address}")

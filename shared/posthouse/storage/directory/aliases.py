@@ -1,0 +1,120 @@
+"""Addresses that stand for others: aliases, groups, an account's own forwarding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from posthouse.mail.address import parse_address
+from posthouse.storage.directory.errors import DirectoryError, NoSuchEntry
+from posthouse.storage.pool import Queries
+
+_SET_ALIAS = """
+    insert into aliases (address, domain, targets, owner) values ($1, $2, $3, $4)
+        on conflict (address) do update set targets = excluded.targets, owner = excluded.owner
+"""
+_REMOVE_ALIAS = "delete from aliases where address = $1"
+_ALIASES = """
+    select address, targets, owner from aliases where address > $1 order by address limit $2
+"""
+_SET_FORWARD = """
+    insert into forwards (account_id, targets, keep_copy)
+    select account_id, $2, $3 from accounts where address = $1
+        on conflict (account_id) do update
+       set targets = excluded.targets, keep_copy = excluded.keep_copy
+"""
+_REMOVE_FORWARD = """
+    delete from forwards f using accounts a where a.account_id = f.account_id and a.address = $1
+"""
+_FORWARDS = """
+    select a.address, f.targets, f.keep_copy from forwards f join accounts a using (account_id)
+     where a.address > $1 order by a.address limit $2
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """An address that stands for others.
+
+    Attributes:
+        address: In the form of `Address.key`.
+        targets: What it stands for, as written; never empty.
+        owner: Of a group: who gets the bounces. None: the original sender does.
+    """
+
+    address: str
+    targets: tuple[str, ...]
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """An account's own forwarding.
+
+    Attributes:
+        address: The account's address.
+        targets: Where its mail goes; never empty.
+        keep_copy: Whether its own mailbox gets it too.
+    """
+
+    address: str
+    targets: tuple[str, ...]
+    keep_copy: bool = True
+
+
+async def set_alias(
+    queries: Queries, address: str, targets: Sequence[str], owner: str | None = None
+) -> None:
+    """Let ``address`` stand for ``targets``, replacing what it stood for.
+
+    Raises `NoSuchEntry` if its domain is not ours, `BadAddress`, `DirectoryError` without targets.
+    """
+    parsed = parse_address(address)
+    bounces_to = None if owner is None else str(parse_address(owner))
+    try:
+        await queries.execute(_SET_ALIAS, parsed.key, parsed.domain, _parsed(targets), bounces_to)
+    except asyncpg.ForeignKeyViolationError as missing:
+        raise NoSuchEntry(f"{parsed.domain} is not one of our domains") from missing
+
+
+async def remove_alias(queries: Queries, address: str) -> None:
+    """Remove the alias; raise `NoSuchEntry`."""
+    if not await queries.execute(_REMOVE_ALIAS, address.lower()):
+        raise NoSuchEntry(f"no alias {address}")
+
+
+async def aliases(queries: Queries, after: str = "", limit: int = 1000) -> tuple[Alias, ...]:
+    """Return up to ``limit`` aliases whose address sorts after ``after``."""
+    return tuple(
+        Alias(address=row["address"], targets=tuple(row["targets"]), owner=row["owner"])
+        for row in await queries.fetch(_ALIASES, after.lower(), limit)
+    )
+
+
+async def set_forward(
+    queries: Queries, address: str, targets: Sequence[str], *, keep_copy: bool = True
+) -> None:
+    """Forward the mail of account ``address``; without targets the forwarding ends.
+
+    Raises `NoSuchEntry` if there is no such account, `BadAddress`.
+    """
+    if not targets:
+        await queries.execute(_REMOVE_FORWARD, address.lower())
+    elif not await queries.execute(_SET_FORWARD, address.lower(), _parsed(targets), keep_copy):
+        raise NoSuchEntry(f"no account {address}")
+
+
+async def forwards(queries: Queries, after: str = "", limit: int = 1000) -> tuple[Forward, ...]:
+    """Return up to ``limit`` forwardings whose account's address sorts after ``after``."""
+    return tuple(
+        Forward(address=r["address"], targets=tuple(r["targets"]), keep_copy=r["keep_copy"])
+        for r in await queries.fetch(_FORWARDS, after.lower(), limit)
+    )
+
+
+def _parsed(targets: Sequence[str]) -> list[str]:
+    if not targets:
+        raise DirectoryError("an alias needs at least one target")
+    return [str(parse_address(target)) for target in targets]

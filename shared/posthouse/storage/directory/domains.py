@@ -1,0 +1,62 @@
+"""Our domains: for addresses in these we are the last station."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from posthouse.mail.address import BadAddress, is_domain, parse_address
+from posthouse.storage.directory.errors import AlreadyThere, NoSuchEntry, StillInUse
+from posthouse.storage.pool import Queries
+
+_ADD = "insert into domains (domain) values ($1) on conflict do nothing"
+_REMOVE = "delete from domains where domain = $1"
+_LIST = "select domain, catch_all from domains where domain > $1 order by domain limit $2"
+_SET_CATCH_ALL = "update domains set catch_all = $2 where domain = $1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """A domain whose mail ends here.
+
+    Attributes:
+        domain: Its name, lower case.
+        catch_all: The address that takes what nobody else does; None refuses it.
+    """
+
+    domain: str
+    catch_all: str | None = None
+
+
+async def add_domain(queries: Queries, domain: str) -> None:
+    """Take on ``domain``; raise `AlreadyThere`, or `BadAddress` if it is no domain name."""
+    if not is_domain(domain):
+        raise BadAddress(f"not a domain: {domain}")
+    if not await queries.execute(_ADD, domain.lower()):
+        raise AlreadyThere(f"domain {domain} is there already")
+
+
+async def remove_domain(queries: Queries, domain: str) -> None:
+    """Give up ``domain``; raise `NoSuchEntry`, or `StillInUse` while it has accounts or aliases."""
+    try:
+        removed = await queries.execute(_REMOVE, domain.lower())
+    except asyncpg.ForeignKeyViolationError as refused:
+        raise StillInUse(f"domain {domain} still has accounts or aliases") from refused
+    if not removed:
+        raise NoSuchEntry(f"no domain {domain}")
+
+
+async def domains(queries: Queries, after: str = "", limit: int = 1000) -> tuple[Domain, ...]:
+    """Return up to ``limit`` domains that sort after ``after``."""
+    return tuple(
+        Domain(domain=row["domain"], catch_all=row["catch_all"])
+        for row in await queries.fetch(_LIST, after.lower(), limit)
+    )
+
+
+async def set_catch_all(queries: Queries, domain: str, address: str | None) -> None:
+    """Send what nobody in ``domain`` takes to ``address``; None refuses it. Raise `NoSuchEntry`."""
+    target = None if address is None else str(parse_address(address))
+    if not await queries.execute(_SET_CATCH_ALL, domain.lower(), target):
+        raise NoSuchEntry(f"no domain {domain}")

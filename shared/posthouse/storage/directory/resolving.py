@@ -1,0 +1,68 @@
+"""What addresses mean here: one round trip for as many as are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from posthouse.storage.directory.accounts import Account, account_of
+from posthouse.storage.directory.aliases import Alias, Forward
+from posthouse.storage.directory.domains import Domain
+from posthouse.storage.pool import Queries, Row
+
+_RESOLVE = """
+    select k.key, d.domain, d.catch_all,
+           a.account_id, a.address, a.enabled, a.quota_octets,
+           (select coalesce(sum(m.octets), 0)::bigint from mailboxes m
+             where m.account_id = a.account_id) as used_octets,
+           l.targets as alias_targets, l.owner as alias_owner,
+           f.targets as forward_targets, f.keep_copy
+      from unnest($1::text[], $2::text[]) as k (key, domain)
+      left join domains d on d.domain = k.domain
+      left join accounts a on a.address = k.key
+      left join aliases l on l.address = k.key
+      left join forwards f on f.account_id = a.account_id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What is known here of one address.
+
+    Attributes:
+        key: The address that was asked for.
+        domain: Its domain if that is ours, with its catch-all; None: the address is not ours.
+        account: Who has a mailbox at exactly this address.
+        alias: What the address stands for.
+        forward: Where its account's mail goes.
+    """
+
+    key: str
+    domain: Domain | None = None
+    account: Account | None = None
+    alias: Alias | None = None
+    forward: Forward | None = None
+
+
+async def resolve(queries: Queries, keys: Sequence[str]) -> dict[str, Found]:
+    """Tell of each key (an address in the form of `Address.key`) what it is here.
+
+    Every key is in the answer. The key of plus addressing is asked for as well as its base.
+    """
+    wanted = list(dict.fromkeys(keys))
+    domains = [key.rpartition("@")[2] for key in wanted]
+    return {row["key"]: _found(row) for row in await queries.fetch(_RESOLVE, wanted, domains)}
+
+
+def _found(row: Row) -> Found:
+    key, domain, targets, forward = (
+        row["key"], row["domain"], row["alias_targets"], row["forward_targets"]
+    )  # fmt: skip
+    return Found(
+        key=key,
+        domain=domain and Domain(domain=domain, catch_all=row["catch_all"]),
+        account=None if row["account_id"] is None else account_of(row),
+        alias=targets and Alias(address=key, targets=tuple(targets), owner=row["alias_owner"]),
+        forward=forward
+        and Forward(address=key, targets=tuple(forward), keep_copy=row["keep_copy"]),
+    )

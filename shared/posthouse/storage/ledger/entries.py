@@ -1,0 +1,117 @@
+"""New mail enters the ledger: envelope, recipients and "not yet published", in one statement.
+
+Entering the same mail again changes nothing, so whoever does not know whether a commit happened
+repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+from posthouse.mail.envelope import Body, Inbound
+from posthouse.mail.ids import day_of, moment_of
+from posthouse.storage.pool import Queries
+
+Origin: TypeAlias = Literal["smtp", "submission", "bounce"]
+
+# The three inserts are one statement: one round trip, one commit, for as many mails as there are.
+_ENTER = """
+    with new_envelopes as (
+        insert into envelopes (day, id, accepted_at, origin, sender, size, body, smtputf8,
+                               client, auth, message_id, subject_id)
+        select * from unnest($1::date[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[],
+                             $6::int[], $7::text[], $8::bool[], $9::text[], $10::text[],
+                             $11::text[], $12::uuid[])
+            on conflict do nothing
+    ), new_recipients as (
+        insert into recipients (day, envelope, n, address)
+        select * from unnest($13::date[], $14::uuid[], $15::int[], $16::text[])
+            on conflict do nothing
+    )
+    insert into unpublished (id) select * from unnest($2::uuid[]) on conflict do nothing
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecipient:
+    """A recipient as it was accepted.
+
+    Attributes:
+        n: Its number within the message.
+        address: The forward path of RCPT, without brackets.
+    """
+
+    n: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMail:
+    """A message whose octets are stored, about to be taken responsibility for.
+
+    Attributes:
+        id: Tells its day and its object.
+        origin: How it came to us.
+        sender: The reverse path; empty for the null path.
+        size: Octets of the stored object.
+        body: What the client declared (RFC 6152 §2).
+        smtputf8: The message needs SMTPUTF8 (RFC 6531 §3.4).
+        client: Address and HELO name of who gave it to us, for the trace.
+        auth: The account that submitted it; empty for a stranger.
+        message_id: Its Message-ID field, for searching; may be empty.
+        recipients: Never empty.
+        subject_id: Of a bounce: the message it speaks of.
+        envelope: What is published after the commit.
+    """
+
+    id: UUID
+    origin: Origin
+    sender: str
+    size: int
+    body: Body = "7BIT"
+    smtputf8: bool = False
+    client: str = ""
+    auth: str = ""
+    message_id: str = ""
+    recipients: tuple[NewRecipient, ...]
+    subject_id: UUID | None = None
+    envelope: Inbound
+
+
+async def enter(queries: Queries, mails: Sequence[NewMail]) -> None:
+    """Write ``mails``; those that are there already stay as they are."""
+    envelopes = [_envelope_row(mail) for mail in mails]
+    recipients = [
+        (day_of(mail.id), mail.id, recipient.n, storable(recipient.address))
+        for mail in mails
+        for recipient in mail.recipients
+    ]
+    columns = (*zip(*envelopes, strict=True), *zip(*recipients, strict=True))
+    await queries.execute(_ENTER, *columns)
+
+
+def _envelope_row(mail: NewMail) -> tuple[object, ...]:
+    return (
+        day_of(mail.id),
+        mail.id,
+        moment_of(mail.id),
+        mail.origin,
+        storable(mail.sender),
+        mail.size,
+        mail.body,
+        mail.smtputf8,
+        storable(mail.client),
+        storable(mail.auth),
+        storable(mail.message_id),
+        mail.subject_id,
+    )
+
+
+def storable(text: str) -> str:
+    """Return ``text`` as PostgreSQL takes it: no NUL, no lone surrogates (both become U+FFFD)."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")

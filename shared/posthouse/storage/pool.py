@@ -1,0 +1,262 @@
+"""Connections to PostgreSQL, and the one place where trouble with them gets its name.
+
+`Pool` and `Tx` have the same few methods (`Queries`), so a function of this room says by its
+parameter whether it decides about the transaction itself or belongs in the caller's. Whatever
+means "the server does not answer now" (gone, restarting, full, out of connections, read-only
+after a failover, a deadlock, a deadline) leaves here as `Unavailable`; everything else is a bug
+and escapes as it is. A commit that was cut off may have happened: whoever repeats, repeats
+idempotently.
+
+After a restart of the server the pool recovers by itself: broken connections are thrown away
+when they are given back, and new ones are made when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Protocol, TypeAlias
+
+import asyncpg
+
+from posthouse.mail.errors import Unavailable
+
+ACQUIRE_SECONDS = 5.0  # how long a caller waits for a free connection
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 30.0  # the server ends a statement
+COMMAND_SECONDS = 35.0  # we end it, when the server is not heard of any more
+IDLE_IN_TRANSACTION_SECONDS = 60.0
+CLOSE_SECONDS = 5.0
+
+_MILLISECONDS = 1000
+
+_SESSION = {
+    "application_name": "posthouse",
+    "timezone": "UTC",
+    "statement_timeout": str(int(STATEMENT_SECONDS * _MILLISECONDS)),
+    "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_SECONDS * _MILLISECONDS)),
+    # Every query of this house goes by an index. A plan made while a table was still empty would
+    # scan it, and a prepared statement keeps its plan: this keeps such plans from being made.
+    "enable_seqscan": "off",
+    "jit": "off",  # the penalty above looks like a huge query to the planner
+}
+
+Row: TypeAlias = asyncpg.Record
+
+# Conditions of the server, not of the statement. 08 and 57P0x: gone or going; 53: out of disk,
+# memory, connections; 58: I/O errors; 40: deadlock and serialization; 25006: a standby answers;
+# 57014: statement_timeout; 55P03: lock_timeout; 25P03: idle in transaction.
+_TROUBLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+
+@contextmanager
+def _named_trouble(connection: asyncpg.Connection | None = None) -> Iterator[None]:
+    """Raise `Unavailable` for what concerns the server or the way to it."""
+    try:
+        yield
+    except _TROUBLE as trouble:
+        raise _unavailable(trouble) from trouble
+    except asyncpg.InterfaceError as trouble:
+        if connection is not None and not connection.is_closed():
+            raise  # a bug of ours: a wrong argument, two queries at once
+        raise _unavailable(trouble) from trouble
+
+
+def _unavailable(trouble: BaseException) -> Unavailable:
+    return Unavailable(
+        "storage is not available", detail=f"PostgreSQL: {type(trouble).__name__}: {trouble}"
+    )
+
+
+class Queries(Protocol):
+    """What `Pool` and `Tx` have in common; on the pool each call is its own transaction."""
+
+    async def fetch(self, sql: str, *arguments: object) -> list[Row]:
+        """Return all rows."""
+        ...
+
+    async def fetchrow(self, sql: str, *arguments: object) -> Row | None:
+        """Return the first row, or None."""
+        ...
+
+    async def fetchval(self, sql: str, *arguments: object) -> object:
+        """Return the first column of the first row, or None."""
+        ...
+
+    async def execute(self, sql: str, *arguments: object) -> int:
+        """Run the statement; return how many rows it touched."""
+        ...
+
+    async def executemany(self, sql: str, arguments: Iterable[Sequence[object]]) -> None:
+        """Run the statement once per row of arguments, all in one transaction."""
+        ...
+
+
+class Tx:
+    """One open transaction; made by `transaction`, never used after it."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+
+    async def fetch(self, sql: str, *arguments: object) -> list[Row]:
+        """Return all rows."""
+        with _named_trouble(self.connection):
+            return list(await self.connection.fetch(sql, *arguments))
+
+    async def fetchrow(self, sql: str, *arguments: object) -> Row | None:
+        """Return the first row, or None."""
+        with _named_trouble(self.connection):
+            return await self.connection.fetchrow(sql, *arguments)
+
+    async def fetchval(self, sql: str, *arguments: object) -> object:
+        """Return the first column of the first row, or None."""
+        with _named_trouble(self.connection):
+            return await self.connection.fetchval(sql, *arguments)
+
+    async def execute(self, sql: str, *arguments: object) -> int:
+        """Run the statement; return how many rows it touched."""
+        with _named_trouble(self.connection):
+            return _touched(await self.connection.execute(sql, *arguments))
+
+    async def executemany(self, sql: str, arguments: Iterable[Sequence[object]]) -> None:
+        """Run the statement once per row of arguments."""
+        with _named_trouble(self.connection):
+            await self.connection.executemany(sql, arguments)
+
+
+class Pool:
+    """Connections to one database; see `Queries` for its methods."""
+
+    __slots__ = ("_pool",)
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Tx]:
+        """Lend one connection outside of a transaction: each statement commits by itself."""
+        with _named_trouble():
+            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        try:
+            yield Tx(connection)
+        finally:
+            with _named_trouble():
+                await self._pool.release(connection, timeout=CLOSE_SECONDS)
+
+    async def fetch(self, sql: str, *arguments: object) -> list[Row]:
+        """Return all rows."""
+        async with self.session() as session:
+            return await session.fetch(sql, *arguments)
+
+    async def fetchrow(self, sql: str, *arguments: object) -> Row | None:
+        """Return the first row, or None."""
+        async with self.session() as session:
+            return await session.fetchrow(sql, *arguments)
+
+    async def fetchval(self, sql: str, *arguments: object) -> object:
+        """Return the first column of the first row, or None."""
+        async with self.session() as session:
+            return await session.fetchval(sql, *arguments)
+
+    async def execute(self, sql: str, *arguments: object) -> int:
+        """Run the statement; return how many rows it touched."""
+        async with self.session() as session:
+            return await session.execute(sql, *arguments)
+
+    async def executemany(self, sql: str, arguments: Iterable[Sequence[object]]) -> None:
+        """Run the statement once per row of arguments, all in one transaction."""
+        async with self.session() as session:
+            await session.executemany(sql, arguments)
+
+
+@asynccontextmanager
+async def transaction(queries: Pool | Tx) -> AsyncIterator[Tx]:
+    """Commit what the block does, all or nothing.
+
+    Within a `Tx` it is a savepoint. Raises `Unavailable` if the commit was not confirmed, in
+    which case it may or may not have happened.
+    """
+    if isinstance(queries, Tx):
+        async with _transaction(queries):
+            yield queries
+        return
+    async with queries.session() as session, _transaction(session):
+        yield session
+
+
+@asynccontextmanager
+async def _transaction(session: Tx) -> AsyncIterator[None]:
+    """Begin, then commit or roll back; what the block itself raises stays as it is."""
+    frame = session.connection.transaction()
+    with _named_trouble(session.connection):
+        await frame.start()
+    try:
+        yield
+    except BaseException:
+        if not session.connection.is_closed():
+            with _named_trouble(session.connection):
+                await frame.rollback()
+        raise
+    with _named_trouble(session.connection):
+        await frame.commit()
+
+
+@asynccontextmanager
+async def duty_lock(pool: Pool, duty: str) -> AsyncIterator[bool]:
+    """Hold the advisory lock called ``duty`` while the block runs; False if another holds it.
+
+    The lock belongs to the connection: if that breaks, PostgreSQL gives the lock to another, so
+    a duty must be harmless when two do it for a moment.
+    """
+    async with pool.session() as session:
+        held = await session.fetchval("select pg_try_advisory_lock(hashtext($1))", duty)
+        try:
+            yield bool(held)
+        finally:
+            if held and not session.connection.is_closed():
+                await session.execute("select pg_advisory_unlock(hashtext($1))", duty)
+
+
+@asynccontextmanager
+async def open_pool(url: str, *, connections: int = 8) -> AsyncIterator[Pool]:
+    """Open up to ``connections`` connections, as they are needed; the server may be down now."""
+    pool = asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=connections,
+        timeout=CONNECT_SECONDS,
+        command_timeout=COMMAND_SECONDS,
+        max_cached_statement_lifetime=0,
+        statement_cache_size=500,
+        server_settings=_SESSION,
+        reset=_keep_settings,
+    )
+    async with pool:
+        try:
+            yield Pool(pool)
+        finally:
+            pool.terminate()
+
+
+async def _keep_settings(_connection: asyncpg.Connection) -> None:
+    """Spare the round trip of asyncpg's own reset: this room changes no session settings."""
+
+
+def _touched(tag: str) -> int:
+    """Read the number off a command tag: ``UPDATE 3``, ``INSERT 0 3``."""
+    last = tag.rpartition(" ")[2]
+    return int(last) if last.isdigit() else 0
