@@ -10,7 +10,6 @@ import secrets
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -18,9 +17,8 @@ import httpx
 import pytest
 
 from onemachine.buckets import S3Access, create_bucket, delete_bucket
-
-if TYPE_CHECKING:
-    from posthouse.storage.pool import Pool
+from posthouse.storage.migrate import migrate
+from posthouse.storage.pool import Pool, open_pool
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -70,8 +68,6 @@ def _template() -> Iterator[str]:
     """The name of a migrated database, which every test copies: some milliseconds each."""
     server, name = needed("POSTHOUSE_TEST_POSTGRES"), f"template_{secrets.token_hex(6)}"
 
-    from posthouse.storage.migrate import migrate  # noqa: PLC0415 - pure tests need no storage
-
     async def make() -> None:
         await _execute(server, f"create database {name}")
         await migrate(_with_path(server, name))
@@ -91,10 +87,8 @@ async def postgres_url(_template: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def pool(postgres_url: str) -> AsyncIterator["Pool"]:
+async def pool(postgres_url: str) -> AsyncIterator[Pool]:
     """A pool on the database of this test."""
-    from posthouse.storage.pool import open_pool  # noqa: PLC0415
-
     async with open_pool(postgres_url) as opened:
         yield opened
 

@@ -15,7 +15,6 @@ import httpx
 
 REGION = "us-east-1"
 _TIMEOUT_SECONDS = 30.0
-_EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,24 +44,34 @@ def delete_bucket(access: S3Access, bucket: str) -> None:
         reply.raise_for_status()
 
 
-def _request(access: S3Access, method: str, bucket: str) -> httpx.Response:
-    headers = _signed(access, method, f"/{bucket}", datetime.now(UTC))
+def put_object(access: S3Access, bucket: str, key: str, octets: bytes) -> None:
+    """Store one small object; `httpx.HTTPError` tells why not."""
+    _request(access, "PUT", f"{bucket}/{key}", octets).raise_for_status()
+
+
+def _request(access: S3Access, method: str, path: str, body: bytes = b"") -> httpx.Response:
+    headers = _signed(access, method, f"/{path}", body)
     return httpx.request(
-        method, f"{access.endpoint}/{bucket}", headers=headers, timeout=_TIMEOUT_SECONDS
+        method,
+        f"{access.endpoint}/{path}",
+        headers=headers,
+        content=body,
+        timeout=_TIMEOUT_SECONDS,
     )
 
 
-def _signed(access: S3Access, method: str, path: str, now: datetime) -> dict[str, str]:
-    stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
+def _signed(access: S3Access, method: str, path: str, body: bytes) -> dict[str, str]:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    content = hashlib.sha256(body).hexdigest()
     headers = {
         "host": urlsplit(access.endpoint).netloc,
-        "x-amz-content-sha256": _EMPTY,
+        "x-amz-content-sha256": content,
         "x-amz-date": stamp,
     }
     names = ";".join(headers)
     lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-    canonical = f"{method}\n{path}\n\n{lines}\n{names}\n{_EMPTY}"
-    scope = f"{day}/{REGION}/s3/aws4_request"
+    canonical = f"{method}\n{path}\n\n{lines}\n{names}\n{content}"
+    scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     key = f"AWS4{access.secret_key}".encode()
     for part in scope.split("/"):

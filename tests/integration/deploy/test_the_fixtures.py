@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from posthouse.storage.pool import Pool, transaction
 from support.servers import S3Store
 
 pytestmark = pytest.mark.integration
@@ -18,3 +19,8 @@ def test_a_virtual_host_is_ones_own(broker_url: str, broker_api: str) -> None:
 
 def test_a_bucket_is_ones_own(s3_store: S3Store) -> None:
     assert s3_store.store.startswith("s3://test-")
+
+
+async def test_a_database_is_migrated_and_empty(pool: Pool) -> None:
+    async with transaction(pool) as tx:
+        assert await tx.fetchval("select count(*) from envelopes") == 0

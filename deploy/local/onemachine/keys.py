@@ -1,0 +1,45 @@
+"""Passwords and keys of one stack: random, made once, kept in a file for its owner alone."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_SECRET_OCTETS = 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """Everything secret on one machine; whoever has it owns the stack."""
+
+    postgres: str
+    rabbitmq: str
+    s3_access: str
+    s3_secret: str
+    api_token: str
+    anna: str
+    bert: str
+
+
+def fresh() -> Keys:
+    """Make new ones; letters, digits, ``-`` and ``_``, so that they fit into URLs."""
+    return Keys(**{name: secrets.token_urlsafe(_SECRET_OCTETS) for name in Keys.__slots__})
+
+
+def kept(file: Path) -> Keys:
+    """Read ``file``, or make it."""
+    if file.exists():
+        return Keys(**json.loads(file.read_text()))
+    keys = fresh()
+    write_private(file, asdict(keys))
+    return keys
+
+
+def write_private(file: Path, content: object) -> None:
+    """Write JSON that only its owner can read, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(json.dumps(content, indent=2) + "\n")
+    new.replace(file)

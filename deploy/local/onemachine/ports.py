@@ -1,0 +1,89 @@
+"""Ports on loopback: the well-known ones are settings, all others are whatever is free."""
+
+import random
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+LOOPBACK = "127.0.0.1"
+
+# Below the kernel's range for outgoing connections (32768 and up), so that no client of ours can
+# sit on a port between its choice and its use.
+_FREE_FIRST, _FREE_LAST = 20_000, 32_000
+_ATTEMPTS = 200
+
+COPY_STRIDE = 100  # the second copy of a service listens this much higher: 2525, 2625
+
+PUBLIC: Mapping[str, int] = MappingProxyType(
+    {
+        "SMTP_PORT": 2525,
+        "SUBMISSION_PORT": 2587,
+        "SMTPS_PORT": 2465,
+        "IMAP_PORT": 2143,
+        "IMAPS_PORT": 2993,
+        "POP3_PORT": 2110,
+        "POP3S_PORT": 2995,
+        "POSTMASTER_PORT": 2080,
+    }
+)
+
+
+class PortTaken(Exception):
+    """A port that a setting names is in use by somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A listener's port and the setting that gave it, for the message when it is taken."""
+
+    setting: str
+    number: int
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on ``port`` now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ``count`` different ports nobody listens on; `PortTaken` if there are not so many."""
+    chance = random.SystemRandom()
+    found: set[int] = set()
+    for _ in range(_ATTEMPTS + count):
+        candidate = chance.randrange(_FREE_FIRST, _FREE_LAST)
+        if candidate not in found and is_free(candidate):
+            found.add(candidate)
+        if len(found) == count:
+            return list(found)
+    raise PortTaken(f"there are no {count} free ports on {LOOPBACK}")
+
+
+def public_ports(env: Mapping[str, str]) -> dict[str, int]:
+    """Read the well-known ports from POSTHOUSE_SMTP_PORT and so on; 0 asks for a free one."""
+    chosen: dict[str, int] = {}
+    for setting, default in PUBLIC.items():
+        text = env.get(f"POSTHOUSE_{setting}", str(default))
+        if not text.isdecimal() or int(text) > 65_535 - COPY_STRIDE:
+            raise PortTaken(f"{setting}={text}: a port is a number from 0 to 65435")
+        chosen[setting] = int(text) or free_ports(1)[0]
+    return chosen
+
+
+def check_free(ports: Iterable[Port]) -> None:
+    """Raise `PortTaken` naming every port in use and the setting that moves it."""
+    taken = [port for port in ports if not is_free(port.number)]
+    if taken:
+        raise PortTaken(
+            "\n".join(
+                f"port {port.number} on {LOOPBACK} is in use by another program; stop that one or "
+                f"choose another port: make run {port.setting}={port.number + 1}"
+                for port in taken
+            )
+        )

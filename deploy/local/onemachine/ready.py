@@ -1,0 +1,44 @@
+"""Waiting for a server by asking it, not by the clock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from onemachine.children import Child, Registry, last_words
+
+ASK_EVERY_SECONDS = 0.1
+
+
+class NotReady(Exception):
+    """A server did not come up: it ended, or it kept failing our question."""
+
+
+async def wait_ready(
+    child: Child,
+    registry: Registry,
+    question: Callable[[], Awaitable[str | None]],
+    within_seconds: float = 60.0,
+) -> None:
+    """Ask ``question`` until it answers ``None``; its text says what is not ready yet.
+
+    Raises:
+        NotReady: with the end of the child's log.
+    """
+    name, answer = child.command.name, "it was not asked"
+    loop = asyncio.get_running_loop()
+    until = loop.time() + within_seconds
+    while loop.time() < until:
+        if not child.alive:
+            raise NotReady(f"{name} ended:\n{last_words(registry, name)}")
+        try:
+            async with asyncio.timeout(until - loop.time()):
+                found = await question()
+        except TimeoutError:
+            break
+        if found is None:
+            return
+        answer = found
+        await asyncio.sleep(ASK_EVERY_SECONDS)
+    raise NotReady(
+        f"{name} was not ready within {within_seconds:.0f} s ({answer}):\n"
+        f"{last_words(registry, name)}"
+    )
