@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 import pytest
 
 from posthouse.credentials import passwords
-from posthouse.credentials.passwords import Verifier, hash_password, matches
+from posthouse.credentials.passwords import (
+    Verifier,
+    hash_for_import,
+    hash_password,
+    is_outdated,
+    matches,
+)
+from posthouse.mail.errors import Unavailable
 
 
 @dataclass(frozen=True)
@@ -94,3 +101,44 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
 
         assert len(verifier._remembered) == 2
         assert not verifier._running
+
+
+class Renewals:
+    """Takes renewed hashes as the directory does: only over the hash that was checked."""
+
+    def __init__(self, directory: Directory, *, down: bool = False) -> None:
+        self.directory = directory
+        self.down = down
+
+    async def renew(self, account_id: int, old: str, new: str) -> None:
+        if self.down:
+            raise Unavailable("down")
+        for address, account in self.directory.accounts.items():
+            if account.account_id == account_id and account.password_hash == old:
+                self.directory.accounts[address] = replace(account, password_hash=new)
+
+
+IMPORTED = replace(ANNA, password_hash=hash_for_import("right"))
+
+
+async def test_a_light_hash_is_replaced_at_the_first_login_with_the_right_password() -> None:
+    directory = Directory(IMPORTED)
+
+    async with Verifier(directory.fetch, upgrade=Renewals(directory).renew) as verifier:
+        assert await verifier.verify(ANNA.address, "wrong") is None
+        assert directory.accounts[ANNA.address] == IMPORTED
+        assert await verifier.verify(ANNA.address, "right") == IMPORTED
+
+        renewed = directory.accounts[ANNA.address].password_hash
+        assert is_outdated(IMPORTED.password_hash)
+        assert not is_outdated(renewed)
+        assert matches(renewed, "right")
+        assert await verifier.verify(ANNA.address, "right") is not None
+        assert directory.accounts[ANNA.address].password_hash == renewed
+
+
+async def test_a_login_succeeds_even_if_the_new_hash_cannot_be_stored() -> None:
+    directory = Directory(IMPORTED)
+
+    async with Verifier(directory.fetch, upgrade=Renewals(directory, down=True).renew) as verifier:
+        assert await verifier.verify(ANNA.address, "right") == IMPORTED

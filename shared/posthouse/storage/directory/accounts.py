@@ -50,6 +50,10 @@ _LIST_OF_DOMAIN = f"""
     {_ACCOUNT} where a.address > $1 and a.domain = $3 order by a.address limit $2
 """
 _SET_HASH = "update accounts set password_hash = $2 where address = $1"
+# Only while it is still the hash the login was checked against: a new password wins.
+_RENEW_HASH = """
+    update accounts set password_hash = $3 where account_id = $1 and password_hash = $2
+"""
 _SET_QUOTA = "update accounts set quota_octets = $2 where address = $1"
 _SET_ENABLED = "update accounts set enabled = $2 where address = $1"
 _CREDENTIAL = "select account_id, address, password_hash, enabled from accounts where address = $1"
@@ -183,6 +187,11 @@ async def credentials(queries: Queries, address: str) -> Credential | None:
 async def set_password(queries: Queries, address: str, password_hash: str) -> None:
     """Replace the password; raise `NoSuchEntry`."""
     await _update(queries, _SET_HASH, address, password_hash)
+
+
+async def renew_hash(queries: Queries, account: int, old_hash: str, new_hash: str) -> bool:
+    """Replace the hash by another of the same password; False if the password was changed."""
+    return bool(await queries.execute(_RENEW_HASH, account, old_hash, new_hash))
 
 
 async def set_quota(queries: Queries, address: str, quota_octets: int | None) -> None:
