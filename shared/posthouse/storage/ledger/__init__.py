@@ -4,7 +4,53 @@ It is the truth; the broker only moves work (promise 5). Every change here may b
 recipient that is settled stays settled, and the caller learns which rows really changed.
 """
 
-from posthouse.storage.ledger.entries import NewMail, NewRecipient, Origin
+from posthouse.storage.ledger.dying import mark_dead, revive
+from posthouse.storage.ledger.entries import NewMail, NewRecipient, Origin, enter
 from posthouse.storage.ledger.intake import Intake
+from posthouse.storage.ledger.publishing import claim_unpublished, iterate_unsettled, published
+from posthouse.storage.ledger.routing import (
+    Branch,
+    Decision,
+    Expanded,
+    Kept,
+    routed,
+    standings,
+)
+from posthouse.storage.ledger.settling import Settlement, settle, settle_many, unsettled
+from posthouse.storage.ledger.standing import (
+    Facts,
+    Road,
+    Standing,
+    State,
+    envelopes_of,
+    facts_of,
+)
 
-__all__ = ["Intake", "NewMail", "NewRecipient", "Origin"]
+__all__ = [
+    "Branch",
+    "Decision",
+    "Expanded",
+    "Facts",
+    "Intake",
+    "Kept",
+    "NewMail",
+    "NewRecipient",
+    "Origin",
+    "Road",
+    "Settlement",
+    "Standing",
+    "State",
+    "claim_unpublished",
+    "enter",
+    "envelopes_of",
+    "facts_of",
+    "iterate_unsettled",
+    "mark_dead",
+    "published",
+    "revive",
+    "routed",
+    "settle",
+    "settle_many",
+    "standings",
+    "unsettled",
+]

@@ -1,0 +1,211 @@
+"""Routing is decided once: the first decision that commits stands, redelivered ones read it.
+
+Only recipients that were never routed are changed. A redelivered envelope, routed perhaps by a
+directory that has changed meanwhile, gets back how its recipients stand, and so publishes the
+same envelopes again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+from uuid import UUID
+
+from posthouse.mail.ids import day_of
+from posthouse.storage.ledger.entries import storable
+from posthouse.storage.ledger.standing import STANDING_COLUMNS, Road, Standing, standing_of
+from posthouse.storage.pool import Pool, Queries, Tx, transaction
+
+# Row locks in key order: two pods that route the same recipients wait, and never for each other.
+_KEEP = f"""
+    with asked as materialized (
+        select * from unnest($1::date[], $2::uuid[], $3::int[], $4::text[], $5::text[],
+                             $6::bigint[], $7::text[], $8::text[], $9::text[])
+            as k (day, envelope, n, road, address, account_id, folder, domain, sender)
+    ), held as materialized (
+        select r.day, r.envelope, r.n
+          from asked k join recipients r using (day, envelope, n)
+         where r.settled_at is null and r.routed_at is null
+         order by r.day, r.envelope, r.n
+           for no key update of r
+    )
+    update recipients r
+       set state = 'routed', routed_at = now(), road = k.road, address = k.address,
+           account_id = k.account_id, folder = k.folder, domain = k.domain, sender = k.sender
+      from held h join asked k using (day, envelope, n)
+     where r.day = h.day and r.envelope = h.envelope and r.n = h.n
+ returning r.envelope, {STANDING_COLUMNS}
+"""  # noqa: S608 - columns are ours
+# The message's row is the lock under which its new recipients get their numbers.
+_LOCK_MESSAGES = """
+    select id from envelopes where (day, id) in (select * from unnest($1::date[], $2::uuid[]))
+     order by day, id for no key update
+"""
+_EXPAND = """
+    with held as materialized (
+        select r.day, r.envelope, r.n
+          from unnest($1::date[], $2::uuid[], $3::int[]) as k (day, envelope, n)
+          join recipients r using (day, envelope, n)
+         where r.settled_at is null and r.routed_at is null
+         order by r.day, r.envelope, r.n
+           for no key update of r
+    )
+    update recipients r
+       set state = 'expanded', routed_at = now(), settled_at = now()
+      from held h where r.day = h.day and r.envelope = h.envelope and r.n = h.n
+ returning r.envelope, r.n
+"""
+_TAKEN = """
+    select r.envelope, r.n, lower(r.address) as address, r.state = 'expanded' as expanded
+      from recipients r
+     where r.day = any($1::date[]) and r.envelope = any($2::uuid[])
+"""
+_ADD_CHILDREN = """
+    insert into recipients (day, envelope, n, parent, state, routed_at, road, address,
+                            account_id, folder, domain, sender)
+    select day, envelope, n, parent, 'routed', now(), road, address, account_id, folder, domain,
+           sender
+      from unnest($1::date[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::bigint[],
+                  $7::text[], $8::text[], $9::text[], $10::int[])
+        as k (day, envelope, n, road, address, account_id, folder, domain, sender, parent)
+"""
+_STANDINGS = f"""
+    select r.envelope, {STANDING_COLUMNS}
+      from unnest($1::date[], $2::uuid[], $3::int[]) as k (day, envelope, n)
+      join recipients r on r.day = k.day and r.envelope = k.envelope
+                       and (r.n = k.n or r.parent = k.n)
+     where r.settled_at is null
+     order by r.envelope, r.n
+"""  # noqa: S608 - columns are ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """Where one recipient goes.
+
+    Attributes:
+        road: ``local`` or ``remote``.
+        address: The final address.
+        account: On the road local: whose mailbox.
+        folder: On the road local: the mailbox asked for by plus addressing.
+        domain: On the road remote: the next hop domain.
+        sender: A rewritten reverse path for this branch (forward, group owner); None keeps it.
+    """
+
+    road: Road
+    address: str
+    account: int | None = None
+    folder: str = ""
+    domain: str | None = None
+    sender: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Recipient ``n`` stays one recipient and goes this way."""
+
+    n: int
+    to: Branch
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """Recipient ``n`` is replaced by others (alias, group, forward).
+
+    A child whose address is among the message's recipients already is not added again.
+    """
+
+    n: int
+    children: tuple[Branch, ...]
+
+
+Decision: TypeAlias = Kept | Expanded
+_Key: TypeAlias = tuple[UUID, int]
+
+
+async def routed(
+    queries: Pool | Tx, decisions: Sequence[tuple[UUID, Decision]]
+) -> dict[UUID, tuple[Standing, ...]]:
+    """Record the decisions for many messages; return how their recipients now stand.
+
+    The answer holds the unsettled among the recipients named and those that replace them; a
+    message of which nothing is left open has no entry. Raises `Unavailable`.
+    """
+    kept = {(ident, d.n): d.to for ident, d in decisions if isinstance(d, Kept)}
+    expanded = {(ident, d.n): d.children for ident, d in decisions if isinstance(d, Expanded)}
+    if not expanded:
+        rows = await queries.fetch(_KEEP, *_columns(kept))
+        if len(rows) == len(kept):  # the ordinary course: one statement, one commit
+            return _by_message((row["envelope"], standing_of(row)) for row in rows)
+        return await standings(queries, kept)
+    async with transaction(queries) as tx:
+        await _expand(tx, expanded)
+        if kept:
+            await tx.fetch(_KEEP, *_columns(kept))
+        return await standings(tx, [*kept, *expanded])
+
+
+async def standings(queries: Queries, keys: Iterable[_Key]) -> dict[UUID, tuple[Standing, ...]]:
+    """Return how these recipients, or those that replace them, stand; only the unsettled."""
+    rows = await queries.fetch(_STANDINGS, *_key_columns(keys))
+    return _by_message((row["envelope"], standing_of(row)) for row in rows)
+
+
+async def _expand(tx: Tx, expanded: dict[_Key, tuple[Branch, ...]]) -> None:
+    """Settle the parents and add their children, numbered on from the message's highest number."""
+    idents = sorted({ident for ident, _ in expanded})
+    days = [day_of(ident) for ident in idents]
+    await tx.fetch(_LOCK_MESSAGES, days, idents)
+    changed = await tx.fetch(_EXPAND, *_key_columns(expanded))
+    parents = sorted((row["envelope"], row["n"]) for row in changed)
+    if not parents:
+        return
+    highest: defaultdict[UUID, int] = defaultdict(lambda: -1)
+    present: set[tuple[UUID, str]] = set()
+    for row in await tx.fetch(_TAKEN, sorted(set(days)), idents):
+        highest[row["envelope"]] = max(highest[row["envelope"]], row["n"])
+        if not row["expanded"]:
+            present.add((row["envelope"], row["address"]))
+    children: dict[_Key, Branch] = {}
+    parent_of: list[int] = []
+    for ident, n in parents:
+        for branch in expanded[ident, n]:
+            address = (ident, storable(branch.address).lower())
+            if address not in present:
+                present.add(address)
+                highest[ident] += 1
+                children[ident, highest[ident]] = branch
+                parent_of.append(n)
+    if children:
+        await tx.execute(_ADD_CHILDREN, *_columns(children), parent_of)
+
+
+def _key_columns(keys: Iterable[_Key]) -> tuple[list[object], ...]:
+    pairs = list(keys)
+    return (
+        [day_of(ident) for ident, _ in pairs],
+        [ident for ident, _ in pairs],
+        [n for _, n in pairs],
+    )
+
+
+def _columns(branches: dict[_Key, Branch]) -> tuple[list[object], ...]:
+    ways = branches.values()
+    return (
+        *_key_columns(branches),
+        [way.road for way in ways],
+        [storable(way.address) for way in ways],
+        [way.account for way in ways],
+        [storable(way.folder) for way in ways],
+        [way.domain and storable(way.domain) for way in ways],
+        [way.sender if way.sender is None else storable(way.sender) for way in ways],
+    )
+
+
+def _by_message(pairs: Iterable[tuple[UUID, Standing]]) -> dict[UUID, tuple[Standing, ...]]:
+    found: defaultdict[UUID, list[Standing]] = defaultdict(list)
+    for ident, standing in pairs:
+        found[ident].append(standing)
+    return {ident: tuple(sorted(group, key=lambda s: s.n)) for ident, group in found.items()}

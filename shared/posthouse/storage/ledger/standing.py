@@ -1,0 +1,177 @@
+"""How a recipient stands in the ledger, and the envelopes that say so on the roads. Pure.
+
+`envelopes_of` is the one place that turns rows into envelopes: routing publishes by it, and so do
+the sweeper and the rebuilding of a lost broker, which therefore send what routing would have sent.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+from posthouse.mail.envelope import (
+    Body,
+    Envelope,
+    Inbound,
+    InboundRecipient,
+    Local,
+    LocalRecipient,
+    Remote,
+    Summary,
+)
+from posthouse.storage.pool import Row
+
+Road: TypeAlias = Literal["local", "remote"]
+State: TypeAlias = Literal[
+    "accepted", "routed", "deferred", "dead",
+    "expanded", "delivered", "relayed", "bounced", "discarded",
+]  # fmt: skip
+
+STANDING_COLUMNS = """
+    r.n, r.address, r.state, r.road, r.account_id, r.folder, r.domain, r.sender, r.attempts,
+    r.warned
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What all envelopes of one message have in common.
+
+    Attributes:
+        id: The message.
+        sender: The reverse path as accepted; branches may have their own.
+        size: Octets of the stored object.
+        body: What the client declared (RFC 6152 §2).
+        smtputf8: The message needs SMTPUTF8 (RFC 6531 §3.4).
+        auth: The account that submitted it.
+        summary: The scan of its octets, if it travels.
+    """
+
+    id: UUID
+    sender: str
+    size: int
+    body: Body = "7BIT"
+    smtputf8: bool = False
+    auth: str = ""
+    summary: Summary | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One unsettled recipient.
+
+    Attributes:
+        n: Its number within the message.
+        address: Where it goes to.
+        state: accepted, routed, deferred or dead.
+        road: Where it travels; None before routing.
+        account: Whose mailbox, on the road local.
+        folder: The mailbox asked for by plus addressing; empty for INBOX.
+        domain: The next hop, on the road remote.
+        sender: The reverse path of this branch, if it is not the message's.
+        attempts: How often delivery was tried and deferred.
+        warned: The sender was told of the delay.
+    """
+
+    n: int
+    address: str
+    state: State = "accepted"
+    road: Road | None = None
+    account: int | None = None
+    folder: str = ""
+    domain: str | None = None
+    sender: str | None = None
+    attempts: int = 0
+    warned: bool = False
+
+
+def standing_of(row: Row) -> Standing:
+    """Make the value of a row that has `STANDING_COLUMNS`."""
+    return Standing(
+        n=row["n"],
+        address=row["address"],
+        state=row["state"],
+        road=row["road"],
+        account=row["account_id"],
+        folder=row["folder"] or "",
+        domain=row["domain"],
+        sender=row["sender"],
+        attempts=row["attempts"],
+        warned=row["warned"],
+    )
+
+
+def facts_of(envelope: Inbound) -> Facts:
+    """Return what an envelope from the road ``mail.inbound`` says of its message."""
+    return Facts(
+        id=envelope.id,
+        sender=envelope.sender,
+        size=envelope.size,
+        body=envelope.body,
+        smtputf8=envelope.smtputf8,
+        auth=envelope.auth,
+        summary=envelope.summary,
+    )
+
+
+def envelopes_of(facts: Facts, standings: Iterable[Standing]) -> tuple[Envelope, ...]:
+    """Return the fewest envelopes that carry these recipients on, in the order of their numbers.
+
+    The dead are left out: they wait in the dead letters.
+    """
+    together: defaultdict[Standing, list[Standing]] = defaultdict(list)
+    for standing in sorted(standings, key=lambda s: s.n):
+        if standing.state != "dead":
+            together[_kind(standing)].append(standing)
+    return tuple(_envelope(facts, kind, members) for kind, members in together.items())
+
+
+def _kind(standing: Standing) -> Standing:
+    """Equal for recipients that can share an envelope."""
+    state: State = "accepted" if standing.road is None else "routed"
+    return replace(standing, n=0, address="", state=state, account=None, folder="")
+
+
+def _envelope(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Envelope:
+    sender = facts.sender if kind.sender is None else kind.sender
+    addressed = tuple(InboundRecipient(n=m.n, address=m.address) for m in members)
+    if kind.road is None:
+        return Inbound(
+            id=facts.id,
+            sender=sender,
+            size=facts.size,
+            body=facts.body,
+            smtputf8=facts.smtputf8,
+            recipients=addressed,
+            auth=facts.auth,
+            summary=facts.summary,
+        )
+    if kind.road == "remote":
+        return Remote(
+            id=facts.id,
+            sender=sender,
+            size=facts.size,
+            body=facts.body,
+            smtputf8=facts.smtputf8,
+            domain=kind.domain or "",
+            recipients=addressed,
+            attempts=kind.attempts,
+            warned=kind.warned,
+        )
+    return Local(
+        id=facts.id,
+        sender=sender,
+        size=facts.size,
+        body=facts.body,
+        smtputf8=facts.smtputf8,
+        recipients=tuple(
+            LocalRecipient(n=m.n, address=m.address, account=m.account or 0, folder=m.folder)
+            for m in members
+        ),
+        summary=facts.summary,
+        attempts=kind.attempts,
+        warned=kind.warned,
+    )
