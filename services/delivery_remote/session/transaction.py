@@ -1,0 +1,241 @@
+"""Mail transactions on an open connection (RFC 5321 §3.3), pipelined where the server can.
+
+    MAIL FROM, RCPT TO ..., DATA   written together (RFC 2920 §3.1), else one after the other
+    the octets, the dot            only after 354, and only if a recipient was accepted
+
+8-bit octets go as they are also to a server that does not offer 8BITMIME, without ``BODY=``: all
+servers in use take them, and a conversion would break signatures (RFC 6152 §3 asks for a
+conversion or a bounce: not done).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+
+from aiosmtplib.errors import SMTPException
+
+from delivery_remote.routes import Target
+from delivery_remote.session.line import Line
+from delivery_remote.session.manners import Patience
+from delivery_remote.transparency import FINAL_DOT, DotStuffer
+from delivery_remote.trouble import Answer, Lost, Reply, Transcript, is_farewell
+from posthouse.mail.envelope import Body
+from posthouse.telemetry.logs import get_logger
+
+GO_AHEAD = 354  # RFC 5321 §4.1.1.4
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """What is handed over in one transaction.
+
+    Attributes:
+        sender: The reverse path; empty for ``<>``.
+        recipients: Forward paths, at most 100 (RFC 5321 §4.5.3.1.8).
+        size: Octets of the message, for SIZE (RFC 1870 §6).
+        body: What its client declared.
+        smtputf8: It cannot go without SMTPUTF8.
+        pieces: Yields the octets, as often as it is called.
+    """
+
+    sender: str
+    recipients: tuple[str, ...]
+    size: int
+    body: Body
+    smtputf8: bool
+    pieces: Callable[[], AsyncIterator[bytes]]
+
+
+class Session:
+    """An open session; one transaction at a time.
+
+    Attributes:
+        target: Whom we are talking to.
+        tls: The version of TLS in use; empty for none.
+        served: Transactions so far.
+        opened: When it was opened (monotonic seconds).
+        is_usable: False when no further transaction may be begun.
+    """
+
+    def __init__(
+        self, line: Line, target: Target, extensions: Mapping[str, str], patience: Patience
+    ) -> None:
+        self.target = target
+        self.served = 0
+        self.opened = time.monotonic()
+        self._line = line
+        self._extensions = extensions
+        self._patience = patience
+        self._is_clean = True
+        self._is_over = False
+        secured = line.get_extra_info("ssl_object")
+        self.tls: str = secured.version() if secured else ""
+
+    @property
+    def is_usable(self) -> bool:
+        """False when no further transaction may be begun."""
+        return not self._is_over and self._line.is_connected and not self._line.has_unread
+
+    async def transact(self, mail: Mail) -> Transcript:
+        """Hand ``mail`` over and return what the server said.
+
+        Whatever ``mail.pieces`` raises goes through; the connection is then cut before the final
+        dot, so that nothing was handed over.
+        """
+        objection = self.objection(mail)
+        if objection is not None:
+            return Transcript(mail=objection)
+        self.served += 1
+        try:
+            if not self._is_clean:
+                await self._reset()
+            transcript = await self._converse(mail)
+        except SMTPException as broken:  # the write itself failed
+            self._is_over = True
+            return Transcript(mail=Lost(str(broken)))
+        except BaseException:
+            self.abort()
+            raise
+        self._is_clean = transcript.end is not None
+        return transcript
+
+    def objection(self, mail: Mail) -> Reply | None:
+        """Return why this server need not be asked at all, as the reply it would give."""
+        limit = self._extensions.get("size", "")
+        if limit.isdecimal() and 0 < int(limit) < mail.size:  # RFC 1870 §4: 0 is no limit
+            return Reply(552, f"5.3.4 the message has {mail.size} octets, the server takes {limit}")
+        if mail.smtputf8 and "smtputf8" not in self._extensions:  # RFC 6531 §3.2, §3.5
+            return Reply(553, "5.6.7 the server does not take internationalized mail (SMTPUTF8)")
+        return None
+
+    async def quit(self) -> None:
+        """Say goodbye and close (RFC 5321 §4.1.1.10)."""
+        try:
+            if self.is_usable:
+                await self._line.execute_command(b"QUIT", timeout=self._patience.goodbye)
+        except SMTPException as broken:
+            log.debug("goodbye unheard", host=str(self.target), why=str(broken))
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._is_over = True
+        self._line.abort()
+
+    async def _converse(self, mail: Mail) -> Transcript:
+        lines = [self._mail_command(mail)]
+        lines += [f"RCPT TO:<{_safe(recipient)}>\r\n" for recipient in mail.recipients]
+        pipelined = "pipelining" in self._extensions
+        if pipelined:
+            self._line.write("".join([*lines, "DATA\r\n"]).encode())
+        said: list[Answer] = []
+        for line in lines:
+            if not pipelined:
+                self._line.write(line.encode())
+            said.append(await self._answer(self._patience.command))
+            if isinstance(said[-1], Lost) or not (pipelined or _is_yes(said[0])):
+                break
+        opening = Transcript(mail=said[0], recipients=tuple(said[1:]))
+        if isinstance(said[-1], Lost) or self._is_over:
+            return opening
+        wanted = any(map(_is_yes, said[1:])) and _is_yes(said[0])
+        if not wanted and not pipelined:
+            return opening
+        return await self._data(mail, opening, wanted=wanted, asked=pipelined)
+
+    async def _data(
+        self, mail: Mail, opening: Transcript, *, wanted: bool, asked: bool
+    ) -> Transcript:
+        if not asked:
+            self._line.write(b"DATA\r\n")
+        data = await self._answer(self._patience.data)
+        goes = isinstance(data, Reply) and data.code == GO_AHEAD
+        content: Lost | None = None
+        end: Answer | None = None
+        if goes and wanted:
+            content, end = await self._content(mail)
+        elif goes:  # RFC 2920 §3.1: nobody was accepted and the server waits all the same
+            self._line.write(FINAL_DOT)
+            end = await self._answer(self._patience.end)
+        return Transcript(
+            mail=opening.mail, recipients=opening.recipients, data=data, content=content, end=end
+        )
+
+    async def _content(self, mail: Mail) -> tuple[Lost | None, Answer | None]:
+        """Send the octets: where it broke off before the dot, or the answer to the dot."""
+        stuffer, waiting = DotStuffer(), b""
+        try:
+            async for piece in mail.pieces():
+                if waiting:
+                    self._line.write(waiting)
+                    await self._line.drained(self._patience.block)
+                waiting = stuffer.feed(piece)
+            if not self._line.has_unread:
+                self._line.write(waiting + stuffer.finish())
+        except SMTPException as broken:
+            log.debug("message broke off", host=str(self.target), why=str(broken))
+        if not stuffer.is_finished:
+            return await self._interrupted()
+        if stuffer.mended:
+            log.warning("bare line ends mended", count=stuffer.mended, host=str(self.target))
+        return None, await self._end()
+
+    async def _interrupted(self) -> tuple[Lost | None, Answer | None]:
+        """The server spoke, or went, before the dot: what it said, which can be no yes."""
+        answer = await self._answer(self._patience.goodbye)
+        self.abort()
+        if isinstance(answer, Lost):
+            return answer, None
+        return None, answer if answer.code >= 400 else Reply(451, str(answer))  # noqa: PLR2004 - 4yz and 5yz
+
+    async def _end(self) -> Answer:
+        try:
+            await self._line.drained(self._patience.block)
+        except SMTPException as broken:
+            self._is_over = True
+            if not self._line.has_unread:
+                return Lost(str(broken))
+        return await self._answer(self._patience.end)
+
+    async def _reset(self) -> None:
+        """End what an unfinished transaction left behind (RFC 5321 §4.1.1.5)."""
+        self._line.write(b"RSET\r\n")
+        answer = await self._answer(self._patience.command)
+        if not _is_yes(answer):
+            self._is_over = True
+            raise SMTPException(str(answer))
+
+    def _mail_command(self, mail: Mail) -> str:
+        words = [f"MAIL FROM:<{_safe(mail.sender)}>"]
+        if "size" in self._extensions:
+            words.append(f"SIZE={mail.size}")
+        if mail.body == "8BITMIME" and "8bitmime" in self._extensions:
+            words.append("BODY=8BITMIME")
+        if mail.smtputf8:
+            words.append("SMTPUTF8")
+        return " ".join(words) + "\r\n"
+
+    async def _answer(self, seconds: float) -> Answer:
+        try:
+            answer: Answer = self._line.reply_of(await self._line.read_response(seconds))
+        except SMTPException as broken:
+            answer = Lost(str(broken))
+        if is_farewell(answer):
+            self._is_over = True
+        return answer
+
+
+def _safe(path: str) -> str:
+    """Return ``path``; `ValueError` if it would end its command line (an injection)."""
+    if not path.isprintable():
+        raise ValueError("a control character in an address")
+    return path
+
+
+def _is_yes(answer: Answer) -> bool:
+    return isinstance(answer, Reply) and answer.is_positive

@@ -1,0 +1,306 @@
+"""What an answer, or its absence, means for each recipient (RFC 5321 §4.2, §4.3.2). Pure.
+
+One conversation with one server becomes a `Transcript`; `judge` turns that into one verdict per
+recipient, `judge_refusal` does so for a server that never let us get to the message. Three rules
+stand above the tables:
+
+- what a server says of a recipient, or of the message, holds: 5yz ends it, 4yz waits;
+- what it says of itself (greeting, EHLO, 421, silence) only sends us to the next server;
+- after the final dot silence means "unknown": the message may have been taken, so no other server
+  is asked now, and the recipients wait (this is the one window for a duplicate).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TypeAlias
+
+from posthouse.mail.status import Status
+
+MAX_TEXT_CHARACTERS = 1000  # of a reply that we keep
+
+_ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?=\s|$)")  # RFC 2034 §4
+_SERVICE_CLOSING = 421  # RFC 5321 §3.8
+_TOO_MANY = 452  # RFC 5321 §4.5.3.1.10
+_STORAGE_EXCEEDED = 552
+_NO_MAIL_HERE = 521  # RFC 7504 §3
+
+
+class Stage(Enum):
+    """How far the conversation came; the value is what the operator reads."""
+
+    CONNECT = "connecting"
+    GREETING = "the greeting"
+    HELLO = "EHLO"
+    TLS = "STARTTLS"
+    AUTH = "AUTH"
+    MAIL = "MAIL FROM"
+    RCPT = "RCPT TO"
+    DATA = "DATA"
+    CONTENT = "sending the message"
+    DOT = "the end of the message"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply (RFC 5321 §4.2).
+
+    Attributes:
+        code: The three digits.
+        text: The text of all its lines, newlines between them.
+    """
+
+    code: int
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}"[:MAX_TEXT_CHARACTERS]
+
+    @property
+    def is_positive(self) -> bool:
+        """2yz."""
+        return self.code // 100 == 2  # noqa: PLR2004 - the class digit itself
+
+    @property
+    def is_permanent(self) -> bool:
+        """5yz."""
+        return self.code // 100 == 5  # noqa: PLR2004 - the class digit itself
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No reply: the connection broke, or time ran out.
+
+    Attributes:
+        why: In words, for the ledger and the report.
+    """
+
+    why: str
+
+    def __str__(self) -> str:
+        return self.why
+
+
+Answer: TypeAlias = Reply | Lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """The answers of one mail transaction, as far as it went.
+
+    Attributes:
+        mail: To MAIL FROM.
+        recipients: To each RCPT TO, in order; shorter than asked when the connection broke.
+        data: To DATA; None when it was not sent.
+        content: Where the message's octets broke off, None if they were sent or not begun.
+        end: To the final dot; None when it was not sent.
+    """
+
+    mail: Answer
+    recipients: tuple[Answer, ...] = ()
+    data: Answer | None = None
+    content: Lost | None = None
+    end: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The server took responsibility.
+
+    Attributes:
+        reply: What it said.
+    """
+
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """It will not work.
+
+    Attributes:
+        status: Why.
+        reply: What was said.
+    """
+
+    status: Status
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """It did not work now.
+
+    Attributes:
+        status: Why.
+        reply: What was said.
+        elsewhere: Another server of the destination may be asked now.
+        again: This server may be asked again at once: it took others and wants fewer at a time.
+    """
+
+    status: Status
+    reply: str
+    elsewhere: bool = False
+    again: bool = False
+
+
+Verdict: TypeAlias = Taken | Never | Later
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A server that did not come as far as a message.
+
+    Attributes:
+        stage: Where it ended.
+        answer: What was said, or why nothing was.
+    """
+
+    stage: Stage
+    answer: Answer
+
+
+def status_of(reply: Reply, stage: Stage) -> Status:
+    """Return the status of a negative ``reply``: its own enhanced code if it fits (RFC 2034 §4).
+
+    Without one, or with one of another class, it is the class with the subject that the stage
+    suggests.
+    """
+    code = reply.code if reply.code // 100 in (4, 5) else 451
+    found = _ENHANCED.match(reply.text)
+    if found and int(found[1]) == code // 100:
+        return Status(code, (int(found[1]), int(found[2]), int(found[3])))
+    subject, detail = _SUBJECTS.get(stage, (0, 0))
+    return Status(code, (code // 100, subject, detail))
+
+
+# RFC 3463 §3, where the server says none: x.1.0 other address status, x.5.0 other protocol
+# status, x.3.0 other mail system status, x.4.2 bad connection, x.7.0 other security status.
+_SUBJECTS = {
+    Stage.CONNECT: (4, 1),
+    Stage.GREETING: (4, 2),
+    Stage.HELLO: (4, 2),
+    Stage.TLS: (7, 0),
+    Stage.AUTH: (7, 0),
+    Stage.RCPT: (1, 0),
+}
+
+
+def judge_refusal(refusal: Refusal) -> Never | Later:
+    """Decide what it means that a server did not let us come as far as MAIL.
+
+    521 (RFC 7504 §3) and 5yz to both EHLO and HELO are permanent, should no other server do
+    better. Any other 5yz greeting waits: it is said by overloaded servers and by block lists that
+    change. So does a refused password: that is our mistake, not the sender's.
+    """
+    answer, stage = refusal.answer, refusal.stage
+    if isinstance(answer, Lost):
+        return _lost(stage, answer)
+    is_final = (stage is Stage.HELLO and answer.is_permanent) or (
+        stage is Stage.GREETING and answer.code == _NO_MAIL_HERE
+    )
+    if is_final:
+        return Never(status_of(answer, stage), str(answer))
+    return Later(_softened(status_of(answer, stage)), str(answer), elsewhere=True)
+
+
+def judge(transcript: Transcript, count: int) -> tuple[Verdict, ...]:
+    """Return one verdict for each of ``count`` recipients."""
+    if not _is_yes(transcript.mail):
+        return (_negative(transcript.mail, Stage.MAIL),) * count
+    some = any(_is_yes(answer) for answer in transcript.recipients)
+    message = _message_verdict(transcript)
+    verdicts: list[Verdict] = []
+    for n in range(count):
+        answer = _recipient_answer(transcript, n)
+        verdicts.append(message if _is_yes(answer) else _refused(answer, some=some, of=message))
+    return tuple(verdicts)
+
+
+def _recipient_answer(transcript: Transcript, n: int) -> Answer:
+    if n < len(transcript.recipients):
+        return transcript.recipients[n]
+    last = transcript.recipients[-1] if transcript.recipients else transcript.mail
+    return last if isinstance(last, Lost) else Lost("no reply to RCPT TO")
+
+
+def _refused(answer: Answer, *, some: bool, of: Verdict) -> Never | Later:
+    """A recipient that was not accepted; it may be asked for again if the others got through."""
+    verdict = _negative(answer, Stage.RCPT)
+    if isinstance(verdict, Never) or not (some and isinstance(of, Taken)):
+        return verdict
+    wants_fewer = verdict.status.code == _TOO_MANY and _is_vague(verdict.status)
+    return replace(verdict, elsewhere=False, again=True) if wants_fewer else verdict
+
+
+def _message_verdict(transcript: Transcript) -> Verdict:
+    """What happened to the recipients that RCPT accepted."""
+    if transcript.end is not None:
+        return _at_the_dot(transcript.end)
+    if transcript.content is not None:
+        return _lost(Stage.CONTENT, transcript.content)
+    if transcript.data is not None:
+        return _negative(transcript.data, Stage.DATA)
+    return _lost(Stage.DATA, Lost("the connection ended before DATA"))
+
+
+def _at_the_dot(answer: Answer) -> Verdict:
+    if isinstance(answer, Lost):  # unknown: it may have been taken; ask nobody else now
+        return Later(Status(451, (4, 4, 2)), f"{answer} after the end of the message")
+    if answer.is_positive:
+        return Taken(str(answer))
+    return _negative(answer, Stage.DOT)
+
+
+def _negative(answer: Answer, stage: Stage) -> Never | Later:
+    if isinstance(answer, Lost):
+        return _lost(stage, answer)
+    status = status_of(answer, stage)
+    if answer.is_permanent and not _means_too_many(answer, stage, status):
+        return Never(status, str(answer))
+    return Later(_softened(status), str(answer), elsewhere=True)
+
+
+def _means_too_many(answer: Reply, stage: Stage, status: Status) -> bool:
+    """552 to RCPT without a better reason means "too many recipients" (RFC 5321 §4.5.3.1.10)."""
+    return stage is Stage.RCPT and answer.code == _STORAGE_EXCEEDED and _is_vague(status)
+
+
+def _is_vague(status: Status) -> bool:
+    """No enhanced code was given, or x.5.3, too many recipients (RFC 3463 §3.6)."""
+    return status.enhanced[1:] in (_SUBJECTS[Stage.RCPT], (5, 3))
+
+
+def _lost(stage: Stage, answer: Lost) -> Later:
+    enhanced = (4, 4, 1) if stage is Stage.CONNECT else (4, 4, 2)  # RFC 3463 §3.5
+    text = str(answer) if stage is Stage.CONNECT else f"{answer} at {stage.value}"
+    return Later(Status(451, enhanced), text, elsewhere=True)
+
+
+def _softened(status: Status) -> Status:
+    """The same reason as a temporary one."""
+    if not status.is_permanent:
+        return status
+    return Status(status.code - 100, (4, *status.enhanced[1:]))
+
+
+def _is_yes(answer: Answer) -> bool:
+    return isinstance(answer, Reply) and answer.is_positive
+
+
+def is_farewell(answer: Answer) -> bool:
+    """True if the connection is of no more use after ``answer``: lost, or 421 (RFC 5321 §3.8)."""
+    return not isinstance(answer, Reply) or answer.code == _SERVICE_CLOSING
+
+
+def summed_up(refusals: Sequence[Refusal]) -> Never | Later:
+    """Put together what all servers of a destination said: permanent only if all of them are.
+
+    ``refusals`` is not empty.
+    """
+    verdicts = [judge_refusal(refusal) for refusal in refusals]
+    later = [verdict for verdict in verdicts if isinstance(verdict, Later)]
+    return later[-1] if later else verdicts[-1]
