@@ -23,6 +23,7 @@ from onemachine.ready import NotReady, wait_ready
 _USER = "postgres"
 _FOREIGN_HOME = Path("/var/lib/posthouse")
 _BEHIND_A_KILL_SECONDS = 60.0  # the backends of a killed server hold its memory for a while
+_HELD_BY_THE_DEAD = "shared memory block"
 _SETTINGS = (
     f"listen_addresses={LOOPBACK}",
     "unix_socket_directories=",
@@ -74,9 +75,9 @@ class Postgres:
             self.child = await spawn(command, self.registry)
             try:
                 return await wait_ready(self.child, self.registry, self._question)
-            except NotReady:
+            except NotReady as trouble:
                 await self.stop()
-                if loop.time() > until:
+                if _HELD_BY_THE_DEAD not in str(trouble) or loop.time() > until:
                     raise
                 await asyncio.sleep(1.0)
 

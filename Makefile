@@ -1,0 +1,73 @@
+# Posthouse. `make` alone prints what can be made.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+PYTHON := $(BIN)/python
+SETUP := .venv/.ready
+TOOLS := .venv/.ready-for-tests
+WORKERS ?= 2
+PORTS := SMTP_PORT SUBMISSION_PORT SMTPS_PORT IMAP_PORT IMAPS_PORT POP3_PORT POP3S_PORT POSTMASTER_PORT
+ONEMACHINE := PYTHONPATH=deploy/local $(PYTHON) -m onemachine
+WITH_SERVERS := $(ONEMACHINE).testservers --
+PYTEST := $(PYTHON) -m pytest -q
+CODE := shared services tests deploy
+
+.PHONY: help setup run check fmt test unit integration journeys bench fuzz image clean
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run also takes STORE=s3, COPIES=2 and ports: $(PORTS)"
+
+setup: $(SETUP) ## install what is missing: the virtual environment and Debian's servers
+
+$(SETUP): requirements-dev.lock pyproject.toml deploy/local/setup.sh
+	@deploy/local/setup.sh
+	@touch $@
+
+$(TOOLS): $(SETUP)
+	@deploy/local/setup.sh tests
+	@touch $@
+
+run: $(SETUP) ## the whole system on this machine, with a demo domain, until Ctrl-C
+	@STORE=$(STORE) COPIES=$(COPIES) \
+	  $(foreach port,$(PORTS),$(if $($(port)),POSTHOUSE_$(port)=$($(port)))) $(ONEMACHINE)
+
+check: $(SETUP) ## format, lint, types, import rules and pure tests; under a minute
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -n $(WORKERS)
+
+fmt: $(SETUP) ## format the code and repair what the linter can repair
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+test: $(TOOLS) check ## everything: check, then all tests on real servers, started and stopped here
+	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) --dist loadgroup -m "integration or journey"
+
+unit: $(SETUP) ## pure tests only
+	$(PYTEST) -n $(WORKERS)
+
+integration: $(TOOLS) ## tests of parts on real servers
+	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m integration
+
+journeys: $(TOOLS) ## tests of the whole system with real clients, and of faults
+	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) --dist loadgroup -m journey
+
+bench: $(TOOLS) ## mails per second and CPU per mail, in turn with Debian's Postfix and Dovecot
+	@$(PYTHON) -m tests.bench
+
+fuzz: $(SETUP) ## properties with many examples, for minutes
+	$(PYTEST) -n $(WORKERS) --hypothesis-profile fuzz --timeout 1800 tests/properties
+
+image: ## the container image of all services
+	docker build -t posthouse .
+
+clean: ## remove the data of make run, the virtual environment and caches
+	@if [ -x $(PYTHON) ]; then $(ONEMACHINE) clean; fi
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov dist
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,89 @@
+"""``make run``: bring the whole system up on this machine, show it, and stay until Ctrl-C."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from onemachine import demo
+from onemachine.options import HOSTNAME, BadOption, Options, options
+from onemachine.ports import PortTaken
+from onemachine.ready import NotReady
+from onemachine.stack import AlreadyRunning, Stack, remove_data
+from onemachine.status import addresses, watch
+
+_VAR = Path("var")
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_EXPECTED = (AlreadyRunning, BadOption, PortTaken, NotReady, demo.DemoFailed)
+
+
+async def run(chosen: Options, console: Console) -> None:
+    """Start, show, stay until a signal, stop."""
+    began, stop = time.monotonic(), asyncio.Event()
+    for number in _STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    def say(text: str) -> None:
+        console.print(f"{time.monotonic() - began:6.1f} s  {text}", markup=False, soft_wrap=True)
+
+    stack = Stack(chosen, say)
+    try:
+        starting = asyncio.create_task(_bring_up(stack, console, say))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if starting.done():
+            await starting
+            await watch(stack, stop, console)
+        starting.cancel()
+        await asyncio.wait([starting])
+    finally:
+        console.print("stopping")
+        ended = time.monotonic()
+        await stack.stop()
+        console.print(
+            f"stopped in {time.monotonic() - ended:.1f} s; the data stays in {chosen.var}"
+        )
+
+
+async def _bring_up(stack: Stack, console: Console, say: Callable[[str], None]) -> None:
+    await stack.start()
+    known = demo.demo_of(stack, HOSTNAME)
+    demo.write_demo(known, stack)
+    await asyncio.to_thread(demo.introduce, known, say)
+    say("everything runs")
+    console.print(addresses(stack, known))
+
+
+def main() -> int:
+    """Run the stack, or with ``clean`` remove what it left behind."""
+    console = Console(highlight=False)
+    var = Path(os.environ.get("POSTHOUSE_VAR") or _VAR).absolute()
+    status = 0
+    try:
+        if sys.argv[1:] == ["clean"]:
+            remove_data(var)
+        else:
+            asyncio.run(run(options(os.environ, var), console))
+    except* _EXPECTED as group:
+        status = 1
+        for problem in _leaves(group):
+            console.print(str(problem), style="red", markup=False, soft_wrap=True)
+    return status
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
+    for problem in group.exceptions:
+        if isinstance(problem, BaseExceptionGroup):
+            yield from _leaves(problem)
+        else:
+            yield problem
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+#!/bin/bash
+# Install what the project needs on Debian 12: its servers (packages) and .venv (from the lock).
+# Root gets the packages installed; an ordinary user is told the one line that is missing.
+# `setup.sh tests` adds the clients and tools that only the tests use.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+purpose=${1:-run}
+
+say() { printf '==> %s\n' "$*"; }
+
+find_python() {
+  local name
+  for name in python3.11 python3.12 python3.13 python3; do
+    if command -v "$name" >/dev/null &&
+      "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+      command -v "$name"
+      return
+    fi
+  done
+}
+
+missing_packages() {
+  [ -n "$(find_python)" ] || echo python3
+  [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || echo postgresql
+  command -v setpriv >/dev/null || echo util-linux
+  can_make_environment || echo python3-venv
+  if [ "$purpose" = tests ]; then
+    local pair
+    for pair in swaks:swaks msmtp:msmtp mutt:mutt mbsync:isync fetchmail:fetchmail \
+      getmail:getmail6 /usr/sbin/smtp-sink:postfix promtool:prometheus; do
+      command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
+    done
+  fi
+}
+
+can_make_environment() {
+  local python
+  python=$(find_python)
+  [ -n "$python" ] || return 0 # python3 itself is missing: said already, venv comes next
+  [ -x .venv/bin/python ] || command -v uv >/dev/null || "$python" -c 'import ensurepip' 2>/dev/null
+}
+
+# Debian starts the servers it installs; ours are private ones, so it is told not to, this once.
+install_packages() {
+  local policy=/usr/sbin/policy-rc.d own=
+  if [ ! -e "$policy" ]; then
+    own=$policy
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  say "apt-get install $*"
+  export DEBIAN_FRONTEND=noninteractive
+  if ! apt-get install -y --no-install-recommends "$@"; then
+    apt-get update
+    apt-get install -y --no-install-recommends "$@"
+  fi
+  if [ -n "$own" ]; then
+    rm -f "$own"
+    trap - EXIT
+  fi
+}
+
+make_environment() {
+  local python
+  python=$(find_python)
+  if [ ! -x .venv/bin/python ]; then
+    say "making .venv with $("$python" --version)"
+    if command -v uv >/dev/null; then
+      uv venv --quiet --seed --python "$python" .venv
+    else
+      "$python" -m venv .venv
+    fi
+  fi
+  say "installing what requirements-dev.lock names"
+  if command -v uv >/dev/null; then
+    uv pip install --python .venv/bin/python --require-hashes -r requirements-dev.lock
+    uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
+  else
+    .venv/bin/python -m pip install --disable-pip-version-check --require-hashes \
+      -r requirements-dev.lock
+    .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps \
+      --no-build-isolation -e .
+  fi
+}
+
+mapfile -t missing < <(missing_packages)
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" -ne 0 ]; then
+    say "Some of Debian's packages are missing. Please run this line, then try again:"
+    echo "    sudo apt-get install --no-install-recommends ${missing[*]}"
+    exit 1
+  fi
+  install_packages "${missing[@]}"
+fi
+make_environment
+say "set up"
