@@ -21,8 +21,8 @@ _ADD = """
             on conflict (address) do nothing
      returning account_id, address
     ), boxes as (
-    insert into mailboxes (account_id, name, special_use, uidvalidity)
-    select account_id, name, special_use, extract(epoch from now())::bigint
+    insert into mailboxes (account_id, name, special_use)
+    select account_id, name, special_use
       from added, (values ('INBOX', null), ('Drafts', '\\Drafts'), ('Sent', '\\Sent'),
                           ('Junk', '\\Junk'), ('Trash', '\\Trash'), ('Archive', '\\Archive'))
            as standard (name, special_use)
