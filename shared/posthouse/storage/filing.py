@@ -1,0 +1,286 @@
+"""Filing: mail into mailboxes, exactly once (promise 2), many deliveries in one transaction.
+
+    lock ledger rows ─▶ lock mailboxes ─▶ decide quota and UIDs ─▶ write all ─▶ commit
+    (by day, id, n)     (by account, id)   (`_plan`, pure)
+
+A recipient's ledger row is settled in the same transaction that files its message, and a row that
+is settled already is passed over, so a redelivered or doubled envelope changes nothing. Locks are
+taken in one order by everybody, so two batches wait for each other and never in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+from typing import TypeAlias
+from uuid import UUID
+
+from posthouse.mail.envelope import Summary
+from posthouse.mail.ids import day_of
+from posthouse.storage.mailboxes import INBOX
+from posthouse.storage.pool import Pool, Row, Tx, transaction
+
+Key: TypeAlias = tuple[UUID, int]  # envelope and number: a row of the ledger
+BoxKey: TypeAlias = tuple[int, int]  # account and mailbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filing:
+    """One message for one recipient; its object is durable and its ledger row committed.
+
+    Attributes:
+        id: The message.
+        n: The recipient's number in the ledger.
+        account: Whose mailbox.
+        folder: The mailbox asked for by the address; empty for INBOX.
+        prefix: Octets that stand before the object for this recipient, whole header lines.
+        size: Octets of the object.
+        summary: The scan of the object.
+    """
+
+    id: UUID
+    n: int
+    account: int
+    folder: str
+    prefix: bytes
+    size: int
+    summary: Summary
+
+    @property
+    def key(self) -> Key:
+        """Its row in the ledger."""
+        return self.id, self.n
+
+    @property
+    def octets(self) -> int:
+        """RFC822.SIZE: what it takes of the quota."""
+        return len(self.prefix) + self.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """It is in the mailbox and its ledger row says so.
+
+    Attributes:
+        account: Whose mailbox.
+        mailbox: The mailbox's id.
+        folder: The mailbox's name.
+        uid: RFC 3501 §2.3.1.1.
+        modseq: The mailbox's after the commit (RFC 7162 §3.1).
+    """
+
+    account: int
+    mailbox: int
+    folder: str
+    uid: int
+    modseq: int
+
+
+class Refused(Enum):
+    """Why nothing was filed; the ledger row is as it was."""
+
+    SETTLED = "already settled"  # an earlier delivery of the same envelope did it all
+    UNKNOWN = "not in the ledger"  # a human must look: filing it could not be told from doubling it
+    NO_ACCOUNT = "no such account"
+    OVER_QUOTA = "mailbox full"
+
+
+Result: TypeAlias = Filed | Refused
+
+
+async def file(pool: Pool | Tx, batch: Sequence[Filing]) -> list[Result]:
+    """File ``batch`` and settle its ledger rows, all in one transaction; one result each, in order.
+
+    The same recipient twice in a batch is filed once. Raises `Unavailable` when the commit was
+    not confirmed: repeat it, what was committed will be found settled.
+    """
+    async with transaction(pool) as tx:
+        results = await _lock_ledger(tx, batch)
+        wanted = {one.key: one for one in batch if one.key not in results}
+        targets = await _find_mailboxes(tx, list(wanted.values()))
+        boxes = await _lock_mailboxes(tx, targets.values())
+        planned = _plan(wanted, targets, boxes)
+        await _write(
+            tx, [(wanted[key], to) for key, to in planned.items() if isinstance(to, Filed)]
+        )
+    seen: set[Key] = set()
+    answers: list[Result] = []
+    for one in batch:
+        again = one.key in seen and isinstance(planned.get(one.key), Filed)
+        seen.add(one.key)
+        answers.append(Refused.SETTLED if again else results.get(one.key) or planned[one.key])
+    return answers
+
+
+# Row locks: whoever else has this recipient waits here until our commit, then finds it settled.
+_LOCK_LEDGER = """
+    select r.envelope, r.n, r.settled_at is not null as settled
+      from unnest($1::date[], $2::uuid[], $3::int[]) as asked (day, envelope, n)
+      join recipients r using (day, envelope, n)
+     order by r.day, r.envelope, r.n for update of r
+"""
+
+
+async def _lock_ledger(tx: Tx, batch: Sequence[Filing]) -> dict[Key, Result]:
+    """Return the recipients that are not to be filed: settled, or not in the ledger at all."""
+    keys = sorted({one.key for one in batch}, key=lambda key: (day_of(key[0]), key))
+    days, ids, numbers = _columns(((day_of(id_), id_, n) for id_, n in keys), 3)
+    rows = await tx.fetch(_LOCK_LEDGER, days, ids, numbers)
+    found = {(row["envelope"], row["n"]): row["settled"] for row in rows}
+    refused: dict[Key, Result] = {key: Refused.SETTLED for key in keys if found.get(key)}
+    return refused | dict.fromkeys((key for key in keys if key not in found), Refused.UNKNOWN)
+
+
+# The mailbox that the address names if the account has it, by its exact name rather than by one
+# that differs in case; otherwise INBOX. Strangers choose the name, so never what the owner wrote.
+_FIND_MAILBOXES = f"""
+    select asked.envelope, asked.n, m.account_id, m.mailbox_id
+      from unnest($1::uuid[], $2::int[], $3::bigint[], $4::text[]) as asked (envelope, n, account, folder)
+      cross join lateral (
+        select account_id, mailbox_id from mailboxes
+         where account_id = asked.account
+           and (name = '{INBOX}' or asked.folder <> '' and lower(name) = lower(asked.folder)
+                and coalesce(special_use, '') not in ('\\Sent', '\\Drafts'))
+         order by name = asked.folder desc, name = '{INBOX}', name limit 1) m
+"""  # noqa: S608  constants only
+
+
+async def _find_mailboxes(tx: Tx, batch: Sequence[Filing]) -> dict[Key, BoxKey]:
+    """Return where each goes; an account that is gone has no mailbox."""
+    rows = await tx.fetch(
+        _FIND_MAILBOXES,
+        *_columns(((one.id, one.n, one.account, one.folder.replace("\0", "")) for one in batch), 4),
+    )
+    return {(row["envelope"], row["n"]): (row["account_id"], row["mailbox_id"]) for row in rows}
+
+
+# Row locks in one order: two deliveries to one mailbox take their UIDs in commit order. What room
+# there is, is asked by a statement of its own: its snapshot is taken after the locks were had.
+_LOCK_MAILBOXES = """
+    select m.account_id, m.mailbox_id, m.name, m.uidnext, m.modseq
+      from unnest($1::bigint[], $2::bigint[]) as asked (account_id, mailbox_id)
+      join mailboxes m using (account_id, mailbox_id)
+     order by m.account_id, m.mailbox_id for update of m
+"""
+_ROOM = """
+    select a.account_id, a.quota_octets - sum(m.octets) as room
+      from accounts a join mailboxes m using (account_id)
+     where a.account_id = any ($1) and a.quota_octets is not null group by a.account_id
+"""
+
+
+@dataclass(slots=True)
+class _Boxes:
+    """The mailboxes that are locked, and what their accounts may still take (no entry: anything)."""
+
+    rows: dict[BoxKey, Row]
+    room: dict[int, int]
+
+
+async def _lock_mailboxes(tx: Tx, targets: Iterable[BoxKey]) -> _Boxes:
+    keys = sorted(set(targets))
+    rows = await tx.fetch(_LOCK_MAILBOXES, *_columns(keys, 2))
+    room = await tx.fetch(_ROOM, sorted({account for account, _ in keys}))
+    return _Boxes(
+        rows={(row["account_id"], row["mailbox_id"]): row for row in rows},
+        room={row["account_id"]: int(row["room"]) for row in room},
+    )
+
+
+def _plan(
+    wanted: Mapping[Key, Filing], targets: Mapping[Key, BoxKey], boxes: _Boxes
+) -> dict[Key, Result]:
+    """Decide for each what becomes of it: UIDs rise in the order of the batch."""
+    planned: dict[Key, Result] = {}
+    taken: dict[BoxKey, int] = {}
+    for key, one in wanted.items():
+        box = targets.get(key)
+        row = boxes.rows.get(box) if box else None
+        if box is None or row is None:
+            planned[key] = Refused.NO_ACCOUNT
+            continue
+        room = boxes.room.get(one.account)
+        if room is not None and one.octets > room:
+            planned[key] = Refused.OVER_QUOTA
+            continue
+        if room is not None:
+            boxes.room[one.account] = room - one.octets
+        uid = row["uidnext"] + taken.get(box, 0)
+        taken[box] = taken.get(box, 0) + 1
+        planned[key] = Filed(
+            account=one.account,
+            mailbox=box[1],
+            folder=row["name"],
+            uid=uid,
+            modseq=row["modseq"] + 1,
+        )
+    return planned
+
+
+# One statement, so one round trip. Content ids are drawn first: both contents and messages need
+# them. A change row per mailbox tells the first and the last new UID.
+_WRITE = """
+    with filed as materialized (
+        select *, nextval(pg_get_serial_sequence('contents', 'content_id')) as content_id
+          from unnest($1::date[], $2::uuid[], $3::int[], $4::bigint[], $5::bigint[], $6::text[],
+                      $7::bigint[], $8::bigint[], $9::int[], $10::bytea[], $11::bytea[],
+                      $12::bytea[], $13::bytea[], $14::bytea[])
+            as f (day, envelope, n, account_id, mailbox_id, folder, uid, modseq, size, prefix,
+                  imap_envelope, bodystructure, header, parts)
+    ), new_contents as (
+        insert into contents (account_id, content_id, object_id, size, prefix, envelope,
+                              bodystructure, header, parts) overriding system value
+        select account_id, content_id, envelope, size, prefix, imap_envelope, bodystructure,
+               header, parts from filed
+    ), new_messages as (
+        insert into messages (account_id, mailbox_id, content_id, modseq, internaldate, savedate,
+                              uid, size)
+        select account_id, mailbox_id, content_id, modseq, now(), now(), uid,
+               size + length(prefix) from filed
+    ), boxes as materialized (
+        select account_id, mailbox_id, modseq, min(uid) as first, max(uid) as last,
+               sum(size + length(prefix)) as octets from filed group by 1, 2, 3
+    ), new_changes as (
+        insert into changes (account_id, mailbox_id, modseq, kind, data)
+        select account_id, mailbox_id, modseq, 'a', int8send(first) || int8send(last) from boxes
+    ), new_state as (
+        update mailboxes m
+           set uidnext = b.last + 1, modseq = b.modseq, exists_ = m.exists_ + (b.last - b.first + 1),
+               octets = m.octets + b.octets
+          from boxes b where m.account_id = b.account_id and m.mailbox_id = b.mailbox_id
+    )
+    update recipients r
+       set state = 'delivered', road = 'local', account_id = f.account_id, folder = f.folder,
+           uid = f.uid, attempts = r.attempts + 1, status = '250 2.0.0', reply = null,
+           next_attempt_at = null, settled_at = now()
+      from filed f where r.day = f.day and r.envelope = f.envelope and r.n = f.n
+"""
+
+
+async def _write(tx: Tx, filings: Sequence[tuple[Filing, Filed]]) -> None:
+    if filings:
+        await tx.execute(_WRITE, *_columns((_row(one, to) for one, to in filings), 14))
+
+
+def _row(one: Filing, to: Filed) -> tuple[object, ...]:
+    made = one.summary
+    where: tuple[date, UUID, int] = (day_of(one.id), one.id, one.n)
+    box = (to.account, to.mailbox, to.folder, to.uid, to.modseq)
+    return (
+        *where,
+        *box,
+        one.size,
+        one.prefix,
+        made.envelope,
+        made.bodystructure,
+        made.header,
+        made.parts,
+    )
+
+
+def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
+    """Turn rows into the arrays that ``unnest`` takes; as many empty ones if there are none."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return columns or [[] for _ in range(width)]

@@ -1,0 +1,201 @@
+"""Filing on a real PostgreSQL: exactly once, in order, within the quota (promise 2)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import struct
+from dataclasses import replace
+
+import pytest
+
+from posthouse.mail.ids import new_id
+from posthouse.storage import directory, mailboxes
+from posthouse.storage.filing import Filed, Filing, Refused, file
+from posthouse.storage.pool import Pool, transaction
+from support.filings import LETTER, PREFIX, SUMMARY, accepted, add_accounts
+
+pytestmark = pytest.mark.integration
+
+OCTETS = len(PREFIX) + len(LETTER)
+
+
+async def _only_filed(pool: Pool, batch: list[Filing]) -> list[Filed]:
+    results = await file(pool, batch)
+    assert all(isinstance(result, Filed) for result in results), results
+    return [result for result in results if isinstance(result, Filed)]
+
+
+async def test_a_message_is_filed_with_its_summary_and_its_ledger_row_is_settled(
+    pool: Pool,
+) -> None:
+    accounts = await add_accounts(pool, "anna")
+    [filing] = await accepted(pool, accounts["anna"])
+
+    [filed] = await _only_filed(pool, [filing])
+
+    inbox = await mailboxes.find_mailbox(pool, accounts["anna"], "INBOX")
+    assert (inbox.exists, inbox.octets, inbox.uidnext) == (1, OCTETS, 2)
+    assert (filed.mailbox, filed.uid, filed.modseq) == (inbox.id, 1, inbox.modseq)
+    row = await pool.fetchrow("select * from messages join contents using (account_id, content_id)")
+    assert row is not None
+    assert (row["uid"], row["modseq"], row["prefix"]) == (1, inbox.modseq, PREFIX)
+    assert (
+        row["object_id"],
+        row["envelope"],
+        row["bodystructure"],
+        row["header"],
+        row["parts"],
+    ) == (
+        filing.id,
+        SUMMARY.envelope,
+        SUMMARY.bodystructure,
+        SUMMARY.header,
+        SUMMARY.parts,
+    )
+    recipient = await pool.fetchrow("select * from recipients")
+    assert recipient is not None
+    assert (recipient["state"], recipient["uid"], recipient["folder"]) == ("delivered", 1, "INBOX")
+    assert recipient["settled_at"] is not None
+
+
+async def test_a_redelivered_message_is_filed_once(pool: Pool) -> None:
+    accounts = await add_accounts(pool, "anna")
+    batch = await accepted(pool, accounts["anna"])
+    await file(pool, batch)
+
+    again = await file(pool, batch)
+
+    assert again == [Refused.SETTLED]
+    assert await pool.fetchval("select count(*) from messages") == 1
+
+
+async def test_the_same_recipient_twice_in_one_batch_is_filed_once(pool: Pool) -> None:
+    accounts = await add_accounts(pool, "anna")
+    [filing] = await accepted(pool, accounts["anna"])
+
+    first, second = await file(pool, [filing, filing])
+
+    assert isinstance(first, Filed)
+    assert second is Refused.SETTLED
+    assert await pool.fetchval("select count(*) from messages") == 1
+
+
+async def test_many_deliveries_at_once_file_each_message_once_in_commit_order(pool: Pool) -> None:
+    accounts = await add_accounts(pool, "anna", "bert", "carl")
+    filings = [one for _ in range(60) for one in await accepted(pool, *accounts.values())]
+    chance = random.Random(7)  # noqa: S311 - an order, not a secret
+    doubled = [chance.sample(filings, k=40) for _ in range(30)] + [filings]
+
+    async with asyncio.TaskGroup() as tasks:
+        for batch in doubled:
+            tasks.create_task(file(pool, batch))
+
+    for account in accounts.values():
+        inbox = await mailboxes.find_mailbox(pool, account, "INBOX")
+        rows = await pool.fetch(
+            "select uid, modseq from messages where account_id = $1 order by uid", account
+        )
+        assert [row["uid"] for row in rows] == list(range(1, 61))
+        assert [row["modseq"] for row in rows] == sorted(row["modseq"] for row in rows)
+        assert (inbox.exists, inbox.octets, inbox.uidnext) == (60, 60 * OCTETS, 61)
+        await _check_changes(pool, account, inbox.modseq)
+    open_rows = await pool.fetchval("select count(*) from recipients where settled_at is null")
+    assert open_rows == 0
+
+
+async def _check_changes(pool: Pool, account: int, modseq: int) -> None:
+    """The change log tells every message in one step each, without a gap."""
+    rows = await pool.fetch("select * from changes where account_id = $1 order by modseq", account)
+    assert [row["modseq"] for row in rows] == list(range(2, modseq + 1))
+    told = [range(a, b + 1) for a, b in (struct.unpack(">qq", row["data"]) for row in rows)]
+    assert [uid for span in told for uid in span] == list(range(1, 61))
+
+
+async def test_what_does_not_fit_is_not_filed_and_what_fits_is(pool: Pool) -> None:
+    accounts = await add_accounts(pool, "anna", quota=2 * OCTETS + 10)
+    filings = [one for _ in range(4) for one in await accepted(pool, accounts["anna"])]
+    big = replace(filings[1], size=5 * OCTETS)
+
+    results = await file(pool, [filings[0], big, filings[2], filings[3]])
+
+    assert [isinstance(result, Filed) for result in results] == [True, False, True, False]
+    assert results[1] is results[3] is Refused.OVER_QUOTA
+    inbox = await mailboxes.find_mailbox(pool, accounts["anna"], "INBOX")
+    assert inbox.octets == 2 * OCTETS
+    states = await pool.fetch("select state, count(*) from recipients group by 1 order by 1")
+    assert [tuple(row) for row in states] == [("accepted", 2), ("delivered", 2)]
+
+
+async def test_the_quota_counts_all_mailboxes_of_the_account(pool: Pool) -> None:
+    accounts = await add_accounts(pool, "anna", quota=2 * OCTETS)
+    await file(pool, await accepted(pool, accounts["anna"], folder="Archive"))
+    await file(pool, await accepted(pool, accounts["anna"]))
+
+    [result] = await file(pool, await accepted(pool, accounts["anna"]))
+
+    assert result is Refused.OVER_QUOTA
+
+
+@pytest.mark.parametrize(
+    ("detail", "folder"),
+    [
+        ("", "INBOX"),
+        ("archive", "Archive"),
+        ("lists", "lists"),
+        ("LISTS", "Lists"),
+        ("inbox", "INBOX"),
+        ("nowhere", "INBOX"),
+        ("Sent", "INBOX"),
+        ("drafts", "INBOX"),
+        ("a\0b", "INBOX"),
+    ],
+)
+async def test_the_detail_chooses_a_mailbox_that_exists(
+    pool: Pool, detail: str, folder: str
+) -> None:
+    accounts = await add_accounts(pool, "anna")
+    for name in ("Lists", "lists"):
+        await mailboxes.create_mailbox(pool, accounts["anna"], name)
+
+    [filed] = await _only_filed(pool, await accepted(pool, accounts["anna"], folder=detail))
+
+    assert filed.folder == folder
+
+
+async def test_an_account_that_is_gone_takes_nothing_and_others_do_not_suffer(pool: Pool) -> None:
+    accounts = await add_accounts(pool, "anna", "bert")
+    await directory.remove_account(pool, "anna@example.test")
+
+    gone, filed = await file(pool, await accepted(pool, accounts["anna"], accounts["bert"]))
+
+    assert gone is Refused.NO_ACCOUNT
+    assert isinstance(filed, Filed)
+
+
+async def test_what_the_ledger_does_not_know_is_not_filed_and_is_not_called_settled(
+    pool: Pool,
+) -> None:
+    accounts = await add_accounts(pool, "anna")
+    [filing] = await accepted(pool, accounts["anna"])
+
+    [result] = await file(pool, [replace(filing, id=new_id())])
+
+    assert result is Refused.UNKNOWN
+
+
+async def test_a_transaction_that_is_rolled_back_leaves_nothing(pool: Pool) -> None:
+    accounts = await add_accounts(pool, "anna")
+    batch = await accepted(pool, accounts["anna"])
+
+    with pytest.raises(RuntimeError, match="changed my mind"):
+        async with transaction(pool) as tx:
+            await file(tx, batch)
+            raise RuntimeError("changed my mind")
+
+    assert await pool.fetchval("select count(*) from messages") == 0
+    assert isinstance((await file(pool, batch))[0], Filed)
+
+
+async def test_nothing_to_file_is_no_trouble(pool: Pool) -> None:
+    assert await file(pool, []) == []
