@@ -1,0 +1,1 @@
+"""The language of IMAP: framing, grammar, commands as values, responses. Pure."""

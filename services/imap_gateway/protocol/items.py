@@ -1,0 +1,59 @@
+"""What FETCH can be asked for, as values (RFC 3501 §6.4.5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+
+class Item(Enum):
+    """Data items without arguments; the value is the name on the wire."""
+
+    FLAGS = b"FLAGS"
+    UID = b"UID"
+    INTERNALDATE = b"INTERNALDATE"
+    SIZE = b"RFC822.SIZE"
+    ENVELOPE = b"ENVELOPE"
+    BODYSTRUCTURE = b"BODYSTRUCTURE"
+    BODY = b"BODY"
+    MODSEQ = b"MODSEQ"
+
+
+class Text(Enum):
+    """What of a message or part (``section-text``)."""
+
+    ALL = b""
+    HEADER = b"HEADER"
+    FIELDS = b"HEADER.FIELDS"
+    FIELDS_NOT = b"HEADER.FIELDS.NOT"
+    TEXT = b"TEXT"
+    MIME = b"MIME"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    r"""``BODY[section]<partial>`` and its old forms ``RFC822``, ``RFC822.HEADER``, ``RFC822.TEXT``.
+
+    Attributes:
+        path: Part numbers; empty for the message itself.
+        text: What of it.
+        fields: Names of header fields, upper case, for FIELDS and FIELDS_NOT.
+        partial: First octet and number of octets, or None for all.
+        is_peek: Leaves ``\Seen`` alone.
+        label: What the answer is called, before ``<origin>``.
+    """
+
+    path: tuple[int, ...] = ()
+    text: Text = Text.ALL
+    fields: tuple[bytes, ...] = ()
+    partial: tuple[int, int] | None = None
+    is_peek: bool = False
+    label: bytes
+
+
+FetchItem: TypeAlias = Item | Section
+
+ALL = (Item.FLAGS, Item.INTERNALDATE, Item.SIZE, Item.ENVELOPE)  # RFC 3501 §6.4.5 macros
+FAST = (Item.FLAGS, Item.INTERNALDATE, Item.SIZE)
+FULL = (*ALL, Item.BODY)

@@ -1,0 +1,59 @@
+"""What the server says, as octets (RFC 3501 §7 and §9 response)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+from imap_gateway.protocol import mutf7
+from imap_gateway.protocol.words import MONTHS
+
+_PLAIN = re.compile(rb"[\x20\x21\x23-\x5b\x5d-\x7e]*")
+_ATOM = re.compile(rb"[A-Za-z0-9./_-]+")
+_QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*")
+
+
+def string(octets: bytes) -> bytes:
+    """``string``: quoted where that is possible, else a literal."""
+    if _PLAIN.fullmatch(octets):
+        return b'"' + octets + b'"'
+    if _QUOTABLE.fullmatch(octets):
+        return b'"' + octets.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+    return literal(octets)
+
+
+def literal(octets: bytes) -> bytes:
+    """``literal``."""
+    return b"{%d}\r\n%b" % (len(octets), octets)
+
+
+def mailbox(name: str) -> bytes:
+    """``mailbox``: modified UTF-7, quoted unless it is a plain atom."""
+    wire = mutf7.encode(name)
+    return wire if _ATOM.fullmatch(wire) else string(wire)
+
+
+def listed(command: bytes, attributes: Iterable[str], name: str) -> bytes:
+    """``mailbox-list`` of LIST and LSUB (RFC 3501 §7.2.2)."""
+    flags = " ".join(attributes).encode()
+    return b'* %b (%b) "/" %b\r\n' % (command, flags, mailbox(name))
+
+
+def date_time(when: datetime) -> bytes:
+    """``date-time`` with its quotes, as INTERNALDATE has it."""
+    return b'"%2d-%b-%04d %02d:%02d:%02d %b"' % (
+        when.day, MONTHS[when.month - 1].encode(), when.year, when.hour, when.minute, when.second,
+        when.strftime("%z").encode(),
+    )  # fmt: skip
+
+
+def untagged(text: bytes) -> bytes:
+    """A line that is no answer to a command alone."""
+    return b"* %b\r\n" % text
+
+
+def status(tag: bytes, word: bytes, text: str, code: bytes = b"") -> bytes:
+    """A status response, e.g. ``a1 OK [READ-WRITE] SELECT done`` (RFC 3501 §7.1)."""
+    shown = b"[%b] " % code if code else b""
+    return b"%b %b %b%b\r\n" % (tag, word, shown, text.encode("ascii", "replace"))

@@ -1,0 +1,88 @@
+"""Sequence sets (RFC 3501 §9 sequence-set): ranges of sequence numbers or of UIDs."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from imap_gateway.protocol.cursor import BadSyntax, Cursor
+
+STAR = 0  # stands for the largest number in use
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceSet:
+    """Numbers as the client wrote them.
+
+    Attributes:
+        ranges: Pairs as written; `STAR` for ``*``; a range may be written backwards.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+
+    def resolve(self, largest: int) -> list[tuple[int, int]]:
+        """Return ascending ranges that do not touch, ``*`` being ``largest``.
+
+        Without any message ``*`` stands for nothing.
+        """
+        found = []
+        for one, other in self.ranges:
+            first, last = one or largest, other or largest
+            if first and last:
+                found.append((min(first, last), max(first, last)))
+        found.sort()
+        merged: list[tuple[int, int]] = []
+        for first, last in found:
+            if merged and first <= merged[-1][1] + 1:
+                merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+            else:
+                merged.append((first, last))
+        return merged
+
+    def indexes_of_sequence(self, count: int) -> list[int]:
+        """Return the places (from 0) of these sequence numbers among ``count`` messages.
+
+        Raises `BadSyntax` for a number of no message (RFC 3501 §9 seq-number: an error); only
+        where there is no message at all, a range up to ``*`` is empty, for so clients ask.
+        """
+        for first, last in self.ranges:
+            if max(first, last) > count and (count or STAR not in {first, last}):
+                raise BadSyntax("no message with this sequence number")
+        ranges = self.resolve(count)
+        return [i for first, last in ranges for i in range(first - 1, last)]
+
+    def indexes_of_uids(self, uids: Sequence[int]) -> list[int]:
+        """Return the places of those of these UIDs that are in ``uids`` (ascending)."""
+        found: list[int] = []
+        for first, last in self.resolve(uids[-1] if uids else 0):
+            found.extend(range(bisect_left(uids, first), bisect_right(uids, last)))
+        return found
+
+
+def sequence_set(cursor: Cursor) -> SequenceSet:
+    """``sequence-set = (seq-number / seq-range) *("," sequence-set)``."""
+    ranges = [_range(cursor)]
+    while cursor.skip(b","):
+        ranges.append(_range(cursor))
+    return SequenceSet(tuple(ranges))
+
+
+def _range(cursor: Cursor) -> tuple[int, int]:
+    first = _number(cursor)
+    return (first, _number(cursor)) if cursor.skip(b":") else (first, first)
+
+
+def _number(cursor: Cursor) -> int:
+    return STAR if cursor.skip(b"*") else cursor.nz_number()
+
+
+def write_set(numbers: Iterable[int]) -> bytes:
+    """Return ascending ``numbers`` as a sequence set: ``1:3,5``."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return b",".join(b"%d" % a if a == b else b"%d:%d" % (a, b) for a, b in ranges)
