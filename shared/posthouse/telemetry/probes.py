@@ -42,10 +42,14 @@ class Beat:
         if self._since is None:
             self._since = self._clock()
 
-    def beat(self) -> None:
-        """The work moved on."""
+    def now(self) -> float:
+        """Return the time on the pulse's own clock."""
+        return self._clock()
+
+    def beat(self, since: float | None = None) -> None:
+        """The work moved on; what is left of it began at ``since``, or now."""
         if self._since is not None:
-            self._since = self._clock()
+            self._since = self._clock() if since is None else since
 
     def idle(self) -> None:
         """There is no work."""

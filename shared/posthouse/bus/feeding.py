@@ -1,0 +1,256 @@
+"""Feeding a consumer: deliveries come in here, and acknowledgements go out.
+
+When a session ends (connection lost, channel closed, consumer cancelled by the broker because the
+queue moved or was deleted) a new one is opened with back-off, for ever. A message that is still
+being worked on when it is delivered again joins its first delivery; one whose work has ended but
+whose acknowledgement came too late is acknowledged at once, and not worked on twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aio_pika.exceptions import ChannelNotFoundEntity
+from aiormq.abc import DeliveredMessage
+
+from posthouse.bus.connection import Broker
+from posthouse.bus.session import Session
+from posthouse.mail.errors import Unavailable
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
+from posthouse.telemetry.probes import Beat
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+WATCH_SECONDS = 15.0  # how often a quiet session is asked whether it still lives
+COMPANY_SECONDS = 0.001  # how long a small batch waits for company while others are at work
+MAX_PREFETCH = 65_535  # AMQP 0-9-1: a short
+MAX_REMEMBERED = 10_000  # settled messages that are recognised when they are delivered again
+
+log = get_logger()
+_consumed = counter("posthouse_bus_consumed_total", "Envelopes delivered to us.", "road")
+_joined = counter(
+    "posthouse_bus_redeliveries_joined_total", "Redeliveries of what is worked on.", "road"
+)
+_late = counter("posthouse_bus_late_acks_total", "Acknowledgements that came too late.", "road")
+_sessions = counter("posthouse_bus_consumer_sessions_total", "Consumers opened.", "road")
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Delivery:
+    """One message that was delivered to us, perhaps several times.
+
+    Attributes:
+        session: The channel's life in which it can be acknowledged.
+        tag: Its number there.
+        body: Its octets.
+        headers: What travelled beside them.
+        message_id: Stays the same when it is delivered again.
+        taken: When the work on it began, by the clock of the pulse.
+        twins: Later deliveries of the same message.
+    """
+
+    session: Session
+    tag: int
+    body: bytes
+    headers: Mapping[str, object]
+    message_id: str
+    taken: float = 0.0
+    twins: list[Delivery] = field(default_factory=list)
+
+    @property
+    def is_ours(self) -> bool:
+        """True if it can still be acknowledged: nobody else will get it meanwhile."""
+        return self.session.is_open or any(twin.session.is_open for twin in self.twins)
+
+
+class Feed:
+    """What comes from one road.
+
+    Attributes:
+        is_stopping: No more is taken.
+    """
+
+    def __init__(self, broker: Broker, road: str, beat: Beat) -> None:
+        self._broker = broker
+        self._road = road
+        self._beat = beat
+        self._inbox: deque[Delivery] = deque()
+        self._running: dict[str, Delivery] = {}
+        self._settled: OrderedDict[str, None] = OrderedDict()
+        self._delivered = _consumed.labels(road)
+        self._wanted = 0
+        self._arrival = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._done = asyncio.Event()
+
+    @property
+    def is_stopping(self) -> bool:
+        """True once `stop` was called."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Take no more."""
+        self._stop.set()
+        self._arrival.set()
+
+    @asynccontextmanager
+    async def open(self, prefetch: int) -> AsyncIterator[None]:
+        """Keep a session open while inside."""
+        keeper = asyncio.create_task(self._keep(min(prefetch, MAX_PREFETCH)), name=self._road)
+        try:
+            yield
+        finally:
+            self.stop()
+            self._done.set()
+            await keeper
+
+    async def take(self, most: int) -> list[Delivery]:
+        """Return 1 to ``most`` deliveries as soon as there are any; none when stopping."""
+        while True:
+            while not self._inbox and not self.is_stopping:
+                self._arrival.clear()
+                await self._arrival.wait()
+            if len(self._inbox) < most and self._running:
+                await self._company(most)
+            if self.is_stopping:
+                return []
+            taken = [self._inbox.popleft() for _ in range(min(most, len(self._inbox)))]
+            old = [one for one in taken if one.message_id in self._settled]
+            if old:
+                await self.settle(old)
+            if fresh := [one for one in taken if one.message_id not in self._settled]:
+                return self._begun(fresh)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not longer than until `stop`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+    async def settle(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge ``deliveries``, whose work is done, wherever that still counts."""
+        tags: dict[Session, list[int]] = {}
+        for delivery in deliveries:
+            for one in (delivery, *delivery.twins):
+                tags.setdefault(one.session, []).append(one.tag)
+            self._remember(delivery.message_id)
+        self._forget(deliveries)
+        for session, numbers in tags.items():
+            if not await session.settle(numbers):
+                _late.labels(self._road).inc(len(numbers))
+
+    def abandon(self, deliveries: Sequence[Delivery]) -> None:
+        """Leave ``deliveries`` to redelivery."""
+        self._forget(deliveries)
+
+    def _begun(self, deliveries: list[Delivery]) -> list[Delivery]:
+        for delivery in deliveries:
+            delivery.taken = self._beat.now()
+            self._running[delivery.message_id] = delivery
+        return deliveries
+
+    def _arrived(self, session: Session, message: DeliveredMessage) -> None:
+        tag = message.delivery_tag or 0
+        properties = message.header.properties
+        delivery = Delivery(
+            session=session,
+            tag=tag,
+            body=message.body,
+            headers=properties.headers or {},
+            message_id=properties.message_id or f"{id(session)}/{tag}",
+        )
+        self._delivered.inc()
+        self._beat.busy()
+        if (running := self._running.get(delivery.message_id)) is not None:
+            _joined.labels(self._road).inc()
+            running.twins.append(delivery)
+            return
+        self._inbox.append(delivery)
+        if len(self._inbox) >= self._wanted:
+            self._arrival.set()
+
+    async def _company(self, most: int) -> None:
+        """Let a small batch grow for a moment, while others are at work anyway."""
+        self._wanted = most
+        self._arrival.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(COMPANY_SECONDS):
+                await self._arrival.wait()
+        self._wanted = 0
+
+    def _remember(self, message_id: str) -> None:
+        self._settled[message_id] = None
+        if len(self._settled) > MAX_REMEMBERED:
+            self._settled.popitem(last=False)
+
+    def _forget(self, deliveries: Sequence[Delivery]) -> None:
+        """End the work on ``deliveries``; the pulse goes on from the oldest that is left."""
+        for delivery in deliveries:
+            self._running.pop(delivery.message_id, None)
+        self._feel()
+
+    def _feel(self) -> None:
+        if self._running:
+            self._beat.beat(since=next(iter(self._running.values())).taken)
+        elif self._inbox:
+            self._beat.beat()
+        else:
+            self._beat.idle()
+
+    async def _keep(self, prefetch: int) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while not self.is_stopping:
+            try:
+                session = await Session.begin(self._broker, self._road, prefetch, self._arrived)
+            except Unavailable as error:
+                log.warning("not consuming", road=self._road, reason=str(error))
+                await self._mend(error)
+            else:
+                pause = FIRST_PAUSE_SECONDS
+                _sessions.labels(self._road).inc()
+                log.info("consuming", road=self._road)
+                try:
+                    await self._stay(session)
+                finally:
+                    await session.close()
+                    self._drop(session)
+            await self.pause(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _stay(self, session: Session) -> None:
+        """Return when ``session`` has ended, or everything is done after `stop`."""
+        while not session.ended.is_set() and not self.is_stopping:
+            await first_of(session.ended, self._stop, seconds=WATCH_SECONDS)
+            if not session.ended.is_set() and not self.is_stopping:
+                await session.look()
+        if not session.ended.is_set():
+            await session.leave()
+            await first_of(session.ended, self._done)
+
+    def _drop(self, session: Session) -> None:
+        """Forget what only waited: the broker will deliver it again."""
+        self._inbox = deque(one for one in self._inbox if one.session is not session)
+        self._feel()
+
+    async def _mend(self, error: Unavailable) -> None:
+        """Declare the roads if this one is missing."""
+        if isinstance(error.__cause__, ChannelNotFoundEntity):
+            with contextlib.suppress(Unavailable):
+                await self._broker.declare()
+
+
+async def first_of(*events: asyncio.Event, seconds: float | None = None) -> None:
+    """Return when one of ``events`` is set, or after ``seconds``."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
