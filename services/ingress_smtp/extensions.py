@@ -22,6 +22,7 @@ from posthouse.credentials.sasl import MECHANISMS
 from posthouse.mail.address import BadAddress, parse_address
 from posthouse.mail.envelope import Body
 
+POSTMASTER = "postmaster"  # the one mailbox that needs no domain (RFC 5321 §4.5.1)
 MAX_SIZE_DIGITS = 20  # RFC 1870 §4
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")  # RFC 3461 §4
 _SOURCE_ROUTE = re.compile(r"@[^:>\s]+(?:,@[^:>\s]+)*:")  # RFC 5321 §4.1.2, A-d-l
@@ -117,8 +118,8 @@ def reverse_path(path: str, *, utf8: bool) -> str:
 
 def forward_path(path: str) -> str:
     """``Path`` or ``Postmaster`` alone (RFC 5321 §4.1.1.3); raise `BadParameters` otherwise."""
-    if path.lower() == "postmaster":
-        return "postmaster"
+    if path.lower() == POSTMASTER:
+        return POSTMASTER
     return _mailbox(path, replies.BAD_RECIPIENT)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from ingress_smtp import replies
 from ingress_smtp.replies import Reply
+from posthouse.credentials.sasl import MAX_RESPONSE_OCTETS
 from posthouse.mail.header import header_end
 
 MAX_COMMAND_OCTETS = 2048  # RFC 5321 §4.5.3.1.4 asks 512, extensions add to it
+MAX_AUTH_OCTETS = MAX_RESPONSE_OCTETS + 64  # RFC 4954 §4: response, verb and mechanism
 MAX_TEXT_LINE_OCTETS = 65_536  # RFC 5321 §4.5.3.1.6 asks 1000; more is common and harmless
 MAX_HOPS = 50  # RFC 5321 §6.3 asks for a large threshold
 DRAIN_OCTETS = 16 * 1024 * 1024  # of a refused message are read on before we hang up
@@ -32,20 +34,17 @@ class BadLine(Exception):
 
 
 def take_line(buffer: bytearray, limit: int = MAX_COMMAND_OCTETS) -> bytes | None:
-    """Take the first line off ``buffer``, without its end; None if it is not complete.
+    """Take the first line off ``buffer``, without its end; None if no line end is in sight.
 
     Raises `BadLine`, with the line taken off, if it is over ``limit`` octets or has a CR, LF or
-    NUL where none may be. An over-long line without an end in sight is not taken: the caller
-    goes on with `skip_line`.
+    NUL where none may be.
     """
     end = buffer.find(b"\n")
     if end < 0:
-        if len(buffer) > limit:
-            raise BadLine(replies.LINE_TOO_LONG)
         return None
     line = bytes(buffer[:end])
     del buffer[: end + 1]
-    if not line.endswith(b"\r") or line.find(b"\r") != end - 1:
+    if line.find(b"\r") != end - 1 or not end:
         raise BadLine(replies.BARE_LINE_END)
     if end + 1 > limit:
         raise BadLine(replies.LINE_TOO_LONG)

@@ -63,6 +63,7 @@ BYE = say("221 2.0.0 Bye", closes=True)
 # The client's grammar
 UNKNOWN_COMMAND = say("500 5.5.2 Command not recognized")
 LINE_TOO_LONG = say("500 5.5.2 Line too long")
+LINE_TOO_LONG_BY_FAR = say("500 5.5.2 Line too long", closes=True)
 BARE_LINE_END = say("500 5.5.2 Lines end with <CR><LF>, not with one of them", closes=True)
 NOT_SMTP = say("521 5.5.1 This is a mail server", closes=True)  # RFC 7504
 NO_ARGUMENT = say("501 5.5.4 No argument allowed")

@@ -204,6 +204,8 @@ def _judge_mail(state: State, command: Mail) -> Step:
 
 
 def _judge_rcpt(state: State, command: Rcpt) -> Step:
+    if command.recipient == extensions.POSTMASTER:
+        command = Rcpt(f"{extensions.POSTMASTER}@{state.terms.hostname}")
     return Judge(command, replace(state, recipients=(*state.recipients, command.recipient)))
 
 

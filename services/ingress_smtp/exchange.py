@@ -1,0 +1,146 @@
+"""Octets in and out of one session: lines, messages, replies; nothing is decided here.
+
+Replies to a group of pipelined commands are gathered and leave together, before the next read
+(RFC 2920 §3.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+from ingress_smtp import replies
+from ingress_smtp.framing import (
+    DRAIN_OCTETS,
+    MAX_AUTH_OCTETS,
+    MAX_COMMAND_OCTETS,
+    BadLine,
+    Content,
+    skip_line,
+    take_line,
+)
+from ingress_smtp.reception import Share
+from ingress_smtp.replies import Reply
+from ingress_smtp.stamps import Tls
+
+MAX_SKIPPED_OCTETS = 1024 * 1024  # of one over-long command line
+
+
+class Gone(Exception):
+    """The client has gone, or was given up; there is nobody to answer."""
+
+
+class Wire(Protocol):
+    """What a session needs of its connection."""
+
+    @property
+    def client(self) -> str:
+        """The client's IP address."""
+
+    @property
+    def tls(self) -> Tls | None:
+        """What was agreed on, None in plain text."""
+
+    async def read(self) -> bytes:
+        """Return the next octets; empty when the client has gone or was given up."""
+
+    async def write(self, octets: bytes) -> None:
+        """Send; returns when the client takes it, or has gone."""
+
+    async def start_tls(self, go_ahead: bytes) -> bool:
+        """Send ``go_ahead`` and shake hands; False if octets came in plain text behind it."""
+
+
+class Exchange:
+    """What was read and not yet understood, what was said and not yet sent.
+
+    Attributes:
+        is_waiting: For the client's next line.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self.is_waiting = False
+        self._wire = wire
+        self._in = bytearray()
+        self._out = bytearray()
+
+    @property
+    def has_more(self) -> bool:
+        """True if octets are here that nobody has looked at."""
+        return bool(self._in)
+
+    def say(self, octets: bytes) -> None:
+        """Send ``octets`` with the next `flush`."""
+        self._out += octets
+
+    async def flush(self) -> None:
+        """Send what was said."""
+        if self._out:
+            out, self._out = bytes(self._out), bytearray()
+            await self._wire.write(out)
+
+    async def line(self, limit: int = 0) -> bytes:
+        """Return the next line, without its end; waits for it with everything sent.
+
+        Raises:
+            BadLine: It cannot be read.
+            Gone: There is none to come.
+        """
+        while True:
+            most = limit or _limit_of(self._in)
+            line = take_line(self._in, most)
+            if line is not None:
+                return line
+            if len(self._in) > most:
+                await self._skip_line()
+                raise BadLine(replies.LINE_TOO_LONG)
+            await self.flush()
+            self.is_waiting = True
+            self._in += await self._read()
+            self.is_waiting = False
+
+    async def message(self, limit: int, share: Share) -> Content:
+        """Read to the end of a message; a refused one only so far, then we hang up.
+
+        Raises:
+            Gone: It has no end.
+        """
+        content = Content(limit)
+        chunk = bytes(self._in)
+        self._in.clear()
+        while True:
+            behind = content.feed(chunk) if chunk else None
+            if behind is not None:
+                self._in += chunk[len(chunk) - behind :]
+                return content
+            if content.refusal is not None and content.dropped > DRAIN_OCTETS:
+                content.refusal = replace(content.refusal, closes=True)
+                return content
+            if content.refusal is None and not share.grow_to(len(content.octets)):
+                content.refuse(replies.NO_MEMORY)
+            chunk = await self._read()
+
+    async def start_tls(self, go_ahead: Reply) -> None:
+        """Send ``go_ahead`` and shake hands; raise `Gone` if that fails."""
+        await self.flush()
+        if not await self._wire.start_tls(go_ahead.wire):
+            raise Gone
+
+    async def _skip_line(self) -> None:
+        skipped = 0
+        while not skip_line(self._in):
+            self._in += await self._read()
+            skipped += len(self._in)
+            if skipped > MAX_SKIPPED_OCTETS:
+                raise BadLine(replies.LINE_TOO_LONG_BY_FAR)
+
+    async def _read(self) -> bytes:
+        octets = await self._wire.read()
+        if not octets:
+            raise Gone
+        return octets
+
+
+def _limit_of(buffer: bytearray) -> int:
+    """Return how long the line that begins ``buffer`` may be."""
+    return MAX_AUTH_OCTETS if buffer[:5].upper() == b"AUTH " else MAX_COMMAND_OCTETS

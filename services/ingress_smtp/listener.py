@@ -1,0 +1,203 @@
+"""The listener's connections: the drive of aiosmtpd under our sessions.
+
+The only file that knows aiosmtpd. Of its `SMTP` we keep what it does well, the protocol with its
+streams and their life; the conversation is `Session`'s. What is overridden, and why:
+
+- the constructor inspects two classes by name for each connection and clears limits that all
+  share: ours sets what the kept methods read;
+- its command loop answers exceptions with 500 and their text: ours is `Session.run`;
+- a half-closed or lost connection cancels the running handler there: here the session goes on, so
+  that a message whose client has vanished is accepted once and for all or not at all;
+- its idle timer closes without a word and runs while we work: ours runs while we wait for the
+  client, says 421 (RFC 5321 §4.5.3.2) and is armed once, not per command.
+
+It relies on private names of aiosmtpd 1.4.6: the version is pinned and a contract test watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import timedelta
+from typing import Protocol
+
+from aiosmtpd.smtp import SMTP
+
+from ingress_smtp import replies
+from ingress_smtp.replies import Reply
+from ingress_smtp.session import House, Session
+from ingress_smtp.stamps import Tls
+from ingress_smtp.transaction import Terms
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter, gauge
+
+CHUNK_OCTETS = 256 * 1024  # read at once; reading pauses when twice as much waits
+LAST_WORDS = timedelta(seconds=10)  # for the client to take our last reply
+HANDSHAKE = timedelta(seconds=30)
+
+_SESSIONS = gauge("posthouse_ingress_sessions", "Sessions that are open.", "role")
+_CONNECTIONS = counter("posthouse_ingress_connections_total", "Connections.", "role", "outcome")
+log = get_logger()
+
+
+class Hall(Protocol):
+    """Where connections come in: what they need of `ports.Listeners`."""
+
+    house: House
+    certificate: ssl.SSLContext | None
+    patience: timedelta
+
+    def enter(self, connection: Connection) -> bool:
+        """Take ``connection`` in; False if there are too many."""
+
+    def leave(self, connection: Connection) -> None:
+        """Let ``connection`` go."""
+
+
+class Connection(SMTP):
+    """One client's connection: aiosmtpd's protocol, and the wire of our session."""
+
+    def __init__(self, hall: Hall, terms: Terms) -> None:  # its own is not called: see above
+        self.loop = asyncio.get_running_loop()
+        asyncio.StreamReaderProtocol.__init__(
+            self,
+            asyncio.StreamReader(limit=CHUNK_OCTETS, loop=self.loop),
+            client_connected_cb=self._cb_client_connected,
+            loop=self.loop,
+        )
+        self._hall = hall
+        self._terms = terms
+        self._timeout_handle = None
+        self._timeout_duration = hall.patience.total_seconds()
+        self._original_transport = None
+        self._handle_hooks = {}
+        self.transport = None
+        self.conversation: Session | None = None
+        self.client = "unknown"
+        self.tls: Tls | None = None
+        self._waits_since: float | None = None
+        self._given_up = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the session, in a task of its own."""
+        peer = transport.get_extra_info("peername")
+        self.client = peer[0] if peer else "unknown"
+        self.tls = _agreed(transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Let the session find out by itself; what it is doing goes on."""
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+        asyncio.StreamReaderProtocol.connection_lost(self, error)
+        self.transport = None
+
+    def eof_received(self) -> bool:
+        """Go on: the client may still wait for the reply (RFC 9293 §3.6); TLS cannot be half."""
+        self._reader.feed_eof()
+        return self.tls is None
+
+    def _timeout_cb(self) -> None:
+        """Look whether the client has kept us waiting too long."""
+        if self.transport is None:
+            return
+        waited = 0.0 if self._waits_since is None else self.loop.time() - self._waits_since
+        if waited < self._timeout_duration:
+            self._reset_timeout(self._timeout_duration - waited)
+        elif self._given_up:
+            self.abort()
+        else:
+            self.dismiss(replies.TIMED_OUT)
+
+    def dismiss(self, reply: Reply) -> None:
+        """Say ``reply`` and close; nothing more is read."""
+        if self.transport is None:
+            return
+        self._given_up = True
+        self._writer.write(reply.wire)
+        self._writer.close()
+        self._reset_timeout(LAST_WORDS.total_seconds())
+        self._timeout_duration = 0.0
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self.transport is not None:
+            self._writer.transport.abort()
+
+    async def read(self) -> bytes:
+        """Return the next octets; empty when the client has gone or was given up."""
+        if self._given_up:
+            return b""
+        self._waits_since = self.loop.time()
+        try:
+            return await self._reader.read(CHUNK_OCTETS)
+        except (ConnectionError, TimeoutError, ssl.SSLError):
+            return b""
+        finally:
+            self._waits_since = None
+
+    async def write(self, octets: bytes) -> None:
+        """Send; returns when the client takes it, or has gone."""
+        if self.transport is None or self._given_up:
+            return
+        self._writer.write(octets)
+        self._waits_since = self.loop.time()
+        try:
+            await self._writer.drain()
+        except (ConnectionError, TimeoutError, ssl.SSLError):
+            return
+        finally:
+            self._waits_since = None
+
+    async def start_tls(self, go_ahead: bytes) -> bool:
+        """Send ``go_ahead`` and shake hands (RFC 3207 §4).
+
+        False if octets came in plain text behind STARTTLS, or the handshake failed.
+        """
+        certificate = self._hall.certificate
+        if certificate is None:
+            return False
+        await self.write(go_ahead)
+        # From here to the change of protocol nothing waits: no octet can slip in between.
+        if self.transport is None or self._reader._buffer:  # type: ignore[attr-defined] # noqa: SLF001
+            return False
+        try:
+            await self._writer.start_tls(
+                certificate, ssl_handshake_timeout=HANDSHAKE.total_seconds()
+            )
+        except (OSError, ssl.SSLError) as error:
+            log.info("handshake failed", client=self.client, error=str(error))
+            return False
+        self.transport = self._writer.transport
+        # Flow control goes through TLS now.
+        self._reader._transport = self.transport  # type: ignore[attr-defined] # noqa: SLF001
+        self.tls = _agreed(self.transport)
+        return True
+
+    async def _handle_client(self) -> None:
+        """Run the session, whatever happens to the connection."""
+        role = self._terms.role
+        if not self._hall.enter(self):
+            _CONNECTIONS.labels(role, "refused").inc()
+            self.dismiss(replies.TOO_MANY_SESSIONS)
+            return
+        _CONNECTIONS.labels(role, "served").inc()
+        _SESSIONS.labels(role).inc()
+        try:
+            self.conversation = Session(self, self._terms, self._hall.house)
+            await self.conversation.run()
+        except Exception:
+            log.exception("session failed", client=self.client)
+        finally:
+            _SESSIONS.labels(role).dec()
+            self._hall.leave(self)
+            self._writer.close()
+
+
+def _agreed(transport: asyncio.BaseTransport) -> Tls | None:
+    """Return what the handshake agreed on, None in plain text."""
+    encrypted = transport.get_extra_info("ssl_object")
+    if encrypted is None:
+        return None
+    cipher = encrypted.cipher()
+    return Tls(encrypted.version() or "TLS", cipher[0] if cipher else "unknown")

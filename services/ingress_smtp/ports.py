@@ -1,0 +1,149 @@
+"""The ports: opened at start, drained at the end, with a register of all sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from ingress_smtp import replies
+from ingress_smtp.listener import HANDSHAKE, Connection
+from ingress_smtp.session import House
+from ingress_smtp.transaction import Terms
+from posthouse.telemetry.logs import get_logger
+
+BACKLOG = 512
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """One listener.
+
+    Attributes:
+        number: TCP port; 0 lets the system choose.
+        terms: What its sessions offer.
+        implicit_tls: TLS begins with the connection (RFC 8314 §3).
+    """
+
+    number: int
+    terms: Terms
+    implicit_tls: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much is taken at once.
+
+    Attributes:
+        sessions: Open at once in this process.
+        patience: See `Listeners`.
+    """
+
+    sessions: int
+    patience: timedelta
+
+
+class Listeners:
+    """All ports of the service, and the sessions on them: ``async with Listeners(...)``.
+
+    Attributes:
+        house: The parts that all sessions share.
+        certificate: For STARTTLS and implicit TLS; None offers neither.
+        patience: How long a client may keep us waiting (RFC 5321 §4.5.3.2.7 asks 5 minutes).
+        numbers: The ports that were opened, in the order of those asked for.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        *,
+        host: str,
+        ports: tuple[Port, ...],
+        certificate: ssl.SSLContext | None,
+        limits: Limits,
+    ) -> None:
+        self.house = house
+        self.certificate = certificate
+        self.patience = limits.patience
+        self.numbers: list[int] = []
+        self._host = host
+        self._ports = ports
+        self._sessions_max = limits.sessions
+        self._sessions: set[Connection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._empty = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        for port in self._ports:
+            await self._open(port)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.drain(timedelta())
+
+    async def _open(self, port: Port) -> None:
+        loop = asyncio.get_running_loop()
+        context = self.certificate if port.implicit_tls else None
+        handshake = HANDSHAKE.total_seconds() if context else None
+        server = await loop.create_server(
+            partial(Connection, self, port.terms),
+            self._host,
+            port.number,
+            ssl=context,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=handshake,
+        )
+        self._servers.append(server)
+        self.numbers.append(server.sockets[0].getsockname()[1])
+        log.info("listener opened", host=self._host, port=self.numbers[-1], role=port.terms.role)
+
+    def enter(self, connection: Connection) -> bool:
+        """Take ``connection`` in; False if there are too many."""
+        if len(self._sessions) >= self._sessions_max or not self._servers:
+            return False
+        self._sessions.add(connection)
+        return True
+
+    def leave(self, connection: Connection) -> None:
+        """Let ``connection`` go."""
+        self._sessions.discard(connection)
+        if not self._sessions:
+            self._empty.set()
+
+    async def drain(self, grace: timedelta) -> None:
+        """Take no new session, end the idle ones, let the others finish for ``grace``."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for connection in tuple(self._sessions):
+            session = connection.conversation
+            if session is None or session.is_idle:
+                connection.dismiss(replies.SHUTTING_DOWN)
+            else:
+                session.finish()
+        await self._until_empty(grace)
+        for connection in tuple(self._sessions):
+            log.warning("session cut off", client=connection.client)
+            connection.dismiss(replies.SHUTTING_DOWN)
+            connection.abort()
+
+    async def _until_empty(self, grace: timedelta) -> None:
+        self._empty.clear()
+        if not self._sessions:
+            return
+        try:
+            async with asyncio.timeout(grace.total_seconds()):
+                await self._empty.wait()
+        except TimeoutError:
+            log.warning("grace is over", sessions=len(self._sessions))

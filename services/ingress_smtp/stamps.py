@@ -1,0 +1,127 @@
+"""The fields that we put on top of a message, and those that we take away. Pure.
+
+`Received` tells the way (RFC 5321 §4.4), `Authentication-Results` what we found out (RFC 8601).
+A message that comes with results under our own name is lying: those fields are removed (RFC 8601
+§5). Everything else stays octet for octet as it was sent.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from posthouse.mail.address import is_domain
+from posthouse.mail.envelope import Body
+from posthouse.mail.header import first, format_date, header_end, unfold
+
+_RESULTS = b"authentication-results"
+_COMMENT = re.compile(rb"\([^()]*\)")
+_FIELD = re.compile(rb"(?im)^authentication-results[ \t]*:((?:[^\n]|\n[ \t])*\n?)")
+_LITERAL = re.compile(r"\[[0-9A-Za-z:.]+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What was agreed on in the handshake: ``TLSv1.3``, ``TLS_AES_256_GCM_SHA384``."""
+
+    version: str
+    cipher: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """Everything that is known of a message besides its octets.
+
+    Attributes:
+        client: The client's IP address.
+        hello: What it called itself.
+        extended: It said EHLO.
+        tls: None if the session was in plain text.
+        auth: The account that authenticated; empty if none did.
+        origin: Whether it came by submission.
+        sender: The reverse path; empty for the null path.
+        recipients: Forward paths; never empty.
+        body: What the client declared.
+        smtputf8: It asked for SMTPUTF8.
+    """
+
+    client: str
+    hello: str
+    extended: bool
+    tls: Tls | None
+    auth: str
+    is_submission: bool
+    sender: str
+    recipients: tuple[str, ...]
+    body: Body
+    smtputf8: bool
+
+    @property
+    def protocol(self) -> str:
+        """The registered name of how it came (RFC 3848, RFC 6531 §3.7.3)."""
+        name = "UTF8SMTP" if self.smtputf8 else "ESMTP" if self.extended else "SMTP"
+        return name + ("S" if self.tls else "") + ("A" if self.auth else "")
+
+
+def received(arrival: Arrival, *, hostname: str, ident: UUID, now: datetime) -> bytes:
+    """Build the Received field (RFC 5321 §4.4).
+
+    ``for`` stands only when there is one recipient, so that no blind copy is given away
+    (RFC 5321 §7.2).
+    """
+    literal = f"[IPv6:{arrival.client}]" if ":" in arrival.client else f"[{arrival.client}]"
+    tls = arrival.tls
+    cipher = f"\r\n\t(using {tls.version} with cipher {tls.cipher})" if tls else ""
+    target = f"\r\n\tfor <{arrival.recipients[0]}>" if len(arrival.recipients) == 1 else ""
+    return (
+        f"Received: from {_name(arrival.hello)} ({literal}){cipher}\r\n"
+        f"\tby {hostname} with {arrival.protocol} id {ident}{target};\r\n"
+        f"\t{format_date(now)}\r\n"
+    ).encode()
+
+
+def _name(hello: str) -> str:
+    """Return the client's name for itself if it is one that may stand in a field."""
+    return hello if is_domain(hello) or _LITERAL.fullmatch(hello) else "unknown"
+
+
+def authentication_results(arrival: Arrival, *, hostname: str) -> bytes:
+    """Build the Authentication-Results field (RFC 8601 §2.2); so far it knows ``auth`` alone."""
+    if not arrival.auth:
+        return f"Authentication-Results: {hostname}; none\r\n".encode()
+    return (
+        f"Authentication-Results: {hostname};\r\n\tauth=pass smtp.auth={arrival.auth}\r\n"
+    ).encode()
+
+
+def without_forged_results(content: bytes, *, hostname: str) -> bytes:
+    """Return ``content`` without Authentication-Results that claim to be ours (RFC 8601 §5)."""
+    end = header_end(content)
+    header = content[:end]
+    if _RESULTS not in header.lower():
+        return content
+    ours = hostname.lower().encode()
+    honest = _FIELD.sub(lambda found: b"" if _author(found[1]) == ours else found[0], header)
+    return honest + content[end:]
+
+
+def _author(value: bytes) -> bytes:
+    """Return the authserv-id of a field's value, lower case (RFC 8601 §2.2)."""
+    plain = unfold(value)
+    while plain != (plain := _COMMENT.sub(b" ", plain)):
+        pass
+    words = plain.partition(b";")[0].split()  # [CFWS] authserv-id [CFWS authres-version]
+    return words[0].strip(b'"').lower() if words else b""
+
+
+def missing_fields(content: bytes, *, hostname: str, ident: UUID, now: datetime) -> bytes:
+    """Build Date and Message-ID for a submitted message without them (RFC 6409 §8.1, §8.2)."""
+    header = content[: header_end(content)]
+    added = b""
+    if not first(header, b"Date"):
+        added += f"Date: {format_date(now)}\r\n".encode()
+    if not first(header, b"Message-ID"):
+        added += f"Message-ID: <{ident}@{hostname}>\r\n".encode()
+    return added

@@ -1,0 +1,178 @@
+"""An ingress without a house: real listeners on real sockets, everything behind them in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from ingress_smtp.authentication import Authentication
+from ingress_smtp.intake import Acceptance
+from ingress_smtp.ports import Limits, Listeners, Port
+from ingress_smtp.reception import Budget
+from ingress_smtp.recipients import Gate
+from ingress_smtp.session import House
+from ingress_smtp.transaction import Role, Terms
+from posthouse.mail.admission import MailQuestion, Question, Verdict, accept, refuse
+from posthouse.mail.envelope import Envelope
+from posthouse.mail.errors import Unavailable
+from posthouse.mail.status import NO_SUCH_USER, RELAY_DENIED
+from posthouse.storage.ledger import NewMail
+
+HOSTNAME = "mx.example.test"
+
+
+class Policy:
+    """Knows anna and bert; answers nothing while `is_away`."""
+
+    def __init__(self) -> None:
+        self.known = {"anna@example.test", "bert@example.test", f"postmaster@{HOSTNAME}"}
+        self.asked: list[Question] = []
+        self.is_away = False
+
+    async def ask(self, question: Question) -> Verdict:
+        self.asked.append(question)
+        if self.is_away:
+            raise Unavailable("policy is away")
+        if isinstance(question, MailQuestion):
+            mine = question.sender in {"", question.auth}
+            return accept("mine") if mine else refuse(RELAY_DENIED, "Not yours", "sender rights")
+        if question.recipient == "boom@example.test":
+            raise ValueError("/etc/secret of ours")
+        if question.recipient in self.known or question.auth:
+            return accept("account")
+        if question.recipient.endswith("@example.test"):
+            return refuse(NO_SUCH_USER, "No such user here", "unknown recipient")
+        return refuse(RELAY_DENIED, "Relaying denied", "relay")
+
+
+@dataclass
+class Cellar:
+    """Object storage, ledger and outbox in memory; what is away raises `Unavailable`."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    mails: list[NewMail] = field(default_factory=list)
+    published: list[Envelope] = field(default_factory=list)
+    is_store_away: bool = False
+    is_ledger_away: bool = False
+    may_commit: asyncio.Event = field(default_factory=asyncio.Event)
+    committing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def put(self, key: str, octets: bytes) -> None:
+        if self.is_store_away:
+            raise Unavailable("Temporarily unavailable", detail="the disk of /var/x is full")
+        self.objects[key] = octets
+
+    async def accept(self, mail: NewMail) -> None:
+        if self.is_ledger_away:
+            raise Unavailable("Temporarily unavailable", detail="postgres://secret is down")
+        self.committing.set()
+        await self.may_commit.wait()
+        self.mails.append(mail)
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+        self.published.extend(envelopes)
+
+    @property
+    def octets(self) -> bytes:
+        """The octets of the only message."""
+        assert len(self.objects) == 1
+        return next(iter(self.objects.values()))
+
+
+@dataclass(frozen=True)
+class Account:
+    account_id: int
+    address: str
+    password_hash: str = ""
+    enabled: bool = True
+
+
+class Passwords:
+    """Everybody's password is ``secret``."""
+
+    async def verify(self, address: str, password: str) -> Account | None:
+        if address == "away@example.test":
+            raise Unavailable("directory is away")
+        return Account(1, address) if password == "secret" else None  # noqa: S105 - a double
+
+
+@dataclass
+class Ingress:
+    """A running ingress.
+
+    Attributes:
+        ports: By name: mx, submission, smtps.
+    """
+
+    policy: Policy
+    cellar: Cellar
+    listeners: Listeners
+    ports: dict[str, int]
+    budget: Budget
+
+    async def connect(
+        self, port: str = "mx", tls: ssl.SSLContext | None = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a session on the port of that name; the greeting is not yet read."""
+        context = tls if port == "smtps" else None
+        return await asyncio.open_connection(
+            "127.0.0.1", self.ports[port], ssl=context,
+            server_hostname="localhost" if context else None, limit=1 << 20,
+        )  # fmt: skip
+
+
+def server_context(directory: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
+    return context
+
+
+def client_context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@asynccontextmanager
+async def running_ingress(
+    certificate: ssl.SSLContext | None,
+    *,
+    message_octets_max: int = 1_000_000,
+    reception_octets: int = 10_000_000,
+    sessions: int = 100,
+    patience: timedelta = timedelta(seconds=20),
+) -> AsyncIterator[Ingress]:
+    """Run one with small limits; recipients_max is 3."""
+    policy, cellar, budget = Policy(), Cellar(), Budget(reception_octets)
+    cellar.may_commit.set()
+    house = House(
+        gate=Gate(policy),
+        acceptance=Acceptance(blobs=cellar, ledger=cellar, outbox=cellar, hostname=HOSTNAME),
+        authentication=Authentication(Passwords(), penalty=timedelta()),
+        budget=budget,
+    )
+
+    def terms(role: Role) -> Terms:
+        return Terms(
+            hostname=HOSTNAME, role=role, tls=certificate is not None,
+            message_octets_max=message_octets_max, recipients_max=3,
+        )  # fmt: skip
+
+    names = ["mx", "submission"] + (["smtps"] if certificate else [])
+    ports = tuple(
+        Port(number=0, terms=terms("mx" if name == "mx" else "submission"),
+             implicit_tls=name == "smtps")
+        for name in names
+    )  # fmt: skip
+    limits = Limits(sessions=sessions, patience=patience)
+    async with Listeners(
+        house, host="127.0.0.1", ports=ports, certificate=certificate, limits=limits
+    ) as listeners:
+        numbers = dict(zip(names, listeners.numbers, strict=True))
+        yield Ingress(policy, cellar, listeners, numbers, budget)
