@@ -1,0 +1,219 @@
+"""Objects in a directory: the store of one machine.
+
+    put ─▶ queue ─▶ one thread: takes what has gathered, one round of fsyncs ─▶ all return
+    get ─▶ page cache, without waiting ─▶ else a thread
+
+Several processes may use one directory. What hangs (a dead network mount) becomes `Unavailable`
+after the deadline; the thread it hangs in is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TypeAlias, TypeVar
+
+from posthouse.blobs.files import Files, Write, walk
+from posthouse.blobs.port import CHECK_KEY, StoredObject, checked_key, checked_prefix
+from posthouse.mail.errors import MissingObject, Unavailable
+
+GATHER_MAX = 64  # objects per round of fsyncs
+WAITING_MAX = 1000  # objects; more are refused
+READERS = 4
+LISTED_AT_ONCE = 1000
+_INLINE_OCTETS = 262_144  # a larger copy from the page cache would hold up the event loop
+
+# The page is not in the cache; the file system cannot tell; it knows no such flag.
+_NOT_WITHOUT_WAITING = {errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL}
+
+_Job: TypeAlias = tuple[Write, "asyncio.Future[None]"]
+T = TypeVar("T")
+
+
+class DiskBlobs:
+    """Implements `posthouse.blobs.port.Blobs` in a directory; made by `open_disk`."""
+
+    def __init__(self, files: Files, readers: ThreadPoolExecutor, deadline: timedelta) -> None:
+        self._files = files
+        self._readers = readers
+        self._deadline = deadline
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._waiting = 0
+
+    async def put(self, key: str, octets: bytes) -> None:
+        """See `posthouse.blobs.port.Blobs.put`."""
+        write = self._files.new_write(checked_key(key), octets)
+        if self._waiting >= WAITING_MAX:
+            raise Unavailable("object store is too busy", detail="disk: too many writes wait")
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._waiting += 1
+        self._jobs.put((write, done))
+        await self._in_time(done)
+
+    async def get(self, key: str) -> bytes:
+        """See `posthouse.blobs.port.Blobs.get`."""
+        return await self._read(key, 0, None)
+
+    async def get_range(self, key: str, start: int, end: int) -> bytes:
+        """See `posthouse.blobs.port.Blobs.get_range`."""
+        return await self._read(key, start, end)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """See `posthouse.blobs.port.Blobs.delete`."""
+        paths = [self._files.root / checked_key(key) for key in keys]
+        for start in range(0, len(paths), LISTED_AT_ONCE):
+            await self._elsewhere(_remove, paths[start : start + LISTED_AT_ONCE])
+
+    async def list(self, prefix: str = "") -> AsyncIterator[StoredObject]:
+        """See `posthouse.blobs.port.Blobs.list`."""
+        entries = walk(self._files.root, checked_prefix(prefix))
+        while portion := await self._elsewhere(_portion, entries):
+            for found in portion:
+                yield found
+
+    async def check(self) -> None:
+        """See `posthouse.blobs.port.Blobs.check`."""
+        await self.put(CHECK_KEY, b"")
+
+    async def open(self) -> None:
+        """Make the folders; `open_disk` does it first."""
+        await self._elsewhere(self._files.open)
+
+    async def _read(self, key: str, start: int, end: int | None) -> bytes:
+        path = self._files.root / checked_key(key)
+        with _named_trouble(key):
+            octets = _read_cached(path, start, end)
+        if octets is None:
+            octets = await self._elsewhere(_read, path, start, end, key=key)
+        return octets
+
+    async def _elsewhere(self, work: Callable[..., T], *arguments: object, key: str = "") -> T:
+        """Do ``work`` in a thread, within the deadline."""
+        with _named_trouble(key):
+            return await self._in_time(self._loop.run_in_executor(self._readers, work, *arguments))
+
+    async def _in_time(self, done: asyncio.Future[T]) -> T:
+        try:
+            async with asyncio.timeout(self._deadline.total_seconds()):
+                return await done
+        except TimeoutError as late:
+            raise Unavailable("object store does not answer", detail="disk: too slow") from late
+
+    def serve(self) -> None:
+        """Write what is asked for until `stop`; runs in the one thread that writes."""
+        while (job := self._jobs.get()) is not None:
+            gathered = [job, *islice(self._gathered(), GATHER_MAX - 1)]
+            self._files.write([write for write, _ in gathered])
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._report, gathered)
+
+    def _gathered(self) -> Iterator[_Job]:
+        with suppress(Empty):
+            while (job := self._jobs.get_nowait()) is not None:
+                yield job
+            self._jobs.put(None)  # seen too early: `serve` shall see it
+
+    def _report(self, jobs: Sequence[_Job]) -> None:
+        self._waiting -= len(jobs)
+        for write, done in jobs:
+            if done.done():
+                continue
+            if write.fault is None:
+                done.set_result(None)
+            else:
+                done.set_exception(_unavailable(write.fault))
+
+    def stop(self) -> None:
+        """Let `serve` return after what is waiting."""
+        self._jobs.put(None)
+
+
+@asynccontextmanager
+async def open_disk(root: Path, deadline: timedelta) -> AsyncIterator[DiskBlobs]:
+    """Open the store in ``root``, which is made if it is missing; raise `Unavailable`."""
+    files = Files(root)
+    readers = ThreadPoolExecutor(READERS, "blob-reader")
+    blobs = DiskBlobs(files, readers, deadline)
+    writer = Thread(target=blobs.serve, name="blob-writer", daemon=True)
+    try:
+        await blobs.open()
+        writer.start()
+        yield blobs
+    finally:
+        blobs.stop()
+        if writer.is_alive():
+            await asyncio.to_thread(writer.join, deadline.total_seconds())
+        readers.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _named_trouble(key: str) -> Iterator[None]:
+    """Raise `MissingObject` for an object that is not there, `Unavailable` for what else fails."""
+    try:
+        yield
+    except FileNotFoundError as missing:
+        raise MissingObject("message is not in the store", detail=f"no object {key}") from missing
+    except OSError as trouble:
+        raise _unavailable(trouble) from trouble
+
+
+def _unavailable(trouble: OSError) -> Unavailable:
+    return Unavailable("object store is not available", detail=f"disk: {trouble}")
+
+
+def _read_cached(path: Path, start: int, end: int | None) -> bytes | None:
+    """Return what is asked for if it is small and all in the page cache; else None."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        wanted = _wanted(descriptor, start, end)
+        if wanted > _INLINE_OCTETS:
+            return None
+        buffer = bytearray(wanted)
+        try:
+            found = os.preadv(descriptor, [buffer], start, os.RWF_NOWAIT) if wanted else 0
+        except OSError as refused:
+            if refused.errno in _NOT_WITHOUT_WAITING:
+                return None
+            raise
+        return bytes(buffer) if found == wanted else None
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path, start: int, end: int | None) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        wanted = _wanted(file.fileno(), start, end)
+        parts: list[bytes] = []
+        while wanted > 0 and (part := os.pread(file.fileno(), wanted, start)):
+            parts.append(part)
+            start, wanted = start + len(part), wanted - len(part)
+        return b"".join(parts)
+
+
+def _wanted(descriptor: int, start: int, end: int | None) -> int:
+    size = os.fstat(descriptor).st_size
+    return max(0, (size if end is None else min(size, end)) - start)
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _portion(entries: Iterator[tuple[str, os.stat_result]]) -> list[StoredObject]:
+    return [
+        StoredObject(
+            key=key, size=status.st_size, stored_at=datetime.fromtimestamp(status.st_mtime, UTC)
+        )
+        for key, status in islice(entries, LISTED_AT_ONCE)
+    ]
