@@ -1,0 +1,144 @@
+"""Answering questions over kept-open streams: the listening side of `posthouse.bus.ask`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+import msgspec
+
+from posthouse.bus.frames import ANSWER, FAILED, QUESTION, BadFrame, Frame, Unpacker, pack
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter, gauge
+
+MAX_OPEN = 256  # questions in flight per connection; above it we stop reading
+MAX_CONNECTIONS = 1024
+MAX_UNREAD_OCTETS = 4_194_304  # answers the other side does not fetch; above it we hang up
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+log = get_logger()
+_answered = counter("posthouse_bus_questions_answered_total", "Questions answered.")
+_failed = counter("posthouse_bus_questions_failed_total", "Questions that raised.")
+_refused = counter("posthouse_bus_asking_refused_total", "Askers hung up on: bad or too many.")
+_connections = gauge("posthouse_bus_asking_connections", "Connections of askers.")
+
+
+@asynccontextmanager
+async def serve_questions(
+    host: str, port: int, question_type: type[Q], handler: Callable[[Q], Awaitable[object]]
+) -> AsyncIterator[asyncio.Server]:
+    """Answer questions while inside; then finish what is being answered and hang up.
+
+    Args:
+        host: Where to listen.
+        port: Where to listen; 0 takes a free port, see the server's ``sockets``.
+        question_type: The struct, or union of structs, that is asked.
+        handler: Returns the answer, a struct. What it raises is logged, and the asker is told
+            that there is no answer.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+    answerers: set[_Answerer[Q]] = set()
+    decoder = msgspec.msgpack.Decoder(question_type)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Answerer(decoder, handler, answerers), host, port)
+    try:
+        yield server
+    finally:
+        server.close()
+        await asyncio.gather(*(answerer.finish() for answerer in tuple(answerers)))
+        await server.wait_closed()
+
+
+class _Answerer(asyncio.Protocol, Generic[Q]):
+    """One connection of an asker."""
+
+    def __init__(
+        self,
+        decoder: msgspec.msgpack.Decoder[Q],
+        handler: Callable[[Q], Awaitable[object]],
+        all_of_them: set[_Answerer[Q]],
+    ) -> None:
+        self._decoder = decoder
+        self._handler = handler
+        self._all = all_of_them
+        self._unpacker = Unpacker()
+        self._encoder = msgspec.msgpack.Encoder()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._transport: asyncio.Transport | None = None
+
+    async def finish(self) -> None:
+        """Read no more, answer what was asked, hang up."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+            if self._tasks:
+                await asyncio.wait(tuple(self._tasks))
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A new asker."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_server makes these
+        self._transport = transport
+        if len(self._all) >= MAX_CONNECTIONS:
+            self._hang_up("too many askers")
+            return
+        self._all.add(self)
+        _connections.set(len(self._all))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Nobody waits for these answers any more."""
+        for task in self._tasks:
+            task.cancel()
+        self._all.discard(self)
+        _connections.set(len(self._all))
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        """Questions, or parts of them."""
+        try:
+            for frame in self._unpacker.feed(data):
+                self._begin(frame)
+        except BadFrame as error:
+            self._hang_up(str(error))
+            return
+        if len(self._tasks) >= MAX_OPEN and self._transport is not None:
+            self._transport.pause_reading()
+
+    def _begin(self, frame: Frame) -> None:
+        if frame.kind != QUESTION:
+            raise BadFrame("not a question")
+        task = asyncio.get_running_loop().create_task(self._answer(frame))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        transport = self._transport
+        if transport is not None and len(self._tasks) < MAX_OPEN and not transport.is_closing():
+            transport.resume_reading()
+
+    async def _answer(self, frame: Frame) -> None:
+        try:
+            answer = await self._handler(self._decoder.decode(frame.payload))
+            octets = pack(Frame(frame.number, ANSWER, self._encoder.encode(answer)))
+            _answered.inc()
+        except Exception:
+            log.exception("question failed")
+            octets = pack(Frame(frame.number, FAILED, b""))
+            _failed.inc()
+        if self._transport is None:
+            return
+        self._transport.write(octets)
+        if self._transport.get_write_buffer_size() > MAX_UNREAD_OCTETS:
+            self._hang_up("answers are not fetched")
+
+    def _hang_up(self, reason: str) -> None:
+        _refused.inc()
+        log.warning("asker refused", reason=reason)
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,140 @@
+"""The outbox: what is committed is published behind the sender's back, in batches.
+
+The order at acceptance is: octets durable, ledger committed, 250, then publish. So nobody waits
+for the broker here, and nothing is lost when it does not answer: an envelope that was not
+confirmed keeps its row in ``unpublished``, and the sweeper publishes it (promise 5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Protocol, Self
+from uuid import UUID
+
+from posthouse.bus.topology import road_of
+from posthouse.mail.envelope import Envelope
+from posthouse.storage import ledger
+from posthouse.storage.pool import Pool
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter, gauge
+
+MAX_WAITING = 20_000  # envelopes; what comes on top is left to the sweeper
+MAX_BATCH = 256
+GRACE = timedelta(seconds=5)  # for what is waiting when we stop
+
+log = get_logger()
+_published = counter("posthouse_outbox_published_total", "Envelopes published after the commit.")
+_left = counter(
+    "posthouse_outbox_left_total", "Envelopes left to the sweeper, by the reason.", "reason"
+)
+_waiting = gauge("posthouse_outbox_waiting", "Envelopes that wait to be published.")
+
+
+class Sender(Protocol):
+    """What publishes."""
+
+    async def send(self, road: str, envelopes: Sequence[Envelope]) -> None:
+        """Return once all ``envelopes`` are confirmed on ``road``; raise if any is not."""
+        ...
+
+
+class Outbox:
+    """Publishes in the background while it is open; an asynchronous context manager."""
+
+    def __init__(self, pool: Pool, publisher: Sender, grace: timedelta = GRACE) -> None:
+        self._pool = pool
+        self._publisher = publisher
+        self._grace = grace.total_seconds()
+        self._waiting: deque[Envelope] = deque()
+        self._confirmed: list[UUID] = []
+        self._something_waits = asyncio.Event()
+        self._something_is_confirmed = asyncio.Event()
+        self._closing = False
+        self._sent_all = False
+        self._duties: tuple[asyncio.Task[None], ...] = ()
+
+    async def __aenter__(self) -> Self:
+        self._duties = (
+            asyncio.create_task(self._keep_sending(), name="outbox sends"),
+            asyncio.create_task(self._keep_marking(), name="outbox marks"),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing = True
+        self._something_waits.set()
+        await asyncio.wait(self._duties, timeout=self._grace)
+        for duty in self._duties:
+            duty.cancel()
+        await asyncio.gather(*self._duties, return_exceptions=True)
+        if self._waiting:
+            self._leave("stopped", len(self._waiting))
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+        """Publish ``envelopes``, whose rows are committed, soon; never waits, never raises."""
+        if len(self._waiting) + len(envelopes) > MAX_WAITING:
+            self._leave("full", len(envelopes))
+            return
+        self._waiting.extend(envelopes)
+        _waiting.set(len(self._waiting))
+        self._something_waits.set()
+
+    async def _keep_sending(self) -> None:
+        while self._waiting or not self._closing:
+            if not self._waiting:
+                self._something_waits.clear()
+                await self._something_waits.wait()
+                continue
+            batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
+            _waiting.set(len(self._waiting))
+            await self._send(batch)
+        self._sent_all = True
+        self._something_is_confirmed.set()
+
+    async def _send(self, batch: Sequence[Envelope]) -> None:
+        roads: dict[str, list[Envelope]] = {}
+        for envelope in batch:
+            roads.setdefault(road_of(envelope), []).append(envelope)
+        failed: set[UUID] = set()
+        for road, envelopes in roads.items():
+            try:
+                await self._publisher.send(road, envelopes)
+            except Exception as error:
+                failed.update(envelope.id for envelope in envelopes)
+                self._leave("broker", len(envelopes))
+                log.warning("envelopes not published", road=road, exc_info=error)
+            else:
+                _published.inc(len(envelopes))
+        # A message is published when all its envelopes are.
+        self._confirmed.extend({envelope.id for envelope in batch} - failed)
+        self._something_is_confirmed.set()
+
+    async def _keep_marking(self) -> None:
+        """Take published messages off the sweeper's list, beside the next batch's publishing."""
+        while self._confirmed or not self._sent_all:
+            if not self._confirmed:
+                self._something_is_confirmed.clear()
+                await self._something_is_confirmed.wait()
+                continue
+            ids, self._confirmed = self._confirmed, []
+            await self._mark(ids)
+
+    async def _mark(self, ids: Iterable[UUID]) -> None:
+        try:
+            await ledger.published(self._pool, list(ids))
+        except Exception as error:
+            # The sweeper publishes them once more; their work will be found done.
+            log.warning("publishing not noted", exc_info=error)
+
+    def _leave(self, reason: str, count: int) -> None:
+        _left.labels(reason).inc(count)
+        log.warning("envelopes left to the sweeper", reason=reason, count=count)
