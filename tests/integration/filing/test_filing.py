@@ -188,7 +188,7 @@ async def test_a_transaction_that_is_rolled_back_leaves_nothing(pool: Pool) -> N
     accounts = await add_accounts(pool, "anna")
     batch = await accepted(pool, accounts["anna"])
 
-    with pytest.raises(RuntimeError, match="changed my mind"):
+    with pytest.raises(RuntimeError, match="changed my mind"):  # noqa: PT012 - the block is the case
         async with transaction(pool) as tx:
             await file(tx, batch)
             raise RuntimeError("changed my mind")
