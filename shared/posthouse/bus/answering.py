@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import msgspec
 
@@ -82,8 +82,7 @@ class _Answerer(asyncio.Protocol, Generic[Q]):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A new asker."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_server makes these
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop has a class of its own
         if len(self._all) >= MAX_CONNECTIONS:
             self._hang_up("too many askers")
             return
