@@ -15,95 +15,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TypeAlias
 
+from delivery_remote.transcript import Answer, Lost, Refusal, Reply, Stage, Transcript, is_yes
 from posthouse.mail.status import Status
 
-MAX_TEXT_CHARACTERS = 1000  # of a reply that we keep
-
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?=\s|$)")  # RFC 2034 §4
-_SERVICE_CLOSING = 421  # RFC 5321 §3.8
 _TOO_MANY = 452  # RFC 5321 §4.5.3.1.10
 _STORAGE_EXCEEDED = 552
 _NO_MAIL_HERE = 521  # RFC 7504 §3
-
-
-class Stage(Enum):
-    """How far the conversation came; the value is what the operator reads."""
-
-    CONNECT = "connecting"
-    GREETING = "the greeting"
-    HELLO = "EHLO"
-    TLS = "STARTTLS"
-    AUTH = "AUTH"
-    MAIL = "MAIL FROM"
-    RCPT = "RCPT TO"
-    DATA = "DATA"
-    CONTENT = "sending the message"
-    DOT = "the end of the message"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One reply (RFC 5321 §4.2).
-
-    Attributes:
-        code: The three digits.
-        text: The text of all its lines, newlines between them.
-    """
-
-    code: int
-    text: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.code} {self.text}"[:MAX_TEXT_CHARACTERS]
-
-    @property
-    def is_positive(self) -> bool:
-        """2yz."""
-        return self.code // 100 == 2  # noqa: PLR2004 - the class digit itself
-
-    @property
-    def is_permanent(self) -> bool:
-        """5yz."""
-        return self.code // 100 == 5  # noqa: PLR2004 - the class digit itself
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """No reply: the connection broke, or time ran out.
-
-    Attributes:
-        why: In words, for the ledger and the report.
-    """
-
-    why: str
-
-    def __str__(self) -> str:
-        return self.why
-
-
-Answer: TypeAlias = Reply | Lost
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transcript:
-    """The answers of one mail transaction, as far as it went.
-
-    Attributes:
-        mail: To MAIL FROM.
-        recipients: To each RCPT TO, in order; shorter than asked when the connection broke.
-        data: To DATA; None when it was not sent.
-        content: Where the message's octets broke off, None if they were sent or not begun.
-        end: To the final dot; None when it was not sent.
-    """
-
-    mail: Answer
-    recipients: tuple[Answer, ...] = ()
-    data: Answer | None = None
-    content: Lost | None = None
-    end: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +68,6 @@ class Later:
 
 
 Verdict: TypeAlias = Taken | Never | Later
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A server that did not come as far as a message.
-
-    Attributes:
-        stage: Where it ended.
-        answer: What was said, or why nothing was.
-    """
-
-    stage: Stage
-    answer: Answer
 
 
 def status_of(reply: Reply, stage: Stage) -> Status:
@@ -209,14 +116,14 @@ def judge_refusal(refusal: Refusal) -> Never | Later:
 
 def judge(transcript: Transcript, count: int) -> tuple[Verdict, ...]:
     """Return one verdict for each of ``count`` recipients."""
-    if not _is_yes(transcript.mail):
+    if not is_yes(transcript.mail):
         return (_negative(transcript.mail, Stage.MAIL),) * count
-    some = any(_is_yes(answer) for answer in transcript.recipients)
+    some = any(is_yes(answer) for answer in transcript.recipients)
     message = _message_verdict(transcript)
     verdicts: list[Verdict] = []
     for n in range(count):
         answer = _recipient_answer(transcript, n)
-        verdicts.append(message if _is_yes(answer) else _refused(answer, some=some, of=message))
+        verdicts.append(message if is_yes(answer) else _refused(answer, some=some, of=message))
     return tuple(verdicts)
 
 
@@ -285,15 +192,6 @@ def _softened(status: Status) -> Status:
     if not status.is_permanent:
         return status
     return Status(status.code - 100, (4, *status.enhanced[1:]))
-
-
-def _is_yes(answer: Answer) -> bool:
-    return isinstance(answer, Reply) and answer.is_positive
-
-
-def is_farewell(answer: Answer) -> bool:
-    """True if the connection is of no more use after ``answer``: lost, or 421 (RFC 5321 §3.8)."""
-    return not isinstance(answer, Reply) or answer.code == _SERVICE_CLOSING
 
 
 def summed_up(refusals: Sequence[Refusal]) -> Never | Later:

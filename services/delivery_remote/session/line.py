@@ -17,7 +17,7 @@ from aiosmtplib.errors import SMTPException, SMTPReadTimeoutError, SMTPServerDis
 from aiosmtplib.protocol import SMTPProtocol
 from aiosmtplib.response import SMTPResponse
 
-from delivery_remote.trouble import Reply
+from delivery_remote.transcript import Reply
 
 MAX_UNREAD_REPLIES = 2000  # more than a transaction can ask for
 MAX_UNPARSED_OCTETS = 65_536  # of one reply

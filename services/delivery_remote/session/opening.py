@@ -18,7 +18,7 @@ from delivery_remote.routes import Login, Target, Tls
 from delivery_remote.session.line import Line
 from delivery_remote.session.manners import Manners
 from delivery_remote.session.transaction import Session
-from delivery_remote.trouble import Answer, Lost, Refusal, Reply, Stage
+from delivery_remote.transcript import Answer, Lost, Refusal, Reply, Stage
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
@@ -85,6 +85,7 @@ async def open_session(target: Target, manners: Manners, *, plain: bool = False)
         log.warning("TLS failed, plain text used", host=str(target), why=str(refused))
         _opened.labels("tls_failed").inc()
         session = await _open(target, manners, plain=True)
+        session.has_failed_tls = True
     _opened.labels("tls" if session.tls else "plain").inc()
     return session
 

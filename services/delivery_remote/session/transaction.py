@@ -19,8 +19,8 @@ from aiosmtplib.errors import SMTPException
 from delivery_remote.routes import Target
 from delivery_remote.session.line import Line
 from delivery_remote.session.manners import Patience
+from delivery_remote.transcript import Answer, Lost, Reply, Transcript, is_farewell, is_yes
 from delivery_remote.transparency import FINAL_DOT, DotStuffer
-from delivery_remote.trouble import Answer, Lost, Reply, Transcript, is_farewell
 from posthouse.mail.envelope import Body
 from posthouse.telemetry.logs import get_logger
 
@@ -58,6 +58,7 @@ class Session:
         tls: The version of TLS in use; empty for none.
         served: Transactions so far.
         opened: When it was opened (monotonic seconds).
+        has_failed_tls: TLS was offered and failed; this is the second attempt, in plain text.
         is_usable: False when no further transaction may be begun.
     """
 
@@ -67,6 +68,7 @@ class Session:
         self.target = target
         self.served = 0
         self.opened = time.monotonic()
+        self.has_failed_tls = False
         self._line = line
         self._extensions = extensions
         self._patience = patience
@@ -138,12 +140,12 @@ class Session:
             if not pipelined:
                 self._line.write(line.encode())
             said.append(await self._answer(self._patience.command))
-            if isinstance(said[-1], Lost) or not (pipelined or _is_yes(said[0])):
+            if isinstance(said[-1], Lost) or not (pipelined or is_yes(said[0])):
                 break
         opening = Transcript(mail=said[0], recipients=tuple(said[1:]))
         if isinstance(said[-1], Lost) or self._is_over:
             return opening
-        wanted = any(map(_is_yes, said[1:])) and _is_yes(said[0])
+        wanted = any(map(is_yes, said[1:])) and is_yes(said[0])
         if not wanted and not pipelined:
             return opening
         return await self._data(mail, opening, wanted=wanted, asked=pipelined)
@@ -206,7 +208,7 @@ class Session:
         """End what an unfinished transaction left behind (RFC 5321 §4.1.1.5)."""
         self._line.write(b"RSET\r\n")
         answer = await self._answer(self._patience.command)
-        if not _is_yes(answer):
+        if not is_yes(answer):
             self._is_over = True
             raise SMTPException(str(answer))
 
@@ -235,7 +237,3 @@ def _safe(path: str) -> str:
     if not path.isprintable():
         raise ValueError("a control character in an address")
     return path
-
-
-def _is_yes(answer: Answer) -> bool:
-    return isinstance(answer, Reply) and answer.is_positive

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from posthouse.blobs import Blobs
 from posthouse.mail.dsn import MAX_ORIGINAL_OCTETS, Failure, Report, compose_dsn
 from posthouse.mail.envelope import MAX_SUMMARY_OCTETS, Envelope, Inbound, InboundRecipient
+from posthouse.mail.errors import MissingObject
 from posthouse.mail.ids import moment_of, new_id
 from posthouse.mail.outcome import Bounced, Discarded, Outcome
 from posthouse.mime import scan
@@ -76,8 +77,7 @@ async def prepare_bounce(
 
     None if nobody is to be told: there are no failures, a mere delay of a message with the null
     sender, or a double bounce without an address. Give failed and delayed recipients in two calls.
-    Raises `Unavailable` when the object store is away and `MissingObject` if the message's octets
-    are not there.
+    Raises `Unavailable` when the object store is away.
     """
     to = told(reporter, message)
     is_delay = all(failure.action == "delayed" for failure in failures)
@@ -100,7 +100,11 @@ async def prepare_bounce(
 
 
 async def _original_header(blobs: Blobs, message: Envelope) -> bytes:
-    start = await blobs.get_range(message.blob, 0, min(message.size, MAX_ORIGINAL_OCTETS))
+    """Return the header; nothing if the octets are gone: the sender is told all the same."""
+    try:
+        start = await blobs.get_range(message.blob, 0, min(message.size, MAX_ORIGINAL_OCTETS))
+    except MissingObject:
+        return b""
     return start.partition(_EMPTY_LINE)[0] + b"\r\n"
 
 

@@ -1,0 +1,74 @@
+"""delivery-remote: the list of its parts."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from posthouse.storage.trace import Trace
+
+from delivery_remote.delivery import Delivery, Parts, Shard
+from delivery_remote.destinations import Destinations
+from delivery_remote.routes import Routes
+from delivery_remote.session import manners
+from delivery_remote.settings import RemoteSettings
+from posthouse.blobs import open_blobs
+from posthouse.bus.connection import connect
+from posthouse.bus.consumer import consume
+from posthouse.bus.publisher import Publisher
+from posthouse.bus.topology import REMOTE_ROADS
+from posthouse.resolver import Resolver
+from posthouse.runtime.bounces import Reporter
+from posthouse.runtime.outbox import Outbox
+from posthouse.runtime.service import Lifecycle
+from posthouse.storage.migrate import await_schema
+from posthouse.storage.pool import open_pool
+
+NAME = "delivery-remote"
+# A conversation may be slow without anything being wrong; see `handover.ASKING`, `TRANSACTION`.
+PATIENCE = timedelta(minutes=26)
+
+
+async def serve(settings: RemoteSettings, lifecycle: Lifecycle) -> None:
+    """Deliver to the world until told to stop."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        url = settings.database_url.get_secret_value()
+        pool = await enter(open_pool(url, connections=settings.database_connections))
+        keys = (settings.store_access_key, settings.store_secret_key)
+        access, secret = (key.get_secret_value() if key else None for key in keys)
+        blobs = await enter(open_blobs(settings.store, access, secret))
+        broker_url = settings.broker_url.get_secret_value()
+        broker = await enter(connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace))
+        await await_schema(pool)
+        resolver = Resolver(settings.nameservers)
+        manner = manners(settings.hostname, settings.patience, settings.relay_authorities)
+        parts = Parts(
+            pool=pool,
+            blobs=blobs,
+            routes=Routes(pool, resolver, settings.hostname, port=settings.remote_port),
+            outbox=await enter(Outbox(pool, Publisher(broker))),
+            trace=await enter(Trace(pool, NAME)),
+            reporter=Reporter(
+                blobs=blobs,
+                hostname=settings.hostname,
+                double_bounce_address=settings.double_bounce_address,
+            ),
+            destinations=await enter(Destinations(manner, settings.limits)),
+            timetable=settings.timetable,
+            bounce_timetable=settings.bounce_timetable,
+        )
+        delivery = Delivery(parts)
+        lifecycle.probes.ready("results", delivery.trouble)
+        await lifecycle.until_stopped(
+            *(
+                consume(
+                    broker,
+                    road,
+                    Shard(delivery, settings.remote_concurrency),
+                    beat=lifecycle.probes.progress(road, PATIENCE),
+                    concurrency=settings.remote_concurrency,
+                )
+                for road in REMOTE_ROADS
+            )
+        )
