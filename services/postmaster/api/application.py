@@ -1,0 +1,33 @@
+"""The API as one ASGI application: its rooms, its errors, its door."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from postmaster.api import (
+    accounts,
+    broker,
+    config,
+    dead_letters,
+    domains,
+    queues,
+    redirection,
+    trace,
+)
+from postmaster.api.guard import Guard
+from postmaster.api.parts import Parts
+from postmaster.api.problems import speak_of_problems
+
+PREFIX = "/api/v1"
+ROOMS = (domains, accounts, redirection, queues, dead_letters, trace, broker, config)
+
+
+def build(parts: Parts) -> ASGIApp:
+    """Return the application; nobody gets in without the token."""
+    app = FastAPI(title="Posthouse", version="1", openapi_url=f"{PREFIX}/openapi.json")
+    app.state.parts = parts
+    speak_of_problems(app)
+    for room in ROOMS:
+        app.include_router(room.router, prefix=PREFIX)
+    return Guard(app, parts.settings.api_token)

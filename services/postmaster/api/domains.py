@@ -1,0 +1,62 @@
+"""Domains: for addresses in these we are the last station."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter
+
+from posthouse.storage import directory
+from posthouse.storage.directory import Domain
+from posthouse.storage.pool import transaction
+from postmaster.api.fields import AddressText, Body, DomainName, Limit, page
+from postmaster.api.parts import Means
+
+router = APIRouter(tags=["domains"])
+
+
+class NewDomain(Body):
+    """A domain to take on."""
+
+    domain: DomainName
+    catch_all: AddressText | None = None
+
+
+class DomainChange(Body):
+    """What is to be different; null: nobody takes mail for unknown users."""
+
+    catch_all: AddressText | None
+
+
+@router.get("/domains")
+async def list_domains(means: Means, after: str = "", limit: Limit = 100) -> dict[str, Any]:
+    """Return our domains by name."""
+    found = await directory.domains(means.pool, after, limit)
+    return page(found, limit, _shown, lambda domain: domain.domain)
+
+
+@router.post("/domains", status_code=HTTPStatus.CREATED)
+async def add_domain(new: NewDomain, means: Means) -> dict[str, Any]:
+    """Take on a domain; 409 if it is ours already."""
+    async with transaction(means.pool) as tx:
+        await directory.add_domain(tx, new.domain)
+        if new.catch_all is not None:
+            await directory.set_catch_all(tx, new.domain, new.catch_all)
+    return _shown(Domain(domain=new.domain, catch_all=new.catch_all))
+
+
+@router.patch("/domains/{domain}", status_code=HTTPStatus.NO_CONTENT)
+async def change_domain(domain: DomainName, change: DomainChange, means: Means) -> None:
+    """Set who takes what nobody else does; 404 if the domain is not ours."""
+    await directory.set_catch_all(means.pool, domain, change.catch_all)
+
+
+@router.delete("/domains/{domain}", status_code=HTTPStatus.NO_CONTENT)
+async def remove_domain(domain: DomainName, means: Means) -> None:
+    """Give up a domain; 409 while it has accounts or aliases."""
+    await directory.remove_domain(means.pool, domain)
+
+
+def _shown(domain: Domain) -> dict[str, Any]:
+    return {"domain": domain.domain, "catch_all": domain.catch_all}

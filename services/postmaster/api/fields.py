@@ -1,0 +1,74 @@
+"""What a request may say: addresses, domains, pages; checked at the border, plain values inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeAlias, TypeVar
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from posthouse.mail.address import BadAddress, is_domain, parse_address
+from posthouse.mail.ids import moment_of
+
+MAX_PAGE = 1000  # rows per answer
+MAX_TARGETS = 1000  # addresses an alias or a forward may stand for
+
+T = TypeVar("T")
+
+
+def address_key(text: str) -> str:
+    """Return the form in which an address of ours is kept; `ValueError` if it is none."""
+    try:
+        return parse_address(text).key
+    except BadAddress as fault:
+        raise ValueError(f"{text} is not an address ({fault})") from fault
+
+
+def address_text(text: str) -> str:
+    """Return an address as it was written; `ValueError` if it is none."""
+    address_key(text)
+    return text
+
+
+def domain_name(text: str) -> str:
+    """Return a domain in lower case; `ValueError` if it is none."""
+    if not is_domain(text):
+        raise ValueError(f"{text} is not a domain")
+    return text.lower()
+
+
+def message_id(ident: UUID) -> UUID:
+    """Return an id that may be one of ours; `ValueError` if it tells no moment."""
+    try:
+        moment_of(ident)
+    except (ValueError, OverflowError) as fault:
+        raise ValueError(f"{ident} is no id of a message") from fault
+    return ident
+
+
+AddressKey: TypeAlias = Annotated[str, AfterValidator(address_key)]
+AddressText: TypeAlias = Annotated[str, AfterValidator(address_text)]
+Targets: TypeAlias = Annotated[list[AddressText], Field(min_length=1, max_length=MAX_TARGETS)]
+MessageId: TypeAlias = Annotated[UUID, AfterValidator(message_id)]
+DomainName: TypeAlias = Annotated[str, AfterValidator(domain_name)]
+Octets: TypeAlias = Annotated[int, Field(ge=1, le=2**62)]
+PageSize: TypeAlias = Annotated[int, Field(ge=1, le=MAX_PAGE)]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+
+
+class Body(BaseModel):
+    """A request's body: what it does not know it refuses."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def page(
+    rows: Sequence[T], limit: int, show: Callable[[T], dict[str, Any]], key: Callable[[T], object]
+) -> dict[str, Any]:
+    """Return a page of a listing; ``next`` is the key to ask for what follows, None at the end."""
+    return {
+        "items": [show(row) for row in rows],
+        "next": key(rows[-1]) if len(rows) == limit else None,
+    }

@@ -1,0 +1,57 @@
+"""The HTTP listener: uvicorn under our lifecycle, which alone handles signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+
+import uvicorn
+from starlette.types import ASGIApp
+
+BACKLOG = 128
+KEEP_ALIVE_SECONDS = 30
+MAX_REQUESTS_AT_ONCE = 100  # more are answered 503: an operator's API is not a public one
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own signal handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave SIGTERM and SIGINT to `posthouse.runtime.service`."""
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes a free one. `OSError` if the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listening.settimeout(0)  # non-blocking
+    return listening
+
+
+@contextlib.asynccontextmanager
+async def serve(app: ASGIApp, listening: socket.socket, grace: timedelta) -> AsyncIterator[None]:
+    """Answer requests on ``listening`` while the block runs; at its end finish those that run."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            limit_concurrency=MAX_REQUESTS_AT_ONCE,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, int(grace.total_seconds())),
+        )
+    )
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(server.serve(sockets=[listening]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await serving

@@ -1,0 +1,162 @@
+"""Where mail goes instead: aliases and groups, forwards, routes, networks."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import Field, SecretStr, model_validator
+
+from posthouse.storage import directory
+from posthouse.storage.directory import Alias, Forward, Network, Route
+from postmaster.api.fields import AddressKey, AddressText, Body, Limit, Targets, page
+from postmaster.api.parts import Means
+
+MAX_HOST = 255
+MAX_PORT = 65_535
+
+router = APIRouter(tags=["redirection"])
+
+
+class AliasBody(Body):
+    """What an address stands for; with an owner it is a group, whose bounces go to the owner."""
+
+    targets: Targets
+    owner: AddressText | None = None
+
+
+class ForwardBody(Body):
+    """Where an account's mail goes."""
+
+    targets: Targets
+    keep_copy: bool = True
+
+
+class RouteBody(Body):
+    """The next hop of a domain, with a login if it asks for one."""
+
+    host: Annotated[str, Field(min_length=1, max_length=MAX_HOST)]
+    port: Annotated[int, Field(ge=1, le=MAX_PORT)] = 25
+    username: str | None = None
+    password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> RouteBody:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together")
+        return self
+
+
+class NetworkBody(Body):
+    """What is noted of a network."""
+
+    note: str = ""
+
+
+@router.get("/aliases")
+async def list_aliases(means: Means, after: str = "", limit: Limit = 100) -> dict[str, Any]:
+    """Return aliases and groups by address."""
+    found = await directory.aliases(means.pool, after, limit)
+    return page(found, limit, _alias, lambda alias: alias.address)
+
+
+@router.put("/aliases/{address:path}", status_code=HTTPStatus.NO_CONTENT)
+async def set_alias(address: AddressKey, body: AliasBody, means: Means) -> None:
+    """Let an address stand for its targets; 404 if its domain is not ours."""
+    await directory.set_alias(means.pool, address, body.targets, body.owner)
+
+
+@router.delete("/aliases/{address:path}", status_code=HTTPStatus.NO_CONTENT)
+async def remove_alias(address: AddressKey, means: Means) -> None:
+    """Remove an alias."""
+    await directory.remove_alias(means.pool, address)
+
+
+@router.get("/forwards")
+async def list_forwards(means: Means, after: str = "", limit: Limit = 100) -> dict[str, Any]:
+    """Return the accounts whose mail is forwarded, by address."""
+    found = await directory.forwards(means.pool, after, limit)
+    return page(found, limit, _forward, lambda forward: forward.address)
+
+
+@router.put("/forwards/{address:path}", status_code=HTTPStatus.NO_CONTENT)
+async def set_forward(address: AddressKey, body: ForwardBody, means: Means) -> None:
+    """Forward an account's mail."""
+    await directory.set_forward(means.pool, address, body.targets, keep_copy=body.keep_copy)
+
+
+@router.delete("/forwards/{address:path}", status_code=HTTPStatus.NO_CONTENT)
+async def remove_forward(address: AddressKey, means: Means) -> None:
+    """Stop forwarding an account's mail; nothing happens if it was not forwarded."""
+    await directory.set_forward(means.pool, address, ())
+
+
+@router.get("/routes")
+async def list_routes(means: Means) -> dict[str, Any]:
+    """Return all routes; they are few. Passwords are not shown."""
+    return {"items": [_route(route) for route in await directory.routes(means.pool)], "next": None}
+
+
+@router.put("/routes/{domain}", status_code=HTTPStatus.NO_CONTENT)
+async def set_route(domain: str, body: RouteBody, means: Means) -> None:
+    """Send a domain's mail to a host instead of its MX; the domain ``*`` is the smarthost."""
+    password = body.password.get_secret_value() if body.password else None
+    route = Route(
+        domain=domain.lower(),
+        host=body.host,
+        port=body.port,
+        username=body.username,
+        password=password,
+    )
+    await directory.set_route(means.pool, route)
+
+
+@router.delete("/routes/{domain}", status_code=HTTPStatus.NO_CONTENT)
+async def remove_route(domain: str, means: Means) -> None:
+    """Send a domain's mail by its MX again."""
+    await directory.remove_route(means.pool, domain)
+
+
+@router.get("/networks")
+async def list_networks(means: Means) -> dict[str, Any]:
+    """Return all networks whose clients may relay without a password; they are few."""
+    found = await directory.networks(means.pool)
+    return {"items": [_network(network) for network in found], "next": None}
+
+
+@router.put("/networks/{network:path}", status_code=HTTPStatus.NO_CONTENT)
+async def add_network(network: str, body: NetworkBody, means: Means) -> None:
+    """Let the clients of a network relay."""
+    await directory.add_network(means.pool, network, body.note)
+
+
+@router.delete("/networks/{network:path}", status_code=HTTPStatus.NO_CONTENT)
+async def remove_network(network: str, means: Means) -> None:
+    """Forbid it again."""
+    await directory.remove_network(means.pool, network)
+
+
+def _alias(alias: Alias) -> dict[str, Any]:
+    return {"address": alias.address, "targets": list(alias.targets), "owner": alias.owner}
+
+
+def _forward(forward: Forward) -> dict[str, Any]:
+    return {
+        "address": forward.address,
+        "targets": list(forward.targets),
+        "keep_copy": forward.keep_copy,
+    }
+
+
+def _route(route: Route) -> dict[str, Any]:
+    return {
+        "domain": route.domain,
+        "host": route.host,
+        "port": route.port,
+        "username": route.username,
+    }
+
+
+def _network(network: Network) -> dict[str, Any]:
+    return {"network": str(network.network), "note": network.note}

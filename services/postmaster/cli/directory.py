@@ -1,0 +1,168 @@
+"""Commands on who is here: domains and accounts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.prompt import Prompt
+
+from postmaster.cli.client import connect, path
+from postmaster.cli.failure import Failure, Group
+from postmaster.cli.imports import import_accounts
+from postmaster.cli.output import AsJson, listing, octets, plain, say
+
+domain = typer.Typer(cls=Group, no_args_is_help=True, help="Domains whose mail lives here.")
+account = typer.Typer(cls=Group, no_args_is_help=True, help="Accounts: people with a mailbox.")
+
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+Quota = Annotated[
+    int | None, typer.Option(min=1, help="Octets the mailboxes may hold; without: unlimited.")
+]
+
+
+def read_password(*, from_stdin: bool) -> str:
+    """Return a password: the first line of stdin, or what the operator types, twice."""
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    elif sys.stdin.isatty():
+        password = Prompt.ask("Password", password=True)
+        if password != Prompt.ask("Once more", password=True):
+            raise Failure("The two passwords differ.")
+    else:
+        raise Failure("Give --password-stdin: a password is never an argument.")
+    if not password:
+        raise Failure("The password is empty.")
+    return password
+
+
+@domain.command("add")
+def domain_add(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN")],
+    catch_all: Annotated[str | None, typer.Option(help="Takes what nobody else does.")] = None,
+) -> None:
+    """Add a domain; from now on we take mail for its accounts."""
+    with connect() as api:
+        api.ask("POST", path("domains"), body={"domain": name, "catch_all": catch_all})
+    say(f"Domain {name} added.")
+
+
+@domain.command("list")
+def domain_list(*, as_json: AsJson = False) -> None:
+    """List the domains."""
+    columns = [("Domain", "domain", plain), ("Catch-all", "catch_all", plain)]
+    with connect() as api:
+        listing(api.rows(path("domains")), columns, as_json=as_json, empty="There are no domains.")
+
+
+@domain.command("catch-all")
+def domain_catch_all(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN")],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Empty: none.")],
+) -> None:
+    """Set the address that takes what nobody else in the domain does."""
+    with connect() as api:
+        api.ask("PATCH", path("domains", name), body={"catch_all": address or None})
+    say(f"Mail for unknown users of {name} goes to {address or 'nobody'}.")
+
+
+@domain.command("remove")
+def domain_remove(name: Annotated[str, typer.Argument(metavar="DOMAIN")]) -> None:
+    """Remove a domain that has no accounts and no aliases."""
+    with connect() as api:
+        api.ask("DELETE", path("domains", name))
+    say(f"Domain {name} removed.")
+
+
+@account.command("add")
+def account_add(
+    address: str, *, password_stdin: PasswordStdin = False, quota: Quota = None
+) -> None:
+    """Add an account with its mailboxes."""
+    password = read_password(from_stdin=password_stdin)
+    body = {"address": address, "password": password, "quota_octets": quota}
+    with connect() as api:
+        api.ask("POST", path("accounts"), body=body)
+    say(f"Account {address} added.")
+
+
+@account.command("import")
+def account_import(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="CSV: address,password")
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Add the accounts of a CSV file; rows that cannot be added are told, the others are."""
+    with connect() as api:
+        import_accounts(api, file, as_json=as_json)
+
+
+@account.command("list")
+def account_list(
+    *, domain_name: Annotated[str | None, typer.Option("--domain")] = None, as_json: AsJson = False
+) -> None:
+    """List the accounts."""
+    columns = [
+        ("Address", "address", plain),
+        ("Enabled", "enabled", plain),
+        ("Used", "used_octets", octets),
+        ("Quota", "quota_octets", octets),
+    ]
+    with connect() as api:
+        rows = api.rows(path("accounts"), {"domain": domain_name})
+        listing(rows, columns, as_json=as_json, empty="There are no accounts.")
+
+
+def _change(address: str, body: dict[str, Any], done: str) -> None:
+    with connect() as api:
+        api.ask("PATCH", path("accounts", address), body=body)
+    say(done)
+
+
+@account.command("set-password")
+def account_set_password(address: str, *, password_stdin: PasswordStdin = False) -> None:
+    """Set an account's password."""
+    password = read_password(from_stdin=password_stdin)
+    _change(address, {"password": password}, f"Password of {address} changed.")
+
+
+@account.command("set-quota")
+def account_set_quota(
+    address: str,
+    quota: Annotated[int, typer.Argument(metavar="OCTETS", min=0, help="0: unlimited.")],
+) -> None:
+    """Set how much an account's mailboxes may hold."""
+    text = octets(quota) if quota else "unlimited"
+    _change(address, {"quota_octets": quota or None}, f"Quota of {address} is {text}.")
+
+
+@account.command("enable")
+def account_enable(address: str) -> None:
+    """Let an account log in and receive again."""
+    _change(address, {"enabled": True}, f"Account {address} is enabled.")
+
+
+@account.command("disable")
+def account_disable(address: str) -> None:
+    """Keep an account's mail, but let nobody log in or deliver to it."""
+    _change(address, {"enabled": False}, f"Account {address} is disabled.")
+
+
+@account.command("remove")
+def account_remove(
+    address: str,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove an account and all its mail."""
+    if not yes and not typer.confirm(f"Remove {address} and all its mail for ever?"):
+        raise Failure("Nothing was removed.")
+    with connect() as api:
+        api.ask("DELETE", path("accounts", address))
+    say(f"Account {address} removed.")

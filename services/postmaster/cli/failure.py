@@ -1,0 +1,29 @@
+"""A command that cannot be carried out ends with a sentence and a status, never a traceback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+EXIT_FAILURE = 1
+
+
+class Failure(Exception):
+    """Why a command could not be carried out, as a sentence for the operator."""
+
+
+class Group(TyperGroup):
+    """The commands; a `Failure` of any of them is told on stderr and ends with status 1."""
+
+    def invoke(self, ctx: Any) -> object:  # noqa: ANN401 - typer keeps the class of its contexts to itself
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except Failure as failure:
+            Console(stderr=True).print(
+                f"posthouse: {failure}", style="red", markup=False, highlight=False, soft_wrap=True
+            )
+            raise typer.Exit(EXIT_FAILURE) from failure

@@ -1,0 +1,182 @@
+"""Commands on mail under way: queues, dead letters, the trace."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from postmaster.cli.client import Client, connect, path
+from postmaster.cli.failure import Failure, Group
+from postmaster.cli.output import AsJson, Column, listing, moment, octets, plain, print_json, say
+
+queue = typer.Typer(cls=Group, no_args_is_help=True, help="The roads and what waits on them.")
+dead = typer.Typer(cls=Group, no_args_is_help=True, help="Letters that nobody could deliver.")
+
+FOUND_COLUMNS = [
+    ("Id", "id", plain),
+    ("Accepted", "accepted_at", moment),
+    ("Sender", "sender", lambda sender: str(sender or "<>")),
+    ("Recipients", "recipients", plain),
+    ("Message-ID", "message_id", plain),
+]
+
+Fingerprint = Annotated[str | None, typer.Option(help="All of this fingerprint.")]
+Road = Annotated[str | None, typer.Option(help="All of this road.")]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...")]
+
+
+@queue.command("list")
+def queue_list(*, as_json: AsJson = False) -> None:
+    """List the queues of the broker, and what the ledger says is under way."""
+    with connect() as api:
+        answer = api.ask("GET", path("queues"))
+    if as_json:
+        print_json(answer)
+        return
+    columns = [(name.capitalize(), name, plain) for name in ("queue", "ready", "consumers")]
+    listing(answer["queues"], columns, as_json=False, empty="The broker does not answer.")
+    say("")
+    ledger = [("Road", "road", plain), ("State", "state", plain), ("Recipients", "count", plain)]
+    ledger.append(("Oldest", "oldest", moment))
+    listing(answer["ledger"], ledger, as_json=False, empty="Nothing is under way.")
+
+
+@dead.command("list")
+def dead_list(
+    *,
+    fingerprint: Fingerprint = None,
+    road: Road = None,
+    state: Annotated[str, typer.Option(help="waiting, replayed, discarded or all.")] = "waiting",
+    as_json: AsJson = False,
+) -> None:
+    """List the dead letters, oldest first."""
+    columns = [
+        ("Id", "id", plain),
+        ("Road", "road", plain),
+        ("Last failed", "last_failed", moment),
+        ("Fingerprint", "fingerprint", plain),
+        ("Reason", "reason", plain),
+        ("Envelope", "envelope", plain),
+        ("State", "state", plain),
+    ]
+    query = {"fingerprint": fingerprint, "road": road, "state": state}
+    with connect() as api:
+        rows = api.rows(path("dead-letters"), query)
+        listing(rows, columns, as_json=as_json, empty="There are no dead letters.")
+
+
+@dead.command("show")
+def dead_show(
+    ident: Annotated[int, typer.Argument(metavar="ID")], *, as_json: AsJson = False
+) -> None:
+    """Show one dead letter with the envelope that lies in it."""
+    with connect() as api:
+        letter = api.ask("GET", path("dead-letters", ident))
+    if as_json:
+        print_json(letter)
+        return
+    for name, value in letter.items():
+        if name != "body":
+            say(f"{name.replace('_', ' '):>13}  {plain(value)}")
+    say(f"{'body':>13}  {base64.b64decode(letter['body']).decode(errors='replace')}")
+
+
+def _choice(ids: list[int] | None, fingerprint: str | None, road: str | None) -> dict[str, Any]:
+    if not ids and fingerprint is None and road is None:
+        raise Failure("Say which: ids, --fingerprint or --road.")
+    return {"ids": ids or None, "fingerprint": fingerprint, "road": road}
+
+
+@dead.command("replay")
+def dead_replay(
+    ids: Ids = None,
+    *,
+    fingerprint: Fingerprint = None,
+    road: Road = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put dead letters back on their road; safe to repeat, nothing is delivered twice."""
+    body = {**_choice(ids, fingerprint, road), "dry_run": dry_run}
+    with connect() as api:
+        answer = api.ask("POST", path("dead-letters", "replay"), body=body)
+    _tell_replay(answer, as_json=as_json, verb="would go" if dry_run else "went")
+
+
+def _tell_replay(answer: Mapping[str, Any], *, as_json: bool, verb: str) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        say(f"{len(answer['replayed'])} dead letters {verb} back on their road.")
+        for kept in answer["kept"]:
+            say(f"{kept['id']} stays: {kept['reason']}")
+    if answer["kept"]:
+        raise Failure(f"{len(answer['kept'])} dead letters stay.")
+
+
+@dead.command("discard")
+def dead_discard(
+    ids: Ids = None,
+    *,
+    fingerprint: Fingerprint = None,
+    road: Road = None,
+    note: Annotated[str, typer.Option(help="Why; kept with the letter.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """End dead letters without delivery; their recipients are marked discarded."""
+    body = {**_choice(ids, fingerprint, road), "note": note}
+    if not yes and not typer.confirm("End these letters without delivery?"):
+        raise Failure("Nothing was discarded.")
+    with connect() as api:
+        answer = api.ask("POST", path("dead-letters", "discard"), body=body)
+    say(f"{len(answer['discarded'])} dead letters discarded.")
+
+
+def trace(
+    ident: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    *,
+    message_id: Annotated[str | None, typer.Option(help="The Message-ID field.")] = None,
+    sender: Annotated[str | None, typer.Option(help="The envelope sender.")] = None,
+    recipient: Annotated[str | None, typer.Option(help="A recipient, also before aliases.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what became of a message, by its id or by what is known of it."""
+    query = {"message_id": message_id, "sender": sender, "recipient": recipient}
+    given = [value for value in (ident, *query.values()) if value is not None]
+    if len(given) != 1:
+        raise Failure("Give an id, or one of --message-id, --sender and --recipient.")
+    with connect() as api:
+        if ident is not None:
+            _tell_timeline(api, ident, as_json=as_json)
+            return
+        found = api.ask("GET", path("trace"), query={**query, "limit": limit})["items"]
+    listing(found, FOUND_COLUMNS, as_json=as_json, empty="No such message.")
+
+
+def _tell_timeline(api: Client, ident: str, *, as_json: bool) -> None:
+    timeline = api.ask("GET", path("trace", ident))
+    if as_json:
+        print_json(timeline)
+        return
+    envelope = timeline["envelope"]
+    sender = envelope["sender"] or "<>"
+    say(f"{envelope['id']} from {sender}, {octets(envelope['size'])}, {envelope['message_id']}")
+    who = {row["n"]: row["address"] for row in timeline["recipients"]}
+    columns: list[Column] = [
+        ("At", "at", moment),
+        ("Service", "service", plain),
+        ("What", "what", plain),
+    ]
+    columns += [
+        ("Recipient", "recipient", lambda n: str(who.get(n, ""))),
+        ("Detail", "detail", plain),
+    ]
+    listing(timeline["events"], columns, as_json=False, empty="Nothing was noted.")
+    say("")
+    states = [("Recipient", "address", plain), ("State", "state", plain)]
+    states += [("Attempts", "attempts", plain), ("Reply", "reply", plain)]
+    listing(timeline["recipients"], states, as_json=False, empty="No recipients.")

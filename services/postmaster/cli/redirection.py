@@ -1,0 +1,152 @@
+"""Commands on where mail goes instead: aliases, forwards, routes, networks."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from postmaster.cli.client import connect, path
+from postmaster.cli.failure import Failure, Group
+from postmaster.cli.output import AsJson, listing, plain, say
+
+alias = typer.Typer(cls=Group, no_args_is_help=True, help="Addresses that stand for others.")
+forward = typer.Typer(cls=Group, no_args_is_help=True, help="Accounts whose mail goes elsewhere.")
+route = typer.Typer(cls=Group, no_args_is_help=True, help="Where mail for a domain goes.")
+network = typer.Typer(cls=Group, no_args_is_help=True, help="Clients that may relay unasked.")
+
+
+@alias.command("set")
+def alias_set(
+    address: str,
+    targets: Annotated[list[str], typer.Argument(metavar="TARGET...")],
+    owner: Annotated[str | None, typer.Option(help="Makes it a group: gets the bounces.")] = None,
+) -> None:
+    """Let an address stand for one or more others."""
+    with connect() as api:
+        api.ask("PUT", path("aliases", address), body={"targets": targets, "owner": owner})
+    say(f"Mail for {address} goes to {', '.join(targets)}.")
+
+
+@alias.command("list")
+def alias_list(*, as_json: AsJson = False) -> None:
+    """List the aliases and groups."""
+    columns = [("Address", "address", plain), ("Targets", "targets", plain)]
+    columns.append(("Owner", "owner", plain))
+    with connect() as api:
+        listing(api.rows(path("aliases")), columns, as_json=as_json, empty="There are no aliases.")
+
+
+@alias.command("remove")
+def alias_remove(address: str) -> None:
+    """Remove an alias."""
+    with connect() as api:
+        api.ask("DELETE", path("aliases", address))
+    say(f"Alias {address} removed.")
+
+
+@forward.command("set")
+def forward_set(
+    address: str,
+    targets: Annotated[list[str], typer.Argument(metavar="TARGET...")],
+    *,
+    keep: Annotated[bool, typer.Option(help="The mailbox here gets it too.")] = True,
+) -> None:
+    """Send an account's mail to other addresses."""
+    with connect() as api:
+        api.ask("PUT", path("forwards", address), body={"targets": targets, "keep_copy": keep})
+    say(f"Mail for {address} is forwarded to {', '.join(targets)}.")
+
+
+@forward.command("list")
+def forward_list(*, as_json: AsJson = False) -> None:
+    """List the forwards."""
+    columns = [("Account", "address", plain), ("Targets", "targets", plain)]
+    columns.append(("Keeps a copy", "keep_copy", plain))
+    with connect() as api:
+        rows = api.rows(path("forwards"))
+        listing(rows, columns, as_json=as_json, empty="There are no forwards.")
+
+
+@forward.command("remove")
+def forward_remove(address: str) -> None:
+    """Stop forwarding an account's mail."""
+    with connect() as api:
+        api.ask("DELETE", path("forwards", address))
+    say(f"Mail for {address} stays here.")
+
+
+@route.command("set")
+def route_set(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="'*' is the smarthost.")],
+    hop: Annotated[str, typer.Argument(metavar="HOST:PORT")],
+    *,
+    user: Annotated[str | None, typer.Option(help="Log in there as this user.")] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+) -> None:
+    """Send a domain's mail to a host instead of its MX."""
+    host, port = split_hop(hop)
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+    if (user is None) != (password is None):
+        raise Failure("Give --user and --password-stdin together, or neither.")
+    body = {"host": host, "port": port, "username": user, "password": password}
+    with connect() as api:
+        api.ask("PUT", path("routes", name), body=body)
+    say(f"Mail for {name} goes to {hop}.")
+
+
+def split_hop(text: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT`` (an IPv6 address stands in brackets)."""
+    host, found, port = text.rpartition(":")
+    if not found or not host or not port.isdigit():
+        raise Failure(f"{text} is not HOST:PORT.")
+    return host.strip("[]"), int(port)
+
+
+@route.command("list")
+def route_list(*, as_json: AsJson = False) -> None:
+    """List the routes."""
+    columns = [("Domain", "domain", plain), ("Host", "host", plain), ("Port", "port", plain)]
+    columns.append(("User", "username", plain))
+    with connect() as api:
+        rows = api.rows(path("routes"))
+        listing(rows, columns, as_json=as_json, empty="All mail goes by MX.")
+
+
+@route.command("remove")
+def route_remove(name: Annotated[str, typer.Argument(metavar="DOMAIN")]) -> None:
+    """Send a domain's mail by its MX again."""
+    with connect() as api:
+        api.ask("DELETE", path("routes", name))
+    say(f"Mail for {name} goes by MX.")
+
+
+@network.command("add")
+def network_add(
+    cidr: Annotated[str, typer.Argument(metavar="NETWORK", help="192.0.2.0/24, 2001:db8::/32")],
+    note: Annotated[str, typer.Option(help="Whose it is.")] = "",
+) -> None:
+    """Let the clients of a network relay without a password."""
+    with connect() as api:
+        api.ask("PUT", path("networks", cidr), body={"note": note})
+    say(f"Clients in {cidr} may relay.")
+
+
+@network.command("list")
+def network_list(*, as_json: AsJson = False) -> None:
+    """List the networks."""
+    columns = [("Network", "network", plain), ("Note", "note", plain)]
+    with connect() as api:
+        rows = api.rows(path("networks"))
+        listing(rows, columns, as_json=as_json, empty="Nobody may relay without a password.")
+
+
+@network.command("remove")
+def network_remove(cidr: Annotated[str, typer.Argument(metavar="NETWORK")]) -> None:
+    """Take the right to relay from a network."""
+    with connect() as api:
+        api.ask("DELETE", path("networks", cidr))
+    say(f"Clients in {cidr} must log in.")

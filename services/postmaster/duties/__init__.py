@@ -1,0 +1,1 @@
+"""What the postmaster does without being asked: sweeping, burying, keeping the partitions."""

@@ -1,0 +1,31 @@
+"""What the postmaster reads from its environment, once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from posthouse.runtime.settings import CommonSettings
+
+MIN_TOKEN_CHARACTERS = 16
+
+
+class PostmasterSettings(CommonSettings):
+    """Settings of the postmaster.
+
+    Attributes:
+        postmaster_host: Address the API listens on.
+        postmaster_port: Port the API listens on; 0 switches the API off (duties only).
+        api_token: Bearer token of the API; at least 16 characters.
+        keep_days: Days after which settled mail leaves the ledger and the trace.
+        sweep_seconds: Pause between two looks at what was committed and never published.
+        sweep_after_seconds: Age from which an unpublished envelope is ours to publish.
+    """
+
+    postmaster_host: str = "127.0.0.1"
+    postmaster_port: Annotated[int, Field(ge=0, le=65535)] = 2080
+    api_token: Annotated[SecretStr, Field(min_length=MIN_TOKEN_CHARACTERS)]
+    keep_days: Annotated[int, Field(ge=7)] = 90
+    sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
+    sweep_after_seconds: Annotated[float, Field(ge=0)] = 10.0

@@ -1,0 +1,152 @@
+"""Dead letters: mail that waits for a human, filed so that it can be searched and outlives the broker.
+
+A letter is filed from its queue, perhaps more than once, and ends replayed (its envelope is on its
+road again) or discarded. Ended letters stay, so that the trace of what was done stays too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+from posthouse.storage.ledger.entries import storable
+from posthouse.storage.pool import Queries, Row, Tx
+
+DeadState: TypeAlias = Literal["waiting", "replayed", "discarded"]
+
+# The same death of the same envelope is one letter, however often its queue delivers it: the
+# advisory lock lets two pods that hold the same letter file one after the other.
+_LOCK = "select pg_advisory_xact_lock(hashtext('dead_letters'))"
+_FILE = """
+    insert into dead_letters (road, service, reason, exception, fingerprint, envelope, body,
+                              attempts, first_failed, last_failed)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+     where not exists (select from dead_letters
+                        where fingerprint = $5 and last_failed = $10 and road = $1 and body = $7)
+ returning id
+"""
+_COLUMNS = """
+    id, road, service, reason, exception, fingerprint, envelope, body, attempts, first_failed,
+    last_failed, state, note, ended_at
+"""
+_CHOSEN = """
+       and ($2::text is null or state = $2) and ($3::text is null or fingerprint = $3)
+       and ($4::text is null or road = $4) and ($5::uuid is null or envelope = $5)
+       and ($6::bigint[] is null or id = any($6))
+"""
+_LIST = f"select {_COLUMNS} from dead_letters where id > $1 {_CHOSEN} order by id limit $7"  # noqa: S608 - columns are ours
+_END = """
+    update dead_letters set state = $2, note = $3, ended_at = now()
+     where id = $1 and state = 'waiting'
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDeadLetter:
+    """A letter as it lay in its queue.
+
+    Attributes:
+        road: Where it died; where a replay puts it.
+        service: Who gave up.
+        reason: In words.
+        exception: Class and innermost place; empty if a handler decided it.
+        fingerprint: Equal for equal failures.
+        envelope: The message; None if the envelope could not be read.
+        body: The envelope as it travelled.
+        attempts: How often handling it has failed.
+        first_failed: When it failed first.
+        last_failed: When it failed last.
+    """
+
+    road: str
+    service: str
+    reason: str
+    exception: str
+    fingerprint: str
+    envelope: UUID | None
+    body: bytes
+    attempts: int
+    first_failed: datetime
+    last_failed: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter(NewDeadLetter):
+    """A letter as it is filed.
+
+    Attributes:
+        id: Its number.
+        state: ``waiting`` until somebody ends it.
+        note: What was said at its end.
+        ended_at: When that was.
+    """
+
+    id: int
+    state: DeadState
+    note: str
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which letters; every condition that is not None must hold."""
+
+    state: DeadState | None = "waiting"
+    fingerprint: str | None = None
+    road: str | None = None
+    envelope: UUID | None = None
+    ids: tuple[int, ...] | None = None
+
+
+async def file_dead(tx: Tx, letter: NewDeadLetter) -> int | None:
+    """File a letter and return its number; None if it is filed already, waiting or ended.
+
+    Belongs in the transaction that marks its recipients dead.
+    """
+    await tx.execute(_LOCK)
+    found = await tx.fetchrow(_FILE, *_row(letter))
+    return None if found is None else int(found["id"])
+
+
+async def dead_letters(
+    queries: Queries, choice: Choice, after: int = 0, limit: int = 1000
+) -> tuple[DeadLetter, ...]:
+    """Return up to ``limit`` letters of ``choice`` with numbers above ``after``, oldest first."""
+    ids = None if choice.ids is None else list(choice.ids)
+    rows = await queries.fetch(
+        _LIST,
+        after,
+        choice.state,
+        choice.fingerprint,
+        choice.road,
+        choice.envelope,
+        ids,
+        limit,
+    )
+    return tuple(map(_letter, rows))
+
+
+async def end_dead(queries: Queries, ident: int, state: DeadState, note: str = "") -> bool:
+    """End a waiting letter as ``replayed`` or ``discarded``; False if it does not wait (any more)."""
+    return bool(await queries.execute(_END, ident, state, storable(note)))
+
+
+def _letter(row: Row) -> DeadLetter:
+    return DeadLetter(**dict(row))
+
+
+def _row(letter: NewDeadLetter) -> tuple[object, ...]:
+    return (
+        storable(letter.road),
+        storable(letter.service),
+        storable(letter.reason),
+        storable(letter.exception),
+        storable(letter.fingerprint),
+        letter.envelope,
+        letter.body,
+        letter.attempts,
+        letter.first_failed,
+        letter.last_failed,
+    )
