@@ -1,0 +1,179 @@
+"""The whole system for journeys: one `House`, started once, with real mail clients around it."""
+
+import asyncio
+import imaplib
+import secrets
+import shutil
+import smtplib
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from onemachine import demo
+from onemachine.options import DOMAIN, HOSTNAME, Options
+from onemachine.ports import COPY_STRIDE, LOOPBACK, PUBLIC, free_ports, is_free
+from onemachine.stack import Stack
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 60.0
+_LOOK_EVERY_SECONDS = 0.05
+_FOR_TESTS = ("fsync=off", "full_page_writes=off")
+# Tests do not wait for a sweeper that takes its time.
+_QUICK = {"POSTHOUSE_SWEEP_SECONDS": "0.5", "POSTHOUSE_SWEEP_AFTER_SECONDS": "2"}
+
+
+class House:
+    """A running stack with its own loop in its own thread, for tests that are plain functions.
+
+    Attributes:
+        stack: The parts: `kill` and start them.
+        demo: Ports, passwords, addresses.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, str], *, copies: int = 1, store: str = "disk"
+    ) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.said: list[str] = []
+        chosen = Options(
+            var=Path(tempfile.mkdtemp(prefix="posthouse-journey-")),
+            store="s3" if store == "s3" else "disk",
+            copies=copies,
+            ports=_ports(copies),
+            settings=_QUICK | dict(settings),
+        )
+        self.stack = Stack(chosen, self.said.append, _FOR_TESTS)
+        self.demo = demo.demo_of(self.stack, HOSTNAME)
+        self.trust = ssl.create_default_context(cafile=str(self.stack.certificates.authority))
+
+    def open(self) -> None:
+        """Start everything and make the demo domain."""
+        self.do(self.stack.start())
+        demo.populate(self.demo)
+
+    def close(self) -> None:
+        """Stop everything and leave nothing behind."""
+        self.do(self.stack.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        shutil.rmtree(self.stack.options.var)
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` on the loop of the stack; wait for its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def port(self, name: str, copy: int = 0) -> int:
+        """Return a well-known port by its word: ``smtp``, ``imaps``."""
+        return self.demo.ports[f"{name.upper()}_PORT"] + copy * COPY_STRIDE
+
+    def ask(self, method: str, path: str, json: object = None) -> dict[str, Any]:
+        """Ask the postmaster's API; an error status is an error."""
+        with demo.api(self.demo) as client:
+            reply = client.request(method, path, json=json)
+            reply.raise_for_status()
+            answer: dict[str, Any] = reply.json() if reply.content else {}
+            return answer
+
+    def account(self, name: str = "") -> tuple[str, str]:
+        """Make an account; return its address and its password."""
+        address = f"{name or 'user-' + secrets.token_hex(4)}@{DOMAIN}"
+        password = secrets.token_urlsafe(12)
+        self.ask("POST", "/accounts", json={"address": address, "password": password})
+        return address, password
+
+    def send(self, sender: str, recipients: list[str], octets: bytes, copy: int = 0) -> None:
+        """Hand a message in on the MX port, as another mail server does; 250 or an exception."""
+        with smtplib.SMTP(LOOPBACK, self.port("smtp", copy), timeout=PATIENCE_SECONDS) as client:
+            client.sendmail(sender, recipients, octets)
+
+    def submit(self, user: tuple[str, str], recipients: list[str], octets: bytes) -> None:
+        """Hand a message in as its author, with STARTTLS and AUTH."""
+        port = self.port("submission")
+        with smtplib.SMTP(LOOPBACK, port, timeout=PATIENCE_SECONDS) as client:
+            client.starttls(context=self.trust)
+            client.login(*user)
+            client.sendmail(user[0], recipients, octets)
+
+    @contextmanager
+    def imap(self, user: tuple[str, str], copy: int = 0) -> Iterator[imaplib.IMAP4_SSL]:
+        """Log in by IMAP over TLS."""
+        with imaplib.IMAP4_SSL(
+            LOOPBACK, self.port("imaps", copy), ssl_context=self.trust, timeout=PATIENCE_SECONDS
+        ) as client:
+            client.login(*user)
+            yield client
+
+    def messages(self, user: tuple[str, str], mailbox: str = "INBOX") -> list[bytes]:
+        """Return every message in a mailbox, by UID."""
+        with self.imap(user) as client:
+            client.select(mailbox, readonly=True)
+            numbers = client.uid("SEARCH", "ALL")[1][0]
+            if not numbers:
+                return []
+            wanted = numbers.decode().replace(" ", ",")
+            found = client.uid("FETCH", wanted, "(BODY.PEEK[])")[1]
+            return [part[1] for part in found if isinstance(part, tuple)]
+
+    def await_messages(
+        self, user: tuple[str, str], count: int, within: float = PATIENCE_SECONDS
+    ) -> list[bytes]:
+        """Return the messages of INBOX as soon as there are ``count``; fail if they do not come."""
+        return eventually(lambda: self.messages(user), lambda found: len(found) >= count, within)
+
+    def queues_are_empty(self) -> bool:
+        """Tell whether no envelope waits anywhere in RabbitMQ."""
+        rabbit = self.stack.servers.rabbitmq
+        reply = httpx.get(f"{rabbit.api}/api/queues", auth=(rabbit.user, rabbit.password))
+        return all(queue.get("messages", 1) == 0 for queue in reply.json())
+
+
+def eventually(
+    ask: Callable[[], T], enough: Callable[[T], bool], within: float = PATIENCE_SECONDS
+) -> T:
+    """Ask until the answer is enough; fail with the last answer after ``within`` seconds."""
+    until = time.monotonic() + within
+    while True:
+        answer = ask()
+        if enough(answer):
+            return answer
+        if time.monotonic() > until:
+            raise AssertionError(f"not within {within:.0f} s; the last answer was {answer!r:.2000}")
+        time.sleep(_LOOK_EVERY_SECONDS)
+
+
+@contextmanager
+def a_house(
+    settings: Mapping[str, str] | None = None, *, copies: int = 1, store: str = "disk"
+) -> Iterator[House]:
+    """Open a house for the time of the block."""
+    house = House(settings or {}, copies=copies, store=store)
+    try:
+        house.open()
+        yield house
+    finally:
+        house.close()
+
+
+def _ports(copies: int) -> dict[str, int]:
+    """Choose free ports whose copies' ports are free, too."""
+    chosen: dict[str, int] = {}
+    for name in PUBLIC:
+        chosen[name] = eventually(
+            lambda: free_ports(1)[0],
+            lambda port: (
+                port not in chosen.values()
+                and all(is_free(port + copy * COPY_STRIDE) for copy in range(copies))
+            ),
+        )
+    return chosen
