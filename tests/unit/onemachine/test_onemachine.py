@@ -1,0 +1,84 @@
+"""The pure parts of the one-machine stack: ports, options, keys, certificates."""
+
+import json
+import socket
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from onemachine.certificates import certificates
+from onemachine.keys import kept
+from onemachine.options import BadOption, options
+from onemachine.ports import LOOPBACK, Port, PortTaken, check_free, free_ports, public_ports
+from onemachine.services import listeners
+
+
+def test_ports_have_defaults_and_are_settings() -> None:
+    chosen = public_ports({"POSTHOUSE_SMTP_PORT": "2626"})
+
+    assert chosen["SMTP_PORT"] == 2626
+    assert chosen["IMAPS_PORT"] == 2993
+
+
+@pytest.mark.parametrize("wrong", ["x", "-1", "70000", "65436"])
+def test_a_senseless_port_is_refused_by_its_name(wrong: str) -> None:
+    with pytest.raises(PortTaken, match=f"SMTP_PORT={wrong}"):
+        public_ports({"POSTHOUSE_SMTP_PORT": wrong})
+
+
+def test_a_taken_port_is_told_with_the_setting_that_moves_it() -> None:
+    with socket.create_server((LOOPBACK, 0)) as other:
+        number = other.getsockname()[1]
+
+        with pytest.raises(PortTaken, match=rf"port {number} .* make run IMAP_PORT={number + 1}"):
+            check_free([Port("IMAP_PORT", number)])
+
+
+def test_free_ports_are_different_and_free() -> None:
+    found = free_ports(20)
+
+    assert len(set(found)) == 20
+    check_free(Port("ANY", number) for number in found)
+
+
+def test_copies_listen_a_hundred_higher() -> None:
+    assert listeners({"SMTP_PORT": 2525}, 2) == [Port("SMTP_PORT", 2525), Port("SMTP_PORT", 2625)]
+
+
+@pytest.mark.parametrize("env", [{"COPIES": "0"}, {"COPIES": "two"}, {"STORE": "tape"}])
+def test_a_senseless_option_is_refused(env: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match=next(iter(env.values()))):
+        options(env, tmp_path)
+
+
+def test_options_left_empty_have_their_defaults(tmp_path: Path) -> None:
+    chosen = options({"COPIES": "", "STORE": ""}, tmp_path)
+
+    assert (chosen.copies, chosen.store) == (1, "disk")
+
+
+def test_keys_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+
+    first, second = kept(file), kept(file)
+
+    assert first == second
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(set(json.loads(file.read_text()).values())) == 7
+
+
+def test_the_certificate_is_signed_for_the_names_and_made_once(tmp_path: Path) -> None:
+    files = certificates(tmp_path, ("mail.example.test", "localhost"))
+    chain = files.chain.read_bytes()
+
+    leaf, authority = x509.load_pem_x509_certificates(chain)
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    leaf.verify_directly_issued_by(authority)
+
+    assert names.get_values_for_type(x509.DNSName) == ["mail.example.test", "localhost"]
+    assert leaf.not_valid_before_utc < datetime.now(UTC) < leaf.not_valid_after_utc
+    assert stat.S_IMODE(files.key.stat().st_mode) == 0o600
+    assert certificates(tmp_path, ("mail.example.test",)).chain.read_bytes() == chain
