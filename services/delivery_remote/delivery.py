@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
-from posthouse.storage.trace import Trace
 
 from delivery_remote.destinations import Destinations
 from delivery_remote.handover import Handover, Results, Said
@@ -37,6 +36,7 @@ from posthouse.runtime.outbox import Outbox
 from posthouse.storage import ledger
 from posthouse.storage.ledger import NewMail
 from posthouse.storage.pool import Pool
+from posthouse.storage.trace import Trace
 from posthouse.telemetry.logs import about, get_logger
 from posthouse.telemetry.metrics import counter, gauge
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from posthouse.storage.trace import Trace
-
 from delivery_remote.delivery import Delivery, Parts, Shard
 from delivery_remote.destinations import Destinations
 from delivery_remote.routes import Routes
@@ -23,6 +21,7 @@ from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage.migrate import await_schema
 from posthouse.storage.pool import open_pool
+from posthouse.storage.trace import Trace
 
 NAME = "delivery-remote"
 # A conversation may be slow without anything being wrong; see `handover.ASKING`, `TRANSACTION`.

@@ -30,6 +30,7 @@ from posthouse.telemetry.metrics import counter
 
 T = TypeVar("T")
 
+MAX_PORT = 65_535
 DNS_PORT = 53  # RFC 1035 §4.2
 CACHED_ANSWERS = 20_000
 LIFETIME = timedelta(seconds=10)  # for one question, all servers and repetitions together
@@ -162,11 +163,13 @@ def parse_nameservers(text: str) -> Sequence[dns.nameserver.Nameserver]:
 def _nameserver(text: str) -> dns.nameserver.Nameserver:
     address, port = text, DNS_PORT
     if text.startswith("["):
-        address, _, rest = text[1:].partition("]")
-        port = int(rest.removeprefix(":") or DNS_PORT)
+        address, bracket, rest = text[1:].partition("]")
+        port = int(rest.removeprefix(":") or DNS_PORT) if bracket else 0
     elif text.count(":") == 1:
         address, _, digits = text.partition(":")
         port = int(digits)
+    if not 1 <= port <= MAX_PORT:
+        raise ValueError(f"not a name server: {text}")
     return dns.nameserver.Do53Nameserver(str(ipaddress.ip_address(address)), port)
 
 

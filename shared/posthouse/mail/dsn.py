@@ -36,7 +36,7 @@ class Failure:
         address: Where we tried to deliver (Final-Recipient).
         status: Why; its enhanced code goes into ``Status`` (RFC 3464 §2.3.4).
         reply: What the server outside said, or we of ourselves.
-        host: The server that said so; empty if it was us.
+        host: The server that said so, as ``name [address]``; empty if it was us.
         original: The address the sender wrote, if it was another one.
         action: ``failed`` for ever, or ``delayed`` and still being tried.
     """
@@ -181,7 +181,7 @@ def _fields_of(report: Report, failure: Failure) -> list[str]:
         f"Status: {failure.status.dotted}",
     ]
     if failure.host:
-        fields.append(f"Remote-MTA: dns; {_ascii(failure.host)}")
+        fields.append(f"Remote-MTA: dns; {_ascii(failure.host.partition(' ')[0])}")
     kind = "smtp" if failure.host else "x-posthouse"
     fields.append(_fold(f"Diagnostic-Code: {kind}; {_ascii(_flat(failure.reply))}"))
     fields.append(f"Last-Attempt-Date: {_date(report.made)}")
@@ -197,13 +197,13 @@ def _original_part(report: Report) -> bytes:
 
 
 def _part(content_type: str, body: bytes) -> bytes:
-    """A body part of ``body`` (LF lines), encoded only if it must be (RFC 2045 §6)."""
-    encoding = "7bit"
+    """A body part of ``body`` (LF lines), encoded only if it must be (RFC 2045 §6).
+
+    A delivery status never must: its fields are ASCII and folded by construction.
+    """
+    encoding, body = "7bit", body + b"\n"
     if not _is_plain(body):
-        encoding = "quoted-printable"
-        body = quopri.encodestring(body)
-        if content_type.startswith("message/"):  # pragma: no cover - all its fields are ASCII
-            raise ValueError("a delivery status is 7-bit by construction")
+        encoding, body = "quoted-printable", quopri.encodestring(body)
     head = _lines(f"Content-Type: {content_type}", f"Content-Transfer-Encoding: {encoding}", "")
     return head + body.replace(b"\n", b"\r\n") + b"\r\n"
 

@@ -1,0 +1,97 @@
+"""A small name server on dnspython for tests: UDP on loopback, records from a dict of text.
+
+    {"a.test": ["MX 10 mx.a.test"], "mx.a.test": ["A 127.0.0.1"], "sick.test": ["SERVFAIL"]}
+
+A name that is not there is NXDOMAIN, one without the wanted type NODATA. ``SERVFAIL`` fails,
+``SILENCE`` is never answered. The number of questions is counted by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+TTL_SECONDS = 30
+
+
+class Zone(asyncio.DatagramProtocol):
+    """The server.
+
+    Attributes:
+        records: May be changed while it runs.
+        asked: How often each (name, type) was asked.
+        port: Where it listens.
+    """
+
+    def __init__(self, records: Mapping[str, Sequence[str]]) -> None:
+        self.records = {name: list(lines) for name, lines in records.items()}
+        self.asked: Counter[tuple[str, str]] = Counter()
+        self.port = 0
+        self._transport: asyncio.DatagramTransport | None = None
+
+    @property
+    def nameservers(self) -> str:
+        """The value of POSTHOUSE_NAMESERVERS."""
+        return f"127.0.0.1:{self.port}"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+        self.port = transport.get_extra_info("sockname")[1]
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        query = dns.message.from_wire(data)
+        answer = self.answer(query)
+        if answer is not None and self._transport is not None:
+            self._transport.sendto(answer.to_wire(), addr)
+
+    def answer(self, query: dns.message.Message) -> dns.message.Message | None:
+        question = query.question[0]
+        name = question.name.to_text(omit_final_dot=True).lower()
+        kind = dns.rdatatype.to_text(question.rdtype)
+        self.asked[name, kind] += 1
+        lines = self.records.get(name)
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.RA
+        if lines is None:
+            response.set_rcode(dns.rcode.NXDOMAIN)
+        elif "SERVFAIL" in lines:
+            response.set_rcode(dns.rcode.SERVFAIL)
+        elif "SILENCE" in lines:
+            return None
+        else:
+            values = [rest for k, _, rest in (line.partition(" ") for line in lines) if k == kind]
+            if values:
+                response.answer.append(
+                    dns.rrset.from_text(question.name, TTL_SECONDS, "IN", kind, *map(_full, values))
+                )
+        return response
+
+
+def _full(value: str) -> str:
+    """Make the names in MX, PTR and CNAME data absolute."""
+    last = value.rpartition(" ")[2]
+    is_name = last[-1:].isalpha() and not value.startswith('"') and ":" not in value
+    return value + "." if is_name else value
+
+
+@asynccontextmanager
+async def serve_zone(records: Mapping[str, Sequence[str]]) -> AsyncIterator[Zone]:
+    """Serve ``records`` on a free UDP port of 127.0.0.1."""
+    loop = asyncio.get_running_loop()
+    transport, zone = await loop.create_datagram_endpoint(
+        lambda: Zone(records), local_addr=("127.0.0.1", 0)
+    )
+    try:
+        yield zone
+    finally:
+        transport.close()

@@ -1,0 +1,166 @@
+"""An SMTP server that says what a test tells it to, however wrong that is.
+
+Replies are looked up by the first word of the command (``connect`` and ``.`` are the greeting and
+the final dot) in a dict; a value is one reply or a list of which the last repeats. Beside text a
+reply may be one of the deeds ``DROP`` (cut the connection), ``HANG`` (never answer), ``TLS``
+(220 and the handshake), ``JUNK_TLS`` (220 and garbage), ``INJECT`` (220 and plain text behind it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+DROP, HANG, TLS, JUNK_TLS, INJECT = "DROP", "HANG", "TLS", "JUNK_TLS", "INJECT"
+Said: TypeAlias = str | Sequence[str]
+
+POLITE: Mapping[str, Said] = {
+    "connect": "220 peer.test ESMTP",
+    "EHLO": "250-peer.test\n250-PIPELINING\n250-SIZE 1000000\n250 8BITMIME",
+    "HELO": "250 peer.test",
+    "MAIL": "250 2.1.0 ok",
+    "RCPT": "250 2.1.5 ok",
+    "DATA": "354 go ahead",
+    ".": "250 2.0.0 taken",
+    "RSET": "250 2.0.0 ok",
+    "NOOP": "250 2.0.0 ok",
+    "QUIT": "221 2.0.0 bye",
+    "STARTTLS": TLS,
+    "AUTH": "235 2.7.0 welcome",
+}
+
+
+@dataclass
+class Peer:
+    """What the server heard.
+
+    Attributes:
+        port: Where it listens.
+        commands: All lines outside DATA, in order, of all connections.
+        messages: The octets after 354 up to the dot, as they came on the wire.
+        accepted: Those of them that were answered 2yz.
+        connections: How many there were.
+        encrypted: How many of them began TLS.
+        open: How many are open.
+        most_open: The most there were at once.
+    """
+
+    replies: dict[str, list[str]]
+    tls: ssl.SSLContext | None = None
+    port: int = 0
+    commands: list[str] = field(default_factory=list)
+    messages: list[bytes] = field(default_factory=list)
+    accepted: list[bytes] = field(default_factory=list)
+    connections: int = 0
+    encrypted: int = 0
+    open: int = 0
+    most_open: int = 0
+
+    def say(self, **said: Said) -> None:
+        """Change what is answered from now on."""
+        for word, value in said.items():
+            self.replies[word] = [value] if isinstance(value, str) else list(value)
+
+    def next_reply(self, word: str) -> str:
+        replies = self.replies.get(word, ["502 5.5.1 what?"])
+        return replies.pop(0) if len(replies) > 1 else replies[0]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            await _Conversation(self, reader, writer).run()
+        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+
+
+class _Cut(ConnectionError):
+    """The connection is to be cut."""
+
+
+class _Conversation:
+    def __init__(
+        self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.peer = peer
+        self.reader = reader
+        self.writer = writer
+
+    async def run(self) -> None:
+        await self.reply("connect")
+        while line := await self.reader.readline():
+            command = line.decode().rstrip("\r\n")
+            self.peer.commands.append(command)
+            word = command.partition(" ")[0].upper()
+            said = await self.reply(word)
+            if word == "QUIT":
+                return
+            if word == "DATA" and said.startswith("354"):
+                await self.message()
+
+    async def message(self) -> None:
+        octets = b"\r\n"
+        while not octets.endswith(b"\r\n.\r\n"):
+            line = await self.reader.readuntil(b"\r\n")
+            octets += line
+        self.peer.messages.append(octets[2:-3])
+        said = await self.reply(".")
+        if said.startswith("2"):
+            self.peer.accepted.append(octets[2:-3])
+
+    async def reply(self, word: str) -> str:
+        said = self.peer.next_reply(word)
+        if said == HANG:
+            await self.reader.read()
+            raise _Cut
+        if said == DROP:
+            raise _Cut
+        if said in {TLS, JUNK_TLS, INJECT}:
+            await self.deed(said)
+            return said
+        lines = said.split("\n")
+        self.writer.write("".join(f"{line}\r\n" for line in lines).encode())
+        await self.writer.drain()
+        if said.startswith("421"):
+            raise _Cut
+        return said
+
+    async def deed(self, said: str) -> None:
+        if said == TLS and self.peer.tls is None:
+            self.writer.write(b"454 4.7.0 no TLS now\r\n")
+        elif said == TLS:
+            self.writer.write(b"220 go\r\n")
+            await self.writer.drain()
+            await self.writer.start_tls(self.peer.tls)  # type: ignore[arg-type]
+            self.peer.encrypted += 1
+        elif said == INJECT:
+            self.writer.write(b"220 go\r\n250 2.1.0 injected\r\n")
+        else:
+            self.writer.write(b"220 go\r\nthis is no TLS record at all, sorry\r\n")
+
+
+@asynccontextmanager
+async def scripted(
+    *, tls: ssl.SSLContext | None = None, port: int = 0, host: str = "127.0.0.1", **said: Said
+) -> AsyncIterator[Peer]:
+    """Serve on a free port; ``said`` changes what `POLITE` answers (``dot`` stands for ``.``)."""
+    if "dot" in said:
+        said["."] = said.pop("dot")
+    words = {**POLITE, **said}
+    replies = {word: [v] if isinstance(v, str) else list(v) for word, v in words.items()}
+    peer = Peer(replies, tls)
+    server = await asyncio.start_server(peer.serve, host, port, limit=2**20)
+    peer.port = server.sockets[0].getsockname()[1]
+    try:
+        async with server:
+            yield peer
+    finally:
+        await asyncio.sleep(0)

@@ -1,0 +1,134 @@
+"""DNS answers as values, from a real name server on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from support.dns_zone import Zone, serve_zone
+
+from posthouse.resolver import (
+    Answer,
+    Empty,
+    Exchange,
+    Found,
+    Resolver,
+    Temporary,
+    parse_nameservers,
+)
+
+RECORDS = {
+    "a.test": ["MX 20 backup.a.test", "MX 10 Mx.A.test", "A 192.0.2.7"],
+    "null.test": ["MX 0 ."],
+    "web.test": ["A 192.0.2.1", "AAAA 2001:db8::1"],
+    "four.test": ["A 192.0.2.4"],
+    "sick.test": ["SERVFAIL"],
+    "silent.test": ["SILENCE"],
+    "empty.test": [],
+    "long.test": ['TXT "v=spf1 " "-all"'],
+    "xn--bcher-kva.test": ["MX 10 mx.a.test"],
+    "1.2.0.192.in-addr.arpa": ["PTR web.test"],
+}
+
+
+@pytest.fixture
+async def zone() -> AsyncIterator[Zone]:
+    async with serve_zone(RECORDS) as serving:
+        yield serving
+
+
+@pytest.fixture
+def resolver(zone: Zone) -> Resolver:
+    return Resolver(zone.nameservers, lifetime=timedelta(milliseconds=500))
+
+
+async def test_exchanges_come_best_first_in_lower_case_without_the_last_dot(
+    resolver: Resolver,
+) -> None:
+    assert await resolver.mx("A.Test") == Found(
+        (Exchange(10, "mx.a.test"), Exchange(20, "backup.a.test"))
+    )
+
+
+async def test_the_null_mx_is_an_exchange_without_a_name(resolver: Resolver) -> None:
+    assert await resolver.mx("null.test") == Found((Exchange(0, ""),))
+
+
+@pytest.mark.parametrize(
+    ("domain", "answer"),
+    [
+        ("nowhere.test", Empty(exists=False)),
+        ("web.test", Empty(exists=True)),
+        ("empty.test", Empty(exists=True)),
+        ("a..test", Empty(exists=False)),
+        ("x" * 64 + ".test", Empty(exists=False)),
+        ("ab.\u2603\u2603." * 60, Empty(exists=False)),
+        ("\\", Empty(exists=False)),
+    ],
+)
+async def test_what_is_not_there_is_told_apart(
+    resolver: Resolver, domain: str, answer: Answer[Exchange]
+) -> None:
+    assert await resolver.mx(domain) == answer
+
+
+@pytest.mark.parametrize("domain", ["sick.test", "silent.test"])
+async def test_what_nobody_can_tell_is_temporary(resolver: Resolver, domain: str) -> None:
+    assert isinstance(await resolver.mx(domain), Temporary)
+    assert isinstance(await resolver.addresses(domain), Temporary)
+
+
+async def test_a_dead_name_server_is_temporary() -> None:
+    nobody = Resolver("127.0.0.1:1", lifetime=timedelta(milliseconds=300))
+
+    assert isinstance(await nobody.mx("a.test"), Temporary)
+
+
+async def test_addresses_of_both_families_come_together(resolver: Resolver) -> None:
+    assert await resolver.addresses("web.test") == Found(("2001:db8::1", "192.0.2.1"))
+
+
+async def test_one_family_is_enough(resolver: Resolver) -> None:
+    assert await resolver.addresses("four.test") == Found(("192.0.2.4",))
+
+
+async def test_a_name_without_addresses_is_empty(resolver: Resolver) -> None:
+    assert await resolver.addresses("empty.test") == Empty(exists=True)
+    assert await resolver.addresses("nowhere.test") == Empty(exists=False)
+
+
+async def test_an_internationalized_domain_is_asked_for_by_its_a_labels(resolver: Resolver) -> None:
+    assert await resolver.mx("bücher.test") == Found((Exchange(10, "mx.a.test"),))
+
+
+async def test_the_strings_of_a_text_record_are_put_together(resolver: Resolver) -> None:
+    assert await resolver.txt("long.test") == Found(("v=spf1 -all",))
+
+
+async def test_an_address_is_asked_for_its_name(resolver: Resolver) -> None:
+    assert await resolver.pointers("192.0.2.1") == Found(("web.test",))
+
+
+async def test_answers_are_kept_for_their_time(resolver: Resolver, zone: Zone) -> None:
+    for _ in range(3):
+        await resolver.mx("a.test")
+
+    assert zone.asked["a.test", "MX"] == 1
+
+
+@pytest.mark.parametrize("text", ["localhost", "127.0.0.1:x", "127.0.0.1:99999", "300.0.0.1", "[::1"])
+def test_a_wrong_name_server_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_nameservers(text)
+
+
+def test_name_servers_may_have_ports_and_be_of_either_family() -> None:
+    found = parse_nameservers("127.0.0.1:5300, 9.9.9.9 ,[::1]:54,[::1]")
+
+    assert [str(each) for each in found] == [
+        "Do53:127.0.0.1@5300",
+        "Do53:9.9.9.9@53",
+        "Do53:::1@54",
+        "Do53:::1@53",
+    ]
