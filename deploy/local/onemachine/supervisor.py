@@ -41,20 +41,21 @@ class Supervisor:
     def __init__(self, say: Callable[[str], None]) -> None:
         self.restarts: dict[str, int] = {}
         self._say = say
-        self._held: set[str] = set()
         self._watches: dict[str, asyncio.Task[None]] = {}
+        # Held while a part starts: a start that is cut off would leave a process nobody knows.
+        self._starts: dict[str, asyncio.Lock] = {}
 
     def watch(self, part: Part) -> None:
         """Keep ``part``, which runs, running."""
-        self._held.discard(part.name)
+        self._starts[part.name] = asyncio.Lock()
         self._watches[part.name] = asyncio.create_task(self._keep(part))
 
     async def hold(self, part: Part) -> None:
         """Leave ``part`` alone from now on, dead or alive."""
-        self._held.add(part.name)
         watch = self._watches.pop(part.name, None)
         if watch is not None:
-            watch.cancel()
+            async with self._starts[part.name]:
+                watch.cancel()
             await asyncio.wait([watch])
 
     async def close(self, parts: Iterable[Part]) -> None:
@@ -74,10 +75,11 @@ class Supervisor:
             self._say(f"{part.name} ended ({_reason(status)}); again in {pause:.1f} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            try:
-                await part.start()
-            except NotReady as trouble:
-                self._say(str(trouble))
+            async with self._starts[part.name]:
+                try:
+                    await part.start()
+                except NotReady as trouble:
+                    self._say(str(trouble))
             self.restarts[part.name] = self.restarts.get(part.name, 0) + 1
 
 

@@ -117,9 +117,10 @@ class _Sleeper:
         self._registry = registry
 
     async def start(self) -> None:
-        if self.child:
-            self.started_again.set()
+        again = self.child is not None
         self.child = await spawn(_sleeper(), self._registry)
+        if again:
+            self.started_again.set()
 
     async def stop(self) -> None:
         assert self.child
