@@ -27,22 +27,29 @@ from posthouse.mail.envelope import (
     InboundRecipient,
     Summary,
 )
+from posthouse.mail.errors import Unavailable
 from posthouse.mail.header import first, header_end
 from posthouse.mail.ids import new_id
 from posthouse.mime import scan
 from posthouse.storage.ledger import NewMail, NewRecipient
+from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter, histogram
 
 SCAN_ON_LOOP_OCTETS = 256 * 1024  # a larger message is scanned in a thread
+TROUBLE_SECONDS = 30.0  # after a failure, unless one was accepted since
 MESSAGE_ID_CHARACTERS = 998  # RFC 5322 §2.1.1: no line is longer
 
 _ACCEPTED = counter(
     "posthouse_ingress_messages_total", "Messages that were answered with 250.", "role"
 )
 _OCTETS = counter("posthouse_ingress_octets_total", "Octets of the messages accepted.")
+_FAILED = counter(
+    "posthouse_ingress_unavailable_total", "Messages answered with 451: storage or ledger is away."
+)
 _SECONDS = histogram(
     "posthouse_ingress_acceptance_seconds", "From the last octet of a message to its 250."
 )
+log = get_logger()
 
 
 class Store(Protocol):
@@ -74,6 +81,13 @@ class Acceptance:
         self._ledger = ledger
         self._outbox = outbox
         self._hostname = hostname
+        self._failed_at: float | None = None
+
+    def trouble(self) -> str | None:
+        """Return why nothing can be accepted, as far as was seen in the last seconds."""
+        if self._failed_at is None or time.monotonic() - self._failed_at > TROUBLE_SECONDS:
+            return None
+        return "the last message could not be stored"
 
     async def accept(self, arrival: Arrival, content: bytes) -> Inbound:
         """Make ``content`` safe and return its envelope, to be given to `publish` after the 250.
@@ -85,8 +99,15 @@ class Acceptance:
         ident = new_id()
         now = datetime.now(UTC)
         octets = self._stamped(arrival, content, ident=ident, now=now)
-        inbound = await self._stored(_envelope(arrival, octets, ident), octets)
-        await self._ledger.accept(_entry(arrival, inbound, content))
+        try:
+            inbound = await self._stored(_envelope(arrival, octets, ident), octets)
+            await self._ledger.accept(_entry(arrival, inbound, content))
+        except Unavailable as trouble:
+            self._failed_at = time.monotonic()
+            _FAILED.inc()
+            log.warning("message not accepted", reason=str(trouble))
+            raise
+        self._failed_at = None
         _ACCEPTED.labels("submission" if arrival.is_submission else "mx").inc()
         _OCTETS.inc(len(octets))
         _SECONDS.observe(time.monotonic() - began)

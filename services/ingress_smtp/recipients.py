@@ -20,7 +20,8 @@ from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
-REMEMBER = timedelta(seconds=5)
+REMEMBER_ACCEPTED = timedelta(seconds=3)
+REMEMBER_REFUSED = timedelta(seconds=1)  # who was just made must not wait
 MAX_REMEMBERED = 10_000
 
 _REFUSED = counter(
@@ -80,7 +81,8 @@ class Gate:
         return say(f"{verdict.status} {verdict.text}")
 
     def _remember(self, question: RcptQuestion, reply: Reply) -> None:
-        self._remembered[question] = (self._clock() + REMEMBER.total_seconds(), reply)
+        long = REMEMBER_ACCEPTED if reply.accepts else REMEMBER_REFUSED
+        self._remembered[question] = (self._clock() + long.total_seconds(), reply)
         self._remembered.move_to_end(question)
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
