@@ -13,9 +13,10 @@ from posthouse.storage.pool import Pool, Tx, transaction
 DAYS_AHEAD = 7
 _LOCK_KEY = 0x70617274  # "part"
 
-# Rows of recipients are updated twice or thrice within seconds of their insertion (routed, settled).
-# Room on the page keeps these updates heap-only: no index is touched.
-FILLFACTOR = {"envelopes": 100, "recipients": 60, "events": 100}
+# Rows of recipients are updated twice within seconds of their insertion (routed, settled), and grow.
+# Room on the page for a second version of each keeps these updates heap-only: no index is touched.
+# Room for one is enough, because the first versions are dead when the third ones are written.
+FILLFACTOR = {"envelopes": 100, "recipients": 40, "events": 100}
 
 _TAKE_LOCK = "select pg_advisory_xact_lock($1)"
 # Whoever waits for the default partition's lock makes everybody wait behind: rather try again later.

@@ -28,7 +28,7 @@ _PUBLISHED = "delete from unpublished where id = any($1::uuid[])"
 _CLAIM = """
     update unpublished set since = now()
      where id in (select id from unpublished where since <= now() - $1::interval
-                   order by since limit $2 for update skip locked)
+                   order by id limit $2 for update skip locked)
  returning id
 """
 _FACTS = """
@@ -36,23 +36,33 @@ _FACTS = """
 """
 _ACCEPTED = f"""
     select {_FACTS}, {STANDING_COLUMNS}
-      from envelopes e join recipients r on r.day = e.day and r.envelope = e.id
-     where e.day = any($1::date[]) and e.id = any($2::uuid[]) and r.state = 'accepted'
-     order by e.day, e.id
+      from unnest($1::date[], $2::uuid[]) as k (day, id)
+      join envelopes e using (day, id)
+      join recipients r on r.day = k.day and r.envelope = k.id
+     where r.state = 'accepted' order by e.id
 """  # noqa: S608 - columns are ours
-_UNSETTLED_IDS = """
+# Everything is looked through, because an index on what is open would cost each delivery its
+# heap-only update. Stretch by stretch: no statement takes long, however much is settled.
+_EDGE = """
+    select day, envelope, n from recipients where (day, envelope, n) > ($1, $2, $3)
+     order by day, envelope, n offset $4 limit 1
+"""
+_OPEN_UP_TO = """
     select distinct day, envelope from recipients
-     where (day, envelope) > ($1, $2) and state in ('accepted', 'routed', 'deferred')
-     order by day, envelope limit $3
+     where (day, envelope, n) > ($1, $2, $3) and (day, envelope, n) <= ($4, $5, $6)
+       and state in ('accepted', 'routed', 'deferred')
+     order by day, envelope
 """
 _UNSETTLED = f"""
     select {_FACTS}, {STANDING_COLUMNS}
-      from envelopes e join recipients r on r.day = e.day and r.envelope = e.id
-     where e.day = any($1::date[]) and e.id = any($2::uuid[])
-       and r.state in ('accepted', 'routed', 'deferred')
-     order by e.day, e.id
+      from unnest($1::date[], $2::uuid[]) as k (day, id)
+      join envelopes e using (day, id)
+      join recipients r on r.day = k.day and r.envelope = k.id
+     where r.state in ('accepted', 'routed', 'deferred') order by e.id
 """  # noqa: S608 - columns are ours
-_BEFORE_ALL = (date.min, UUID(int=0))
+_BEFORE_ALL = (date.min, UUID(int=0), -1)
+_AFTER_ALL = (date.max, UUID(int=(1 << 128) - 1), 2**31 - 1)
+STRETCH_ROWS = 20_000
 
 
 async def published(queries: Queries, idents: Sequence[UUID]) -> None:
@@ -68,7 +78,7 @@ async def claim_unpublished(pool: Pool, older_than: timedelta, limit: int) -> li
     """
     async with transaction(pool) as tx:
         idents = [row["id"] for row in await tx.fetch(_CLAIM, older_than, limit)]
-        days = sorted({day_of(ident) for ident in idents})
+        days = [day_of(ident) for ident in idents]
         envelopes = _rebuilt(await tx.fetch(_ACCEPTED, days, idents)) if idents else []
         needless = set(idents) - {envelope.id for envelope in envelopes}
         if needless:
@@ -82,11 +92,25 @@ async def iterate_unsettled(pool: Pool, batch: int) -> AsyncIterator[list[Envelo
     For a lost broker: whatever these rows' envelopes were, these do the same. Recipients in the
     dead letters are not among them. Mail accepted meanwhile may be or not; the sweeper sees it.
     """
+    last: UUID | None = None  # a message may lie across the edge of two stretches
+    async for stretch in _open_messages(pool):
+        idents = [ident for ident in stretch if ident != last]
+        last = stretch[-1] if stretch else last
+        for start in range(0, len(idents), batch):
+            portion = idents[start : start + batch]
+            rows = await pool.fetch(_UNSETTLED, [day_of(ident) for ident in portion], portion)
+            if rows:
+                yield _rebuilt(rows)
+
+
+async def _open_messages(pool: Pool) -> AsyncIterator[list[UUID]]:
+    """Yield the ids of messages with something to do, one stretch of the ledger at a time."""
     after = _BEFORE_ALL
-    while keys := await pool.fetch(_UNSETTLED_IDS, *after, batch):
-        after = (keys[-1]["day"], keys[-1]["envelope"])
-        days = sorted({row["day"] for row in keys})
-        yield _rebuilt(await pool.fetch(_UNSETTLED, days, [row["envelope"] for row in keys]))
+    while after < _AFTER_ALL:
+        row = await pool.fetchrow(_EDGE, *after, STRETCH_ROWS - 1)
+        edge = _AFTER_ALL if row is None else (row["day"], row["envelope"], row["n"])
+        yield [row["envelope"] for row in await pool.fetch(_OPEN_UP_TO, *after, *edge)]
+        after = edge
 
 
 def _rebuilt(rows: Sequence[Row]) -> list[Envelope]:

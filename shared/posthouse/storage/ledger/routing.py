@@ -59,8 +59,8 @@ _EXPAND = """
 """
 _TAKEN = """
     select r.envelope, r.n, lower(r.address) as address, r.state = 'expanded' as expanded
-      from recipients r
-     where r.day = any($1::date[]) and r.envelope = any($2::uuid[])
+      from unnest($1::date[], $2::uuid[]) as k (day, envelope)
+      join recipients r using (day, envelope)
 """
 _ADD_CHILDREN = """
     insert into recipients (day, envelope, n, parent, state, routed_at, road, address,
@@ -135,6 +135,8 @@ async def routed(
     """
     kept = {(ident, d.n): d.to for ident, d in decisions if isinstance(d, Kept)}
     expanded = {(ident, d.n): d.children for ident, d in decisions if isinstance(d, Expanded)}
+    if not decisions:
+        return {}
     if not expanded:
         rows = await queries.fetch(_KEEP, *_columns(kept))
         if len(rows) == len(kept):  # the ordinary course: one statement, one commit
@@ -164,7 +166,7 @@ async def _expand(tx: Tx, expanded: dict[_Key, tuple[Branch, ...]]) -> None:
         return
     highest: defaultdict[UUID, int] = defaultdict(lambda: -1)
     present: set[tuple[UUID, str]] = set()
-    for row in await tx.fetch(_TAKEN, sorted(set(days)), idents):
+    for row in await tx.fetch(_TAKEN, days, idents):
         highest[row["envelope"]] = max(highest[row["envelope"]], row["n"])
         if not row["expanded"]:
             present.add((row["envelope"], row["address"]))

@@ -25,8 +25,9 @@ create table envelopes (
   subject_id  uuid,                              -- for a bounce: the message it speaks of
   primary key (day, id)
 ) partition by range (day);
-create index envelopes_message_id on envelopes (message_id) where message_id <> '';
-create index envelopes_sender on envelopes (sender);
+-- Ids sort by time, so these find the newest first, page by page, over all partitions.
+create index envelopes_message_id on envelopes (message_id, id) where message_id <> '';
+create index envelopes_sender on envelopes (sender, id);
 
 create table recipients (
   day             date not null,
@@ -50,8 +51,8 @@ create table recipients (
   uid             bigint,                        -- where delivered: the UID in the mailbox
   settled_at      timestamptz,
   primary key (day, envelope, n)
-) partition by range (day) ;
-create index recipients_address on recipients (address);
+) partition by range (day);
+create index recipients_address on recipients (address, envelope);
 -- Only what waits is in here, so ordinary mail keeps its updates heap-only.
 create index recipients_waiting on recipients (next_attempt_at) where next_attempt_at is not null;
 

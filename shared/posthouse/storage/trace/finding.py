@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
-from posthouse.mail.ids import day_of
 from posthouse.storage.pool import Queries
 
 # Ids sort by time: newest first, and the last one of a page leads to the next page.
@@ -16,29 +15,28 @@ _FIND = """
                   where r.day = e.day and r.envelope = e.id and r.parent is null
                   order by r.n limit 20) as recipients
       from ({chosen}) as chosen join envelopes e using (day, id)
-     order by e.day desc, e.id desc
+     order by e.id desc
 """
 _BY_MESSAGE_ID = _FIND.format(
     chosen="""
         select day, id from envelopes
-         where message_id = $1 and message_id <> '' and (day, id) < ($2, $3)
-         order by day desc, id desc limit $4
+         where message_id = $1 and message_id <> '' and id < $2
+         order by id desc limit $3
     """
 )
 _BY_SENDER = _FIND.format(
     chosen="""
-        select day, id from envelopes where sender = $1 and (day, id) < ($2, $3)
-         order by day desc, id desc limit $4
+        select day, id from envelopes where sender = $1 and id < $2
+         order by id desc limit $3
     """
 )
 _BY_RECIPIENT = _FIND.format(
     chosen="""
-        select distinct day, envelope as id from recipients
-         where address = $1 and (day, envelope) < ($2, $3)
-         order by day desc, envelope desc limit $4
+        select day, envelope as id from recipients where address = $1 and envelope < $2
+         group by envelope, day order by envelope desc limit $3
     """
 )
-_END_OF_TIME = (date.max, UUID(int=(1 << 128) - 1))
+_END_OF_TIME = UUID(int=(1 << 128) - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +86,5 @@ async def find(
     if len(given) != 1:
         raise ValueError("give exactly one of message_id, sender and recipient")
     sql, value = given[0]
-    edge = _END_OF_TIME if after is None else (day_of(after), after)
-    rows = await queries.fetch(sql, value, *edge, limit)
+    rows = await queries.fetch(sql, value, after or _END_OF_TIME, limit)
     return tuple(FoundMail(**{**dict(row), "recipients": tuple(row["recipients"])}) for row in rows)
