@@ -17,6 +17,7 @@ from email.utils import format_datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
 
+from posthouse.mail.header import first
 from posthouse.mail.status import Status
 
 Action: TypeAlias = Literal["failed", "delayed"]  # RFC 3464 §2.3.3
@@ -25,6 +26,7 @@ MAX_ORIGINAL_OCTETS = 65_536  # more of the header than this helps nobody
 _TEXT_COLUMNS = 76
 _MAX_REPLY_CHARACTERS = 900  # a Diagnostic-Code stays well below the line limit, folded
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _NOT_XTEXT = re.compile(r"[^\x21-\x5b\x5d-\x7e]")
 
 
@@ -123,7 +125,9 @@ def _header(report: Report, boundary: str) -> bytes:
         "Content-Type: multipart/report; report-type=delivery-status;",
         f'\tboundary="{boundary}"',
     )
-    return _lines(*lines, "", "This is a report about a mail, in MIME format.", "")
+    meant = _MESSAGE_ID.search(first(report.original, b"message-id"))
+    reference = (f"In-Reply-To: {meant[0]}",) if meant else ()  # RFC 3834 §3.1.5
+    return _lines(*reference, *lines, "", "This is a report about a mail, in MIME format.", "")
 
 
 def _text_part(report: Report) -> bytes:
@@ -145,8 +149,13 @@ def _text_part(report: Report) -> bytes:
 
 def _told(failure: Failure) -> str:
     meant = f" (you wrote to {failure.original})" if failure.original else ""
-    said = f"{failure.host} said:" if failure.host else "The reason:"
+    said = f"{failure.host} said:" if _is_quoted(failure) else f"{failure.host or 'The reason'}:"
     return f"<{failure.address}>{meant}:\n" + _wrap(f"{said} {_flat(failure.reply)}", "    ")
+
+
+def _is_quoted(failure: Failure) -> bool:
+    """True if the reply is a server's own; else we say what happened with it."""
+    return bool(failure.host) and failure.reply[:3].isdecimal()
 
 
 def _wrap(text: str, indent: str = "") -> str:
@@ -182,7 +191,7 @@ def _fields_of(report: Report, failure: Failure) -> list[str]:
     ]
     if failure.host:
         fields.append(f"Remote-MTA: dns; {_ascii(failure.host.partition(' ')[0])}")
-    kind = "smtp" if failure.host else "x-posthouse"
+    kind = "smtp" if _is_quoted(failure) else "x-posthouse"
     fields.append(_fold(f"Diagnostic-Code: {kind}; {_ascii(_flat(failure.reply))}"))
     fields.append(f"Last-Attempt-Date: {_date(report.made)}")
     if failure.action == "delayed" and report.retry_until is not None:

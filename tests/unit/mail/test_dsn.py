@@ -1,0 +1,201 @@
+"""Reports as the standards want them, read back by the standard library (RFC 3464, RFC 6522)."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.message import EmailMessage, Message
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posthouse.mail.dsn import MAX_ORIGINAL_OCTETS, Failure, Report, compose_dsn
+from posthouse.mail.status import Status
+
+GOLDEN = Path(__file__).parents[2] / "golden/dsn"
+ARRIVED = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+UNKNOWN = Failure(
+    address="nobody@dest.test",
+    status=Status(550, (5, 1, 1)),
+    reply="550 5.1.1 <nobody@dest.test>: Recipient address rejected: User unknown",
+    host="mx1.dest.test [192.0.2.25]",
+)
+LATE = Failure(
+    address="anna@slow.test",
+    status=Status(451, (4, 4, 1)),
+    reply="Connection refused",
+    host="mx.slow.test [192.0.2.26]",
+    action="delayed",
+)
+FAILED = Report(
+    id=UUID("019ab3c0-0000-7000-8000-000000000001"),
+    host="mail.example.test",
+    made=datetime(2026, 11, 22, 9, 0, tzinfo=UTC),
+    to="anna@example.test",
+    subject_id=UUID("019ab3a4-0000-7000-8000-000000000002"),
+    sender="anna@example.test",
+    arrived=ARRIVED,
+    failures=(UNKNOWN,),
+    original=b"Received: from laptop\r\n\tby mail.example.test\r\nSubject: Hello\r\nMessage-ID: <1@x.test>\r\n\r\n",
+)
+REPORTS = {
+    "failed.eml": FAILED,
+    "delayed.eml": replace(
+        FAILED, failures=(LATE,), retry_until=datetime(2026, 11, 27, 8, 30, tzinfo=UTC)
+    ),
+    "several.eml": replace(
+        FAILED,
+        failures=(
+            replace(UNKNOWN, original="team@example.test"),
+            Failure(
+                address="bert@big.test",
+                status=Status(552, (5, 3, 4)),
+                reply="552 5.3.4 the message has 99 octets,\nthe server takes 98",
+                host="[192.0.2.27] [192.0.2.27]",
+            ),
+            Failure(
+                address="x@nowhere.test",
+                status=Status(550, (5, 1, 2)),
+                reply="there is no such domain",
+            ),
+        ),
+    ),
+    "utf8.eml": replace(
+        FAILED,
+        failures=(replace(UNKNOWN, address="jörg@straße.test", reply="550 5.1.1 kein Jörg hier"),),
+        original="Subject: Grüße\r\nFrom: Jürgen <j@x.test>\r\n\r\n".encode(),
+    ),
+    "double.eml": replace(FAILED, to="postmaster@example.test", sender=""),
+}
+
+
+def _read(report: Report) -> EmailMessage:
+    message = email.message_from_bytes(compose_dsn(report), policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def _groups(report: Report) -> list[Message]:
+    """The per-message fields, then those of each recipient."""
+    payload = _parts(report)[1].get_payload()
+    assert isinstance(payload, list)
+    return [each for each in payload if isinstance(each, Message)]
+
+
+def _parts(report: Report) -> list[EmailMessage]:
+    return [part for part in _read(report).iter_parts() if isinstance(part, EmailMessage)]
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_is_octet_for_octet_what_it_was(name: str) -> None:
+    assert compose_dsn(REPORTS[name]) == (GOLDEN / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_has_no_defects(name: str) -> None:
+    message = _read(REPORTS[name])
+
+    assert message.get_content_type() == "multipart/report"
+    assert message.get_param("report-type") == "delivery-status"
+    assert [part.get_content_type() for part in message.iter_parts()] == [
+        "text/plain",
+        "message/delivery-status",
+        "text/rfc822-headers",
+    ]
+    assert [defect for part in message.walk() for defect in part.defects] == []
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_is_seven_bit_with_short_lines(name: str) -> None:
+    octets = compose_dsn(REPORTS[name])
+
+    assert octets.isascii()
+    assert octets.endswith(b"\r\n")
+    assert b"\n" not in octets.replace(b"\r\n", b"")
+    assert b"\r" not in octets.replace(b"\r\n", b"")
+    assert max(map(len, octets.split(b"\r\n"))) <= 998
+
+
+def test_a_report_never_provokes_an_answer() -> None:
+    assert _read(FAILED)["Auto-Submitted"] == "auto-replied"
+
+
+def test_a_report_belongs_to_the_mail_it_speaks_of() -> None:
+    assert _read(FAILED)["In-Reply-To"] == "<1@x.test>"
+    assert _read(replace(FAILED, original=b"Message-ID: nonsense\r\n"))["In-Reply-To"] is None
+
+
+def test_what_a_server_said_is_told_apart_from_what_we_say_of_it() -> None:
+    _, late = _groups(REPORTS["delayed.eml"])
+    _, failed = _groups(FAILED)
+
+    assert late["Diagnostic-Code"] == "x-posthouse; Connection refused"
+    assert failed["Diagnostic-Code"].startswith("smtp; 550 5.1.1")
+
+
+def test_the_recipients_fields_tell_what_happened() -> None:
+    about, failed = _groups(FAILED)
+
+    assert about["Reporting-MTA"] == "dns; mail.example.test"
+    assert about["Arrival-Date"] == "Sun, 22 Nov 2026 08:30:00 +0000"
+    assert failed["Final-Recipient"] == "rfc822; nobody@dest.test"
+    assert failed["Action"] == "failed"
+    assert failed["Status"] == "5.1.1"
+    assert failed["Remote-MTA"] == "dns; mx1.dest.test"
+    assert "User unknown" in failed["Diagnostic-Code"]
+    assert failed["Will-Retry-Until"] is None
+
+
+def test_a_warning_says_until_when_it_is_tried() -> None:
+    report = REPORTS["delayed.eml"]
+    _, late = _groups(report)
+
+    assert late["Action"] == "delayed"
+    assert late["Will-Retry-Until"] == "Fri, 27 Nov 2026 08:30:00 +0000"
+    assert "ONLY A WARNING" in _parts(report)[0].get_content()
+
+
+def test_each_recipient_has_its_own_fields() -> None:
+    _, *recipients = _groups(REPORTS["several.eml"])
+
+    assert [each["Status"] for each in recipients] == ["5.1.1", "5.3.4", "5.1.2"]
+    assert recipients[0]["Original-Recipient"] == "rfc822; team@example.test"
+    assert recipients[2]["Remote-MTA"] is None
+    assert recipients[2]["Diagnostic-Code"].startswith("x-posthouse;")
+
+
+def test_an_address_beyond_ascii_is_encoded() -> None:
+    _, failed = _groups(REPORTS["utf8.eml"])
+
+    assert failed["Final-Recipient"] == r"utf-8; j\x{00F6}rg@stra\x{00DF}e.test"
+    assert "jörg@straße.test" in _parts(REPORTS["utf8.eml"])[0].get_content()
+    assert "Grüße" in _parts(REPORTS["utf8.eml"])[2].get_content()
+
+
+def test_only_a_sender_beyond_ascii_makes_the_report_need_smtputf8() -> None:
+    assert not REPORTS["utf8.eml"].smtputf8
+    assert replace(FAILED, to="jörg@example.test").smtputf8
+
+
+def test_a_huge_header_is_cut() -> None:
+    report = replace(FAILED, original=b"X-Long: " + b"a" * 990 + b"\r\n" * MAX_ORIGINAL_OCTETS)
+
+    assert len(compose_dsn(report)) < MAX_ORIGINAL_OCTETS + 5000
+
+
+@given(reply=st.text(max_size=3000), original=st.binary(max_size=3000))
+def test_whatever_a_server_said_the_report_stays_well_formed(reply: str, original: bytes) -> None:
+    report = replace(FAILED, failures=(replace(UNKNOWN, reply=reply),), original=original)
+
+    octets = compose_dsn(report)
+    parts = _parts(report)
+
+    assert octets.isascii()
+    assert max(map(len, octets.split(b"\r\n"))) <= 998
+    assert len(parts) == 3
+    assert _groups(report)[1]["Status"] == "5.1.1"
