@@ -1,0 +1,238 @@
+"""Where each recipient goes: the pure core of routing.
+
+An address is followed through aliases, groups, forwards and catch-alls until only mailboxes of
+ours and addresses of others are left:
+
+    alias, group ─▶ targets      a group's owner becomes the envelope sender, to get the bounces
+    account      ─▶ mailbox, or its forwards, or both
+    base+detail  ─▶ base's mailbox, with the folder of that name
+    SRS0=…       ─▶ whom a rewritten sender stands for (bounces only)
+    otherwise    ─▶ the domain's catch-all
+
+What the directory must still be asked comes back as ``missing``; whoever drives asks and calls
+again. An address that leads back to itself is delivered if it has a mailbox, and is unroutable if
+it has none. The first decision stands: it is recorded, and never made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from policy_engine.places import Known, Place, a_labels, find, keys_of
+from policy_engine.srs import Rewriter, looks_rewritten
+from posthouse.mail.address import Address, BadAddress, parse_address
+from posthouse.mail.envelope import InboundRecipient
+from posthouse.mail.status import NO_SUCH_USER, Status
+from posthouse.storage.ledger import Branch, Decision, Expanded, Kept
+
+MAX_DEPTH = 10  # aliases of aliases
+MAX_TARGETS = 10_000  # of one recipient, all levels together
+ROUTING_LOOP = Status(550, (5, 4, 6))  # RFC 3463 §3.5
+BAD_TARGET = Status(550, (5, 1, 3))  # RFC 3463 §3.2
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Why an address leads nowhere; the text is for the sender."""
+
+    status: Status
+    text: str
+
+
+NOBODY = Dead(NO_SUCH_USER, "No such user here")
+LOOP = Dead(ROUTING_LOOP, "The address leads back to itself")
+NO_ADDRESS = Dead(BAD_TARGET, "Not a mail address")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What decisions rest on besides the directory."""
+
+    rewriter: Rewriter
+    today: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was decided for one message.
+
+    Attributes:
+        decisions: One per recipient; a branch on the road local without an account is dead.
+        dead: Why, by address in lower case.
+        missing: Keys to ask the directory for; if there are any, the rest is not final.
+    """
+
+    decisions: tuple[Decision, ...]
+    dead: dict[str, Dead]
+    missing: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """Where we are on the way from a recipient.
+
+    Attributes:
+        path: The keys that were passed.
+        domain: Of the last address passed, one of ours; empty at the beginning.
+        owner: Of the innermost group passed.
+    """
+
+    path: tuple[str, ...] = ()
+    domain: str = ""
+    owner: str | None = None
+
+    def beyond(self, place: Place, owner: str | None = None) -> _Step:
+        """Return the step behind ``place``."""
+        domain = place.key.rpartition("@")[2]
+        return _Step(path=(*self.path, place.key), domain=domain, owner=owner or self.owner)
+
+
+def plan(recipients: Sequence[InboundRecipient], sender: str, known: Known, rules: Rules) -> Plan:
+    """Decide where ``recipients`` of one message go."""
+    walk = _Walk(sender=sender, known=known, rules=rules)
+    seen: set[str] = set()
+    decisions: list[Decision] = []
+    for recipient in recipients:
+        branches = walk.branches(recipient.address)
+        decisions.append(_decision(recipient, branches, seen))
+    return Plan(decisions=tuple(decisions), dead=walk.dead, missing=frozenset(walk.missing))
+
+
+def _decision(recipient: InboundRecipient, branches: Sequence[Branch], seen: set[str]) -> Decision:
+    """Keep a recipient that only became more exact; whoever gets the message already is left out."""
+    fresh = [branch for branch in branches if branch.address.lower() not in seen]
+    seen.update(branch.address.lower() for branch in fresh)
+    if len(fresh) == 1 and fresh[0].address.lower() == recipient.address.lower():
+        return Kept(recipient.n, fresh[0])
+    return Expanded(recipient.n, tuple(fresh))
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Follows the addresses of one message."""
+
+    sender: str
+    known: Known
+    rules: Rules
+    dead: dict[str, Dead] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    _found: dict[str, Branch] = field(default_factory=dict)
+    _steps: int = 0
+
+    def branches(self, address: str) -> tuple[Branch, ...]:
+        """Return where ``address`` leads in the end, each place once."""
+        self._found = {}
+        self._steps = 0
+        self._follow(address, _Step())
+        return tuple(self._found.values())
+
+    def _follow(self, text: str, step: _Step) -> None:
+        self._steps += 1
+        if len(step.path) > MAX_DEPTH or self._steps > MAX_TARGETS:
+            self._bury(text, LOOP)
+            return
+        try:
+            address = parse_address(text)
+        except BadAddress:
+            self._bury(text, NO_ADDRESS)
+            return
+        if not self._knows(address):
+            return
+        place = find(address, self.known)
+        if place is None:
+            self._send_out(address, step)
+        elif place.is_known:
+            self._enter(address, place, step)
+        else:
+            self._fall_back(address, place, step)
+
+    def _enter(self, address: Address, place: Place, step: _Step) -> None:
+        """Follow an alias, or arrive at an account."""
+        passed = place.key in step.path
+        if place.alias is not None and not passed:
+            behind = step.beyond(place, owner=place.alias.owner)
+            for target in place.alias.targets:
+                self._follow(target, behind)
+        elif place.account is None:
+            self._bury(str(address), LOOP)
+        elif place.forward is not None and not passed:
+            if place.forward.keep_copy:
+                self._deliver(address, place, step)
+            for target in place.forward.targets:
+                self._follow(target, step.beyond(place))
+        else:
+            self._deliver(address, place, step)
+
+    def _fall_back(self, address: Address, place: Place, step: _Step) -> None:
+        """An address of ours that nobody has."""
+        if not self.sender and looks_rewritten(address):
+            original = self.rules.rewriter.reverse(address, self.rules.today)
+            if original is not None:
+                self._follow(original, step.beyond(place))
+                return
+        catch_all = place.domain.catch_all
+        if catch_all and place.key not in step.path:
+            self._follow(catch_all, step.beyond(place))
+        else:
+            self._bury(str(address), LOOP if catch_all else NOBODY)
+
+    def _deliver(self, address: Address, place: Place, step: _Step) -> None:
+        if place.account is None:
+            raise ValueError("nobody lives there")
+        final = str(address).lower() if place.detail else place.account.address
+        self._add(
+            Branch(
+                road="local",
+                address=final,
+                account=place.account.id,
+                folder=place.detail,
+                sender=self._owner(step),
+            )
+        )
+
+    def _send_out(self, address: Address, step: _Step) -> None:
+        if address.domain.startswith("["):  # never accepted at RCPT: somebody's alias or forward
+            self._bury(str(address), NO_ADDRESS)
+            return
+        self._add(
+            Branch(
+                road="remote",
+                address=str(address),
+                domain=a_labels(address.domain),
+                sender=self._outer_sender(step),
+            )
+        )
+
+    def _owner(self, step: _Step) -> str | None:
+        """A bounce keeps the null sender, whatever it passes (RFC 5321 §4.5.5)."""
+        return step.owner if self.sender and step.owner else None
+
+    def _outer_sender(self, step: _Step) -> str | None:
+        """Return the sender that a forwarded message needs outside, None for its own."""
+        if not self.sender or not step.domain:
+            return None
+        if step.owner:
+            return step.owner
+        try:
+            sender = parse_address(self.sender)
+        except BadAddress:
+            return None
+        if not self._knows(sender) or find(sender, self.known) is not None:
+            return None  # a sender of ours may send from here
+        rewritten = self.rules.rewriter.forward(sender, step.domain, self.rules.today)
+        return rewritten or step.path[0]
+
+    def _knows(self, address: Address) -> bool:
+        unknown = [key for key in keys_of(address) if key not in self.known]
+        self.missing.update(unknown)
+        return not unknown
+
+    def _bury(self, address: str, why: Dead) -> None:
+        self.dead[address.lower()] = why
+        self._add(Branch(road="local", address=address))
+
+    def _add(self, branch: Branch) -> None:
+        """Keep the first way to each address; a living one before a dead one."""
+        self._found.setdefault(branch.address.lower(), branch)

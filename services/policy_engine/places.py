@@ -1,0 +1,91 @@
+"""What an address is here: the directory's answers, put together for one address. Pure.
+
+One address may be looked up under several keys: as written and, when it has a detail, without it
+(plus addressing, RFC 5233); an internationalized domain also as A-labels (RFC 5890 §2.3.2.1).
+`keys_of` tells which must be known before `find` can answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from posthouse.mail.address import Address
+from posthouse.storage.directory import Account, Alias, Domain, Forward, Found
+
+DELIMITER = "+"
+
+Known: TypeAlias = Mapping[str, Found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One address of a domain of ours.
+
+    Attributes:
+        key: The form it was found under, its detail left away; in a domain of ours in any case.
+        domain: The domain, with its catch-all.
+        account: Who has the mailbox.
+        alias: What it stands for.
+        forward: Where the account's mail goes.
+        detail: What plus addressing asked for.
+    """
+
+    key: str
+    domain: Domain
+    account: Account | None = None
+    alias: Alias | None = None
+    forward: Forward | None = None
+    detail: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """True if somebody or something has this address, the catch-all aside."""
+        return self.account is not None or self.alias is not None
+
+
+def a_labels(domain: str) -> str:
+    """Return ``domain`` in A-labels, or as it is if it has none."""
+    if domain.isascii():
+        return domain
+    try:
+        return domain.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return domain
+
+
+def keys_of(address: Address) -> tuple[str, ...]:
+    """Return all keys under which ``address`` is looked up, the most exact first."""
+    base, detail = address.detail(DELIMITER)
+    exact = address.key.rpartition("@")[0]
+    locals_ = (exact, base.lower()) if detail else (exact,)
+    domains = dict.fromkeys((address.domain, a_labels(address.domain)))
+    return tuple(f"{local}@{domain}" for local in locals_ for domain in domains)
+
+
+def find(address: Address, known: Known) -> Place | None:
+    """Return what ``address`` is here; None if its domain is not ours.
+
+    All of `keys_of` must be in ``known``.
+    """
+    detail = address.detail(DELIMITER)[1]
+    exact = address.key.rpartition("@")[0]
+    ours: Place | None = None
+    for key in keys_of(address):
+        found = known[key]
+        if found.domain is None:
+            continue
+        is_exact = key.rpartition("@")[0] == exact
+        place = Place(
+            key=key,
+            domain=found.domain,
+            account=found.account,
+            alias=found.alias,
+            forward=found.forward,
+            detail="" if is_exact else detail,
+        )
+        if place.is_known:
+            return place
+        ours = ours or place
+    return ours

@@ -1,0 +1,157 @@
+"""Routing: takes the road ``mail.inbound`` and decides, once, where each recipient goes.
+
+    directory ─▶ decisions ─▶ ledger, one transaction for the batch ─▶ mail.local, mail.remote.*
+
+What is published is what the ledger says after the commit, not what was decided here: an envelope
+that comes again, or that two pods work on, finds the first decision and publishes the same. A
+recipient that leads nowhere (deleted meanwhile, a loop) ends here, and its sender is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+
+from policy_engine.decisions import MAX_DEPTH, NOBODY, Plan, Rules, plan
+from policy_engine.srs import Rewriter
+from posthouse.bus.moves import Ack, Move
+from posthouse.bus.topology import road_of
+from posthouse.mail.dsn import Failure
+from posthouse.mail.envelope import Envelope, Inbound, Local, Remote
+from posthouse.mail.outcome import Bounced
+from posthouse.runtime.bounces import Reporter, endings, prepare_bounce
+from posthouse.storage import ledger
+from posthouse.storage.directory import Found
+from posthouse.storage.ledger import envelopes_of, facts_of
+from posthouse.storage.pool import Pool
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
+
+REMOTE_RECIPIENTS_MAX = 100  # per envelope: what every server takes at once (RFC 5321 §4.5.3.1.8)
+
+_ROUTED = counter("posthouse_policy_recipients_total", "Recipients sent on their way.", "road")
+_DEAD = counter("posthouse_policy_unroutable_total", "Recipients that lead nowhere.", "reason")
+log = get_logger()
+
+Resolve = Callable[[Sequence[str]], Awaitable[dict[str, Found]]]
+
+
+class Roads(Protocol):
+    """What routing needs of the bus."""
+
+    async def send(self, road: str, envelopes: Sequence[Envelope]) -> None:
+        """Return when all are confirmed; raise `Unavailable`."""
+
+
+class Outbox(Protocol):
+    """Publishes what is committed, behind our back."""
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+        """Publish soon; never fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routing:
+    """The handler of the road ``mail.inbound``."""
+
+    pool: Pool
+    resolve: Resolve
+    roads: Roads
+    outbox: Outbox
+    reporter: Reporter
+    rewriter: Rewriter
+
+    async def route(self, batch: Sequence[Inbound]) -> Sequence[Move]:
+        """Send all recipients of ``batch`` on their way.
+
+        Raises `Unavailable`; then nothing is acknowledged and all of it is done again.
+        """
+        plans = await self._plans(batch)
+        decisions = [
+            (inbound.id, decision)
+            for inbound, made in zip(batch, plans, strict=True)
+            for decision in made.decisions
+        ]
+        standings = await ledger.routed(self.pool, decisions)
+        onward: list[Envelope] = []
+        for inbound, made in zip(batch, plans, strict=True):
+            for envelope in envelopes_of(facts_of(inbound), standings.get(inbound.id, ())):
+                alive, dead = _parted(envelope)
+                onward.extend(_portions(alive))
+                if dead is not None:
+                    await self._bounce(dead, made)
+        await self._publish(onward)
+        return [Ack()] * len(batch)
+
+    async def _plans(self, batch: Sequence[Inbound]) -> list[Plan]:
+        """Ask the directory, one round trip for all, until nothing is missing."""
+        rules = Rules(rewriter=self.rewriter, today=datetime.now(UTC).date())
+        known: dict[str, Found] = {}
+        for _ in range(MAX_DEPTH + 3):  # the recipients, each level below them, their senders
+            plans = [plan(mail.recipients, mail.sender, known, rules) for mail in batch]
+            missing = frozenset[str]().union(*(made.missing for made in plans))
+            if not missing:
+                return plans
+            known |= await self.resolve(sorted(missing))
+        raise ValueError("the directory does not come to an end")
+
+    async def _publish(self, envelopes: Iterable[Envelope]) -> None:
+        """Put all on their roads, those of one road together."""
+        roads: dict[str, list[Envelope]] = {}
+        for envelope in envelopes:
+            roads.setdefault(road_of(envelope), []).append(envelope)
+            kind = "local" if isinstance(envelope, Local) else "remote"
+            _ROUTED.labels(kind).inc(len(envelope.recipients))
+        for road, group in roads.items():
+            await self.roads.send(road, group)
+
+    async def _bounce(self, message: Local, made: Plan) -> None:
+        """Settle recipients that lead nowhere, and tell the sender of that branch."""
+        whys = [made.dead.get(r.address.lower(), NOBODY) for r in message.recipients]
+        pairs = list(zip(message.recipients, whys, strict=True))
+        outcomes = endings(
+            self.reporter,
+            message,
+            [Bounced(n=to.n, status=why.status, reply=why.text) for to, why in pairs],
+        )
+        failures = [
+            Failure(address=to.address, status=why.status, reply=why.text) for to, why in pairs
+        ]
+        report = await prepare_bounce(self.reporter, message, failures)
+        new = [report] if report else []
+        changed = await ledger.settle(self.pool, message.id, outcomes, message.attempts, new)
+        for to, why in pairs:
+            if to.n in changed:
+                _DEAD.labels(why.status.dotted).inc()
+                log.info(
+                    "recipient bounced", envelope=message.id, recipient=to.address, reply=why.text
+                )
+        if changed and report:
+            await self.outbox.publish([report.envelope])
+
+
+def _parted(envelope: Envelope) -> tuple[Envelope | None, Local | None]:
+    """Part those with a mailbox from those that lead nowhere (recorded without an account)."""
+    if not isinstance(envelope, Local):
+        return envelope, None
+    alive = tuple(r for r in envelope.recipients if r.account)
+    dead = tuple(r for r in envelope.recipients if not r.account)
+    return (
+        msgspec.structs.replace(envelope, recipients=alive) if alive else None,
+        msgspec.structs.replace(envelope, recipients=dead) if dead else None,
+    )
+
+
+def _portions(envelope: Envelope | None) -> Iterator[Envelope]:
+    """Yield ``envelope`` in portions that a server outside can take in one transaction."""
+    if not isinstance(envelope, Remote) or len(envelope.recipients) <= REMOTE_RECIPIENTS_MAX:
+        if envelope is not None:
+            yield envelope
+        return
+    for at in range(0, len(envelope.recipients), REMOTE_RECIPIENTS_MAX):
+        some = envelope.recipients[at : at + REMOTE_RECIPIENTS_MAX]
+        yield msgspec.structs.replace(envelope, recipients=some)

@@ -1,0 +1,66 @@
+"""What policy is told."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from policy_engine.admission import Network
+from posthouse.runtime.settings import CommonSettings, Port
+
+MIN_SECRET_CHARACTERS = 16
+
+
+def _networks(text: str) -> str:
+    for part in filter(None, text.split(",")):
+        try:
+            ip_network(part.strip())
+        except ValueError as wrong:
+            raise ValueError("must look like 192.0.2.0/24,2001:db8::/32") from wrong
+    return text
+
+
+def _long(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < MIN_SECRET_CHARACTERS:
+        raise ValueError(f"must have at least {MIN_SECRET_CHARACTERS} characters")
+    return secret
+
+
+class PolicySettings(CommonSettings):
+    """The settings of this service beside the common ones.
+
+    Attributes:
+        policy_host: Where questions are answered.
+        policy_port: Where questions are answered; 0 answers none.
+        relay_networks: Clients that may relay, besides those in the directory.
+        srs_secret: Signs rewritten senders, the same for all pods; without it, a key is made of
+            the database's address and password, which all pods share too.
+        double_bounce_address: Who is told when there is no sender to tell.
+        routing_batch: The most messages routed in one transaction.
+        routing_concurrency: Transactions at once.
+    """
+
+    policy_host: str = "127.0.0.1"
+    policy_port: Port = 2091
+    relay_networks: Annotated[str, AfterValidator(_networks)] = ""
+    srs_secret: Annotated[SecretStr, AfterValidator(_long)] | None = None
+    double_bounce_address: str = ""
+    routing_batch: Annotated[int, Field(ge=1, le=1000)] = 100
+    routing_concurrency: Annotated[int, Field(ge=1, le=32)] = 2
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks one by one."""
+        return tuple(ip_network(part.strip()) for part in self.relay_networks.split(",") if part)
+
+    @property
+    def rewriting_key(self) -> bytes:
+        """What rewritten senders are signed with."""
+        if self.srs_secret is not None:
+            return self.srs_secret.get_secret_value().encode()
+        shared = self.database_url.get_secret_value().encode()
+        return hmac.digest(shared, b"posthouse srs", hashlib.sha256)
