@@ -91,6 +91,7 @@ class Line:
         self._connection: AbstractConnection | None = None
         self._up = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+        self._stopping = False
         self.trouble = "not connected yet"
 
     @property
@@ -110,6 +111,7 @@ class Line:
 
     async def stop(self) -> None:
         """Close it, within seconds."""
+        self._stopping = True
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait((self._keeper,), timeout=2 * CLOSE_SECONDS)
@@ -153,6 +155,8 @@ class Line:
             except LOST as error:
                 self.trouble = f"{type(error).__name__}: {error}"
                 log.warning("broker unreachable", purpose=self._purpose, error=self.trouble)
+            if self._stopping:  # the library turns a cancellation while it connects into a failure
+                return
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
