@@ -21,6 +21,7 @@ from delivery_remote.transcript import Answer, Lost, Refusal, Reply, Stage, Tran
 from posthouse.mail.status import Status
 
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?=\s|$)")  # RFC 2034 §4
+_IN_BRACKETS = re.compile(r"\(#([245])\.(\d{1,3})\.(\d{1,3})\)")  # as qmail says it
 _TOO_MANY = 452  # RFC 5321 §4.5.3.1.10
 _STORAGE_EXCEEDED = 552
 _NO_MAIL_HERE = 521  # RFC 7504 §3
@@ -77,7 +78,7 @@ def status_of(reply: Reply, stage: Stage) -> Status:
     suggests.
     """
     code = reply.code if reply.code // 100 in (4, 5) else 451
-    found = _ENHANCED.match(reply.text)
+    found = _ENHANCED.match(reply.text) or _IN_BRACKETS.search(reply.text)
     if found and int(found[1]) == code // 100:
         return Status(code, (int(found[1]), int(found[2]), int(found[3])))
     subject, detail = _SUBJECTS.get(stage, (0, 0))

@@ -107,14 +107,14 @@ class _Conversation:
                 await self.message()
 
     async def message(self) -> None:
-        octets = b"\r\n"
-        while not octets.endswith(b"\r\n.\r\n"):
-            line = await self.reader.readuntil(b"\r\n")
-            octets += line
-        self.peer.messages.append(octets[2:-3])
+        lines: list[bytes] = []
+        while (line := await self.reader.readuntil(b"\r\n")) != b".\r\n":
+            lines.append(line)
+        octets = b"".join(lines)
+        self.peer.messages.append(octets)
         said = await self.reply(".")
         if said.startswith("2"):
-            self.peer.accepted.append(octets[2:-3])
+            self.peer.accepted.append(octets)
 
     async def reply(self, word: str) -> str:
         said = self.peer.next_reply(word)
@@ -157,10 +157,19 @@ async def scripted(
     words = {**POLITE, **said}
     replies = {word: [v] if isinstance(v, str) else list(v) for word, v in words.items()}
     peer = Peer(replies, tls)
-    server = await asyncio.start_server(peer.serve, host, port, limit=2**20)
+    talks: set[asyncio.Task[None]] = set()
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(peer.serve(reader, writer))
+        talks.add(task)
+        task.add_done_callback(talks.discard)
+
+    server = await asyncio.start_server(begin, host, port, limit=2**20)
     peer.port = server.sockets[0].getsockname()[1]
     try:
-        async with server:
-            yield peer
+        yield peer
     finally:
-        await asyncio.sleep(0)
+        server.close()
+        for task in talks:
+            task.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)

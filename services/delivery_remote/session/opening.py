@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 from dataclasses import dataclass
 
 from aiosmtplib.errors import SMTPException
@@ -120,7 +121,8 @@ async def _connect(target: Target, manners: Manners) -> Line:
     except TimeoutError:
         raise Refused(Stage.CONNECT, Lost("the connection was not taken in time")) from None
     except OSError as error:
-        raise Refused(Stage.CONNECT, Lost(error.strerror or str(error))) from error
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise Refused(Stage.CONNECT, Lost(why)) from error
     return line
 
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from support.dns_zone import Zone, serve_zone
 
 from posthouse.resolver import (
     Answer,
@@ -17,6 +16,7 @@ from posthouse.resolver import (
     Temporary,
     parse_nameservers,
 )
+from support.dns_zone import Zone, serve_zone
 
 RECORDS = {
     "a.test": ["MX 20 backup.a.test", "MX 10 Mx.A.test", "A 192.0.2.7"],
@@ -117,7 +117,9 @@ async def test_answers_are_kept_for_their_time(resolver: Resolver, zone: Zone) -
     assert zone.asked["a.test", "MX"] == 1
 
 
-@pytest.mark.parametrize("text", ["localhost", "127.0.0.1:x", "127.0.0.1:99999", "300.0.0.1", "[::1"])
+@pytest.mark.parametrize(
+    "text", ["localhost", "127.0.0.1:x", "127.0.0.1:99999", "300.0.0.1", "[::1"]
+)
 def test_a_wrong_name_server_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_nameservers(text)
