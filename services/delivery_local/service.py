@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from posthouse.storage.trace import Trace
-
 from delivery_local.deliver import Delivery
 from delivery_local.settings import LocalSettings
 from posthouse.blobs import open_blobs
@@ -16,6 +14,7 @@ from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage.migrate import await_schema
 from posthouse.storage.pool import open_pool
+from posthouse.storage.trace import Trace
 
 NAME = "delivery-local"
 
@@ -31,7 +30,9 @@ async def serve(settings: LocalSettings, lifecycle: Lifecycle) -> None:
         open_blobs(settings.store, access, secret) as blobs,
         connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace) as broker,
     ):
+        lifecycle.probes.ready("start", lambda: "waiting for PostgreSQL and its schema")
         await await_schema(pool)
+        lifecycle.probes.forget("start")
         publisher = Publisher(broker)
         async with Outbox(pool, publisher) as outbox, Trace(pool, NAME) as trace:
             delivery = Delivery(

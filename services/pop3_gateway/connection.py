@@ -1,0 +1,156 @@
+"""One client's connection: lines in, octets out, TLS when asked for.
+
+Bounded on both sides: reading pauses while more than a few lines wait, writing waits for a slow
+client. What a client sent before its TLS handshake is refused, never read behind it (RFC 2595 §4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from datetime import timedelta
+from typing import cast
+
+MAX_WAITING_OCTETS = 65_536  # pipelined commands (RFC 2449 §6.6); then reading pauses
+HANDSHAKE = timedelta(seconds=30)
+
+
+class LineTooLong(Exception):
+    """A line exceeds its limit; it was skipped whole."""
+
+
+class Gone(Exception):
+    """The client is not there any more, or did not take what we sent."""
+
+
+class Connection(asyncio.Protocol):
+    """The protocol under a session.
+
+    Attributes:
+        peer: The client's address.
+        is_secure: TLS protects it.
+    """
+
+    def __init__(self, on_open: Callable[[Connection], None]) -> None:
+        self._on_open = on_open
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._is_skipping = False  # the rest of a line that was too long
+        self._is_ended = False
+        self._arrival = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.peer = ""
+        self.is_secure = False
+
+    # ---- what the transport says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.peer = (transport.get_extra_info("peername") or ("",))[0]
+        self.is_secure = transport.get_extra_info("ssl_object") is not None
+        self._on_open(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what came for `read_line`."""
+        self._buffer += data
+        if len(self._buffer) > MAX_WAITING_OCTETS and self._transport is not None:
+            self._transport.pause_reading()
+        self._arrival.set()
+
+    def eof_received(self) -> bool:
+        """Go on: the client may still read our replies; TLS cannot be half closed."""
+        self._is_ended = True
+        self._arrival.set()
+        return not self.is_secure
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+        """End."""
+        self._is_ended = True
+        self._transport = None
+        self._arrival.set()
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        """Too much waits to be taken by the client."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """The client has taken enough."""
+        self._writable.set()
+
+    # ---- what the session does
+
+    async def read_line(self, limit: int) -> bytes:
+        """Return the next line without its end, CRLF or LF.
+
+        Raises `LineTooLong` if it has more than ``limit`` octets, `Gone` at the end.
+        """
+        while True:
+            end = self._buffer.find(b"\n")
+            if end < 0 and len(self._buffer) > limit:
+                self._is_skipping = True
+                self._buffer.clear()
+            if end >= 0:
+                line = bytes(self._buffer[:end])
+                del self._buffer[: end + 1]
+                if self._is_skipping or len(line) > limit:
+                    self._is_skipping = False
+                    raise LineTooLong
+                return line.removesuffix(b"\r")
+            if self._is_ended or self._transport is None:
+                raise Gone
+            self._transport.resume_reading()
+            self._arrival.clear()
+            await self._arrival.wait()
+
+    @property
+    def has_more(self) -> bool:
+        """True if the client sent something that was not read yet."""
+        return bool(self._buffer)
+
+    def write(self, octets: bytes) -> None:
+        """Send; dropped if the client has gone."""
+        if self._transport is not None:
+            self._transport.write(octets)
+
+    async def drain(self) -> None:
+        """Wait until the client has taken enough; raise `Gone`."""
+        await self._writable.wait()
+        if self._transport is None:
+            raise Gone
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Become the server of a TLS session; raise `Gone` if the handshake fails.
+
+        The caller has seen that `has_more` is false and has said "begin".
+        """
+        if self._transport is None:
+            raise Gone
+        try:
+            transport = await self._loop.start_tls(
+                self._transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE.total_seconds(),
+            )
+        except OSError as error:
+            raise Gone from error
+        if transport is None:
+            raise Gone
+        self._transport = transport
+        self.is_secure = True
+
+    def close(self) -> None:
+        """Close after what was written is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()

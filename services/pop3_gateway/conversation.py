@@ -1,0 +1,82 @@
+"""The conversation: greeting, command after command, farewell (RFC 1939 §3).
+
+Replies to pipelined commands are sent in their order (RFC 2449 §6.6). The maildrop is the
+session's from the login to the end, however that comes; only QUIT removes what was marked.
+"""
+
+from __future__ import annotations
+
+from pop3_gateway import commands, replies
+from pop3_gateway.connection import Gone, LineTooLong
+from pop3_gateway.drop import NoSuchMessage
+from pop3_gateway.handlers import HANDLERS
+from pop3_gateway.session import Failed, Session
+from pop3_gateway.state import ALLOWED
+from posthouse.mail.errors import MissingObject, Unavailable
+from posthouse.telemetry.logs import about, get_logger
+from posthouse.telemetry.metrics import counter
+
+MAX_LINE_OCTETS = 1024  # RFC 2449 §4 asks for 255; passwords may be long
+MAX_TROUBLES = 10  # lines that are no command, before the connection is ended
+
+log = get_logger()
+_commands = counter("posthouse_pop3_commands_total", "Commands, by their outcome.", "command", "ok")
+
+
+async def converse(session: Session) -> None:
+    """Talk until the client has gone, said QUIT, or stayed silent for too long."""
+    connection = session.connection
+    with about(peer=connection.peer):
+        try:
+            session.say("Posthouse POP3 ready")
+            troubles = 0
+            while not session.is_over:
+                troubles += not await _turn(session)
+                session.is_over |= troubles >= MAX_TROUBLES
+            connection.close()
+        except (Gone, TimeoutError):
+            connection.abort()
+        except Exception:
+            log.exception("session failed")
+            connection.write(replies.err("Internal error", "SYS/TEMP"))
+            connection.close()
+        finally:
+            if session.opened is not None:
+                await session.house.maildrops.close(session.opened)
+
+
+async def _turn(session: Session) -> bool:
+    """Read one command and answer it; False if it was none."""
+    try:
+        command = commands.parse(await session.read(MAX_LINE_OCTETS))
+    except LineTooLong:
+        session.connection.write(replies.err("Line too long"))
+        return False
+    except commands.BadSyntax as bad:
+        session.connection.write(replies.err(str(bad)))
+        return False
+    name = type(command).__name__.lower()
+    try:
+        await _answer(session, command)
+        _commands.labels(name, "yes").inc()
+    except Failed as failed:
+        session.connection.write(failed.reply)
+        _commands.labels(name, "no").inc()
+    await session.drain()
+    return True
+
+
+async def _answer(session: Session, command: commands.Command) -> None:
+    """Do what ``command`` says; everything that concerns the client becomes `Failed`."""
+    if type(command) not in ALLOWED[session.state]:
+        raise Failed(f"Not allowed in the {session.state.value} state")
+    try:
+        await HANDLERS[type(command)](session, command)
+    except NoSuchMessage:
+        raise Failed("No such message") from None
+    except Unavailable as trouble:
+        log.warning("command not possible", reason=str(trouble))
+        raise Failed("Please try again later", "SYS/TEMP") from trouble
+    except MissingObject as missing:
+        log.error("message missing", reason=str(missing))  # noqa: TRY400 - no bug of ours
+        raise Failed("The message is missing", "SYS/PERM") from missing

@@ -1,0 +1,184 @@
+"""What each command does (RFC 1939 §5-§7, RFC 2449 §5, RFC 2595 §4, RFC 5034 §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import islice
+from typing import Any
+
+from pop3_gateway import commands as c
+from pop3_gateway import replies
+from pop3_gateway.connection import LineTooLong
+from pop3_gateway.login import Refusal
+from pop3_gateway.session import Failed, Session
+from pop3_gateway.state import capabilities
+from posthouse.credentials import sasl
+from posthouse.storage.maildrop import LeaseLost
+from posthouse.telemetry.metrics import counter
+
+LISTED_AT_ONCE = 5000  # lines, between two looks at whether the client takes them
+
+_retrieved = counter("posthouse_pop3_retrieved_total", "Messages sent by RETR.")
+_deleted = counter("posthouse_pop3_deleted_total", "Messages removed at QUIT.")
+
+
+# ---- any state
+
+
+async def _capa(session: Session, _command: c.Capa) -> None:
+    has_tls = session.house.certificate is not None
+    session.say("Capability list follows")
+    found = capabilities(
+        session.state,
+        can_start_tls=has_tls and not session.connection.is_secure,
+        can_log_in=session.may_log_in,
+    )
+    session.connection.write(replies.lines(found))
+
+
+async def _quit(session: Session, _command: c.Quit) -> None:
+    session.is_over = True
+    if session.opened is not None:
+        try:
+            removed = await session.house.maildrops.update(session.opened)
+        except LeaseLost:
+            raise Failed("The lock was lost; nothing was removed", "SYS/TEMP") from None
+        session.opened = None
+        _deleted.inc(removed)
+    session.say("Bye")
+
+
+# ---- AUTHORIZATION
+
+
+async def _stls(session: Session, _command: c.Stls) -> None:
+    if session.connection.is_secure:
+        raise Failed("TLS is on already")
+    if session.house.certificate is None:
+        raise Failed("TLS is not available")
+    if session.connection.has_more:
+        # Plaintext behind STLS would be taken for commands under TLS (RFC 2595 §4).
+        session.is_over = True
+        raise Failed("Nothing may follow STLS")
+    session.user = ""  # what was learned in plaintext is forgotten
+    session.say("Begin TLS")
+    await session.connection.start_tls(session.house.certificate)
+
+
+async def _user(session: Session, command: c.User) -> None:
+    _demand_secrecy(session)
+    session.user = command.name
+    session.say()
+
+
+async def _pass(session: Session, command: c.Pass) -> None:
+    _demand_secrecy(session)
+    user, session.user = session.user, ""
+    if not user:
+        raise Failed("USER first, please")
+    await _log_in(session, sasl.Attempt(user=user, password=command.password))
+
+
+async def _auth(session: Session, command: c.Auth) -> None:
+    if not command.mechanism:
+        session.say("Mechanisms follow")
+        names = sasl.MECHANISMS if session.may_log_in else ()
+        session.connection.write(replies.lines(name.encode() for name in names))
+        return
+    _demand_secrecy(session)
+    step = sasl.start(command.mechanism, command.initial)
+    while isinstance(step, sasl.Challenge):
+        session.connection.write(b"+ " + step.wire + b"\r\n")
+        try:
+            step = sasl.answer(step, await session.read(sasl.MAX_RESPONSE_OCTETS))
+        except LineTooLong:
+            step = sasl.Failed(reason="malformed")
+    await _log_in(session, step)
+
+
+def _demand_secrecy(session: Session) -> None:
+    if not session.may_log_in:
+        raise Failed("TLS first, please")
+
+
+async def _log_in(session: Session, attempt: sasl.Attempt | sasl.Failed) -> None:
+    result = await session.login.attempt(attempt)
+    if isinstance(result, Refusal):
+        session.is_over = session.login.is_over
+        raise Failed(result.text, result.code)
+    session.opened = result
+    count, octets = session.view.stat()
+    session.say(f"{count} messages, {octets} octets")
+
+
+# ---- TRANSACTION
+
+
+async def _noop(session: Session, _command: c.Noop) -> None:
+    session.say()
+
+
+async def _stat(session: Session, _command: c.Stat) -> None:
+    count, octets = session.view.stat()
+    session.say(f"{count} {octets}")
+
+
+async def _list(session: Session, command: c.List) -> None:
+    await _listed(session, command.number, session.view.listing)
+
+
+async def _uidl(session: Session, command: c.Uidl) -> None:
+    await _listed(session, command.number, session.view.unique_id)
+
+
+async def _listed(session: Session, number: int | None, line: Callable[[int], bytes]) -> None:
+    if number is not None:
+        session.say(line(session.view.at(number)).decode())
+        return
+    session.say()
+    positions = session.view.positions()
+    while group := list(islice(positions, LISTED_AT_ONCE)):
+        session.connection.write(b"".join(line(at) + b"\r\n" for at in group))
+        await session.drain()
+    session.connection.write(replies.END)
+
+
+async def _retr(session: Session, command: c.Retr) -> None:
+    maildrops, at = session.house.maildrops, session.view.at(command.number)
+    place = await maildrops.place(session.mine, at)
+    await session.send(maildrops.read(place), f"{session.view.drop.sizes[at]} octets")
+    _retrieved.inc()
+    maildrops.note_read(place)
+
+
+async def _top(session: Session, command: c.Top) -> None:
+    at = session.view.at(command.number)
+    await session.send(session.house.maildrops.top(session.mine, at, command.lines), "")
+
+
+async def _dele(session: Session, command: c.Dele) -> None:
+    session.view.deleted.add(session.view.at(command.number))
+    session.say()
+
+
+async def _rset(session: Session, _command: c.Rset) -> None:
+    session.view.deleted.clear()
+    session.say()
+
+
+HANDLERS: dict[type[c.Command], Callable[[Session, Any], Awaitable[None]]] = {
+    c.Capa: _capa,
+    c.Quit: _quit,
+    c.Stls: _stls,
+    c.User: _user,
+    c.Pass: _pass,
+    c.Auth: _auth,
+    c.Noop: _noop,
+    c.Stat: _stat,
+    c.List: _list,
+    c.Uidl: _uidl,
+    c.Retr: _retr,
+    c.Top: _top,
+    c.Dele: _dele,
+    c.Rset: _rset,
+}

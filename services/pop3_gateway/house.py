@@ -1,0 +1,68 @@
+"""What all sessions of a process share."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address
+
+from pop3_gateway.maildrops import Maildrops
+from posthouse.credentials.passwords import Credential
+
+Verify = Callable[[str, str], Awaitable[Credential | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a client may cost us.
+
+    Attributes:
+        connections: Of the process.
+        connections_per_client: From one address.
+        silence: How long a client may say nothing or not take what we send (RFC 1939 §3: at
+            least 10 minutes).
+        before_login: How long it may stay without logging in.
+        login_failures: In one connection, before it is ended.
+        login_delay: Before the answer to the first failure; doubled with each.
+        farewell: How long a logged-in client may be silent once we are stopping.
+    """
+
+    connections: int = 1000
+    connections_per_client: int = 50
+    silence: timedelta = timedelta(minutes=10)
+    before_login: timedelta = timedelta(minutes=2)
+    login_failures: int = 3
+    login_delay: timedelta = timedelta(seconds=1)
+    farewell: timedelta = timedelta(seconds=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """See the names.
+
+    Attributes:
+        maildrops: Where the mail is.
+        verify: Checks a name and a password; `Unavailable` in an outage.
+        certificate: For STLS; None if TLS is not offered.
+        is_plaintext_allowed: Clients on this machine may log in without TLS.
+        limits: What a client may cost us.
+    """
+
+    maildrops: Maildrops
+    verify: Verify
+    certificate: ssl.SSLContext | None
+    is_plaintext_allowed: bool
+    limits: Limits
+
+    def may_log_in(self, peer: str, *, is_secure: bool) -> bool:
+        """True if a password may cross this connection."""
+        return is_secure or (self.is_plaintext_allowed and _is_loopback(peer))
+
+
+def _is_loopback(peer: str) -> bool:
+    try:
+        return ip_address(peer).is_loopback
+    except ValueError:
+        return False

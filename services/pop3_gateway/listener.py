@@ -1,0 +1,122 @@
+"""The listeners: sessions come in here, are counted, and are ended when the service stops."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from pop3_gateway import replies
+from pop3_gateway.connection import HANDSHAKE, Connection
+from pop3_gateway.conversation import converse
+from pop3_gateway.house import House
+from pop3_gateway.session import Session
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter, gauge
+
+BACKLOG = 1024
+
+log = get_logger()
+_open = gauge("posthouse_pop3_sessions", "Sessions now.")
+_sessions = counter(
+    "posthouse_pop3_sessions_total", "Connections, by whether they were let in.", "let_in"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Where clients come in.
+
+    Attributes:
+        host: The address to listen on.
+        port: The port; 0 in tests: any that is free.
+        context: For implicit TLS (RFC 8314 §3.2); None for a door that begins in plaintext.
+    """
+
+    host: str
+    port: int
+    context: ssl.SSLContext | None = None
+
+
+@dataclass(slots=True)
+class Listener:
+    """All sessions of this process.
+
+    Attributes:
+        house: What they share.
+        addresses: Where it listens, in the order of the doors.
+    """
+
+    house: House
+    addresses: list[tuple[str, int]] = field(default_factory=list)
+    _sessions: dict[asyncio.Task[None], Session] = field(default_factory=dict)
+    _clients: Counter[str] = field(default_factory=Counter)
+    _servers: list[asyncio.Server] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def listening(self, doors: list[Door], grace: timedelta) -> AsyncIterator[None]:
+        """Take clients in; afterwards let those that are in finish within ``grace``."""
+        loop = asyncio.get_running_loop()
+        try:
+            for door in doors:
+                server = await loop.create_server(
+                    lambda: Connection(self._welcome),
+                    door.host,
+                    door.port,
+                    ssl=door.context,
+                    ssl_handshake_timeout=HANDSHAKE.total_seconds() if door.context else None,
+                    backlog=BACKLOG,
+                )
+                self._servers.append(server)
+                host, port = server.sockets[0].getsockname()[:2]
+                self.addresses.append((host, port))
+                log.info("listening", host=host, port=port, tls=door.context is not None)
+            yield
+        finally:
+            await self._stop(grace)
+
+    def _welcome(self, connection: Connection) -> None:
+        limits = self.house.limits
+        if (
+            len(self._sessions) >= limits.connections
+            or self._clients[connection.peer] >= limits.connections_per_client
+        ):
+            _sessions.labels("no").inc()
+            connection.write(replies.err("Too many connections", "SYS/TEMP"))
+            connection.close()
+            return
+        _sessions.labels("yes").inc()
+        session = Session(self.house, connection)
+        task = asyncio.get_running_loop().create_task(converse(session))
+        self._sessions[task] = session
+        self._clients[connection.peer] += 1
+        _open.set(len(self._sessions))
+        task.add_done_callback(self._gone)
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        peer = self._sessions.pop(task).connection.peer
+        self._clients[peer] -= 1
+        if not self._clients[peer]:
+            del self._clients[peer]
+        _open.set(len(self._sessions))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("session died", error=repr(error))
+
+    async def _stop(self, grace: timedelta) -> None:
+        for server in self._servers:
+            server.close()
+        for session in self._sessions.values():
+            session.stop()
+        if self._sessions:
+            await asyncio.wait(self._sessions, timeout=grace.total_seconds())
+        left = list(self._sessions)
+        for task in left:
+            self._sessions[task].connection.abort()
+            task.cancel()
+        if left:
+            log.warning("sessions cut off", count=len(left))
+            await asyncio.wait(left)

@@ -1,0 +1,129 @@
+"""What one client's session holds and does to its connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import timedelta
+
+from pop3_gateway import replies
+from pop3_gateway.connection import Connection, Gone
+from pop3_gateway.drop import View
+from pop3_gateway.house import House
+from pop3_gateway.login import Login
+from pop3_gateway.maildrops import Opened
+from pop3_gateway.state import State
+from posthouse.mail.errors import MissingObject, Unavailable
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
+
+log = get_logger()
+_octets = counter("posthouse_pop3_octets_total", "Octets of messages sent.")
+
+
+class Failed(Exception):
+    """The command is answered with -ERR; the arguments are those of `replies.err`."""
+
+    def __init__(self, text: str, code: str = "") -> None:
+        super().__init__(text)
+        self.reply = replies.err(text, code)
+
+
+class Session:
+    """See the names.
+
+    Attributes:
+        house: What all sessions share.
+        connection: The client.
+        login: Its attempts.
+        user: What USER said.
+        opened: Its maildrop; None before the login.
+        is_over: The connection is closed after this command.
+        is_stopping: The service stops: patience is short.
+    """
+
+    def __init__(self, house: House, connection: Connection) -> None:
+        self.house = house
+        self.connection = connection
+        self.login = Login(house, connection.peer)
+        self.user = ""
+        self.opened: Opened | None = None
+        self.is_over = False
+        self.is_stopping = False
+        self._deadline: asyncio.Timeout | None = None
+
+    @property
+    def state(self) -> State:
+        """Where the session is (RFC 1939 §3)."""
+        return State.AUTHORIZATION if self.opened is None else State.TRANSACTION
+
+    @property
+    def mine(self) -> Opened:
+        """The maildrop, in the TRANSACTION state."""
+        if self.opened is None:
+            raise Failed("Not logged in")
+        return self.opened
+
+    @property
+    def view(self) -> View:
+        """The messages, in the TRANSACTION state."""
+        return self.mine.view
+
+    @property
+    def may_log_in(self) -> bool:
+        """True if a password may cross this connection."""
+        return self.house.may_log_in(self.connection.peer, is_secure=self.connection.is_secure)
+
+    def stop(self) -> None:
+        """Come to an end: at once before the login, otherwise after a short silence.
+
+        A client in the middle of its work would lose its deletions and fetch all again.
+        """
+        self.is_stopping = True
+        if self._deadline is not None:
+            soon = asyncio.get_running_loop().time() + self._patience().total_seconds()
+            self._deadline.reschedule(min(soon, self._deadline.when() or soon))
+
+    def _patience(self) -> timedelta:
+        limits = self.house.limits
+        if self.is_stopping:
+            return limits.farewell if self.opened else timedelta()
+        return limits.silence if self.opened else limits.before_login
+
+    async def read(self, limit: int) -> bytes:
+        """Return the client's next line; raise `TimeoutError`, `LineTooLong` or `Gone`."""
+        try:
+            async with asyncio.timeout(self._patience().total_seconds()) as self._deadline:
+                return await self.connection.read_line(limit)
+        finally:
+            self._deadline = None
+
+    async def drain(self) -> None:
+        """Wait until the client took what was said; raise `TimeoutError` or `Gone`."""
+        async with asyncio.timeout(self.house.limits.silence.total_seconds()):
+            await self.connection.drain()
+
+    def say(self, text: str = "") -> None:
+        """Say that the command worked."""
+        self.connection.write(replies.ok(text))
+
+    async def send(self, pieces: AsyncGenerator[bytes, None], text: str) -> None:
+        """Send a message; what fails before its first octet is an error, later the end."""
+        stuffing = replies.Stuffing()
+        is_begun = False
+        try:
+            async with aclosing(pieces) as source:
+                async for piece in source:
+                    if not is_begun:
+                        self.say(text)
+                        is_begun = True
+                    _octets.inc(len(piece))
+                    self.connection.write(stuffing.feed(piece))
+                    await self.drain()
+        except (Unavailable, MissingObject) as trouble:
+            if not is_begun:
+                raise
+            log.warning("message cut off", reason=str(trouble))
+            raise Gone from trouble
+        self.connection.write(stuffing.finish())
