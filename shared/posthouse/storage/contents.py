@@ -67,3 +67,11 @@ async def read_places(queries: Queries, account: int, contents: Sequence[int]) -
         )
         for row in await queries.fetch(_PLACES, account, contents)
     }
+
+
+_OBJECTS = f"select distinct object_id {_OF}"
+
+
+async def object_ids(queries: Queries, account: int, contents: Sequence[int]) -> list[UUID]:
+    """Return the objects that ``contents`` show."""
+    return [row["object_id"] for row in await queries.fetch(_OBJECTS, account, contents)]

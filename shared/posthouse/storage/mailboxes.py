@@ -16,6 +16,7 @@ INBOX = "INBOX"
 SEPARATOR = "/"
 MAX_NAME_OCTETS = 1024
 MAX_MAILBOXES = 10_000  # of one account
+LAST_STEP = 2**63 - 1  # the modseq that a notice of a deleted mailbox carries: later than any
 
 
 class NoSuchMailbox(PermanentFailure):
@@ -223,6 +224,15 @@ async def count_unseen(pool: Queries, account: int, mailboxes: Sequence[int]) ->
     rows = await pool.fetch(_UNSEEN, account, list(mailboxes))
     counted = {row["mailbox_id"]: row["count"] for row in rows}
     return {mailbox: counted.get(mailbox, 0) for mailbox in mailboxes}
+
+
+_RECENT = "select count(*) from messages where account_id = $1 and mailbox_id = $2 and uid >= $3"
+
+
+async def count_recent(pool: Queries, mailbox: Mailbox) -> int:
+    """Return how many messages of ``mailbox`` no session was told of (RFC 3501 §6.3.10)."""
+    row = await pool.fetchrow(_RECENT, mailbox.account, mailbox.id, mailbox.recent_uid)
+    return int(row["count"]) if row is not None else 0
 
 
 _STEPS = """

@@ -1,0 +1,133 @@
+"""Who is at the other end, and what is open: the state that handlers read and change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from imap_gateway.errors import Misuse, Refusal
+from imap_gateway.house import House
+from imap_gateway.state import State, capabilities
+from imap_gateway.view.flags import Keywords
+from imap_gateway.view.position import Position
+
+
+class Wire(Protocol):
+    """What a session needs of its connection."""
+
+    @property
+    def is_secured(self) -> bool:
+        """TLS is on."""
+
+    @property
+    def can_start_tls(self) -> bool:
+        """There is a certificate, and TLS is not on."""
+
+    def write(self, octets: bytes) -> None:
+        """Send, without waiting."""
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what was sent; raise `ConnectionLost`."""
+
+    async def line(self) -> bytes:
+        """Return the client's next line; raise `ConnectionLost`."""
+
+    async def start_tls(self) -> None:
+        """Go over to TLS; raise `Farewell` if octets came too early, `ConnectionLost`."""
+
+    def trust(self) -> None:
+        """Somebody has logged in: larger literals may come."""
+
+    def wake(self) -> None:
+        """See to it that `Session.refresh_idle` is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The command was carried out: tagged OK with a text for people and a response code."""
+
+    text: str
+    code: bytes = b""
+
+
+@dataclass(slots=True, kw_only=True)
+class Selected:
+    """The selected mailbox.
+
+    Attributes:
+        name: As it was selected.
+        position: What the client was told of it.
+        is_read_only: By EXAMINE.
+    """
+
+    name: str
+    position: Position
+    is_read_only: bool
+
+
+class Client:
+    """One session's state.
+
+    Attributes:
+        house: What is shared.
+        wire: The connection.
+        state: RFC 3501 §3.
+        account: Who has logged in; 0 before.
+        user: Its address; empty before.
+        is_condstore: The client knows of modification sequences (RFC 7162 §3.1).
+        selected: The selected mailbox.
+        keywords: Of the account.
+        failures: Logins that failed.
+    """
+
+    def __init__(self, house: House, wire: Wire) -> None:
+        self.house = house
+        self.wire = wire
+        self.state = State.NOT_AUTHENTICATED
+        self.account = 0
+        self.user = ""
+        self.is_condstore = False
+        self.selected: Selected | None = None
+        self.keywords = Keywords({})
+        self.failures = 0
+
+    @property
+    def capabilities(self) -> bytes:
+        """What is true now."""
+        may_login = self.wire.is_secured or self.house.is_plaintext_allowed
+        return capabilities(self.state, can_start_tls=self.wire.can_start_tls, may_login=may_login)
+
+    def mailbox(self) -> Selected:
+        """Return the selected mailbox; the table of states has seen to it that there is one."""
+        if self.selected is None:
+            raise Misuse("No mailbox is selected")
+        return self.selected
+
+    def writable(self) -> Selected:
+        """Return the selected mailbox; raise `Refusal` if it was opened by EXAMINE."""
+        selected = self.mailbox()
+        if selected.is_read_only:
+            raise Refusal("Mailbox is read-only")
+        return selected
+
+    def deselect(self) -> None:
+        """No mailbox is selected any more."""
+        if self.selected is None:
+            return
+        view = self.selected.position.view
+        self.house.views.unwatch(view, self.wire)
+        self.house.views.release(view)
+        self.selected = None
+        self.state = State.AUTHENTICATED
+
+    def end(self) -> None:
+        """The connection is gone: let go of everything."""
+        self.deselect()
+        self.state = State.LOGOUT
+        if self.account:
+            left = self.house.logged_in.get(self.account, 1) - 1
+            if left:
+                self.house.logged_in[self.account] = left
+            else:
+                self.house.logged_in.pop(self.account, None)
+            self.account = 0

@@ -1,0 +1,187 @@
+"""The items of FETCH as columns: what each puts into a line, and its values for many messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from imap_gateway.client import Client
+from imap_gateway.protocol.items import FetchItem, Item, Section, Text
+from imap_gateway.protocol.responses import date_time, literal
+from imap_gateway.telling import know_keywords
+from imap_gateway.view.flags import ALL_BITS, TABLE
+from imap_gateway.view.rows import Rows
+from imap_gateway.view.sections import pick_fields, without_extensions
+from posthouse.mime import unpack_parts
+from posthouse.storage.contents import Place
+from posthouse.storage.snapshots import internal_dates
+
+READS_AT_ONCE = 16  # of one command, from the object store
+NOTHING = b"NIL"
+
+_TEMPLATES = {
+    Item.FLAGS: b"FLAGS (%b)",
+    Item.UID: b"UID %d",
+    Item.INTERNALDATE: b"INTERNALDATE %b",
+    Item.SIZE: b"RFC822.SIZE %d",
+    Item.ENVELOPE: b"ENVELOPE %b",
+    Item.BODYSTRUCTURE: b"BODYSTRUCTURE %b",
+    Item.BODY: b"BODY %b",
+    Item.MODSEQ: b"MODSEQ (%d)",
+}
+_HEADERS = {Text.HEADER, Text.FIELDS, Text.FIELDS_NOT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Some messages of one FETCH: their places in ``rows``."""
+
+    client: Client
+    rows: Rows
+    places: Sequence[int]
+
+    @property
+    def contents(self) -> list[int]:
+        """The contents that these messages show."""
+        return [self.rows.contents[place] for place in self.places]
+
+
+def template(items: Iterable[FetchItem]) -> bytes:
+    """Return what stands between the parentheses, with a ``%`` for each item."""
+    return b" ".join(
+        _section_template(item) if isinstance(item, Section) else _TEMPLATES[item] for item in items
+    )
+
+
+def _section_template(section: Section) -> bytes:
+    label = section.label.replace(b"%", b"%%")
+    return label + b"<%d> %%b" % section.partial[0] if section.partial else label + b" %b"
+
+
+def needs_seen(item: FetchItem) -> bool:
+    r"""True if fetching the item sets ``\Seen``."""
+    return isinstance(item, Section) and not item.is_peek
+
+
+def has_bodies(items: Iterable[FetchItem]) -> bool:
+    """True if answers may be as large as messages."""
+    return any(isinstance(item, Section) for item in items)
+
+
+async def values(chunk: Chunk, item: FetchItem) -> Sequence[object]:
+    """Return the item's value for every message of the chunk."""
+    if isinstance(item, Section):
+        return await _sections(chunk, item)
+    array = _array(chunk.rows, item)
+    if array is not None:
+        return [array[place] for place in chunk.places]
+    if item is Item.FLAGS:
+        return await _flags(chunk)
+    return await (_dates(chunk) if item is Item.INTERNALDATE else _structures(chunk, item))
+
+
+def _array(rows: Rows, item: Item) -> Sequence[int] | None:
+    """Return where the view itself has the item."""
+    match item:
+        case Item.UID:
+            return rows.uids
+        case Item.SIZE:
+            return rows.sizes
+        case Item.MODSEQ:
+            return rows.modseqs
+        case _:
+            return None
+
+
+async def _structures(chunk: Chunk, item: Item) -> Sequence[bytes]:
+    contents, account = chunk.client.house.contents, chunk.client.account
+    if item is Item.ENVELOPE:
+        return await contents.column(account, "envelope", chunk.contents)
+    found = await contents.column(account, "bodystructure", chunk.contents)
+    return found if item is Item.BODYSTRUCTURE else list(map(without_extensions, found))
+
+
+async def _flags(chunk: Chunk) -> Sequence[bytes]:
+    rows, client = chunk.rows, chunk.client
+    position = client.mailbox().position
+    if not rows.keywords and not position.recent:
+        return [TABLE[rows.flags[place] & ALL_BITS] for place in chunk.places]
+    uids = [rows.uids[place] for place in chunk.places]
+    words = [rows.keywords.get(uid, ()) for uid in uids]
+    await know_keywords(client, [number for numbers in words for number in numbers])
+    return [
+        client.keywords.text(rows.flags[place], numbers, is_recent=position.is_recent(uid))
+        for place, uid, numbers in zip(chunk.places, uids, words, strict=True)
+    ]
+
+
+async def _dates(chunk: Chunk) -> Sequence[bytes]:
+    client = chunk.client
+    uids = [chunk.rows.uids[place] for place in chunk.places]
+    mailbox = client.mailbox().position.view.mailbox
+    found = await internal_dates(client.house.pool, client.account, mailbox, uids)
+    return [date_time(datetime.fromtimestamp(found.get(uid, 0), UTC)) for uid in uids]
+
+
+async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:
+    if not section.path and section.text in _HEADERS:
+        house, account = chunk.client.house, chunk.client.account
+        headers = await house.contents.column(account, "header", chunk.contents)
+        return [literal(_cut(_of_header(header, section), section)) for header in headers]
+    places = await chunk.client.house.contents.places(chunk.client.account, chunk.contents)
+    gate = asyncio.Semaphore(READS_AT_ONCE)
+
+    async def read(content: int) -> bytes:
+        place = places.get(content)
+        if place is None:
+            return NOTHING  # its account is being removed
+        async with gate:
+            return await _section(chunk.client, place, section)
+
+    if len(chunk.contents) == 1:
+        return [await read(chunk.contents[0])]
+    return await asyncio.gather(*map(read, chunk.contents))
+
+
+async def _section(client: Client, place: Place, section: Section) -> bytes:
+    """Return one section of one message: a literal, or NIL if it has none such."""
+    span = find_section(place, section)
+    if span is None:
+        return NOTHING
+    start, end = span
+    if section.text in {Text.FIELDS, Text.FIELDS_NOT}:
+        header = await client.house.bodies.span(place, start, end)
+        return literal(_cut(_of_header(header, section), section))
+    if section.partial is not None:
+        first, count = section.partial
+        start = min(start + first, end)
+        end = min(start + count, end)
+    return literal(await client.house.bodies.span(place, start, end))
+
+
+def find_section(place: Place, section: Section) -> tuple[int, int] | None:
+    """Return the range of a section, counted with the prefix; None if there is none such."""
+    prefix = len(place.prefix)
+    if not section.path:
+        if section.text is Text.ALL:
+            return 0, prefix + place.size
+        split = prefix + place.header_size
+        return (split, prefix + place.size) if section.text is Text.TEXT else (0, split)
+    what = "HEADER" if section.text in _HEADERS else section.text.value.decode()
+    found = unpack_parts(place.parts).section(section.path, what)
+    return None if found is None else (prefix + found[0], prefix + found[1])
+
+
+def _of_header(header: bytes, section: Section) -> bytes:
+    if section.text is Text.HEADER:
+        return header
+    return pick_fields(header, section.fields, is_not=section.text is Text.FIELDS_NOT)
+
+
+def _cut(octets: bytes, section: Section) -> bytes:
+    if section.partial is None:
+        return octets
+    first, count = section.partial
+    return octets[first : first + count]

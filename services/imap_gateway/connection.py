@@ -1,0 +1,274 @@
+"""Connections: octets in and out, one task per connection only while it has something to do.
+
+    data_received ─▶ Framer ─▶ `_work` (a task) ─▶ Session ─▶ write
+                                  ▲
+    `wake` (the mailbox changed) ─┘
+
+An idling client has no task and next to no memory. What a client may make us hold is bounded: the
+framer stops reading while a command is at work, and writing waits for the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import timedelta
+from typing import cast
+
+from imap_gateway.client import Client
+from imap_gateway.door import Door
+from imap_gateway.errors import ConnectionLost, Farewell
+from imap_gateway.protocol import responses
+from imap_gateway.protocol.framing import Framer, GoAhead, Hopeless
+from imap_gateway.session import Session
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
+
+WRITE_BUFFER_OCTETS = 256 * 1024
+HANDSHAKE = timedelta(seconds=20)
+
+log = get_logger()
+_accepted = counter("posthouse_imap_connections_total", "Connections accepted.", "kind")
+_ended = counter("posthouse_imap_connections_ended_total", "Connections ended by us.", "why")
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection; is the session's `Wire`."""
+
+    def __init__(self, door: Door[Connection], *, is_secured: bool) -> None:
+        self._door = door
+        self._secured = is_secured
+        self._transport: asyncio.Transport | None = None
+        self._framer = Framer(door.house.limits.message_octets)
+        self._session = Session(Client(door.house, self), door.handlers)
+        self._task: asyncio.Task[None] | None = None
+        self._more = asyncio.Event()  # octets came, or the connection was lost
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._is_lost = False
+        self._is_woken = False
+        self._is_reading = True
+        self._is_upgrading = False
+        self._is_expired = False
+        self.opened_at = self.active_at = door.now()
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet, once; after STARTTLS the transport is another one."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_OCTETS)
+        if self._is_upgrading:
+            return
+        _accepted.labels("tls" if self._secured else "plain").inc()
+        if self._door.admit(self):
+            self._session.greet()
+        else:
+            self.bid_farewell("Too many connections", "full")
+
+    def data_received(self, data: bytes) -> None:
+        """Take octets, and see to it that somebody works on them."""
+        self.active_at = self._door.now()
+        self._framer.feed(data)
+        self._more.set()
+        if self._framer.is_full:
+            self._read(on=False)
+        self._start()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Let go of everything."""
+        self._is_lost = True
+        self._writable.set()
+        self._more.set()
+        self._door.forget(self)
+        if self._task is None:
+            self._session.client.end()
+
+    def pause_writing(self) -> None:
+        """The client is slow."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """It caught up."""
+        self.active_at = self._door.now()
+        self._writable.set()
+
+    # What the session calls
+
+    @property
+    def is_secured(self) -> bool:
+        """TLS is on."""
+        return self._secured
+
+    @property
+    def can_start_tls(self) -> bool:
+        """There is a certificate, and TLS is not on."""
+        return self._door.certificate is not None and not self._secured
+
+    def write(self, octets: bytes) -> None:
+        """Send, without waiting."""
+        if self._transport is not None and not self._is_lost and octets:
+            self._transport.write(octets)
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what was sent; raise `ConnectionLost`."""
+        await self._writable.wait()
+        if self._is_lost:
+            raise ConnectionLost
+
+    async def line(self) -> bytes:
+        """Return the client's next line; raise `ConnectionLost` or `Farewell`."""
+        while True:
+            line = self._framer.line()
+            if isinstance(line, Hopeless):
+                raise Farewell(line.reason)
+            if line is not None:
+                return line
+            await self._wait_for_more()
+
+    async def start_tls(self) -> None:
+        """Go over to TLS. What came in clear behind STARTTLS may be an attacker's (RFC 3501 §6.2.1)."""
+        certificate, transport = self._door.certificate, self._transport
+        if certificate is None or transport is None or self._framer.held:
+            log.warning("plaintext after STARTTLS")
+            raise ConnectionLost
+        self._is_upgrading = True
+        loop = asyncio.get_running_loop()
+        try:
+            upgraded = await loop.start_tls(
+                transport,
+                self,
+                certificate.context,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE.total_seconds(),
+            )
+        except (OSError, ssl.SSLError) as error:
+            raise ConnectionLost from error
+        if upgraded is None or self._is_lost:
+            raise ConnectionLost
+        self._transport = upgraded
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_OCTETS)
+        self._secured = True
+
+    def trust(self) -> None:
+        """Somebody has logged in."""
+        self._framer.is_trusted = True
+
+    def wake(self) -> None:
+        """The selected mailbox changed."""
+        self._is_woken = True
+        self._start()
+
+    # What the door calls
+
+    @property
+    def is_idle(self) -> bool:
+        """No command is at work."""
+        return self._task is None
+
+    @property
+    def is_logged_in(self) -> bool:
+        """Somebody has logged in."""
+        return bool(self._session.client.account)
+
+    def bid_farewell(self, text: str, why: str) -> None:
+        """End the connection with BYE; what is at work sees it lost."""
+        _ended.labels(why).inc()
+        if text:
+            self.write(responses.status(b"*", b"BYE", text))
+        self.close()
+
+    def expire(self) -> None:
+        """End a connection that was silent for too long; one that does not take BYE is cut off."""
+        if self._is_expired:
+            self.abort()
+        else:
+            self._is_expired = True
+            self.bid_farewell("Silent for too long", "silent")
+
+    def close(self) -> None:
+        """Send what was written, for a while, then end."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def finish(self) -> None:
+        """Wait until no command is at work."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    # The work
+
+    def _start(self) -> None:
+        if self._task is None and not self._is_lost:
+            self._task = self._door.tasks.create_task(self._work())
+
+    async def _work(self) -> None:
+        """Answer what is there to be answered, then end; the next octets start it again."""
+        try:
+            while await self._step():
+                self._read(on=True)
+        except Farewell as farewell:
+            self.bid_farewell(str(farewell), "session")
+        except ConnectionLost:
+            self.close()
+        except Exception:
+            log.exception("session broke")
+            self.bid_farewell("Internal error", "broken")
+        finally:
+            self._task = None
+            if self._is_lost:
+                self._session.client.end()
+
+    async def _step(self) -> bool:
+        """Do one thing; False if there is nothing to do now."""
+        if self._is_lost or (self._transport is not None and self._transport.is_closing()):
+            return False
+        if self._door.is_stopping:
+            raise Farewell("Server is shutting down")
+        if self._is_woken:
+            self._is_woken = False
+            await self._session.refresh_idle()
+            return True
+        if self._session.is_idling:
+            return self._idle_line()
+        event = self._framer.frame()
+        match event:
+            case None:
+                return False
+            case Hopeless(reason=reason):
+                self.write(responses.status(b"*", b"BAD", reason))
+                raise Farewell(reason)
+            case GoAhead():
+                self.write(b"+ go ahead\r\n")
+            case _:
+                await self._session.answer(event)
+        return True
+
+    def _idle_line(self) -> bool:
+        line = self._framer.line()
+        if isinstance(line, Hopeless):
+            raise Farewell(line.reason)
+        if line is not None:
+            self._session.end_idle(line)
+        return line is not None
+
+    async def _wait_for_more(self) -> None:
+        self._more.clear()
+        self._read(on=True)
+        await self._more.wait()
+        if self._is_lost:
+            raise ConnectionLost
+
+    def _read(self, *, on: bool) -> None:
+        if on is self._is_reading or self._transport is None or self._transport.is_closing():
+            return
+        self._is_reading = on
+        if on:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()

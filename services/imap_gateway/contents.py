@@ -1,0 +1,40 @@
+"""The unchanging columns of messages, from memory or in one query for what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imap_gateway.caches import OctetsCache
+from posthouse.storage.contents import Column, Place, read_column, read_places
+from posthouse.storage.pool import Pool
+
+CACHE_OCTETS = 64 * 1024 * 1024
+
+
+class Contents:
+    """Reads `contents`; `Unavailable` escapes."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._cache: OctetsCache[tuple[Column, int]] = OctetsCache(CACHE_OCTETS)
+
+    async def column(self, account: int, column: Column, contents: Sequence[int]) -> list[bytes]:
+        """Return one column of ``contents`` in their order; ``header`` includes the prefix.
+
+        What was deleted meanwhile is empty.
+        """
+        found = [self._cache.get((column, content)) for content in contents]
+        missing = [c for c, octets in zip(contents, found, strict=True) if octets is None]
+        if not missing:
+            return [octets or b"" for octets in found]
+        read = await read_column(self._pool, account, column, missing)
+        for content, octets in read.items():
+            self._cache.put((column, content), octets)
+        return [
+            read.get(content, b"") if octets is None else octets
+            for content, octets in zip(contents, found, strict=True)
+        ]
+
+    async def places(self, account: int, contents: Sequence[int]) -> dict[int, Place]:
+        """Return where the octets of ``contents`` are."""
+        return await read_places(self._pool, account, contents)

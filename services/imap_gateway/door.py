@@ -1,0 +1,46 @@
+"""What a connection needs of the listener it came through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+from imap_gateway.house import House
+from imap_gateway.session import Handler
+from posthouse.runtime.tls import ServerCertificate
+
+C_contra = TypeVar("C_contra", contravariant=True)
+
+
+class Door(Protocol[C_contra]):
+    """The listener, as its connections see it."""
+
+    @property
+    def house(self) -> House:
+        """What all sessions share."""
+
+    @property
+    def handlers(self) -> Mapping[type[Any], Handler]:
+        """What carries out which command."""
+
+    @property
+    def certificate(self) -> ServerCertificate | None:
+        """For STARTTLS."""
+
+    @property
+    def tasks(self) -> asyncio.TaskGroup:
+        """Where work runs."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """No further commands are answered."""
+
+    def now(self) -> float:
+        """Return the time in seconds, for timeouts."""
+
+    def admit(self, connection: C_contra) -> bool:
+        """Take a new connection, or refuse it for there are too many."""
+
+    def forget(self, connection: C_contra) -> None:
+        """The connection is gone."""

@@ -1,0 +1,68 @@
+"""COPY, MOVE and EXPUNGE (RFC 3501 §6.4.3, §6.4.7; RFC 6851; RFC 4315)."""
+
+from __future__ import annotations
+
+from imap_gateway.client import Client, Done
+from imap_gateway.errors import Refusal
+from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
+from imap_gateway.protocol import commands as c
+from imap_gateway.protocol.responses import untagged
+from imap_gateway.protocol.sequences import write_set
+from posthouse.storage.mailboxes import NoSuchMailbox, find_mailbox
+from posthouse.storage.messages import Copied, copy, expunge
+
+
+async def copy_(client: Client, command: c.Copy) -> Done:
+    """COPY, MOVE and their UID forms: all messages or none."""
+    selected = client.writable() if command.is_move else client.mailbox()
+    view, house = selected.position.view, client.house
+    await house.views.refresh(view, max_age=FRESH_SECONDS)
+    indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
+    uids = [selected.position.uid(index) for index in indexes]
+    try:
+        target = await find_mailbox(house.pool, client.account, command.mailbox)
+        done = await copy(
+            house.pool, client.account, (view.mailbox, target.id), uids, is_move=command.is_move
+        )
+    except NoSuchMailbox as error:
+        raise Refusal("No such mailbox", b"TRYCREATE") from error
+    if not done.source_uids:
+        if uids and not command.is_uid:
+            raise Refusal("The messages were expunged", b"EXPUNGEISSUED")
+        return Done("nothing to do")
+    house.updates.tell(client.account, target.id, done.target_modseq)
+    code = _copyuid(done)
+    if not command.is_move:
+        return Done("COPY done", code)
+    # RFC 6851 §4.3: where the messages went is told before they are expunged
+    client.wire.write(untagged(b"OK [%b] Moved" % code))
+    await house.views.expunged(view, done.source_modseq, done.source_uids)
+    house.updates.tell(client.account, view.mailbox, done.source_modseq)
+    return Done("MOVE done")
+
+
+def _copyuid(done: Copied) -> bytes:
+    """``resp-code-copy`` (RFC 4315 §4)."""
+    last = done.first_uid + len(done.source_uids) - 1
+    there = write_set(range(done.first_uid, last + 1))
+    return b"COPYUID %d %b %b" % (done.uidvalidity, write_set(done.source_uids), there)
+
+
+async def expunge_(client: Client, command: c.Expunge) -> Done:
+    """EXPUNGE, and UID EXPUNGE of some (RFC 4315 §2.1); what went is told as news."""
+    selected, house = client.writable(), client.house
+    view = selected.position.view
+    uids = None
+    if command.uids is not None:
+        await house.views.refresh(view, max_age=FRESH_SECONDS)
+        indexes = chosen(selected.position, command.uids, is_uid=True)
+        uids = [selected.position.uid(index) for index in indexes]
+    done = await expunge(house.pool, client.account, view.mailbox, uids)
+    if not done.uids:
+        await house.views.refresh(view)
+        return Done("EXPUNGE done")
+    await house.views.expunged(view, done.modseq, done.uids)
+    house.updates.tell(client.account, view.mailbox, done.modseq)
+    if client.is_condstore:
+        return Done("EXPUNGE done", b"HIGHESTMODSEQ %d" % done.modseq)  # RFC 7162 §3.2.7
+    return Done("EXPUNGE done")

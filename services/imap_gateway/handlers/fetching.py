@@ -1,0 +1,126 @@
+"""FETCH (RFC 3501 §6.4.5, RFC 7162 §3.1.4): the plan is made once, then messages go out in chunks.
+
+Every item is a column: a piece of the line's template and the values of a chunk of messages. A
+chunk is bounded in messages and in octets, and the next one waits until the client took this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from imap_gateway.client import Client, Done, Selected
+from imap_gateway.columns import Chunk, has_bodies, needs_seen, template, values
+from imap_gateway.errors import Refusal
+from imap_gateway.protocol import commands as c
+from imap_gateway.protocol.items import FetchItem, Item, Section
+from imap_gateway.protocol.sequences import SequenceSet
+from imap_gateway.view.flags import SEEN
+from imap_gateway.view.position import Position, message_rows
+from posthouse.storage.messages import FlagChange, Mode, store_flags
+
+CHUNK_MESSAGES = 1000
+CHUNK_OCTETS = 1024 * 1024  # of bodies
+FRESH_SECONDS = 0.05  # how old the view may be for commands on messages; notices come sooner
+
+
+async def fetch(client: Client, command: c.Fetch) -> Done:
+    """FETCH and UID FETCH."""
+    selected = client.mailbox()
+    await client.house.views.refresh(selected.position.view, max_age=FRESH_SECONDS)
+    items = _complete(client, command)
+    indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
+    if command.changed_since is not None:
+        indexes = _changed(selected.position, indexes, command.changed_since)
+    if any(needs_seen(item) for item in items) and not selected.is_read_only:
+        await _mark_seen(client, selected, indexes, tells_flags=Item.FLAGS in items)
+    missing = await _send(client, selected.position, items, indexes)
+    if missing and not command.is_uid:
+        raise Refusal("Some messages were expunged", b"EXPUNGEISSUED")  # RFC 5530 §3
+    return Done("FETCH done")
+
+
+def chosen(position: Position, numbers: SequenceSet, *, is_uid: bool) -> list[int]:
+    """Return the indexes of the messages that a set names; raise `BadSyntax` for wrong numbers."""
+    if is_uid:
+        return numbers.indexes_of_uids(position.uids)
+    return numbers.indexes_of_sequence(position.count)
+
+
+def _complete(client: Client, command: c.Fetch) -> tuple[FetchItem, ...]:
+    """Add the items that are answered without being asked for."""
+    items = list(command.items)
+    if command.is_uid and Item.UID not in items:
+        items.insert(0, Item.UID)  # RFC 3501 §6.4.8
+    if command.changed_since is not None and Item.MODSEQ not in items:
+        items.append(Item.MODSEQ)  # RFC 7162 §3.1.4.1
+    if Item.MODSEQ in items:
+        client.is_condstore = True
+    return tuple(items)
+
+
+def _changed(position: Position, indexes: Sequence[int], since: int) -> list[int]:
+    rows, pairs = message_rows(position, indexes)
+    return [index for index, row in pairs if rows.modseqs[row] > since]
+
+
+async def _mark_seen(
+    client: Client, selected: Selected, indexes: Sequence[int], *, tells_flags: bool
+) -> None:
+    r"""Set ``\Seen`` before the bodies go out; the change itself is told as news."""
+    view = selected.position.view
+    rows, pairs = message_rows(selected.position, indexes)
+    unseen = [row for _, row in pairs if not rows.flags[row] & SEEN]
+    if not unseen:
+        return
+    house, change = client.house, FlagChange(mode=Mode.ADD, flags=SEEN)
+    uids = [rows.uids[row] for row in unseen]
+    contents = [rows.contents[row] for row in unseen]
+    done = await store_flags(house.pool, client.account, view.mailbox, uids, change)
+    if done.changed:
+        if tells_flags:
+            selected.position.tells_itself(done.modseq)
+        await house.views.flags_changed(view, done.modseq, done.changed)
+        house.updates.tell(client.account, view.mailbox, done.modseq)
+        await house.reads.note(client.account, contents)
+
+
+async def _send(
+    client: Client, position: Position, items: tuple[FetchItem, ...], indexes: Sequence[int]
+) -> bool:
+    """Write the responses; return whether messages were missing."""
+    line = b"* %%d FETCH (%b)\r\n" % template(items)
+    missing = False
+    for part in _chunks(position, items, indexes):
+        rows, pairs = message_rows(position, part)
+        chunk = Chunk(client=client, rows=rows, places=[row for _, row in pairs])
+        columns = [await values(chunk, item) for item in items]
+        numbers = [index + 1 for index, _ in pairs]
+        flat = tuple(chain.from_iterable(zip(numbers, *columns, strict=True)))
+        client.wire.write(line * len(pairs) % flat)
+        await client.wire.drain()
+        missing = missing or len(pairs) < len(part)
+    return missing
+
+
+def _chunks(
+    position: Position, items: Sequence[FetchItem], indexes: Sequence[int]
+) -> Iterator[Sequence[int]]:
+    """Cut ``indexes`` into chunks; where bodies go out, by the sizes of the messages."""
+    if not has_bodies(items):
+        for start in range(0, len(indexes), CHUNK_MESSAGES):
+            yield indexes[start : start + CHUNK_MESSAGES]
+        return
+    weight = 0
+    part: list[int] = []
+    bodies = sum(isinstance(item, Section) for item in items)
+    for index in indexes:
+        row = position.row(index)
+        size = bodies * position.view.rows.sizes[row] if row >= 0 else 0
+        if part and (weight + size > CHUNK_OCTETS or len(part) >= CHUNK_MESSAGES):
+            yield part
+            weight, part = 0, []
+        part.append(index)
+        weight += size
+    if part:
+        yield part

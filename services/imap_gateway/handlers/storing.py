@@ -1,0 +1,108 @@
+"""STORE (RFC 3501 §6.4.6, RFC 7162 §3.1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imap_gateway.client import Client, Done
+from imap_gateway.errors import Refusal
+from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
+from imap_gateway.protocol import commands as c
+from imap_gateway.protocol.sequences import write_set
+from imap_gateway.telling import flag_lines
+from imap_gateway.view.flags import SEEN, Keywords, split
+from imap_gateway.view.position import Position, message_rows
+from posthouse.storage.messages import FlagChange, Mode, Stored, add_keywords, store_flags
+
+_MODES = {
+    c.Change.ADD: Mode.ADD,
+    c.Change.REMOVE: Mode.REMOVE,
+    c.Change.REPLACE: Mode.REPLACE,
+}
+
+
+async def store(client: Client, command: c.Store) -> Done:
+    """STORE and UID STORE."""
+    selected, house = client.writable(), client.house
+    position = selected.position
+    view = position.view
+    await house.views.refresh(view, max_age=FRESH_SECONDS)
+    if command.unchanged_since is not None:
+        client.is_condstore = True
+    indexes = chosen(position, command.numbers, is_uid=command.is_uid)
+    uids = [position.uid(index) for index in indexes]
+    change = await flag_change(client, command)
+    unread = _unread(position, indexes) if change.flags & SEEN else []
+    done = await store_flags(house.pool, client.account, view.mailbox, uids, change)
+    if done.changed:
+        position.tells_itself(done.modseq)
+        await house.views.flags_changed(view, done.modseq, done.changed)
+        house.updates.tell(client.account, view.mailbox, done.modseq)
+    if unread and change.mode is not Mode.REMOVE:
+        await house.reads.note(client.account, unread)
+    await _answer(client, command, indexes, done)
+    return _ending(client, command, indexes, done)
+
+
+async def flag_change(client: Client, command: c.Store) -> FlagChange:
+    """Return the change with its keywords as numbers."""
+    bits, words = split(command.flags)
+    is_known = all(client.keywords.number(word) is not None for word in words)
+    if not is_known and command.change is not c.Change.REMOVE:
+        await make_keywords(client, words)
+    numbers = [n for word in words if (n := client.keywords.number(word)) is not None]
+    return FlagChange(
+        mode=_MODES[command.change],
+        flags=bits,
+        keywords=sorted(set(numbers)),
+        unchanged_since=command.unchanged_since,
+    )
+
+
+async def make_keywords(client: Client, words: Sequence[str]) -> None:
+    """Give numbers to keywords that are new to the account; raise `TooManyMailboxes`."""
+    missing = [word for word in words if client.keywords.number(word) is None]
+    if missing:
+        known = await add_keywords(client.house.pool, client.account, missing)
+        client.keywords = Keywords(known)
+
+
+def _unread(position: Position, indexes: Sequence[int]) -> list[int]:
+    """Return the contents of the messages that are not ``Seen`` yet."""
+    rows, pairs = message_rows(position, indexes)
+    return [rows.contents[row] for _, row in pairs if not rows.flags[row] & SEEN]
+
+
+async def _answer(client: Client, command: c.Store, indexes: Sequence[int], done: Stored) -> None:
+    """Tell the new flags; where silence was asked for, only the new modseq (RFC 7162 §3.1.3)."""
+    position = client.mailbox().position
+    failed = set(done.modified)
+    told = [index for index in indexes if position.uid(index) not in failed]
+    if not command.is_silent:
+        lines = await flag_lines(client, told, with_uid=command.is_uid)
+    elif client.is_condstore:
+        rows, pairs = message_rows(position, told)
+        lines = [
+            b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (at + 1, rows.uids[row], rows.modseqs[row])
+            for at, row in pairs
+            if rows.modseqs[row] == done.modseq
+        ]
+    else:
+        return
+    client.wire.write(b"".join(lines))
+    await client.wire.drain()
+
+
+def _ending(client: Client, command: c.Store, indexes: Sequence[int], done: Stored) -> Done:
+    position = client.mailbox().position
+    if done.modified:
+        failed = set(done.modified)
+        numbers = (
+            done.modified
+            if command.is_uid
+            else [index + 1 for index in indexes if position.uid(index) in failed]
+        )
+        return Done("Conditional STORE failed", b"MODIFIED " + write_set(numbers))
+    if not command.is_uid and any(position.row(index) < 0 for index in indexes):
+        raise Refusal("Some messages were expunged", b"EXPUNGEISSUED")  # RFC 5530 §3
+    return Done("STORE done")

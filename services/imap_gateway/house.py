@@ -1,0 +1,65 @@
+"""The parts that all sessions of a process share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from imap_gateway.bodies import Bodies
+from imap_gateway.contents import Contents
+from imap_gateway.reads import Reads
+from imap_gateway.updates import Updates
+from imap_gateway.views import Views
+from posthouse.blobs import Blobs
+from posthouse.credentials.passwords import Credential
+from posthouse.storage.pool import Pool
+
+Verify = Callable[[str, str], Awaitable[Credential | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a client may cost us.
+
+    Attributes:
+        message_octets: The largest message that APPEND takes.
+        connections: Of the process.
+        connections_per_account: Logged in at once.
+        login_failures: In one connection, before it is ended.
+        login_delay: Before the answer to the first failure; doubled with each.
+        before_login: How long a client may stay without logging in.
+        silence: How long it may say nothing (RFC 3501 §5.4: at least 30 minutes).
+    """
+
+    message_octets: int = 50 * 1024 * 1024
+    connections: int = 10_000
+    connections_per_account: int = 100
+    login_failures: int = 3
+    login_delay: timedelta = timedelta(seconds=1)
+    before_login: timedelta = timedelta(minutes=1)
+    silence: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """Opened once by `imap_gateway.service`.
+
+    Attributes:
+        verify: Checks a name and a password; `Unavailable` in an outage.
+        reads: Notes in the trace what was read.
+        is_plaintext_allowed: Passwords may be sent without TLS.
+        logged_in: How many sessions each account has now.
+    """
+
+    pool: Pool
+    blobs: Blobs
+    views: Views
+    updates: Updates
+    bodies: Bodies
+    contents: Contents
+    verify: Verify
+    reads: Reads
+    limits: Limits
+    is_plaintext_allowed: bool
+    logged_in: dict[int, int]

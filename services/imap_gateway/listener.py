@@ -1,0 +1,122 @@
+"""The doors of the gateway: who may come in, who has been silent for too long, how all leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from imap_gateway.connection import HANDSHAKE, Connection
+from imap_gateway.house import House
+from imap_gateway.session import Handler
+from posthouse.runtime.tls import ServerCertificate
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import gauge
+
+SWEEP = timedelta(seconds=1)  # how exactly timeouts are kept
+BACKLOG = 1024
+LAST_WORDS = timedelta(seconds=1)  # for BYE to reach the client
+
+log = get_logger()
+_open = gauge("posthouse_imap_connections_open", "Connections now.")
+
+
+class Listener:
+    """All connections of the process; see `imap_gateway.connection.Door`."""
+
+    def __init__(
+        self,
+        house: House,
+        handlers: Mapping[type[Any], Handler],
+        certificate: ServerCertificate | None,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self.house = house
+        self.handlers = handlers
+        self.certificate = certificate
+        self.tasks = tasks
+        self.is_stopping = False
+        self.now: Callable[[], float] = asyncio.get_running_loop().time
+        self._connections: set[Connection] = set()
+        self._left = asyncio.Event()  # somebody did
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, host: str, port: int, *, tls: bool) -> int:
+        """Open a port and return its number; ``tls`` is from the first octet (RFC 8314 §3.2)."""
+        context: ssl.SSLContext | None = None
+        if tls:
+            if self.certificate is None:
+                raise ValueError("TLS without a certificate")
+            context = self.certificate.context
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self, is_secured=tls),
+            host,
+            port,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE.total_seconds() if tls else None,
+            backlog=BACKLOG,
+        )
+        self._servers.append(server)
+        bound = int(server.sockets[0].getsockname()[1])
+        log.info("listener opened", host=host, port=bound, tls=tls)
+        return bound
+
+    def admit(self, connection: Connection) -> bool:
+        """Take a new connection, or refuse it for there are too many."""
+        is_full = len(self._connections) >= self.house.limits.connections
+        self._connections.add(connection)
+        _open.set(len(self._connections))
+        return not is_full and not self.is_stopping
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is gone."""
+        self._connections.discard(connection)
+        self._left.set()
+        _open.set(len(self._connections))
+
+    async def keep_time(self) -> None:
+        """End connections that are silent for too long, for ever (RFC 3501 §5.4)."""
+        while True:
+            await asyncio.sleep(SWEEP.total_seconds())
+            now, limits = self.now(), self.house.limits
+            for connection in tuple(self._connections):
+                if connection.is_logged_in:
+                    silence, most = now - connection.active_at, limits.silence
+                else:
+                    silence, most = now - connection.opened_at, limits.before_login
+                if silence > most.total_seconds():
+                    connection.expire()
+
+    async def drain(self, grace: timedelta) -> None:
+        """Stop accepting, say BYE to who is idle, let commands finish for ``grace``, end all."""
+        self.is_stopping = True
+        for server in self._servers:
+            server.close()
+        for connection in tuple(self._connections):
+            if connection.is_idle:
+                connection.bid_farewell("Server is shutting down", "stopped")
+        await self._finished(grace)
+        for connection in tuple(self._connections):
+            connection.bid_farewell("Server is shutting down", "stopped")
+        await self._gone(LAST_WORDS)
+        for connection in tuple(self._connections):
+            connection.abort()
+        log.info("sessions ended")
+
+    async def _finished(self, grace: timedelta) -> None:
+        running = [asyncio.ensure_future(one.finish()) for one in self._connections]
+        if running:
+            _, late = await asyncio.wait(running, timeout=grace.total_seconds())
+            for one in late:
+                one.cancel()
+
+    async def _gone(self, patience: timedelta) -> None:
+        """Wait until all connections are closed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience.total_seconds()):
+                while self._connections:
+                    self._left.clear()
+                    await self._left.wait()

@@ -1,0 +1,166 @@
+"""One session: its state, and the one place where failures become NO, BAD and BYE (RFC 3501 §7.1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from imap_gateway.client import Client, Done
+from imap_gateway.errors import ConnectionLost, Farewell, Misuse, Refusal
+from imap_gateway.protocol import responses
+from imap_gateway.protocol.commands import Command, Idle, StartTls, Tagged
+from imap_gateway.protocol.cursor import BadSyntax
+from imap_gateway.protocol.framing import Frame, TooLarge
+from imap_gateway.protocol.grammar import BadCommand, parse
+from imap_gateway.protocol.search_grammar import BadCharset
+from imap_gateway.state import ALLOWED, COUNTING, State
+from imap_gateway.telling import tell
+from posthouse.mail.errors import MailFailure, MissingObject, Unavailable
+from posthouse.storage.mailboxes import MailboxExists, NoSuchMailbox, TooManyMailboxes
+from posthouse.storage.messages import OverQuota
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
+
+MAX_BAD_COMMANDS = 20  # in a row; RFC 3501 says nothing, but no mail client needs more
+
+log = get_logger()
+_commands = counter("posthouse_imap_commands_total", "Commands answered.", "command", "answer")
+
+_CODES: tuple[tuple[type[MailFailure], bytes], ...] = (
+    (NoSuchMailbox, b"NONEXISTENT"),  # RFC 5530 §3 for all of these
+    (MailboxExists, b"ALREADYEXISTS"),
+    (TooManyMailboxes, b"LIMIT"),
+    (OverQuota, b"OVERQUOTA"),
+    (Unavailable, b"UNAVAILABLE"),
+    (MissingObject, b"SERVERBUG"),
+)
+
+
+Handler = Callable[[Client, Any], Awaitable[Done]]
+
+
+class Session:
+    """Carries out the commands of one client.
+
+    Attributes:
+        client: Its state.
+    """
+
+    def __init__(self, client: Client, handlers: Mapping[type[Any], Handler]) -> None:
+        self.client = client
+        self._wire = client.wire
+        self._handlers = handlers
+        self._idle_tag = b""
+        self._bad = 0
+
+    @property
+    def is_idling(self) -> bool:
+        """IDLE waits for DONE."""
+        return bool(self._idle_tag)
+
+    def greet(self) -> None:
+        """Say hello (RFC 3501 §7.1.1)."""
+        self._wire.write(responses.status(b"*", b"OK", "Posthouse ready",
+                                         b"CAPABILITY " + self.client.capabilities))  # fmt: skip
+
+    async def answer(self, event: Frame | TooLarge) -> None:
+        """Carry out one command and answer it; raise `Farewell` if the session must end."""
+        if isinstance(event, TooLarge):
+            code = b"TOOBIG" if self.client.account else b""  # RFC 7888 §4
+            self._wire.write(responses.status(event.tag, b"NO", "Literal too large", code))
+            return self._count_bad()
+        try:
+            tagged = parse(event.octets)
+        except BadCommand as error:
+            self._wire.write(responses.status(error.tag, b"BAD", str(error)))
+            return self._count_bad()
+        except BadCharset:
+            tag = event.octets.split(b" ", 1)[0]
+            code = b"BADCHARSET (US-ASCII UTF-8)"
+            self._wire.write(responses.status(tag, b"NO", "Charset not known", code))
+            return None
+        word, text, code = await self._attempt(tagged)
+        _commands.labels(tagged.name, word.decode()).inc()
+        if text:
+            self._wire.write(responses.status(tagged.tag, word, text, code))
+        if self.client.state is State.LOGOUT:
+            raise Farewell("")
+        if isinstance(tagged.command, StartTls) and word == b"OK":
+            await self._wire.start_tls()
+        return None
+
+    async def _attempt(self, tagged: Tagged) -> tuple[bytes, str, bytes]:
+        """Run a command; return the word, text and code of its answer, without text if none yet."""
+        if tagged.name not in ALLOWED[self.client.state]:
+            self._count_bad()
+            return b"BAD", f"{tagged.name} is not allowed when {self.client.state.value}", b""
+        self._bad = 0
+        try:
+            done = await self._run(tagged)
+        except (ConnectionLost, Farewell, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place that answers for all of them
+            return _answer_to(error, tagged.name)
+        return b"OK", done.text, done.code
+
+    async def _run(self, tagged: Tagged) -> Done:
+        command: Command = tagged.command
+        done = await self._handlers[type(command)](self.client, command)
+        if isinstance(command, Idle):
+            self._idle_tag = tagged.tag
+            self._watch()
+            await self.refresh_idle()
+            return Done("")
+        if self.client.selected is not None:
+            allow = tagged.name not in COUNTING
+            await tell(self.client, allow_expunge=allow, with_uid=tagged.name.startswith("UID "))
+        return done
+
+    def end_idle(self, line: bytes) -> None:
+        """The client ends IDLE, by DONE (RFC 2177 §3)."""
+        tag, self._idle_tag = self._idle_tag, b""
+        if self.client.selected is not None:
+            self.client.house.views.unwatch(self.client.selected.position.view, self._wire)
+        if line.upper() == b"DONE":
+            self._wire.write(responses.status(tag, b"OK", "IDLE ended"))
+        else:
+            self._wire.write(responses.status(tag, b"BAD", "Expected DONE"))
+
+    async def refresh_idle(self) -> None:
+        """Tell an idling client what is new."""
+        if self.is_idling and self.client.selected is not None:
+            try:
+                await tell(self.client, allow_expunge=True, with_uid=False)
+            except Unavailable as error:  # the next notice or the slow timer brings it
+                log.warning("idle session not told", reason=str(error))
+
+    def _watch(self) -> None:
+        if self.client.selected is not None:
+            self.client.house.views.watch(self.client.selected.position.view, self._wire)
+
+    def _count_bad(self) -> None:
+        self._bad += 1
+        if self._bad > MAX_BAD_COMMANDS:
+            raise Farewell("Too many bad commands")
+
+
+def _answer_to(error: Exception, name: str) -> tuple[bytes, str, bytes]:
+    """Return the word, text and code that a failed command is answered with."""
+    match error:
+        case BadSyntax() | Misuse():
+            return b"BAD", str(error), b""
+        case Refusal(text=text, code=code):
+            return b"NO", text, code
+        case MailFailure():
+            log.info("command failed", command=name, reason=str(error))
+            return b"NO", error.public, code_of(error)
+        case _:
+            pass
+    log.error("command broke", command=name, exc_info=error)
+    return b"NO", "Internal error", b"SERVERBUG"
+
+
+def code_of(failure: MailFailure) -> bytes:
+    """Return the response code of a failure (RFC 5530 §3), empty if it has none."""
+    return next((code for kind, code in _CODES if isinstance(failure, kind)), b"")

@@ -1,0 +1,69 @@
+"""Untagged news of the selected mailbox: EXPUNGE, EXISTS, RECENT, FETCH (RFC 3501 §7.3, §7.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imap_gateway.client import Client, Selected
+from imap_gateway.errors import Farewell
+from imap_gateway.view.flags import Keywords
+from imap_gateway.view.position import News, message_rows
+from posthouse.storage.mailboxes import claim_recent
+from posthouse.storage.messages import keyword_names
+
+
+async def tell(client: Client, *, allow_expunge: bool, with_uid: bool) -> None:
+    """Write what the client does not know yet of its mailbox.
+
+    Raises `Farewell` if the mailbox was deleted, `Unavailable`.
+    """
+    selected = client.mailbox()
+    position = selected.position
+    if position.view.is_gone:
+        raise Farewell("The selected mailbox was deleted")
+    news = position.news(allow_expunge=allow_expunge)
+    if news == News():
+        return
+    lines = [b"* %d EXPUNGE\r\n" % number for number in news.expunged]
+    if news.exists is not None:
+        await _claim(client, selected, news.new_uids)
+        lines.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (news.exists, position.recent_count()))
+    if news.changed:
+        lines += await flag_lines(client, news.changed, with_uid=with_uid)
+    client.wire.write(b"".join(lines))
+    await client.wire.drain()
+
+
+async def flag_lines(client: Client, indexes: Sequence[int], *, with_uid: bool) -> list[bytes]:
+    """Return FETCH responses with the flags of these messages, of those that are still there."""
+    position = client.mailbox().position
+    rows, pairs = message_rows(position, indexes)
+    await know_keywords(
+        client, [w for _, row in pairs for w in rows.keywords.get(rows.uids[row], ())]
+    )
+    lines = []
+    for index, row in pairs:
+        uid = rows.uids[row]
+        words = rows.keywords.get(uid, ())
+        text = client.keywords.text(rows.flags[row], words, is_recent=position.is_recent(uid))
+        more = b" UID %d" % uid if with_uid else b""
+        if client.is_condstore:
+            more += b" MODSEQ (%d)" % rows.modseqs[row]
+        lines.append(b"* %d FETCH (FLAGS (%b)%b)\r\n" % (index + 1, text, more))
+    return lines
+
+
+async def know_keywords(client: Client, numbers: Sequence[int]) -> None:
+    """See to it that the session has the names of these keywords."""
+    if not client.keywords.knows(numbers):
+        client.keywords = Keywords(await keyword_names(client.house.pool, client.account))
+
+
+async def _claim(client: Client, selected: Selected, new: tuple[int, int]) -> None:
+    r"""Take new messages as ``\Recent``; EXAMINE leaves them to others (RFC 3501 §6.3.2)."""
+    if selected.is_read_only:
+        selected.position.claim(*new)
+        return
+    view = selected.position.view
+    first = await claim_recent(client.house.pool, client.account, view.mailbox, new[1])
+    selected.position.claim(max(first, new[0]), new[1])

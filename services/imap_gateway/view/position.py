@@ -1,0 +1,176 @@
+r"""What one session was told of its mailbox, and what it has to be told next (RFC 3501 §7.4.1).
+
+Sequence numbers count the messages that the client knows of, not those that are there: they stay
+as they are until `news` was allowed to tell of expunges.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imap_gateway.view.rows import Rows
+from imap_gateway.view.shared import SharedView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What is to be told, in this order.
+
+    Attributes:
+        expunged: Sequence numbers, each as it is when its turn comes: from the highest down.
+        exists: The number of messages, None if it is as the client knows it.
+        new_uids: The UIDs from the first to before the last that came; empty range if none.
+        changed: Indexes into the told messages, of those whose flags changed.
+    """
+
+    expunged: Sequence[int] = ()
+    exists: int | None = None
+    new_uids: tuple[int, int] = (0, 0)
+    changed: Sequence[int] = ()
+
+
+class Position:
+    r"""The session's place in a `SharedView`.
+
+    Attributes:
+        view: Shared with others.
+        count: How many messages the client knows of.
+        recent: Ranges of UIDs, first to before last, that are ``\Recent`` to this session.
+    """
+
+    __slots__ = (
+        "_expunged_to",
+        "_flags_to",
+        "_own",
+        "_rows",
+        "_uidnext",
+        "count",
+        "recent",
+        "view",
+    )
+
+    def __init__(self, view: SharedView) -> None:
+        self.view = view
+        self._rows = view.rows
+        self.count = len(view.rows)
+        self.recent: list[tuple[int, int]] = []
+        self._flags_to = view.modseq
+        self._expunged_to = view.modseq
+        self._uidnext = view.uidnext
+        self._own: set[int] = set()
+
+    @property
+    def uids(self) -> Sequence[int]:
+        """The UIDs that the client's sequence numbers stand for."""
+        uids = self._rows.uids
+        return uids if len(uids) == self.count else uids[: self.count]
+
+    def is_current(self) -> bool:
+        """True if no message the client knows of was expunged."""
+        return self._rows is self.view.rows
+
+    def uid(self, index: int) -> int:
+        """Return the UID of the message with the sequence number ``index + 1``."""
+        return self._rows.uids[index]
+
+    def index(self, uid: int) -> int:
+        """Return the index of ``uid`` among the told messages, -1 if it is none."""
+        at = bisect_left(self._rows.uids, uid, 0, self.count)
+        return at if at < self.count and self._rows.uids[at] == uid else -1
+
+    def row(self, index: int) -> int:
+        """Return where the message is in ``view.rows`` now; -1 if it was expunged."""
+        return index if self.is_current() else self.view.rows.find(self._rows.uids[index])
+
+    def is_recent(self, uid: int) -> bool:
+        r"""True if the message is ``\Recent`` in this session."""
+        return any(first <= uid < last for first, last in self.recent)
+
+    def claim(self, first: int, last: int) -> None:
+        r"""Make the UIDs from ``first`` to before ``last`` ``\Recent`` in this session."""
+        if self.recent and self.recent[-1][1] == first:
+            self.recent[-1] = (self.recent[-1][0], last)
+        elif first < last:
+            self.recent.append((first, last))
+
+    def recent_count(self) -> int:
+        r"""Return how many of the told messages are ``\Recent``."""
+        return sum(
+            bisect_left(self._rows.uids, last, 0, self.count)
+            - bisect_left(self._rows.uids, first, 0, self.count)
+            for first, last in self.recent
+        )
+
+    def tells_itself(self, modseq: int) -> None:
+        """The session has told its client of this step already."""
+        self._own.add(modseq)
+
+    def news(self, *, allow_expunge: bool) -> News:
+        """Return what the client does not know yet; from now on it does."""
+        changed = self._changed()
+        if self.is_current():
+            self._expunged_to = self.view.modseq
+            return self._arrivals((), changed)
+        if not allow_expunge:  # arrivals wait too: their numbers would count messages that went
+            return News(changed=changed)
+        before = self._rows
+        expunged = self._gone()
+        kept = [self._rows.find(before.uids[index]) for index in changed]
+        return self._arrivals(expunged, [index for index in kept if index >= 0])
+
+    def _arrivals(self, expunged: Sequence[int], changed: Sequence[int]) -> News:
+        exists, first = None, self._uidnext
+        if len(self._rows) != self.count:
+            exists = self.count = len(self._rows)
+        self._uidnext = self.view.uidnext
+        new = (first, self._uidnext) if exists is not None else (0, 0)
+        return News(expunged=expunged, exists=exists, new_uids=new, changed=changed)
+
+    def _changed(self) -> list[int]:
+        """Return indexes of messages whose flags others changed since the client was told."""
+        since, self._flags_to = self._flags_to, self.view.modseq
+        own, self._own = self._own, set()
+        if since == self.view.modseq:
+            return []
+        uids: set[int] = set()
+        if self.view.knows_since(since):
+            for event in self.view.events_since(since):
+                if not event.is_expunge and event.modseq not in own:
+                    uids.update(event.uids)
+        else:
+            rows = self.view.rows
+            uids = {u for u, step in zip(rows.uids, rows.modseqs, strict=True) if step > since}
+        return sorted(index for index in map(self.index, uids) if index >= 0)
+
+    def _gone(self) -> list[int]:
+        """Move to the current rows; return the sequence numbers that went, the highest first."""
+        old, self._rows = self._rows.uids[: self.count], self.view.rows
+        since, self._expunged_to = self._expunged_to, self.view.modseq
+        if self.view.knows_since(since):
+            gone = {u for e in self.view.events_since(since) if e.is_expunge for u in e.uids}
+            places = sorted(_indexes(old, gone), reverse=True)
+        else:
+            left = set(self._rows.uids)
+            places = [at for at in range(len(old) - 1, -1, -1) if old[at] not in left]
+        self.count -= len(places)
+        return [at + 1 for at in places]
+
+
+def _indexes(uids: Sequence[int], wanted: set[int]) -> list[int]:
+    found = []
+    for uid in wanted:
+        at = bisect_left(uids, uid)
+        if at < len(uids) and uids[at] == uid:
+            found.append(at)
+    return found
+
+
+def message_rows(position: Position, indexes: Sequence[int]) -> tuple[Rows, list[tuple[int, int]]]:
+    """Return the current rows, and for ``indexes`` pairs of index and row that are still there."""
+    rows = position.view.rows
+    if position.is_current():
+        return rows, [(index, index) for index in indexes]
+    pairs = ((index, position.row(index)) for index in indexes)
+    return rows, [(index, row) for index, row in pairs if row >= 0]

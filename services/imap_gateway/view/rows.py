@@ -1,0 +1,122 @@
+"""The messages of a mailbox as arrays: 28 octets each (uid, flags, modseq, content, size).
+
+Rows are shared by all sessions of a mailbox. Flags change in place and new messages are added at
+the end; an expunge makes new rows, and whoever was not yet told of it keeps the old ones.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+OCTETS_PER_MESSAGE = 28
+_WORDS = OCTETS_PER_MESSAGE // 4
+
+
+class Rows:
+    """Messages in the order of their UIDs.
+
+    Attributes:
+        uids: Ascending.
+        flags: Bits, see `imap_gateway.view.flags`.
+        modseqs: Of each message's last change.
+        contents: Which row of contents each shows.
+        sizes: RFC822.SIZE.
+        keywords: Keyword numbers by UID, of those that have any.
+    """
+
+    __slots__ = ("contents", "flags", "keywords", "modseqs", "sizes", "uids")
+
+    def __init__(self) -> None:
+        self.uids = array("I")
+        self.flags = array("I")
+        self.modseqs = array("Q")
+        self.contents = array("Q")
+        self.sizes = array("I")
+        self.keywords: dict[int, tuple[int, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def extend(self, packed: bytes, keywords: str) -> None:
+        """Add messages as `posthouse.storage.snapshots` packs them; all after those here."""
+        words = array("I", packed)
+        if sys.byteorder == "little":
+            words.byteswap()
+        self.uids.extend(words[0::_WORDS])
+        self.flags.extend(words[1::_WORDS])
+        self.modseqs.extend(_wide(words[2::_WORDS], words[3::_WORDS]))
+        self.contents.extend(_wide(words[4::_WORDS], words[5::_WORDS]))
+        self.sizes.extend(words[6::_WORDS])
+        self.keywords.update(read_keywords(keywords))
+
+    def find(self, uid: int) -> int:
+        """Return where ``uid`` is, -1 if it is not here."""
+        at = bisect_left(self.uids, uid)
+        return at if at < len(self.uids) and self.uids[at] == uid else -1
+
+    def places(self, uids: Iterable[int]) -> list[int]:
+        """Return where those of ``uids`` are that are here."""
+        return [at for at in map(self.find, uids) if at >= 0]
+
+    def change(self, packed: bytes, modseq: int) -> list[int]:
+        """Apply the data of an ``f`` step; return the UIDs that it names."""
+        count = int.from_bytes(packed[:4], "big")
+        words = array("I", packed[4 : 4 + 8 * count])
+        if sys.byteorder == "little":
+            words.byteswap()
+        keywords = dict(read_keywords(packed[4 + 8 * count :].decode()))
+        uids = words[0::2]
+        for uid, flags in zip(uids, words[1::2], strict=True):
+            at = self.find(uid)
+            if at >= 0 and self.modseqs[at] <= modseq:
+                self.flags[at], self.modseqs[at] = flags, modseq
+                self._set_keywords(uid, keywords.get(uid))
+        return uids.tolist()
+
+    def without(self, places: Sequence[int]) -> Rows:
+        """Return rows without the messages at ``places`` (ascending)."""
+        kept, rows = _gaps(places, len(self.uids)), Rows()
+        for first, last in kept:
+            rows.uids.extend(self.uids[first:last])
+            rows.flags.extend(self.flags[first:last])
+            rows.modseqs.extend(self.modseqs[first:last])
+            rows.contents.extend(self.contents[first:last])
+            rows.sizes.extend(self.sizes[first:last])
+        gone = {self.uids[at] for at in places}
+        rows.keywords = {uid: words for uid, words in self.keywords.items() if uid not in gone}
+        return rows
+
+    def _set_keywords(self, uid: int, words: tuple[int, ...] | None) -> None:
+        if words:
+            self.keywords[uid] = words
+        else:
+            self.keywords.pop(uid, None)
+
+
+def read_keywords(text: str) -> Iterable[tuple[int, tuple[int, ...]]]:
+    """Read ``uid:number,number;...``."""
+    for entry in text.split(";") if text else ():
+        uid, _, numbers = entry.partition(":")
+        yield int(uid), tuple(map(int, numbers.split(",")))
+
+
+def _wide(high: array[int], low: array[int]) -> array[int]:
+    """Put halves together; mostly the upper ones are nothing."""
+    if high.tobytes().count(0) == high.itemsize * len(high):
+        return array("Q", low)
+    return array("Q", (h << 32 | n for h, n in zip(high, low, strict=True)))
+
+
+def _gaps(places: Sequence[int], count: int) -> list[tuple[int, int]]:
+    """Return the half-open ranges below ``count`` that lie between ``places``."""
+    found, start = [], 0
+    for at in places:
+        if at > start:
+            found.append((start, at))
+        start = at + 1
+    if start < count:
+        found.append((start, count))
+    return found
