@@ -23,7 +23,7 @@ BACKLOG = 1024
 log = get_logger()
 _open = gauge("posthouse_pop3_sessions", "Sessions now.")
 _sessions = counter(
-    "posthouse_pop3_sessions_total", "Connections, by whether they were let in.", "let_in"
+    "posthouse_pop3_connections_total", "Connections, by whether they were let in.", "let_in"
 )
 
 
