@@ -1,0 +1,130 @@
+"""Who may send to whom: known recipients, no open relay, senders that are one's own."""
+
+from __future__ import annotations
+
+from datetime import date
+from ipaddress import ip_network
+
+import pytest
+
+from policy_engine.admission import Grounds, judge, wanted
+from policy_engine.srs import Rewriter
+from posthouse.mail.address import parse_address
+from posthouse.mail.admission import MailQuestion, Question, RcptQuestion
+from support.directory import PaperDirectory
+
+TODAY = date(2026, 11, 22)
+REWRITER = Rewriter(b"0123456789abcdef")
+STRANGER, FRIEND = "203.0.113.9", "192.0.2.7"
+
+
+@pytest.fixture
+def paper() -> PaperDirectory:
+    made = PaperDirectory("example.test", "catch.test")
+    made.account("anna@example.test")
+    made.account("full@example.test", quota=100, used=100)
+    made.account("away@example.test", quota=100, used=100)
+    made.forward("away@example.test", "x@far.test", keep_copy=False)
+    made.account("off@example.test", enabled=False)
+    made.alias("team@example.test", "Anna@example.test", "x@far.test")
+    made.catch_all("catch.test", "anna@example.test")
+    return made
+
+
+def verdict(paper: PaperDirectory, question: Question) -> str:
+    grounds = Grounds(
+        known=paper.known(wanted(question)),
+        networks=(ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")),
+        rewriter=REWRITER,
+        today=TODAY,
+    )
+    answer = judge(question, grounds)
+    return "accepted" if answer.accepts else str(answer.status)
+
+
+def rcpt(
+    recipient: str, *, auth: str = "", client: str = STRANGER, sender: str = "e@far.test"
+) -> RcptQuestion:
+    return RcptQuestion(recipient=recipient, sender=sender, auth=auth, client=client)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "answer"),
+    [
+        ("anna@example.test", "accepted"),
+        ("ANNA@Example.Test", "accepted"),
+        ('"anna"@example.test', "accepted"),
+        ("anna+lists@example.test", "accepted"),
+        ("team@example.test", "accepted"),
+        ("anybody@catch.test", "accepted"),
+        ("away@example.test", "accepted"),
+        ("nobody@example.test", "550 5.1.1"),
+        ("full@example.test", "452 4.2.2"),
+        ("off@example.test", "550 5.2.1"),
+        ("x@far.test", "550 5.7.1"),
+        ("x@sub.example.test", "550 5.7.1"),
+        ("not an address", "550 5.1.3"),
+    ],
+)
+def test_a_stranger_reaches_whom_we_know_and_nobody_else(
+    paper: PaperDirectory, recipient: str, answer: str
+) -> None:
+    assert verdict(paper, rcpt(recipient)) == answer
+
+
+@pytest.mark.parametrize(
+    ("recipient", "answer"),
+    [
+        ("x%far.test@example.test", "550 5.1.1"),
+        ('"x@far.test"@example.test', "550 5.1.1"),
+        ("far.test!x@example.test", "550 5.1.1"),
+        ("x@[198.51.100.1]", "550 5.7.1"),
+        ("x%far.test@other.test", "550 5.7.1"),
+    ],
+)
+@pytest.mark.parametrize("client", [STRANGER, FRIEND])
+def test_no_disguise_opens_the_relay(
+    paper: PaperDirectory, recipient: str, answer: str, client: str
+) -> None:
+    assert verdict(paper, rcpt(recipient, client=client)) == answer
+
+
+def test_accounts_and_listed_networks_relay(paper: PaperDirectory) -> None:
+    assert verdict(paper, rcpt("x@far.test", auth="anna@example.test")) == "accepted"
+    for client in (FRIEND, f"::ffff:{FRIEND}", "2001:db8::1"):
+        assert verdict(paper, rcpt("x@far.test", client=client)) == "accepted"
+    for client in ("192.0.3.1", "2001:db9::1", "unknown", ""):
+        assert verdict(paper, rcpt("x@far.test", client=client)) == "550 5.7.1"
+    assert verdict(paper, rcpt("x@[198.51.100.1]", auth="anna@example.test")) == "550 5.7.1"
+
+
+def test_only_a_bounce_goes_back_to_a_rewritten_sender(paper: PaperDirectory) -> None:
+    way_back = REWRITER.forward(parse_address("eve@far.test"), "example.test", TODAY)
+    assert way_back is not None
+
+    assert verdict(paper, rcpt(way_back, sender="")) == "accepted"
+    assert verdict(paper, rcpt(way_back)) == "550 5.1.1"
+    assert verdict(paper, rcpt(way_back.replace("eve", "bob"), sender="")) == "550 5.1.1"
+
+
+@pytest.mark.parametrize(
+    ("sender", "answer"),
+    [
+        ("", "accepted"),
+        ("anna@example.test", "accepted"),
+        ("Anna+x@Example.test", "accepted"),
+        ("team@example.test", "accepted"),
+        ("full@example.test", "550 5.7.1"),
+        ("nobody@example.test", "550 5.7.1"),
+        ("x@far.test", "550 5.7.1"),
+        ("nonsense", "550 5.1.7"),
+    ],
+)
+def test_an_account_sends_as_itself_or_as_its_alias(
+    paper: PaperDirectory, sender: str, answer: str
+) -> None:
+    assert verdict(paper, MailQuestion(sender=sender, auth="anna@example.test")) == answer
+
+
+def test_a_strangers_sender_is_not_judged_here(paper: PaperDirectory) -> None:
+    assert verdict(paper, MailQuestion(sender="anna@example.test")) == "accepted"
