@@ -20,6 +20,7 @@ from aiormq.abc import DeliveredMessage
 
 from posthouse.bus.connection import Broker
 from posthouse.bus.session import Session
+from posthouse.bus.topology import REMOTE_ROADS
 from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -27,8 +28,10 @@ from posthouse.telemetry.probes import Beat
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
-WATCH_SECONDS = 15.0  # how often a quiet session is asked whether it still lives
-COMPANY_SECONDS = 0.001  # how long a small batch waits for company while others are at work
+WATCH_SECONDS = 10.0  # how often a quiet session is asked whether it still lives
+RENEWAL = 30  # looks without any work (5 min): then a consumer is made anew, to be sure
+COMPANY_SECONDS = 0.001  # how long a small batch waits for company in busy times
+BUSY_SECONDS = 0.005  # after the end of work more is expected
 MAX_PREFETCH = 65_535  # AMQP 0-9-1: a short
 MAX_REMEMBERED = 10_000  # settled messages that are recognised when they are delivered again
 
@@ -85,6 +88,10 @@ class Feed:
         self._settled: OrderedDict[str, None] = OrderedDict()
         self._delivered = _consumed.labels(road)
         self._wanted = 0
+        self._arrivals = 0  # since the broker was last asked whether it knows us
+        self._quiet = 0  # how often it was asked in vain
+        self._busy_until = 0.0
+        self._is_shared = road in REMOTE_ROADS
         self._arrival = asyncio.Event()
         self._stop = asyncio.Event()
         self._done = asyncio.Event()
@@ -116,7 +123,7 @@ class Feed:
             while not self._inbox and not self.is_stopping:
                 self._arrival.clear()
                 await self._arrival.wait()
-            if len(self._inbox) < most and self._running:
+            if len(self._inbox) < most and (self._running or self._beat.now() < self._busy_until):
                 await self._company(most)
             if self.is_stopping:
                 return []
@@ -166,6 +173,7 @@ class Feed:
             message_id=properties.message_id or f"{id(session)}/{tag}",
         )
         self._delivered.inc()
+        self._arrivals += 1
         self._beat.busy()
         if (running := self._running.get(delivery.message_id)) is not None:
             _joined.labels(self._road).inc()
@@ -176,7 +184,7 @@ class Feed:
             self._arrival.set()
 
     async def _company(self, most: int) -> None:
-        """Let a small batch grow for a moment, while others are at work anyway."""
+        """Let a small batch grow for a moment: more is on its way."""
         self._wanted = most
         self._arrival.clear()
         with contextlib.suppress(TimeoutError):
@@ -193,6 +201,7 @@ class Feed:
         """End the work on ``deliveries``; the pulse goes on from the oldest that is left."""
         for delivery in deliveries:
             self._running.pop(delivery.message_id, None)
+        self._busy_until = self._beat.now() + BUSY_SECONDS
         self._feel()
 
     def _feel(self) -> None:
@@ -213,6 +222,7 @@ class Feed:
                 await self._mend(error)
             else:
                 pause = FIRST_PAUSE_SECONDS
+                self._quiet = 0
                 _sessions.labels(self._road).inc()
                 log.info("consuming", road=self._road)
                 try:
@@ -228,10 +238,20 @@ class Feed:
         while not session.ended.is_set() and not self.is_stopping:
             await first_of(session.ended, self._stop, seconds=WATCH_SECONDS)
             if not session.ended.is_set() and not self.is_stopping:
-                await session.look()
+                await self._look(session)
         if not session.ended.is_set():
             await session.leave()
             await first_of(session.ended, self._done)
+
+    async def _look(self, session: Session) -> None:
+        """Notice that the broker has forgotten us, which it does without a word."""
+        self._quiet = 0 if self._arrivals or self._running else self._quiet + 1
+        self._arrivals = 0
+        if self._quiet >= RENEWAL:
+            session.ended.set()
+            return
+        # An idle consumer of a road with a single active one gets nothing by right.
+        await session.look(starving=bool(self._quiet) and not self._is_shared)
 
     def _drop(self, session: Session) -> None:
         """Forget what only waited: the broker will deliver it again."""
@@ -241,8 +261,7 @@ class Feed:
     async def _mend(self, error: Unavailable) -> None:
         """Declare the roads if this one is missing."""
         if isinstance(error.__cause__, ChannelNotFoundEntity):
-            with contextlib.suppress(Unavailable):
-                await self._broker.declare()
+            self._broker.mend()
 
 
 async def first_of(*events: asyncio.Event, seconds: float | None = None) -> None:

@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NoReturn
 
 import aiormq
 from aio_pika.abc import AbstractChannel, DeliveryMode
@@ -161,15 +162,14 @@ class Publisher:
         _count([p for p, r in zip(parcels, results, strict=True) if r is None], _published)
         if failed:
             _count([parcel for parcel, _ in failed], _unpublished)
-            await self._explain(*failed[0], len(failed))
+            self._explain(*failed[0], len(failed))
 
-    async def _explain(self, parcel: Parcel, error: BaseException, count: int) -> None:
+    def _explain(self, parcel: Parcel, error: BaseException, count: int) -> NoReturn:
         """Raise what ``error`` means for the caller; mend what can be mended."""
         detail = f"{count} not published, one to {parcel.exchange} {parcel.key}: {error!r}"
         log.warning("publish failed", detail=detail)
         if isinstance(error, PublishError | aiormq.exceptions.ChannelNotFoundEntity):
-            # A road is missing: declared again, the next attempt succeeds.
-            await self._broker.declare()
+            self._broker.mend()  # a road is missing; it will be there for a later attempt
         raise Unavailable("the broker did not take it", detail=detail) from error
 
     async def _confirming(self) -> aiormq.Channel:

@@ -13,8 +13,11 @@ from aiormq.abc import DeliveredMessage
 from posthouse.bus.connection import Broker, bare, losses_told
 from posthouse.bus.tags import Tags
 from posthouse.mail.errors import Unavailable
+from posthouse.telemetry.logs import get_logger
 
 RPC_SECONDS = 10.0  # for one question to the broker
+
+log = get_logger()
 
 OnMessage = Callable[["Session", DeliveredMessage], None]
 
@@ -26,10 +29,10 @@ class Session:
         ended: Set when the channel is gone, or the broker has cancelled the consumer.
     """
 
-    def __init__(self, channel: AbstractChannel, below: aiormq.Channel, prefetch: int) -> None:
+    def __init__(self, channel: AbstractChannel, below: aiormq.Channel, queue: str) -> None:
         self._channel = channel
         self._bare = below
-        self._prefetch = prefetch
+        self._queue = queue
         self._tags = Tags()
         self._consumer = ""
         self.ended = asyncio.Event()
@@ -47,9 +50,9 @@ class Session:
         """
         channel = await broker.consuming.channel(confirms=False)
         with losses_told(f"not consuming {queue}"):
-            session = cls(channel, await bare(channel), prefetch)
+            session = cls(channel, await bare(channel), queue)
             try:
-                await session._consume(queue, on_message)
+                await session._consume(prefetch, on_message)
             except BaseException:
                 await session.close()
                 raise
@@ -65,14 +68,23 @@ class Session:
         with contextlib.suppress(Unavailable), losses_told("not left"):
             await self._bare.basic_cancel(self._consumer, timeout=RPC_SECONDS)
 
-    async def look(self) -> None:
-        """Ask whether the channel still answers and the consumer is still known."""
+    async def look(self, *, starving: bool) -> None:
+        """Ask the broker whether it still knows us; end the session if not.
+
+        Args:
+            starving: Nothing has come for a while and nothing is being worked on. If the queue
+                is not empty then, we are forgotten, although others may be served.
+        """
         try:
             with losses_told("no answer"):
-                await self._bare.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
+                answer = await self._bare.queue_declare(
+                    self._queue, passive=True, timeout=RPC_SECONDS
+                )
         except Unavailable:
             self.ended.set()
-        if self._consumer not in self._bare.consumers:
+            return
+        if not answer.consumer_count or (starving and answer.message_count):
+            log.warning("consumer forgotten", queue=self._queue, left=answer.message_count)
             self.ended.set()
 
     async def settle(self, tags: Iterable[int]) -> bool:
@@ -94,12 +106,12 @@ class Session:
             async with asyncio.timeout(RPC_SECONDS):
                 await self._channel.close()
 
-    async def _consume(self, queue: str, on_message: OnMessage) -> None:
+    async def _consume(self, prefetch: int, on_message: OnMessage) -> None:
         async def arrived(message: DeliveredMessage) -> None:
             on_message(self, message)
 
-        await self._channel.set_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
-        answer = await self._bare.basic_consume(queue, arrived, timeout=RPC_SECONDS)
+        await self._channel.set_qos(prefetch_count=prefetch, timeout=RPC_SECONDS)
+        answer = await self._bare.basic_consume(self._queue, arrived, timeout=RPC_SECONDS)
         self._consumer = answer.consumer_tag or ""
 
     def _end(self, *_: object) -> None:
