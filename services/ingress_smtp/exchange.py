@@ -109,6 +109,8 @@ class Exchange:
         chunk = bytes(self._in)
         self._in.clear()
         while True:
+            if content.refusal is None and not share.grow_to(len(content.octets) + len(chunk)):
+                content.refuse(replies.NO_MEMORY)
             behind = content.feed(chunk) if chunk else None
             if behind is not None:
                 self._in += chunk[len(chunk) - behind :]
@@ -116,8 +118,6 @@ class Exchange:
             if content.refusal is not None and content.dropped > DRAIN_OCTETS:
                 content.refusal = replace(content.refusal, closes=True)
                 return content
-            if content.refusal is None and not share.grow_to(len(content.octets)):
-                content.refuse(replies.NO_MEMORY)
             chunk = await self._read()
 
     async def start_tls(self, go_ahead: Reply) -> None:
