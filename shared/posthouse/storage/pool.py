@@ -13,6 +13,7 @@ when they are given back, and new ones are made when they are asked for.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol, TypeAlias
@@ -71,9 +72,16 @@ def _named_trouble(connection: asyncpg.Connection | None = None) -> Iterator[Non
     except _TROUBLE as trouble:
         raise _unavailable(trouble) from trouble
     except asyncpg.InterfaceError as trouble:
-        if connection is not None and not connection.is_closed():
+        if connection is not None and not _is_gone(connection):
             raise  # a bug of ours: a wrong argument, two queries at once
         raise _unavailable(trouble) from trouble
+
+
+def _is_gone(connection: asyncpg.Connection) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:  # it broke, and the pool has taken it back already
+        return True
 
 
 def _unavailable(trouble: BaseException) -> Unavailable:
@@ -209,7 +217,7 @@ async def _transaction(session: Tx) -> AsyncIterator[None]:
     try:
         yield
     except BaseException:
-        if not session.connection.is_closed():
+        if not _is_gone(session.connection):
             with _named_trouble(session.connection):
                 await frame.rollback()
         raise
@@ -229,7 +237,7 @@ async def duty_lock(pool: Pool, duty: str) -> AsyncIterator[bool]:
         try:
             yield bool(held)
         finally:
-            if held and not session.connection.is_closed():
+            if held and not _is_gone(session.connection):
                 await session.execute("select pg_advisory_unlock(hashtext($1))", duty)
 
 
@@ -247,10 +255,14 @@ async def open_pool(url: str, *, connections: int = 8) -> AsyncIterator[Pool]:
         server_settings=_SESSION,
         reset=_keep_settings,
     )
-    async with pool:
+    await pool
+    try:
+        yield Pool(pool)
+    finally:
         try:
-            yield Pool(pool)
-        finally:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()
+        except (TimeoutError, *_TROUBLE):
             pool.terminate()
 
 
