@@ -115,9 +115,9 @@ def fetch_mail(demo: Demo, message_id: str) -> bytes:
         client.login(BERT, demo.users[BERT])
         client.select("INBOX")
         while time.monotonic() < until:
-            found = client.search(None, "HEADER", "Message-ID", f'"{message_id}"')[1][0]
+            found = _ok(client.search(None, "HEADER", "Message-ID", f'"{message_id}"'))[0]
             if found:
-                parts = client.fetch(found.decode().split()[-1], "(RFC822)")[1]
+                parts = _ok(client.fetch(found.decode().split()[-1], "(RFC822)"))
                 return b"".join(part[1] for part in parts if isinstance(part, tuple))
             time.sleep(_ASK_EVERY_SECONDS)
             client.noop()
@@ -156,6 +156,14 @@ def _first_mail(demo: Demo, say: Callable[[str], None]) -> None:
     for event in timeline(demo, message_id)["events"]:
         at = event["at"][11:23]
         say(f"  {at}  {event['service']:<16} {event['what']:<12} {event['detail']}".rstrip())
+
+
+def _ok(answer: tuple[str, list[Any]]) -> list[Any]:
+    """Return the data of an IMAP answer; NO is for the caller of imaplib to notice."""
+    status, data = answer
+    if status != "OK":
+        raise DemoFailed(f"IMAP answered {status} {data}")
+    return data
 
 
 def _trusting(demo: Demo) -> ssl.SSLContext:

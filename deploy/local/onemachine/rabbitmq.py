@@ -21,6 +21,8 @@ _PORTS = 5
 _MAX_OCTETS_IN_MEMORY = "1GB"
 _MIN_FREE_DISK = "200MB"
 _ONLY_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
+# Erlang's schedulers spin before they sleep; a machine that has all services on it needs its cores.
+_NO_BUSY_WAITING = "+sbwt none +sbwtdcpu none +sbwtdio none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,7 @@ vm_memory_high_watermark.absolute = {_MAX_OCTETS_IN_MEMORY}
             "ERL_EPMD_ADDRESS": LOOPBACK,
             # The start script then becomes the server, which gets our signals itself.
             "RABBITMQ_ALLOW_INPUT": "1",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-noinput {_ONLY_LOOPBACK}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-noinput {_ONLY_LOOPBACK} {_NO_BUSY_WAITING}",
             "RABBITMQ_CONF_ENV_FILE": "/nonexistent",
             "RABBITMQ_NODENAME": "posthouse@localhost",
             "RABBITMQ_DIST_PORT": str(self.ports.distribution),

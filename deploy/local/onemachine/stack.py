@@ -79,11 +79,7 @@ class Stack:
         self._say("starting " + ", ".join(server.name for server in self.servers.all))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start_server(self.servers.rabbitmq))
-            group.create_task(self._start_postgres_and_services())
-        self._say("waiting until every service is ready")
-        async with asyncio.TaskGroup() as group:
-            for service in self.services:
-                group.create_task(service.ready())
+            group.create_task(self._start_the_rest())
         for part in self.parts:
             self.supervisor.watch(part)
 
@@ -123,8 +119,8 @@ class Stack:
         await server.start()
         self._say(f"{server.name} runs")
 
-    async def _start_postgres_and_services(self) -> None:
-        """Services wait for RabbitMQ by themselves, so they need not wait here."""
+    async def _start_the_rest(self) -> None:
+        """Start what needs not wait for RabbitMQ: the services do so by themselves."""
         if self.servers.seaweedfs is None:
             (self.options.var / "objects").mkdir(exist_ok=True)
             await self._start_database()
@@ -135,6 +131,10 @@ class Stack:
         )
         for service in self.services:
             await service.start()
+        self._say(f"{len(self.services)} services start")
+        async with asyncio.TaskGroup() as group:
+            for service in self.services:
+                group.create_task(service.ready())
 
     async def _start_database(self) -> None:
         await self._start_server(self.servers.postgres)

@@ -1,0 +1,31 @@
+"""The journeys' house: started once for all of them, with an outside world of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.clients import Desk
+from support.outside_world import OutsideWorld
+from support.stack import House, a_house
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[OutsideWorld]:
+    """Name server and mail servers that stand for the rest of the Internet."""
+    world = OutsideWorld()
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="session")
+def house(world: OutsideWorld) -> Iterator[House]:
+    """The whole system, with quick retries."""
+    with a_house(world.settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def desk(house: House, tmp_path: Path) -> Desk:
+    """A new user with an empty home folder for mail programs."""
+    return Desk(house=house, home=tmp_path, user=house.account())

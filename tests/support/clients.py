@@ -1,0 +1,213 @@
+"""Real mail programs from Debian, each told to use the house and no other configuration."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.stack import PATIENCE_SECONDS, House
+
+User = tuple[str, str]
+HOST = "localhost"  # a name the certificate is for; some of these programs check no addresses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where a user's mail programs keep their files.
+
+    Attributes:
+        house: The house they talk to.
+        home: An empty folder.
+        user: Address and password.
+    """
+
+    house: House
+    home: Path
+    user: User
+
+    @property
+    def authority(self) -> str:
+        """The certificate that all of them trust."""
+        return self.house.demo.authority
+
+    def run(self, *argv: str, stdin: bytes = b"") -> str:
+        """Run a program to its end; an exit status other than 0 fails the test with its words."""
+        told = subprocess.run(
+            argv,
+            input=stdin,
+            env={
+                "PATH": os.environ["PATH"] + ":/usr/sbin",
+                "HOME": str(self.home),
+                "TERM": "xterm",
+            },
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        words = told.stdout.decode(errors="replace")
+        assert told.returncode == 0, f"{argv[0]} ended with {told.returncode}:\n{words}"
+        return words
+
+    def write(self, name: str, text: str) -> str:
+        """Write a configuration with a password in it; return its path."""
+        file = self.home / name
+        file.touch(mode=0o600)
+        file.write_text(text)
+        return str(file)
+
+
+def swaks(desk: Desk, recipients: Sequence[str], letter: bytes, *, how: str) -> str:
+    """Send with swaks: ``how`` is mx, starttls or tls; return the conversation."""
+    address, password = desk.user
+    (desk.home / "letter.eml").write_bytes(letter)
+    argv = ["swaks", "--server", "127.0.0.1", "--from", address, "--to", ",".join(recipients)]
+    argv += ["--data", f"@{desk.home / 'letter.eml'}", "--no-data-fixup"]
+    log_in = ["--auth", "PLAIN", "--auth-user", address, "--auth-password", password]
+    match how:
+        case "starttls":
+            argv += ["--port", str(desk.house.port("submission")), "--tls", *log_in]
+        case "tls":
+            argv += ["--port", str(desk.house.port("smtps")), "--tlsc", *log_in]
+        case _:
+            argv += ["--port", str(desk.house.port("smtp"))]
+    return desk.run(*argv)
+
+
+def msmtp(desk: Desk, recipients: Sequence[str], letter: bytes) -> None:
+    """Submit with msmtp: STARTTLS, certificate checked, AUTH."""
+    address, password = desk.user
+    config = desk.write(
+        "msmtprc",
+        f"""\
+account default
+host {HOST}
+port {desk.house.port("submission")}
+from {address}
+auth on
+user {address}
+password {password}
+tls on
+tls_starttls on
+tls_trust_file {desk.authority}
+""",
+    )
+    desk.run("msmtp", "-C", config, *recipients, stdin=letter)
+
+
+def mbsync(desk: Desk) -> Path:
+    """Synchronize all mailboxes with isync over IMAPS; return the folder of the maildirs."""
+    address, password = desk.user
+    maildirs = desk.home / "maildirs"
+    maildirs.mkdir(exist_ok=True)
+    config = desk.write(
+        "mbsyncrc",
+        f"""\
+IMAPAccount house
+Host {HOST}
+Port {desk.house.port("imaps")}
+User {address}
+Pass {password}
+SSLType IMAPS
+CertificateFile {desk.authority}
+AuthMechs LOGIN
+
+IMAPStore far
+Account house
+
+MaildirStore near
+Path {maildirs}/
+Inbox {maildirs}/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+""",
+    )
+    desk.run("mbsync", "-c", config, "-a", "-V")
+    return maildirs
+
+
+def fetchmail(desk: Desk, *, protocol: str) -> bytes:
+    """Fetch and delete with fetchmail (pop3 or imap, implicit TLS); return what it got."""
+    address, password = desk.user
+    port = desk.house.port("pop3s" if protocol == "pop3" else "imaps")
+    got = desk.home / "fetched"
+    got.touch()
+    config = desk.write(
+        "fetchmailrc",
+        f"""\
+poll {HOST} protocol {protocol} port {port} auth password
+  user "{address}" password "{password}" ssl sslcertfile {desk.authority} sslcertck
+  no rewrite no mimedecode
+  mda "cat >> {got}"
+""",
+    )
+    desk.run("fetchmail", "-f", config, "--nosyslog", "--nodetach", "--verbose")
+    return got.read_bytes()
+
+
+def getmail(desk: Desk) -> list[bytes]:
+    """Fetch with getmail over POP3S into a maildir, deleting; return the messages."""
+    address, password = desk.user
+    maildir = desk.home / "Maildir"
+    for folder in ("cur", "new", "tmp"):
+        (maildir / folder).mkdir(parents=True, exist_ok=True)
+    desk.write(
+        "getmailrc",
+        f"""\
+[retriever]
+type = SimplePOP3SSLRetriever
+server = {HOST}
+port = {desk.house.port("pop3s")}
+username = {address}
+password = {password}
+ca_certs = {desk.authority}
+
+[destination]
+type = Maildir
+path = {maildir}/
+
+[options]
+delete = true
+received = false
+delivered_to = false
+""",
+    )
+    desk.run("getmail", f"--getmaildir={desk.home}", "--rcfile=getmailrc")
+    return [file.read_bytes() for file in sorted((maildir / "new").iterdir())]
+
+
+def mutt(desk: Desk) -> bytes:
+    """Open INBOX over IMAPS with mutt on a terminal, copy every message into a file; return it."""
+    address, password = desk.user
+    copied = desk.home / "copied"
+    keys = f"<tag-pattern>~A<enter><tag-prefix><copy-message>{copied}<enter><exit>"
+    config = desk.write(
+        "muttrc",
+        f"""\
+set imap_user="{address}"
+set imap_pass="{password}"
+set folder="imaps://{HOST}:{desk.house.port("imaps")}/"
+set spoolfile="+INBOX"
+set certificate_file="{desk.authority}"
+set ssl_usesystemcerts=no
+set confirmappend=no
+set confirmcreate=no
+set wait_key=no
+set quit=yes
+set delete=yes
+set mbox_type=mbox
+set header_cache=""
+push "{keys}"
+""",
+    )
+    desk.run("script", "--quiet", "--return", "--command", f"mutt -n -F {config}", "/dev/null")
+    return copied.read_bytes()
