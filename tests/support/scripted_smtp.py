@@ -47,6 +47,7 @@ class Peer:
         encrypted: How many of them began TLS.
         open: How many are open.
         most_open: The most there were at once.
+        quiet: Set while none is open.
     """
 
     replies: dict[str, list[str]]
@@ -59,6 +60,7 @@ class Peer:
     encrypted: int = 0
     open: int = 0
     most_open: int = 0
+    quiet: asyncio.Event = field(default_factory=asyncio.Event)
 
     def say(self, **said: Said) -> None:
         """Change what is answered from now on."""
@@ -72,6 +74,7 @@ class Peer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
+        self.quiet.clear()
         self.most_open = max(self.most_open, self.open)
         try:
             await _Conversation(self, reader, writer).run()
@@ -79,6 +82,8 @@ class Peer:
             pass
         finally:
             self.open -= 1
+            if not self.open:
+                self.quiet.set()
             writer.close()
 
 
@@ -149,12 +154,18 @@ class _Conversation:
 
 @asynccontextmanager
 async def scripted(
-    *, tls: ssl.SSLContext | None = None, port: int = 0, host: str = "127.0.0.1", **said: Said
+    words: Mapping[str, Said] | None = None,
+    /,
+    *,
+    tls: ssl.SSLContext | None = None,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    **said: Said,
 ) -> AsyncIterator[Peer]:
     """Serve on a free port; ``said`` changes what `POLITE` answers (``dot`` stands for ``.``)."""
     if "dot" in said:
         said["."] = said.pop("dot")
-    words = {**POLITE, **said}
+    words = {**POLITE, **said, **(words or {})}
     replies = {word: [v] if isinstance(v, str) else list(v) for word, v in words.items()}
     peer = Peer(replies, tls)
     talks: set[asyncio.Task[None]] = set()
