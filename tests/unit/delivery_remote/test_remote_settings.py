@@ -1,0 +1,72 @@
+"""What operators may set, and what they are told when it is wrong."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from delivery_remote.settings import RemoteSettings
+from posthouse.runtime.settings import read
+
+NEEDED = {
+    "POSTHOUSE_DATABASE_URL": "postgresql://x@127.0.0.1/x",
+    "POSTHOUSE_BROKER_URL": "amqp://127.0.0.1/",
+    "POSTHOUSE_STORE": "disk:/var/lib/posthouse",
+    "POSTHOUSE_HOSTNAME": "mail.example.test",
+}
+
+
+def _read(monkeypatch: pytest.MonkeyPatch, **names: str) -> RemoteSettings | list[str]:
+    for name, value in {**NEEDED, **names}.items():
+        monkeypatch.setenv(name, value)
+    return read(RemoteSettings)
+
+
+def test_without_settings_of_its_own_the_timetable_is_that_of_the_rfc(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = _read(monkeypatch)
+
+    assert isinstance(settings, RemoteSettings)
+    assert settings.timetable.give_up == timedelta(days=5)
+    assert settings.timetable.warn_after == timedelta(hours=4)
+    assert settings.timetable.delays[0] == timedelta(minutes=5)
+    assert settings.patience.end == 600
+    assert settings.patience.data == 120
+
+
+def test_mail_without_a_sender_is_given_up_sooner_and_never_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = _read(monkeypatch, POSTHOUSE_GIVE_UP="1h")
+
+    assert isinstance(settings, RemoteSettings)
+    assert settings.bounce_timetable.give_up == timedelta(hours=1)
+    assert settings.bounce_timetable.warn_after is None
+
+
+def test_a_rest_is_over_when_the_first_mail_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _read(monkeypatch, POSTHOUSE_RETRY_DELAYS="5s,30s")
+
+    assert isinstance(settings, RemoteSettings)
+    assert settings.limits.rest < settings.timetable.delays[0]
+
+
+def test_every_fault_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = _read(
+        monkeypatch,
+        POSTHOUSE_NAMESERVERS="dns.example.test",
+        POSTHOUSE_RETRY_DELAYS="soon",
+        POSTHOUSE_DOUBLE_BOUNCE_ADDRESS="postmaster",
+        POSTHOUSE_REMOTE_PORT="0",
+    )
+
+    assert isinstance(faults, list)
+    assert {fault.partition(":")[0] for fault in faults} == {
+        "POSTHOUSE_NAMESERVERS",
+        "POSTHOUSE_RETRY_DELAYS",
+        "POSTHOUSE_DOUBLE_BOUNCE_ADDRESS",
+        "POSTHOUSE_REMOTE_PORT",
+    }
+    assert "must be a duration" in "".join(faults)

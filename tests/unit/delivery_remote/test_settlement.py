@@ -1,0 +1,103 @@
+"""From verdicts to the ledger, the sender and the broker."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from delivery_remote.handover import Said
+from delivery_remote.settlement import Decision, decide
+from delivery_remote.trouble import Later, Never, Taken
+from posthouse.mail.envelope import InboundRecipient, Remote
+from posthouse.mail.ids import new_id
+from posthouse.mail.outcome import Bounced, Deferred, Relayed
+from posthouse.mail.status import Status
+from posthouse.mail.timetable import Timetable
+
+MINUTES = timedelta(minutes=1)
+TABLE = Timetable(
+    delays=(5 * MINUTES, 15 * MINUTES), warn_after=timedelta(hours=4), give_up=timedelta(days=5)
+)
+TAKEN = Said(Taken("250 ok"), "mx [1.1.1.1]")
+NEVER = Said(Never(Status(550, (5, 1, 1)), "550 unknown"), "mx [1.1.1.1]")
+LATER = Said(Later(Status(451, (4, 4, 1)), "Connection refused"), "mx [1.1.1.1]")
+
+
+def _envelope(count: int = 1, *, attempts: int = 0, warned: bool = False) -> Remote:
+    people = tuple(InboundRecipient(n=n, address=f"u{n}@b.test") for n in range(count))
+    return Remote(
+        id=new_id(), sender="anna@a.test", size=1, domain="b.test", recipients=people,
+        attempts=attempts, warned=warned,
+    )  # fmt: skip
+
+
+def _decided(envelope: Remote, *said: Said, age: timedelta = MINUTES) -> Decision:
+    return decide(envelope, dict(enumerate(said)), TABLE, envelope.arrived + age)
+
+
+def test_what_is_relayed_is_done() -> None:
+    decision = _decided(_envelope(), TAKEN)
+
+    assert decision.outcomes == (Relayed(n=0, host="mx [1.1.1.1]", reply="250 ok"),)
+    assert decision.delay is None
+    assert decision.onward is None
+    assert decision.failed == decision.late == ()
+
+
+def test_what_will_never_work_is_told_to_the_sender() -> None:
+    decision = _decided(_envelope(), NEVER)
+
+    assert isinstance(decision.outcomes[0], Bounced)
+    assert [(each.address, each.action) for each in decision.failed] == [("u0@b.test", "failed")]
+    assert decision.onward is None
+
+
+def test_only_those_who_wait_travel_on() -> None:
+    decision = _decided(_envelope(3), TAKEN, LATER, NEVER)
+
+    assert decision.onward is not None
+    assert [each.n for each in decision.onward.recipients] == [1]
+    assert decision.onward.attempts == decision.attempts == 1
+    assert decision.delay == 5 * MINUTES
+
+
+def test_pauses_grow_and_the_last_repeats() -> None:
+    delays = [_decided(_envelope(attempts=n), LATER).delay for n in range(4)]
+
+    assert delays == [5 * MINUTES, 15 * MINUTES, 15 * MINUTES, 15 * MINUTES]
+
+
+def test_the_ledger_knows_when_it_is_tried_again() -> None:
+    envelope = _envelope()
+    (outcome,) = _decided(envelope, LATER).outcomes
+
+    assert isinstance(outcome, Deferred)
+    assert outcome.until == envelope.arrived + 6 * MINUTES
+
+
+def test_a_delay_is_told_once() -> None:
+    late = _decided(_envelope(), LATER, age=timedelta(hours=5))
+    told = _decided(_envelope(warned=True), LATER, age=timedelta(hours=5))
+
+    assert [each.action for each in late.late] == ["delayed"]
+    assert late.onward is not None
+    assert late.onward.warned
+    assert told.late == ()
+    assert told.onward is not None
+    assert told.onward.warned
+
+
+def test_no_delay_is_told_of_what_arrived_or_failed() -> None:
+    decision = _decided(_envelope(2), TAKEN, NEVER, age=timedelta(hours=5))
+
+    assert decision.late == ()
+
+
+def test_when_time_has_run_out_the_last_reason_is_told() -> None:
+    decision = _decided(_envelope(), LATER, age=timedelta(days=5))
+
+    (outcome,) = decision.outcomes
+    assert isinstance(outcome, Bounced)
+    assert outcome.reply == "time ran out: Connection refused"
+    assert decision.delay is None
+    assert decision.failed[0].status.dotted == "4.4.1"
+    assert decision.late == ()
