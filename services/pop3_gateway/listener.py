@@ -57,6 +57,11 @@ class Listener:
     _clients: Counter[str] = field(default_factory=Counter)
     _servers: list[asyncio.Server] = field(default_factory=list)
 
+    @property
+    def count(self) -> int:
+        """How many sessions there are now."""
+        return len(self._sessions)
+
     @asynccontextmanager
     async def listening(self, doors: list[Door], grace: timedelta) -> AsyncIterator[None]:
         """Take clients in; afterwards let those that are in finish within ``grace``."""
@@ -82,7 +87,7 @@ class Listener:
     def _welcome(self, connection: Connection) -> None:
         limits = self.house.limits
         if (
-            len(self._sessions) >= limits.connections
+            self.count >= limits.connections
             or self._clients[connection.peer] >= limits.connections_per_client
         ):
             _sessions.labels("no").inc()
@@ -94,7 +99,7 @@ class Listener:
         task = asyncio.get_running_loop().create_task(converse(session))
         self._sessions[task] = session
         self._clients[connection.peer] += 1
-        _open.set(len(self._sessions))
+        _open.set(self.count)
         task.add_done_callback(self._gone)
 
     def _gone(self, task: asyncio.Task[None]) -> None:
@@ -102,7 +107,7 @@ class Listener:
         self._clients[peer] -= 1
         if not self._clients[peer]:
             del self._clients[peer]
-        _open.set(len(self._sessions))
+        _open.set(self.count)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("session died", error=repr(error))
 

@@ -27,7 +27,7 @@ from posthouse.storage.filing import file
 from posthouse.storage.pool import Pool
 from support.filings import accepted, add_accounts
 
-PASSWORD = "secret with spaces"
+PASSWORD = "secret with spaces"  # noqa: S105 - of accounts that live for one test
 LIMITS = Limits(login_delay=timedelta(milliseconds=1), farewell=timedelta(milliseconds=300))
 
 
