@@ -1,12 +1,56 @@
-"""SEARCH."""
+"""SEARCH (RFC 3501 §6.4.4, RFC 7162 §3.1.5)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from imap_gateway.client import Client, Done
-from imap_gateway.errors import Refusal
+from imap_gateway.handlers.fetching import FRESH_SECONDS
+from imap_gateway.lookups import Lookups
 from imap_gateway.protocol import commands as c
+from imap_gateway.protocol import keys as k
+from imap_gateway.protocol.responses import untagged
+from imap_gateway.view.matching import Scope, candidates, outside_keys, select
+from imap_gateway.view.position import message_rows
 
 
-async def search(_client: Client, _command: c.Search) -> Done:
-    """SEARCH."""
-    raise Refusal("later")
+async def search(client: Client, command: c.Search) -> Done:
+    """SEARCH and UID SEARCH."""
+    position, house = client.mailbox().position, client.house
+    await house.views.refresh(position.view, max_age=FRESH_SECONDS)
+    rows, pairs = message_rows(position, range(position.count))
+    places = [row for _, row in pairs]
+    scope = Scope(rows=rows, places=places, position=position, keywords=client.keywords)
+    outside = outside_keys(command.key)
+    if outside:
+        lookups = Lookups(house, client.account, position.view, rows)
+        left = candidates(command.key, scope)
+        scope = replace(scope, found={key: await lookups.find(key, left) for key in outside})
+    matched = select(command.key, scope, places)
+    if command.is_uid:
+        numbers = [rows.uids[place] for place in matched]
+    else:
+        index_of = {row: index for index, row in pairs}
+        numbers = [index_of[place] + 1 for place in matched]
+    text = b"SEARCH" + b"".join(b" %d" % number for number in numbers)
+    if _asks_modseq(command.key):
+        client.is_condstore = True
+        if matched:  # RFC 7162 §3.1.5
+            text += b" (MODSEQ %d)" % max(rows.modseqs[place] for place in matched)
+    client.wire.write(untagged(text))
+    await client.wire.drain()
+    return Done("SEARCH done")
+
+
+def _asks_modseq(key: k.Key) -> bool:
+    match key:
+        case k.ChangedSince():
+            return True
+        case k.Not(key=inner):
+            return _asks_modseq(inner)
+        case k.Or(one=one, other=other):
+            return _asks_modseq(one) or _asks_modseq(other)
+        case k.And(keys=keys):
+            return any(map(_asks_modseq, keys))
+        case _:
+            return False

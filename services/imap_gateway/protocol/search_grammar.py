@@ -17,6 +17,9 @@ CHARSETS = ("US-ASCII", "UTF-8")
 SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = 1, 2, 4, 8, 16
 
 
+_SEQUENCE = frozenset(b"*0123456789")
+
+
 class BadCharset(Exception):
     """A charset we do not know (RFC 3501 §6.4.4: NO with BADCHARSET)."""
 
@@ -62,7 +65,7 @@ class _Reader:
             inner = self.keys(depth + 1)
             cursor.expect(b")")
             return inner
-        if cursor.peek() in b"*0123456789":
+        if cursor.peek() in _SEQUENCE:
             return k.InSet(sequence_set(cursor), is_uid=False)
         return self._named(cursor.word().decode(), depth)
 

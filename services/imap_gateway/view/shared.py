@@ -43,9 +43,11 @@ class SharedView:
         modseq: The step.
         rows: The messages.
         is_gone: The mailbox was deleted.
+        covered_headers: Up to this UID all headers are searchable.
+        covered_bodies: Up to this UID all bodies are.
     """
 
-    __slots__ = ("_events", "_forgotten", "_weight", "account", "is_gone", "mailbox", "modseq", "rows",
+    __slots__ = ("_events", "_forgotten", "_weight", "account", "covered_bodies", "covered_headers", "is_gone", "mailbox", "modseq", "rows",
                  "uidnext", "uidvalidity")  # fmt: skip
 
     def __init__(self, account: int, mailbox: int, uidvalidity: int) -> None:
@@ -56,6 +58,8 @@ class SharedView:
         self.modseq = 0
         self.rows = Rows()
         self.is_gone = False
+        self.covered_headers = 0
+        self.covered_bodies = 0
         self._events: deque[Event] = deque()
         self._weight = 0
         self._forgotten = 0  # events up to this step are no longer kept

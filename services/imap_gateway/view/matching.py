@@ -1,0 +1,119 @@
+"""Which messages match a search: sets of rows, narrowed key by key (RFC 3501 §6.4.4).
+
+Keys that need more than the view (texts, dates) are looked up before by who does I/O; what they
+found comes in as `found`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from imap_gateway.protocol import keys as k
+from imap_gateway.view.flags import Keywords
+from imap_gateway.view.position import Position
+from imap_gateway.view.rows import Rows
+
+Outside: TypeAlias = k.Contains | k.Dated  # what the view does not know by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What is searched.
+
+    Attributes:
+        rows: The messages.
+        places: All of the session's messages, as places in ``rows``, ascending.
+        position: The session's.
+        keywords: Of the account.
+        found: For every key of `Outside` the places it matches.
+    """
+
+    rows: Rows
+    places: Sequence[int]
+    position: Position
+    keywords: Keywords
+    found: Mapping[Outside, frozenset[int]] = field(default_factory=dict)
+
+
+def outside_keys(key: k.Key) -> set[Outside]:
+    """Return the keys in ``key`` that must be looked up."""
+    match key:
+        case k.Contains() | k.Dated():
+            return {key}
+        case k.Not(key=inner):
+            return outside_keys(inner)
+        case k.Or(one=one, other=other):
+            return outside_keys(one) | outside_keys(other)
+        case k.And(keys=keys):
+            return set().union(*map(outside_keys, keys))
+        case _:
+            return set()
+
+
+def candidates(key: k.Key, scope: Scope) -> Sequence[int]:
+    """Return places that cannot be ruled out without looking anything up."""
+    keys = key.keys if isinstance(key, k.And) else (key,)
+    known = tuple(one for one in keys if not outside_keys(one))
+    return select(k.And(known), scope, scope.places)
+
+
+def select(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
+    """Return those of ``places`` that match, in their order."""
+    match key:
+        case k.And(keys=keys):
+            for one in keys:
+                places = select(one, scope, places)
+            return places
+        case k.Or(one=one, other=other):
+            first = set(select(one, scope, places))
+            second = set(select(other, scope, [p for p in places if p not in first]))
+            return [p for p in places if p in first or p in second]
+        case k.Not(key=inner):
+            matched = set(select(inner, scope, places))
+            return [p for p in places if p not in matched]
+        case _:
+            return _by_row(key, scope, places)
+
+
+def _by_row(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
+    rows = scope.rows
+    match key:
+        case k.Flagged(bit=bit, is_set=is_set):
+            return [p for p in places if bool(rows.flags[p] & bit) is is_set]
+        case k.Size(octets=octets, is_larger=is_larger):
+            sizes = rows.sizes
+            return [p for p in places if (sizes[p] > octets if is_larger else sizes[p] < octets)]
+        case k.ChangedSince(modseq=modseq):
+            return [p for p in places if rows.modseqs[p] >= modseq]
+        case k.Contains() | k.Dated():
+            matched = scope.found[key]
+            return [p for p in places if p in matched]
+        case _:
+            return _by_uid(key, scope, places)
+
+
+def _by_uid(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
+    uids = scope.rows.uids
+    match key:
+        case k.Recent(is_set=is_set):
+            return [p for p in places if scope.position.is_recent(uids[p]) is is_set]
+        case k.Keyword(name=name, is_set=is_set):
+            number, words = scope.keywords.number(name), scope.rows.keywords
+            return [p for p in places if (number in words.get(uids[p], ())) is is_set]
+        case k.InSet(numbers=numbers, is_uid=True):
+            matched = set(numbers.indexes_of_uids(uids))
+            return [p for p in places if p in matched]
+        case k.InSet(numbers=numbers):
+            matched = _sequence_places(scope, numbers.resolve(scope.position.count))
+            return [p for p in places if p in matched]
+        case _:
+            return places
+
+
+def _sequence_places(scope: Scope, ranges: Sequence[tuple[int, int]]) -> set[int]:
+    """Return the places of sequence numbers; numbers of no message match nothing."""
+    count = scope.position.count
+    indexes = (i for first, last in ranges for i in range(first - 1, min(last, count)))
+    return {scope.position.row(index) for index in indexes}
