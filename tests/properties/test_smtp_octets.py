@@ -1,0 +1,110 @@
+"""Laws of the SMTP grammar: any octets are read or refused, in any portions, and nothing else."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingress_smtp.commands import Auth, Bad, Chat, Data, Hello, Mail, Rcpt, Reset, StartTls, parse
+from ingress_smtp.extensions import BadParameters, mail_parameters
+from ingress_smtp.framing import BadLine, Content, flaw, take_line
+from ingress_smtp.stamps import without_forged_results
+from ingress_smtp.transaction import State, Terms, decide
+from posthouse.mail.address import parse_address
+
+PIECES = st.sampled_from(
+    [b"\r\n", b".", b"\r", b"\n", b"..", b"x", b"\r\n.\r\n", b".\r\n", b"\0", b"y" * 50]
+)
+OCTETS = st.lists(PIECES, max_size=30).map(b"".join)
+VERBS = st.sampled_from([b"MAIL FROM:<", b"RCPT TO:<", b"EHLO ", b"AUTH ", b"DATA", b"VRFY ", b""])
+TERMS = Terms(
+    hostname="mx.example.test", role="mx", tls=True, message_octets_max=1000, recipients_max=2
+)
+
+
+@given(verb=VERBS, rest=st.binary(max_size=80) | st.text(max_size=60).map(str.encode))
+def test_any_line_is_a_command_or_has_a_reply(verb: bytes, rest: bytes) -> None:
+    command = parse(verb + rest)
+
+    assert isinstance(command, Hello | Mail | Rcpt | Auth | Data | Reset | StartTls | Chat | Bad)
+    assert decide(State(terms=TERMS), command) is not None
+    if isinstance(command, Mail) and command.sender:
+        assert str(parse_address(command.sender)) == command.sender
+
+
+@given(st.text(max_size=80))
+def test_any_parameters_are_read_or_refused(text: str) -> None:
+    try:
+        found = mail_parameters(text)
+    except BadParameters:
+        return
+    assert found.size >= 0
+    assert "=" in text or not text.strip() or found.smtputf8
+
+
+@given(OCTETS)
+def test_lines_never_contain_line_ends(octets: bytes) -> None:
+    buffer = bytearray(octets)
+    for _ in range(len(octets) + 1):
+        try:
+            line = take_line(buffer, 100)
+        except BadLine:
+            continue
+        if line is None:
+            break
+        assert not set(line) & set(b"\r\n\0")
+
+
+def stuffed(message: bytes) -> bytes:
+    """Double the dots at line beginnings (RFC 5321 §4.5.2)."""
+    doubled = message.replace(b"\r\n.", b"\r\n..")
+    return b"." + doubled if doubled.startswith(b".") else doubled
+
+
+def received(octets: bytes, cuts: list[int]) -> tuple[Content, int | None]:
+    """Feed ``octets`` in portions cut at ``cuts``; return the octets behind the end."""
+    content = Content(100_000)
+    places = sorted({0, len(octets), *(cut % (len(octets) + 1) for cut in cuts)})
+    for start, end in pairwise(places):
+        behind = content.feed(octets[start:end])
+        if behind is not None:
+            return content, behind + len(octets) - end
+    return content, None
+
+
+@given(lines=st.lists(st.binary(max_size=20).map(lambda o: o.replace(b"\r", b"").replace(b"\n", b""))),
+       rest=OCTETS, cuts=st.lists(st.integers(0, 10_000), max_size=10))  # fmt: skip
+def test_what_a_client_stuffs_comes_out_however_it_is_cut(
+    lines: list[bytes], rest: bytes, cuts: list[int]
+) -> None:
+    message = b"".join(line + b"\r\n" for line in lines)
+
+    content, behind = received(stuffed(message) + b".\r\n" + rest, cuts)
+
+    assert behind == len(rest)
+    assert content.message() == message
+
+
+@given(octets=OCTETS, cuts=st.lists(st.integers(0, 10_000), max_size=10))
+def test_only_crlf_dot_crlf_ends_a_message(octets: bytes, cuts: list[int]) -> None:
+    whole = b"\r\n" + octets  # a dot on the first line counts as well
+    at = whole.find(b"\r\n.\r\n")
+
+    _, behind = received(octets, cuts)
+
+    assert behind == (None if at < 0 else len(whole) - at - 5)
+
+
+@given(OCTETS)
+def test_a_message_without_a_flaw_has_no_bare_line_end(octets: bytes) -> None:
+    bare = octets.replace(b"\r\n", b"")
+
+    assert (flaw(octets) is None) == (not set(bare) & set(b"\r\n\0"))
+
+
+@given(st.binary(max_size=200))
+def test_a_message_that_does_not_lie_is_not_changed(octets: bytes) -> None:
+    if b"mx.example.test" not in octets.lower():
+        assert without_forged_results(octets, hostname="mx.example.test") == octets

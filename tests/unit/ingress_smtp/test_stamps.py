@@ -1,0 +1,99 @@
+"""Our fields on top, and the forged ones that go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from ingress_smtp.stamps import (
+    Arrival,
+    Tls,
+    authentication_results,
+    missing_fields,
+    received,
+    without_forged_results,
+)
+
+HOST = "mx.example.test"
+ID = UUID("01a2010c-6ae7-79a1-99fc-b5db4ca40671")
+NOW = datetime(2026, 11, 22, 2, 18, 40, tzinfo=UTC)
+PLAIN = Arrival(
+    client="192.0.2.1", hello="b.test", extended=True, tls=None, auth="", is_submission=False,
+    sender="e@far.test", recipients=("anna@example.test",), body="7BIT", smtputf8=False,
+)  # fmt: skip
+SAFE = replace(PLAIN, tls=Tls("TLSv1.3", "AES"), auth="anna@example.test", client="2001:db8::1")
+
+
+def test_received_tells_the_way() -> None:
+    assert received(PLAIN, hostname=HOST, ident=ID, now=NOW) == (
+        b"Received: from b.test ([192.0.2.1])\r\n"
+        b"\tby mx.example.test with ESMTP id 01a2010c-6ae7-79a1-99fc-b5db4ca40671\r\n"
+        b"\tfor <anna@example.test>;\r\n"
+        b"\tSun, 22 Nov 2026 02:18:40 +0000\r\n"
+    )
+
+
+def test_received_tells_of_tls_and_hides_several_recipients() -> None:
+    field = received(
+        replace(SAFE, recipients=("a@b.test", "c@d.test")), hostname=HOST, ident=ID, now=NOW
+    )
+
+    assert b"from b.test ([IPv6:2001:db8::1])\r\n\t(using TLSv1.3 with cipher AES)\r\n" in field
+    assert b"with ESMTPSA id" in field
+    assert b"for <" not in field
+
+
+@pytest.mark.parametrize(
+    ("arrival", "name"),
+    [
+        (replace(PLAIN, extended=False), "SMTP"),
+        (PLAIN, "ESMTP"),
+        (replace(PLAIN, tls=Tls("TLSv1.3", "AES")), "ESMTPS"),
+        (SAFE, "ESMTPSA"),
+        (replace(SAFE, smtputf8=True), "UTF8SMTPSA"),
+    ],
+)
+def test_the_protocol_has_its_registered_name(arrival: Arrival, name: str) -> None:
+    assert arrival.protocol == name
+
+
+@pytest.mark.parametrize("hello", ["x);evil", "a b", "(", "<x@y>"])
+def test_a_strange_name_does_not_get_into_the_field(hello: str) -> None:
+    field = received(replace(PLAIN, hello=hello), hostname=HOST, ident=ID, now=NOW)
+
+    assert field.startswith(b"Received: from unknown ([192.0.2.1])\r\n")
+
+
+def test_results_tell_who_authenticated() -> None:
+    assert authentication_results(PLAIN, hostname=HOST).endswith(b"test; none\r\n")
+    assert b"auth=pass smtp.auth=anna@example.test" in authentication_results(SAFE, hostname=HOST)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"Authentication-Results: mx.example.test; spf=pass\r\n",
+        b"AUTHENTICATION-RESULTS: MX.EXAMPLE.TEST 1;\r\n\tspf=pass;\r\n dkim=pass\r\n",
+        b'Authentication-Results: (c (d) ) "mx.example.test" ; none\r\n',
+        b"Authentication-Results:\r\n mx.example.test; none\r\n",
+        b"Authentication-Results:mx.example.test\r\n",
+    ],
+)
+def test_forged_results_go_and_nothing_else_does(forged: bytes) -> None:
+    before, after = b"Subject: a\r\n", b"Authentication-Results: other.test; none\r\n\r\n" + forged
+
+    assert without_forged_results(before + forged + after, hostname=HOST) == before + after
+
+
+def test_what_is_missing_is_added_and_what_is_there_is_kept() -> None:
+    both = missing_fields(b"Subject: a\r\n\r\n", hostname=HOST, ident=ID, now=NOW)
+    assert both == (
+        b"Date: Sun, 22 Nov 2026 02:18:40 +0000\r\n"
+        b"Message-ID: <01a2010c-6ae7-79a1-99fc-b5db4ca40671@mx.example.test>\r\n"
+    )
+
+    complete = b"date: x\r\nMESSAGE-ID: <y>\r\n\r\n"
+    assert missing_fields(complete, hostname=HOST, ident=ID, now=NOW) == b""
