@@ -217,8 +217,8 @@ class _Consumer:
 
     def _bury(self, delivery: Delivery, error: Exception) -> Parcel:
         """Return the dead letter that ``delivery`` becomes."""
-        history = history_in(delivery.headers).once_more(datetime.now(UTC))
-        obituary = compose(self._broker.name, self._road, error, history)
+        history, now = history_in(delivery.headers), datetime.now(UTC)
+        obituary = compose(self._broker.name, self._road, error, history, now)
         log.error(
             "envelope buried",
             road=self._road, message=delivery.message_id, reason=obituary.reason,

@@ -118,21 +118,21 @@ def history_in(headers: Mapping[str, object]) -> History:
     return History(failures=failures, first_failed=moment.replace(tzinfo=moment.tzinfo or UTC))
 
 
-def compose(service: str, road: str, error: Exception, history: History) -> Obituary:
-    """Return the obituary of a message that ``error`` has killed."""
+def compose(service: str, road: str, error: Exception, history: History, now: datetime) -> Obituary:
+    """Return the obituary of a message that ``error`` has killed, this failure counted."""
+    history = history.once_more(now)
     place = innermost(error)
     name = type(error).__name__
     # A failure's argument is its private detail: right for operators, and only they read this.
     reason = str(error) or name
-    last = datetime.now(UTC)
     return Obituary(
         service=service,
         reason=reason if isinstance(error, MailFailure) else f"{name}: {reason}",
         exception=f"{name} {place}".strip(),
         fingerprint=fingerprint(service, road, name, place, reason),
         failures=history.failures,
-        first_failed=history.first_failed or last,
-        last_failed=last,
+        first_failed=history.first_failed or now,
+        last_failed=now,
     )
 
 
@@ -143,7 +143,11 @@ def fingerprint(*facts: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """Return ``text`` with ids, addresses, hosts and numbers replaced by their kind."""
+    """Return ``text`` with ids, addresses, hosts and numbers replaced by their kind.
+
+    Only its beginning: the patterns take quadratic time on hostile text.
+    """
+    text = text[:MAX_REASON_CHARACTERS]
     for pattern, kind in _VARYING:
         text = pattern.sub(kind, text)
     return text

@@ -1,0 +1,96 @@
+"""Envelopes on the wire."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posthouse.bus.wire import decode, decode_notices, encode, encode_notices
+from posthouse.mail.envelope import (
+    Envelope,
+    Inbound,
+    InboundRecipient,
+    Local,
+    LocalRecipient,
+    MailboxChanged,
+    Remote,
+    Summary,
+)
+from posthouse.mail.errors import BadEnvelope
+from posthouse.mail.ids import new_id
+
+SUMMARY = Summary(envelope=b"(NIL)", bodystructure=b"()", header=b"A: \xff\r\n\r\n", parts=b"\0")
+INBOUND = Inbound(
+    id=new_id(),
+    sender="anna@example.test",
+    size=7,
+    recipients=(InboundRecipient(n=0, address="bért@example.test"),),
+    summary=SUMMARY,
+)
+LOCAL = Local(
+    id=new_id(),
+    sender="",
+    size=7,
+    recipients=(LocalRecipient(n=1, address="bert@example.test", account=3, folder="lists"),),
+    attempts=2,
+    warned=True,
+)
+REMOTE = Remote(
+    id=new_id(),
+    sender="anna@example.test",
+    size=7,
+    recipients=(InboundRecipient(n=0, address="x@example.org"),),
+    domain="example.org",
+)
+
+
+@pytest.mark.parametrize("envelope", [INBOUND, LOCAL, REMOTE])
+def test_what_is_encoded_is_decoded(envelope: Envelope) -> None:
+    assert decode(encode(envelope)) == envelope
+
+
+def test_an_old_station_reads_a_new_envelope() -> None:
+    new = json.loads(encode(LOCAL)) | {"colour": "blue"}
+
+    assert decode(json.dumps(new).encode(), "mail.local") == LOCAL
+
+
+def test_a_new_station_reads_an_old_envelope() -> None:
+    old = json.loads(encode(LOCAL))
+    del old["warned"], old["summary"], old["body"]
+
+    envelope = decode(json.dumps(old).encode(), "mail.local")
+
+    assert isinstance(envelope, Local)
+    assert not envelope.warned
+
+
+def test_an_envelope_of_another_road_is_refused() -> None:
+    with pytest.raises(BadEnvelope):
+        decode(encode(INBOUND), "mail.local")
+
+
+def test_an_envelope_without_recipients_is_refused() -> None:
+    nobody = json.loads(encode(LOCAL)) | {"recipients": []}
+
+    with pytest.raises(BadEnvelope, match="without recipients"):
+        decode(json.dumps(nobody).encode())
+
+
+@given(st.binary(max_size=200))
+def test_any_octets_are_read_or_refused_and_nothing_else(octets: bytes) -> None:
+    with pytest.raises(BadEnvelope):
+        decode(octets)
+
+
+def test_notices_travel_together() -> None:
+    changes = tuple(MailboxChanged(account=1, mailbox=n, modseq=9) for n in range(3))
+
+    assert decode_notices(encode_notices(changes)) == changes
+
+
+@pytest.mark.parametrize("octets", [b"", b"{}", b"[1]", b"\xff"])
+def test_what_is_no_notice_is_refused(octets: bytes) -> None:
+    with pytest.raises(BadEnvelope):
+        decode_notices(octets)
