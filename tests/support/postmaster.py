@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
-import pytest
-from pydantic import SecretStr
+import structlog
 from typer.testing import CliRunner, Result
 
-from posthouse.bus.connection import Broker, connect
+from posthouse.bus.connection import Broker
 from posthouse.bus.publisher import Publisher
 from posthouse.storage.pool import Pool
-from posthouse.telemetry.probes import Probes
 from postmaster.api.application import build
 from postmaster.api.hashing import Hasher
 from postmaster.api.listener import bind, serve
@@ -25,7 +24,6 @@ from postmaster.cli import app
 from postmaster.settings import PostmasterSettings
 
 TOKEN = "a-token-for-tests-only"  # noqa: S105
-CONNECT_WITHIN_SECONDS = 30
 GRACE = timedelta(seconds=5)
 
 
@@ -55,11 +53,11 @@ class LivePostmaster:
     def publisher(self) -> Publisher:
         return self.parts.publisher
 
-    async def cli(self, *arguments: str, stdin: str = "") -> Result:
+    async def cli(self, *arguments: str, stdin: str = "", token: str = TOKEN) -> Result:
         """Run ``posthouse`` with ``arguments``; the API goes on serving meanwhile."""
         environment = {
             "POSTHOUSE_API_URL": self.url,
-            "POSTHOUSE_API_TOKEN": TOKEN,
+            "POSTHOUSE_API_TOKEN": token,
             "COLUMNS": "200",
         }
         return await asyncio.to_thread(
@@ -67,27 +65,13 @@ class LivePostmaster:
         )
 
 
-@pytest.fixture
-async def broker(broker_url: str) -> AsyncIterator[Broker]:
-    """A connection to the test's own virtual host, topology declared."""
-    async with connect(broker_url, Probes(), "postmaster", grace=GRACE) as opened:
-        async with asyncio.timeout(CONNECT_WITHIN_SECONDS):
-            await opened.wait_until_up()
-        yield opened
-
-
-@pytest.fixture
-async def postmaster(
-    pool: Pool, postgres_url: str, broker: Broker, broker_url: str, tmp_path: Path
+@asynccontextmanager
+async def live_postmaster(
+    settings: PostmasterSettings, pool: Pool, broker: Broker
 ) -> AsyncIterator[LivePostmaster]:
-    """A postmaster of this test alone; duties do not run, only the API."""
-    settings = PostmasterSettings(
-        database_url=SecretStr(postgres_url),
-        broker_url=SecretStr(broker_url),
-        store=f"disk:{tmp_path}/objects",
-        hostname="mail.example.test",
-        api_token=SecretStr(TOKEN),
-    )
+    """Serve the API while inside; duties do not run."""
+    # Commands run in this process, too, and what they print must not be mixed with our log.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
     listening = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     async with Hasher() as hasher:
@@ -101,7 +85,7 @@ async def postmaster(
         async with (
             serve(build(parts), listening, GRACE),
             httpx.AsyncClient(
-                base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30
+                base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30
             ) as http,
         ):
             yield LivePostmaster(url=url, http=http, parts=parts)

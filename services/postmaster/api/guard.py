@@ -10,6 +10,7 @@ import hmac
 import time
 from http import HTTPStatus
 
+from fastapi import HTTPException
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +18,7 @@ from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
 from postmaster.api.problems import problem_response
 
+MAX_BODY_OCTETS = 4 * 1024 * 1024  # an import of a thousand accounts has some 100 KiB
 CHALLENGE = 'Bearer realm="posthouse"'  # RFC 6750 §3
 
 _requests = metrics.counter(
@@ -32,6 +34,24 @@ def bears(scope: Scope, token: bytes) -> bool:
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     scheme, _, credential = given.partition(b" ")
     return scheme.lower() == b"bearer" and hmac.compare_digest(credential.strip(), token)
+
+
+def bounded(receive: Receive) -> Receive:
+    """Return ``receive`` as it refuses a body of more than `MAX_BODY_OCTETS`."""
+    taken = 0
+
+    async def counting() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MAX_BODY_OCTETS:
+            raise HTTPException(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"A request may have {MAX_BODY_OCTETS} octets at most.",
+            )
+        return message
+
+    return counting
 
 
 class Guard:
@@ -69,7 +89,7 @@ class Guard:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if bears(scope, self._token):
-            await self._app(scope, receive, send)
+            await self._app(scope, bounded(receive), send)
             return
         refusal = problem_response(
             HTTPStatus.UNAUTHORIZED,

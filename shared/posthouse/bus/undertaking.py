@@ -24,7 +24,7 @@ from posthouse.bus.obituary import (
     fingerprint,
     history_in,
 )
-from posthouse.bus.topology import KIND_ON, dead_queue
+from posthouse.bus.topology import DELIVERY_LIMIT, KIND_ON, dead_queue
 from posthouse.bus.wire import decode
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import BadEnvelope, Unavailable
@@ -35,6 +35,7 @@ FIRST_HOLD_SECONDS = 0.1
 LONGEST_HOLD_SECONDS = 5.0
 BROKER = "rabbitmq"  # the service that parks what was delivered too often
 
+_TOO_OFTEN = "delivery_limit"
 _EXPIRED = "expired"  # the x-death entry that a wait queue leaves: no failure
 
 
@@ -123,14 +124,14 @@ def _untold(road: str, headers: Mapping[str, object], now: datetime) -> Obituary
     """Return the obituary of what the broker parked: only its ``x-death`` speaks."""
     history = history_in(headers)
     death = _death(headers)
-    why = _text(death.get("reason")).replace("_", " ") or "unknown"
+    why = _text(death.get("reason")) or "unknown"
     last = _moment(death.get("time")) or now
-    reason = f"parked by the broker: {why}"
+    reason = f"parked by the broker: {why.replace('_', ' ')}"
     return Obituary(
         service=BROKER,
         reason=reason,
         fingerprint=fingerprint(BROKER, road, reason),
-        failures=max(history.failures, _count(headers.get("x-delivery-count"))),
+        failures=max(history.failures, DELIVERY_LIMIT if why == _TOO_OFTEN else 1),
         first_failed=history.first_failed or last,
         last_failed=last,
     )
@@ -163,10 +164,6 @@ def _text(value: object) -> str:
     if isinstance(value, bytes | bytearray):
         return bytes(value).decode(errors="replace")
     return value if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0
 
 
 def _moment(value: object) -> datetime | None:

@@ -1,0 +1,265 @@
+"""The API on a real socket: who gets in, what it keeps, how it refuses."""
+
+from __future__ import annotations
+
+import itertools
+from http import HTTPStatus
+
+import httpx
+import pytest
+
+from posthouse.credentials.passwords import is_outdated, matches
+from posthouse.storage import directory
+from postmaster.api.guard import MAX_BODY_OCTETS
+from support.postmaster import LivePostmaster
+
+pytestmark = pytest.mark.integration
+
+
+async def made(clerk: LivePostmaster, *addresses: str) -> None:
+    await clerk.http.post("/domains", json={"domain": "example.test"})
+    for address in addresses:
+        answer = await clerk.http.post(
+            "/accounts", json={"address": address, "password": "a secret"}
+        )
+        assert answer.status_code == HTTPStatus.CREATED
+
+
+HEADERS = (None, "Bearer wrong", "Basic YTpi", "Bearer", "a-token-for-tests-only", "Bearer \u00fc")
+PATHS = ("/api/v1/domains", "/api/v1/openapi.json", "/docs", "/nowhere")
+
+
+async def test_a_stranger_gets_in_nowhere(clerk: LivePostmaster) -> None:
+    async with httpx.AsyncClient(base_url=clerk.url) as stranger:
+        for header, path in itertools.product(HEADERS, PATHS):
+            headers = {} if header is None else {b"Authorization": header.encode("latin-1")}
+            answer = await stranger.get(path, headers=headers)
+
+            assert answer.status_code == HTTPStatus.UNAUTHORIZED
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+            assert answer.json()["status"] == HTTPStatus.UNAUTHORIZED
+
+
+async def test_a_domain_comes_and_goes(clerk: LivePostmaster) -> None:
+    created = await clerk.http.post(
+        "/domains", json={"domain": "Example.Test", "catch_all": "anna@example.test"}
+    )
+    again = await clerk.http.post("/domains", json={"domain": "example.test"})
+    changed = await clerk.http.patch("/domains/example.test", json={"catch_all": None})
+    listed = await clerk.http.get("/domains")
+    gone = await clerk.http.delete("/domains/example.test")
+    missing = await clerk.http.delete("/domains/example.test")
+
+    assert created.json() == {"domain": "example.test", "catch_all": "anna@example.test"}
+    assert again.status_code == HTTPStatus.CONFLICT
+    assert changed.status_code == HTTPStatus.NO_CONTENT
+    assert listed.json()["items"] == [{"domain": "example.test", "catch_all": None}]
+    assert gone.status_code == HTTPStatus.NO_CONTENT
+    assert missing.status_code == HTTPStatus.NOT_FOUND
+
+
+async def test_a_domain_with_accounts_stays(clerk: LivePostmaster) -> None:
+    await made(clerk, "anna@example.test")
+
+    refused = await clerk.http.delete("/domains/example.test")
+
+    assert refused.status_code == HTTPStatus.CONFLICT
+    assert refused.json()["detail"] == "Domain example.test still has accounts or aliases."
+
+
+async def test_an_account_has_a_full_hash_its_mailboxes_and_no_password_to_show(
+    clerk: LivePostmaster,
+) -> None:
+    await made(clerk, "Anna@Example.test")
+
+    shown = await clerk.http.get("/accounts/anna@example.test")
+    stored = await directory.credentials(clerk.pool, "anna@example.test")
+    boxes = await clerk.pool.fetchval("select count(*) from mailboxes")
+
+    assert "secret" not in shown.text
+    assert "password" not in shown.json()
+    assert stored is not None
+    assert matches(stored.password_hash, "a secret")
+    assert not is_outdated(stored.password_hash)
+    assert boxes == 6
+
+
+async def test_what_a_change_of_an_account_leaves_out_stays(clerk: LivePostmaster) -> None:
+    await made(clerk, "anna@example.test")
+    before = await directory.credentials(clerk.pool, "anna@example.test")
+
+    quota = await clerk.http.patch("/accounts/anna@example.test", json={"quota_octets": 5})
+    off = await clerk.http.patch("/accounts/anna@example.test", json={"enabled": False})
+    nothing = await clerk.http.patch("/accounts/anna@example.test", json={})
+
+    account = (await clerk.http.get("/accounts/anna@example.test")).json()
+    assert (quota.status_code, off.status_code) == (HTTPStatus.NO_CONTENT, HTTPStatus.NO_CONTENT)
+    assert nothing.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert (account["quota_octets"], account["enabled"]) == (5, False)
+    after = await directory.credentials(clerk.pool, "anna@example.test")
+    assert before is not None
+    assert after is not None
+    assert after.password_hash == before.password_hash
+
+
+async def test_a_new_password_takes_the_place_of_the_old_one(clerk: LivePostmaster) -> None:
+    await made(clerk, "anna@example.test")
+
+    await clerk.http.patch("/accounts/anna@example.test", json={"password": "another"})
+
+    stored = await directory.credentials(clerk.pool, "anna@example.test")
+    assert stored is not None
+    assert matches(stored.password_hash, "another")
+    assert not matches(stored.password_hash, "a secret")
+
+
+async def test_an_address_with_a_slash_is_one_path(clerk: LivePostmaster) -> None:
+    await made(clerk, "a/b+c@example.test")
+
+    shown = await clerk.http.get("/accounts/a%2Fb+c@example.test")
+
+    assert shown.json()["address"] == "a/b+c@example.test"
+
+
+async def test_a_refusal_never_repeats_a_password(clerk: LivePostmaster) -> None:
+    answer = await clerk.http.post(
+        "/accounts", json={"address": "no address", "password": {"hidden": "gr8-secret"}}
+    )
+
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "gr8-secret" not in answer.text
+    assert {fault["where"] for fault in answer.json()["errors"]} == {"address", "password"}
+
+
+async def test_what_a_body_does_not_know_is_refused(clerk: LivePostmaster) -> None:
+    answer = await clerk.http.post("/domains", json={"domain": "a.test", "catchall": "x@a.test"})
+
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert answer.json()["errors"][0]["where"] == "catchall"
+
+
+async def test_an_account_outside_our_domains_is_refused(clerk: LivePostmaster) -> None:
+    answer = await clerk.http.post(
+        "/accounts", json={"address": "anna@elsewhere.test", "password": "x"}
+    )
+
+    assert answer.status_code == HTTPStatus.NOT_FOUND
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_listing_is_paged_by_key_to_its_end(clerk: LivePostmaster) -> None:
+    names = [f"{letter}.test" for letter in "abcde"]
+    for name in names:
+        await clerk.http.post("/domains", json={"domain": name})
+
+    seen, after = list[str](), ""
+    while after is not None:
+        found = (await clerk.http.get("/domains", params={"after": after, "limit": 2})).json()
+        seen += [row["domain"] for row in found["items"]]
+        after = found["next"]
+
+    assert seen == names
+
+
+async def test_a_listing_of_accounts_can_be_of_one_domain(clerk: LivePostmaster) -> None:
+    await made(clerk, "anna@example.test", "bert@example.test")
+    await clerk.http.post("/domains", json={"domain": "other.test"})
+    await clerk.http.post("/accounts", json={"address": "eve@other.test", "password": "x"})
+
+    found = (await clerk.http.get("/accounts", params={"domain": "other.test"})).json()
+
+    assert [row["address"] for row in found["items"]] == ["eve@other.test"]
+
+
+async def test_redirections_are_set_replaced_listed_and_removed(clerk: LivePostmaster) -> None:
+    await made(clerk, "anna@example.test")
+    http = clerk.http
+    cases: list[tuple[str, str, dict[str, object]]] = [
+        ("aliases", "team@example.test", {"targets": ["anna@example.test"], "owner": None}),
+        ("forwards", "anna@example.test", {"targets": ["anna@far.test"], "keep_copy": False}),
+        ("networks", "192.0.2.0/24", {"note": "the cellar"}),
+    ]
+    for room, name, body in cases:
+        assert (await http.put(f"/{room}/{name}", json=body)).status_code == 204
+        (row,) = (await http.get(f"/{room}")).json()["items"]
+        assert {key: row[key] for key in body} == body
+        assert name in row.values()
+        assert (await http.delete(f"/{room}/{name}")).status_code == 204
+        assert (await http.get(f"/{room}")).json()["items"] == []
+
+
+async def test_a_routes_password_is_kept_and_not_shown(clerk: LivePostmaster) -> None:
+    body = {"host": "relay.test", "port": 587, "username": "us", "password": "gr8-secret"}
+
+    put = await clerk.http.put("/routes/*", json=body)
+    shown = await clerk.http.get("/routes")
+    half = await clerk.http.put("/routes/a.test", json={"host": "h", "username": "us"})
+
+    assert put.status_code == HTTPStatus.NO_CONTENT
+    assert "gr8-secret" not in shown.text
+    assert shown.json()["items"][0] == {
+        "domain": "*", "host": "relay.test", "port": 587, "username": "us"
+    }  # fmt: skip
+    assert (await directory.routes(clerk.pool))[0].password == "gr8-secret"  # noqa: S105
+    assert half.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+NONSENSE: tuple[tuple[str, str, object], ...] = (
+    ("PUT", "/networks/192.0.2.1/24", {}),
+    ("PUT", "/networks/here", {}),
+    ("PUT", "/routes/not a domain", {"host": "h"}),
+    ("PUT", "/aliases/team@example.test", {"targets": []}),
+    ("PUT", "/aliases/team@example.test", {"targets": ["nonsense"]}),
+    ("POST", "/domains", {"domain": "no domain"}),
+    ("GET", "/domains?limit=0", None),
+    ("GET", "/trace", None),
+    ("GET", "/trace?sender=a@b.test&recipient=c@d.test", None),
+    ("GET", "/trace/ffffffff-ffff-7fff-bfff-ffffffffffff", None),
+    ("POST", "/dead-letters/replay", {}),
+    ("POST", "/dead-letters/discard", {"ids": []}),
+)
+MISSING = (
+    "/accounts/nobody@example.test",
+    "/trace/01890000-0000-7000-8000-000000000000",
+    "/dead-letters/1",
+    "/nowhere",
+)
+
+
+async def test_what_makes_no_sense_is_a_problem_of_the_client(clerk: LivePostmaster) -> None:
+    await clerk.http.post("/domains", json={"domain": "example.test"})
+
+    for method, path, body in NONSENSE:
+        answer = await clerk.http.request(method, path, json=body)
+
+        assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, (path, answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["detail"]
+
+
+async def test_what_is_not_there_is_404(clerk: LivePostmaster) -> None:
+    for path in MISSING:
+        answer = await clerk.http.get(path)
+
+        assert answer.status_code == HTTPStatus.NOT_FOUND, path
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_body_that_is_too_large_is_refused_and_the_next_request_is_served(
+    clerk: LivePostmaster,
+) -> None:
+    answer = await clerk.http.post("/domains", content=b" " * (MAX_BODY_OCTETS + 1))
+
+    assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert (await clerk.http.get("/domains")).status_code == HTTPStatus.OK
+
+
+async def test_an_outage_of_the_broker_leaves_the_ledgers_half_of_the_queues(
+    clerk: LivePostmaster,
+) -> None:
+    answer = await clerk.http.get("/queues")
+
+    assert answer.status_code == HTTPStatus.OK
+    assert answer.json()["queues"] == []
+    assert answer.json()["trouble"]

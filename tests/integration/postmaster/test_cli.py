@@ -1,0 +1,228 @@
+"""The ``posthouse`` command against a live API: what an operator types and sees."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from posthouse.credentials.passwords import is_outdated, matches
+from posthouse.storage import directory, ledger
+from support.letters_under_way import new_mail
+from support.postmaster import LivePostmaster
+
+pytestmark = pytest.mark.integration
+
+MANY = 1_000
+CORES = 2
+SECONDS_FOR_TEN_THOUSAND = 60.0
+
+
+async def done(clerk: LivePostmaster, *arguments: str, stdin: str = "") -> str:
+    """Run a command that must succeed; return what it printed."""
+    result = await clerk.cli(*arguments, stdin=stdin)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+async def refused(clerk: LivePostmaster, *arguments: str, stdin: str = "") -> str:
+    """Run a command that must fail; return its sentence."""
+    result = await clerk.cli(*arguments, stdin=stdin)
+    assert result.exit_code != 0, result.output
+    assert "Traceback" not in result.output
+    return result.stderr
+
+
+async def rows(clerk: LivePostmaster, *arguments: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(await done(clerk, *arguments, "--json"))
+    return found
+
+
+async def test_domains_and_accounts_from_the_command_line(clerk: LivePostmaster) -> None:
+    await done(clerk, "domain", "add", "example.test")
+    await done(clerk, "account", "add", "anna@example.test", "--password-stdin", stdin="secret\n")
+    await done(clerk, "account", "set-quota", "anna@example.test", "5000")
+    await done(clerk, "account", "disable", "anna@example.test")
+
+    (row,) = await rows(clerk, "account", "list")
+    table = await done(clerk, "account", "list")
+    stored = await directory.credentials(clerk.pool, "anna@example.test")
+
+    assert (row["address"], row["quota_octets"], row["enabled"]) == (
+        "anna@example.test",
+        5000,
+        False,
+    )
+    assert "anna@example.test" in table
+    assert "4.9 KiB" in table
+    assert stored is not None
+    assert matches(stored.password_hash, "secret")
+
+    await done(
+        clerk, "account", "set-password", "anna@example.test", "--password-stdin", stdin="x\n"
+    )
+    changed = await directory.credentials(clerk.pool, "anna@example.test")
+    assert changed is not None
+    assert matches(changed.password_hash, "x")
+
+    await done(clerk, "account", "remove", "anna@example.test", "--yes")
+    await done(clerk, "domain", "remove", "example.test")
+    assert "no domains" in await done(clerk, "domain", "list")
+
+
+async def test_a_password_is_never_an_argument_and_never_empty(clerk: LivePostmaster) -> None:
+    await done(clerk, "domain", "add", "example.test")
+
+    without = await refused(clerk, "account", "add", "anna@example.test")
+    empty = await refused(
+        clerk, "account", "add", "anna@example.test", "--password-stdin", stdin="\n"
+    )
+    as_argument = await refused(clerk, "account", "add", "anna@example.test", "secret")
+
+    assert "--password-stdin" in without
+    assert "empty" in empty
+    assert "secret" not in as_argument or "unexpected" in as_argument.lower()
+    assert await rows(clerk, "account", "list") == []
+
+
+async def test_redirections_from_the_command_line(clerk: LivePostmaster) -> None:
+    await done(clerk, "domain", "add", "example.test")
+    await done(clerk, "account", "add", "anna@example.test", "--password-stdin", stdin="secret\n")
+    await done(clerk, "alias", "set", "team@example.test", "anna@example.test", "b@far.test")
+    await done(clerk, "forward", "set", "anna@example.test", "a@far.test", "--no-keep")
+    await done(clerk, "route", "set", "far.test", "[2001:db8::1]:2525")
+    await done(clerk, "network", "add", "192.0.2.0/24", "--note", "[bold]cellar")
+
+    assert (await rows(clerk, "alias", "list"))[0]["targets"] == ["anna@example.test", "b@far.test"]
+    assert (await rows(clerk, "forward", "list"))[0]["keep_copy"] is False
+    assert (await rows(clerk, "route", "list"))[0]["host"] == "2001:db8::1"
+    assert "[bold]cellar" in await done(clerk, "network", "list")
+
+    await done(clerk, "alias", "remove", "team@example.test")
+    await done(clerk, "forward", "remove", "anna@example.test")
+    await done(clerk, "route", "remove", "far.test")
+    await done(clerk, "network", "remove", "192.0.2.0/24")
+    for noun in ("alias", "forward", "route", "network"):
+        assert await rows(clerk, noun, "list") == []
+
+
+async def test_what_cannot_be_done_is_said_in_a_sentence(clerk: LivePostmaster) -> None:
+    assert "No domain nowhere.test" in await refused(clerk, "domain", "remove", "nowhere.test")
+    assert "not HOST:PORT" in await refused(clerk, "route", "set", "far.test", "relay")
+    assert "Give an id" in await refused(clerk, "trace")
+    assert "Say which" in await refused(clerk, "dead", "replay")
+    assert "no dead letter 7" in await refused(clerk, "dead", "show", "7")
+
+
+async def test_a_wrong_token_and_a_silent_api_are_said(
+    clerk: LivePostmaster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from typer.testing import CliRunner  # noqa: PLC0415
+
+    from postmaster.cli import app  # noqa: PLC0415
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("POSTHOUSE_API_URL", "POSTHOUSE_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    nowhere = CliRunner().invoke(app, ["domain", "list"])
+    (tmp_path / "var").mkdir()
+    demo = tmp_path / "var" / "demo.json"
+    demo.write_text(json.dumps({"api": {"url": "http://127.0.0.1:1", "token": "t"}}))
+    silent = CliRunner().invoke(app, ["domain", "list"])
+    wrong = await clerk.cli("domain", "list", token="wrong")  # noqa: S106
+
+    assert (nowhere.exit_code, silent.exit_code, wrong.exit_code) == (1, 1, 1)
+    assert "make run" in nowhere.stderr
+    assert "does not answer" in silent.stderr
+    assert "refuses the token" in wrong.stderr
+
+
+async def test_an_import_adds_what_it_can_and_tells_the_rest(
+    clerk: LivePostmaster, tmp_path: Path
+) -> None:
+    await done(clerk, "domain", "add", "example.test")
+    await done(clerk, "account", "add", "old@example.test", "--password-stdin", stdin="secret\n")
+    file = tmp_path / "accounts.csv"
+    file.write_text(
+        "address,password\n"
+        'anna@example.test,"with, comma"\n'
+        "\n"
+        "Anna@Example.test,twice\n"
+        "no address,x\n"
+        "bert@elsewhere.test,x\n"
+        "old@example.test,x\n"
+        "carl@example.test,\n"
+        "dora@example.test, spaces stay \n"
+    )
+
+    result = await clerk.cli("account", "import", str(file))
+
+    assert result.exit_code == 1
+    assert "5 of 7 accounts were not added" in result.stderr
+    for line, reason in (
+        (4, "stands twice"),
+        (5, "is not an address"),
+        (6, "not in one of our domains"),
+        (7, "is there already"),
+        (8, "password is empty"),
+    ):
+        assert f"line {line}: " in result.stdout
+        assert reason in result.stdout
+    anna = await directory.credentials(clerk.pool, "anna@example.test")
+    dora = await directory.credentials(clerk.pool, "dora@example.test")
+    assert anna is not None
+    assert dora is not None
+    assert matches(anna.password_hash, "with, comma")
+    assert matches(dora.password_hash, " spaces stay ")
+    assert is_outdated(anna.password_hash)
+
+
+async def test_a_file_that_is_no_list_of_accounts_adds_nothing(
+    clerk: LivePostmaster, tmp_path: Path
+) -> None:
+    await done(clerk, "domain", "add", "example.test")
+    file = tmp_path / "accounts.csv"
+    file.write_text("anna@example.test,secret\nbert@example.test\n")
+
+    sentence = await refused(clerk, "account", "import", str(file))
+
+    assert "line 2" in sentence
+    assert await rows(clerk, "account", "list") == []
+
+
+async def test_accounts_are_imported_at_ten_thousand_a_minute_on_two_cores(
+    clerk: LivePostmaster, tmp_path: Path
+) -> None:
+    """Measured in processor time, which does not depend on what else the machine does."""
+    await done(clerk, "domain", "add", "example.test")
+    file = tmp_path / "accounts.csv"
+    file.write_text("".join(f"u{n:05}@example.test,secret of {n}\n" for n in range(MANY)))
+
+    began = time.process_time()
+    answer = json.loads(await done(clerk, "account", "import", str(file), "--json"))
+    per_account = (time.process_time() - began) / MANY
+
+    assert answer["added"] == MANY
+    assert per_account * 10_000 / CORES < SECONDS_FOR_TEN_THOUSAND
+    assert await clerk.pool.fetchval("select count(distinct password_hash) from accounts") == MANY
+    assert len(await rows(clerk, "account", "list")) == MANY
+
+
+async def test_mail_is_traced_by_whatever_is_known_of_it(clerk: LivePostmaster) -> None:
+    mail = new_mail("anna@example.test", "bert@example.test", message_id="<one@far.test>")
+    await ledger.enter(clerk.pool, [mail])
+    ident = str(mail.id)
+
+    by_message_id = await rows(clerk, "trace", "--message-id", "<one@far.test>")
+    by_sender = await rows(clerk, "trace", "--sender", "eve@far.test")
+    by_recipient = await rows(clerk, "trace", "--recipient", "bert@example.test")
+    timeline = json.loads(await done(clerk, "trace", ident, "--json"))
+    shown = await done(clerk, "trace", ident)
+
+    assert [row["id"] for row in (*by_message_id, *by_sender, *by_recipient)] == [ident] * 3
+    assert [event["what"] for event in timeline["events"]] == ["accepted"]
+    assert "accepted" in shown
+    assert "bert@example.test" in shown
+    assert await rows(clerk, "trace", "--sender", "nobody@far.test") == []
