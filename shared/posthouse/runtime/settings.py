@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -39,8 +39,17 @@ def _store(value: str) -> str:
 
 def _scheme(*schemes: str) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
+        # Nothing of the value may stand in the message: it holds a password.
         if value.get_secret_value().partition("://")[0] not in schemes:
             raise ValueError(f"must begin with {' or '.join(f'{name}://' for name in schemes)}")
+        try:
+            parts = urlsplit(value.get_secret_value())
+            # PostgreSQL alone can be reached by a socket in a folder: ?host=/run/postgresql
+            whole = bool(parts.hostname or "host=/" in parts.query) and parts.port != 0
+        except ValueError:
+            whole = False
+        if not whole:
+            raise ValueError(f"must look like {schemes[0]}://user:password@host:port/name")
         return value
 
     return AfterValidator(check)
@@ -101,11 +110,14 @@ def load(cls: type[S]) -> S:
 
 def read(cls: type[S]) -> S | list[str]:
     """Return the settings of ``cls``, or every fault in an operator's words."""
+    faults: list[str] = []
+    settings: S | None = None
     try:
         settings = cls()
     except ValidationError as error:
-        return [_in_words(detail) for detail in error.errors()]
-    return _missing_halves(settings) or settings
+        faults += map(_in_words, error.errors())
+    faults += _missing_halves(cls)
+    return settings if settings is not None and not faults else faults
 
 
 def effective(settings: BaseSettings) -> dict[str, str]:
@@ -117,20 +129,26 @@ def effective(settings: BaseSettings) -> dict[str, str]:
     }
 
 
-def _missing_halves(settings: BaseSettings) -> list[str]:
-    """Name the halves of pairs that make sense only together, and files that cannot be read."""
-    values: Mapping[str, object] = dict(settings)
+def _missing_halves(cls: type[BaseSettings]) -> list[str]:
+    """Name the halves of pairs that make sense only together, and files that cannot be read.
+
+    Looks at the environment itself, so that these are told beside all other faults.
+    """
     faults = []
-    for one, other in (("tls_certificate", "tls_key"), ("store_access_key", "store_secret_key")):
-        for here, there in ((one, other), (other, one)):
-            if values.get(here) and not values.get(there):
+    told = {
+        name: value for name in cls.model_fields if (value := os.environ.get(PREFIX + name.upper()))
+    }
+    for pair in (("tls_certificate", "tls_key"), ("store_access_key", "store_secret_key")):
+        for here, there in (pair, pair[::-1]):
+            if here in told and there not in told:
                 faults.append(
                     f"{PREFIX}{there.upper()}: is missing, but {PREFIX}{here.upper()} is set"
                 )
-    for name in ("tls_certificate", "tls_key"):
-        path = values.get(name)
-        if isinstance(path, Path) and not os.access(path, os.R_OK):
-            faults.append(f"{PREFIX}{name.upper()}: the file {path} cannot be read")
+    faults += [
+        f"{PREFIX}{name.upper()}: the file {told[name]} cannot be read"
+        for name in ("tls_certificate", "tls_key")
+        if name in told and not os.access(told[name], os.R_OK)
+    ]
     return faults
 
 
