@@ -1,0 +1,88 @@
+"""Services as processes of their own, so that they can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+START_SECONDS = 30.0
+END_SECONDS = 30.0
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@dataclass(slots=True)
+class Service:
+    """One service, started and killed as often as a test likes.
+
+    Attributes:
+        module: What ``python -m`` runs.
+        settings: Its environment.
+        log: Where its output goes.
+    """
+
+    module: str
+    settings: Mapping[str, str]
+    log: Path
+    _health: int = field(default_factory=free_port)
+    _process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it says that it is ready."""
+        environment = {"PATH": os.environ["PATH"], **self.settings}
+        environment["POSTHOUSE_HEALTH_PORT"] = str(self._health)
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", self.module, env=environment, stdout=log, stderr=log
+            )
+        await self._until_ready(self._process)
+
+    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+        address = f"http://127.0.0.1:{self._health}/readyz"
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
+            while True:
+                assert process.returncode is None, self.log.read_text()[-2000:]
+                try:
+                    if (await client.get(address)).status_code == httpx.codes.OK:
+                        return
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.05)
+
+    async def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def terminate(self) -> int:
+        """SIGTERM; return the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(END_SECONDS):
+            return await self._process.wait()
+
+
+@asynccontextmanager
+async def running(module: str, settings: Mapping[str, str], folder: Path) -> AsyncIterator[Service]:
+    """Run a service as long as the block does; its log stays in ``folder``."""
+    service = Service(module, settings, folder / f"{module}-{free_port()}.log")
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.kill()
