@@ -29,7 +29,7 @@ from support.ledger import a_mail
 pytestmark = pytest.mark.integration
 
 MAILS, BATCH = 1000, 50
-HEAP_ONLY_SHARE = 0.9
+HEAP_ONLY_SHARE = 0.8  # all of them on a quiet server; an index touched by design: half or none
 
 _COUNTERS = """
     select sum(n_tup_upd)::int as updated, sum(n_tup_hot_upd)::int as heap_only,
