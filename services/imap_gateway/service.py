@@ -61,7 +61,9 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
     await await_schema(pool)
     probes.forget("start")
     trace = await enter(Trace(pool, NAME))
-    verifier = await enter(Verifier(partial(directory.credentials, pool)))
+    verifier = await enter(
+        Verifier(partial(directory.credentials, pool), upgrade=partial(directory.renew_hash, pool))
+    )
     views = Views(pool, asyncio.get_running_loop().time)
     updates = Updates(pool, views, Publisher(broker))
     duties = (updates.keep_telling(), updates.keep_fresh(), updates.keep_looking())

@@ -73,7 +73,9 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
     outbox = await enter(Outbox(pool, Publisher(broker)))
     asker = await enter(Asker(settings.policy_addresses, settings.deadline, Verdict))
     lifecycle.probes.ready("policy", asker.trouble)
-    verifier = await enter(Verifier(partial(directory.credentials, pool)))
+    verifier = await enter(
+        Verifier(partial(directory.credentials, pool), upgrade=partial(directory.renew_hash, pool))
+    )
     acceptance = Acceptance(blobs=blobs, ledger=ledger, outbox=outbox, hostname=settings.hostname)
     lifecycle.probes.ready("acceptance", acceptance.trouble)
     return House(
