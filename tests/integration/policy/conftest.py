@@ -1,0 +1,43 @@
+"""Routing on a real ledger, with paper roads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from policy_engine.routing import Routing
+from policy_engine.srs import Rewriter
+from posthouse.blobs import open_blobs
+from posthouse.runtime.bounces import Reporter
+from posthouse.storage import directory
+from posthouse.storage.pool import Pool
+from support.routing import Post
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def post(pool: Pool, tmp_path: Path) -> AsyncIterator[Post]:
+    for domain in ("example.test", "other.test"):
+        await directory.add_domain(pool, domain)
+    numbers = {}
+    for address in ("anna@example.test", "bert@example.test"):
+        numbers[address] = await directory.add_account(pool, address, "x", None)
+    async with open_blobs(f"disk:{tmp_path}") as blobs:
+        made = Post(pool=pool, blobs=blobs, accounts=numbers)
+        made.routing = Routing(
+            pool=pool,
+            resolve=partial(directory.resolve, pool),
+            roads=made,
+            outbox=made,
+            reporter=Reporter(blobs=blobs, hostname="mx.example.test"),
+            rewriter=Rewriter(b"0123456789abcdef"),
+        )
+        yield made

@@ -1,0 +1,46 @@
+"""Questions answered from a real directory, through real streams."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from ipaddress import ip_network
+from typing import cast
+
+import pytest
+
+from policy_engine.enquiries import Enquiries, Memory, Networks
+from policy_engine.srs import Rewriter
+from posthouse.bus.ask import Asker, serve_questions
+from posthouse.mail.admission import MailQuestion, Question, RcptQuestion, Verdict
+from posthouse.storage import directory
+from support.routing import Post
+
+pytestmark = pytest.mark.integration
+
+
+async def test_questions_are_answered_and_changes_count_within_seconds(post: Post) -> None:
+    now = 0.0
+    memory = Memory(partial(directory.resolve, post.pool), clock=lambda: now)
+    networks = Networks(post.pool, [ip_network("192.0.2.0/24")])
+    enquiries = Enquiries(memory, networks, Rewriter(b"0123456789abcdef"))
+    await directory.add_network(post.pool, "198.51.100.0/24")
+    kind = cast("type[Question]", Question)
+    async with serve_questions("127.0.0.1", 0, kind, enquiries.answer) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with Asker([f"127.0.0.1:{port}"], timedelta(seconds=5), Verdict) as asker:
+            new = RcptQuestion(recipient="carl@example.test", client="203.0.113.1")
+            assert (await asker.ask(new)).code == 550
+            await directory.add_account(post.pool, "carl@example.test", "x", None)
+            assert (await asker.ask(new)).code == 550  # remembered
+            now += 3.0
+            assert (await asker.ask(new)).accepts
+
+            for client, code in (("192.0.2.1", 250), ("198.51.100.1", 250), ("203.0.113.1", 550)):
+                out = RcptQuestion(recipient="x@far.test", client=client)
+                assert (await asker.ask(out)).code == code
+
+            mine = MailQuestion(sender="anna@example.test", auth="anna@example.test")
+            assert (await asker.ask(mine)).accepts
+            theirs = MailQuestion(sender="bert@example.test", auth="anna@example.test")
+            assert (await asker.ask(theirs)).code == 550
