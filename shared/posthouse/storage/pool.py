@@ -160,7 +160,10 @@ class Pool:
     async def session(self) -> AsyncIterator[Tx]:
         """Lend one connection outside of a transaction: each statement commits by itself."""
         with _named_trouble():
-            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+            try:
+                connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+            except asyncpg.PostgresError as refusal:  # no statement ran: it is about the server
+                raise _unavailable(refusal) from refusal
         try:
             yield Tx(connection)
         finally:

@@ -12,6 +12,7 @@ import pytest
 from posthouse.mail.errors import Unavailable
 from posthouse.storage import pool as pool_module
 from posthouse.storage.pool import Pool, duty_lock, open_pool, transaction
+from support.servers import needed
 
 pytestmark = pytest.mark.integration
 
@@ -55,6 +56,30 @@ async def outcome(work: object) -> object:
         return await work  # type: ignore[misc]
     except Unavailable as trouble:
         return trouble
+
+
+async def test_a_database_closed_for_maintenance_is_unavailable_until_it_is_open(
+    pool: Pool,
+) -> None:
+    name = await pool.fetchval("select current_database()")
+    admin = await asyncpg.connect(needed("POSTHOUSE_TEST_POSTGRES"))
+    await admin.execute(f"alter database {name} allow_connections false")
+    await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1",
+                        name)  # fmt: skip
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await pool.fetchval("select 1")
+    await admin.execute(f"alter database {name} allow_connections true")
+    await admin.close()
+
+    assert await pool.fetchval("select 1") == 1
+
+
+async def test_a_wrong_password_is_our_trouble_and_no_mails(postgres_url: str) -> None:
+    stranger = postgres_url.replace("postgres@", "nobody_by_that_name:x@")
+    async with open_pool(stranger) as strange:
+        with pytest.raises(Unavailable):
+            await strange.fetchval("select 1")
 
 
 async def test_a_connection_killed_while_idle_costs_at_most_one_failure(
