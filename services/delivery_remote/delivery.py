@@ -56,6 +56,9 @@ _recipients = counter(
 _crowded = counter(
     "posthouse_remote_crowded_total", "Mails sent back because their destination is busy"
 )
+_failed = counter(
+    "posthouse_remote_settle_failures_total", "Attempts to bring a result to the ledger, in vain"
+)
 _untold = gauge(
     "posthouse_remote_unsettled_results", "Messages sent whose results the ledger has not got yet"
 )
@@ -232,6 +235,7 @@ async def _held(attempt: Callable[[], Awaitable[T]]) -> T:
             try:
                 return await attempt()
             except Unavailable as trouble:
+                _failed.inc()
                 log.warning("result held", reason=str(trouble))
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

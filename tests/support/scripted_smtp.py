@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -40,6 +40,7 @@ class Peer:
 
     Attributes:
         port: Where it listens.
+        host: The address it listens on.
         commands: All lines outside DATA, in order, of all connections.
         messages: The octets after 354 up to the dot, as they came on the wire.
         accepted: Those of them that were answered 2yz.
@@ -48,11 +49,13 @@ class Peer:
         open: How many are open.
         most_open: The most there were at once.
         quiet: Set while none is open.
+        before: What to await before a word is answered.
     """
 
     replies: dict[str, list[str]]
     tls: ssl.SSLContext | None = None
     port: int = 0
+    host: str = "127.0.0.1"
     commands: list[str] = field(default_factory=list)
     messages: list[bytes] = field(default_factory=list)
     accepted: list[bytes] = field(default_factory=list)
@@ -61,6 +64,8 @@ class Peer:
     open: int = 0
     most_open: int = 0
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
+
+    before: dict[str, Callable[[], Awaitable[object]]] = field(default_factory=dict)
 
     def say(self, **said: Said) -> None:
         """Change what is answered from now on."""
@@ -122,6 +127,8 @@ class _Conversation:
             self.peer.accepted.append(octets)
 
     async def reply(self, word: str) -> str:
+        if word in self.peer.before:
+            await self.peer.before[word]()
         said = self.peer.next_reply(word)
         if said == HANG:
             await self.reader.read()
@@ -152,6 +159,11 @@ class _Conversation:
             self.writer.write(b"220 go\r\nthis is no TLS record at all, sorry\r\n")
 
 
+def dotted(said: Mapping[str, Said]) -> dict[str, Said]:
+    """Return ``said`` with the final dot by its own name: ``dot`` is a keyword's way to say it."""
+    return {"." if word == "dot" else word: value for word, value in said.items()}
+
+
 @asynccontextmanager
 async def scripted(
     words: Mapping[str, Said] | None = None,
@@ -163,11 +175,9 @@ async def scripted(
     **said: Said,
 ) -> AsyncIterator[Peer]:
     """Serve on a free port; ``said`` changes what `POLITE` answers (``dot`` stands for ``.``)."""
-    if "dot" in said:
-        said["."] = said.pop("dot")
-    words = {**POLITE, **said, **(words or {})}
+    words = {**POLITE, **dotted(said), **(words or {})}
     replies = {word: [v] if isinstance(v, str) else list(v) for word, v in words.items()}
-    peer = Peer(replies, tls)
+    peer = Peer(replies, tls, host=host)
     talks: set[asyncio.Task[None]] = set()
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

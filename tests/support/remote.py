@@ -1,0 +1,156 @@
+"""delivery-remote without the broker: real PostgreSQL, a directory of objects, a name server and
+scripted mail servers, all of them on the same port of different loopback addresses."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from uuid import UUID
+
+from delivery_remote.delivery import Delivery, Parts
+from delivery_remote.destinations import Destinations
+from delivery_remote.next_hop import Limits
+from delivery_remote.routes import Routes
+from delivery_remote.session import Manners
+from onemachine.ports import free_ports
+from posthouse.blobs import Blobs, open_blobs
+from posthouse.mail.envelope import Envelope, Inbound, InboundRecipient, Remote
+from posthouse.mail.ids import new_id
+from posthouse.mail.timetable import Timetable
+from posthouse.resolver import Resolver
+from posthouse.runtime.bounces import Reporter
+from posthouse.runtime.outbox import Outbox
+from posthouse.storage import ledger
+from posthouse.storage.ledger import Branch, Kept, NewMail, NewRecipient
+from posthouse.storage.pool import Pool
+from posthouse.storage.trace import Trace
+from support.dns_zone import Zone, serve_zone
+from support.ledger import states_of
+from support.outside import MESSAGE, manners
+from support.scripted_smtp import Peer, Said, dotted, scripted
+
+HOSTNAME = "mail.example.test"
+SECONDS = timedelta(seconds=1)
+TIMETABLE = Timetable(
+    delays=(5 * SECONDS, 30 * SECONDS),
+    warn_after=timedelta(hours=4),
+    give_up=timedelta(days=5),
+)
+
+
+@dataclass
+class Post:
+    """A publisher that keeps what it is given."""
+
+    sent: list[Envelope] = field(default_factory=list)
+
+    async def send(self, _road: str, envelopes: Sequence[Envelope]) -> None:
+        self.sent.extend(envelopes)
+
+
+@dataclass
+class Station:
+    """delivery-remote in pieces, and the world around it."""
+
+    stack: AsyncExitStack
+    parts: Parts
+    zone: Zone
+    port: int
+    post: Post
+    peers: int = 1
+
+    @property
+    def delivery(self) -> Delivery:
+        return Delivery(self.parts)
+
+    async def server(self, words: Mapping[str, Said] | None = None, **said: Said) -> Peer:
+        """Start a mail server on an address of its own."""
+        self.peers += 1
+        host = f"127.0.0.{self.peers}"
+        return await self.stack.enter_async_context(
+            scripted({**(words or {}), **dotted(said)}, port=self.port, host=host)
+        )
+
+    def domain(self, name: str, *addresses: str) -> None:
+        """Publish MX records of ``name``: the first address is preferred, and so on."""
+        exchanges = [f"MX {10 * n} mx{n}.{name}" for n in range(len(addresses))]
+        self.zone.records[name] = exchanges
+        for n, address in enumerate(addresses):
+            self.zone.records[f"mx{n}.{name}"] = [f"A {address}"]
+
+    async def accept(
+        self,
+        *addresses: str,
+        sender: str = "anna@example.test",
+        octets: bytes = MESSAGE,
+        age: timedelta = timedelta(),
+    ) -> Remote:
+        """Store a message, enter it into the ledger, route it; all for one domain."""
+        ident = new_id(int((datetime.now(UTC) - age).timestamp() * 1000))
+        people = tuple(InboundRecipient(n=n, address=a) for n, a in enumerate(addresses))
+        inbound = Inbound(id=ident, sender=sender, size=len(octets), recipients=people)
+        await self.parts.blobs.put(inbound.blob, octets)
+        mail = NewMail(
+            id=ident, origin="smtp", sender=sender, size=len(octets), envelope=inbound,
+            recipients=tuple(NewRecipient(n, a) for n, a in enumerate(addresses)),
+        )  # fmt: skip
+        await ledger.enter(self.parts.pool, [mail])
+        domain = addresses[0].rpartition("@")[2]
+        kept = [
+            (ident, Kept(each.n, Branch(road="remote", address=each.address, domain=domain)))
+            for each in people
+        ]
+        await ledger.routed(self.parts.pool, kept)
+        return Remote(id=ident, sender=sender, size=len(octets), domain=domain, recipients=people)
+
+    async def states(self, ident: UUID) -> dict[int, str]:
+        return await states_of(self.parts.pool, ident)
+
+    async def reports_on(self, ident: UUID) -> list[EmailMessage]:
+        """Return the reports that the ledger has on a message, read from object storage."""
+        rows = await self.parts.pool.fetch(
+            "select id, size from envelopes where subject_id = $1 and origin = 'bounce'"
+            " order by id",
+            ident,
+        )
+        found = []
+        for row in rows:
+            key = Inbound(id=row["id"], sender="", size=1, recipients=()).blob
+            octets = await self.parts.blobs.get(key)
+            assert len(octets) == row["size"]
+            message = email.message_from_bytes(octets, policy=email.policy.default)
+            assert isinstance(message, EmailMessage)
+            found.append(message)
+        return found
+
+
+@asynccontextmanager
+async def open_station(
+    pool: Pool, folder: Path, *, behaviour: Manners | None = None
+) -> AsyncIterator[Station]:
+    """Open a station on ``pool`` with its objects in ``folder``."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        zone = await enter(serve_zone({}))
+        blobs: Blobs = await enter(open_blobs(f"disk:{folder}"))
+        port, post = free_ports(1)[0], Post()
+        resolver = Resolver(zone.nameservers, lifetime=SECONDS)
+        limits = Limits(rest=timedelta(milliseconds=1))
+        parts = Parts(
+            pool=pool,
+            blobs=blobs,
+            routes=Routes(pool, resolver, HOSTNAME, port=port),
+            destinations=await enter(Destinations(behaviour or manners(), limits)),
+            outbox=await enter(Outbox(pool, post)),
+            trace=await enter(Trace(pool, "delivery-remote")),
+            reporter=Reporter(blobs=blobs, hostname=HOSTNAME),
+            timetable=TIMETABLE,
+            bounce_timetable=replace(TIMETABLE, give_up=timedelta(days=1), warn_after=None),
+        )
+        yield Station(stack, parts, zone, port, post)
