@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from imap_gateway.client import Client
 from imap_gateway.protocol.items import FetchItem, Item, Section, Text
 from imap_gateway.protocol.responses import date_time, literal
 from imap_gateway.telling import know_keywords
-from imap_gateway.view.flags import ALL_BITS, TABLE
+from imap_gateway.view.flags import RECENT_TABLE, TABLE
 from imap_gateway.view.rows import Rows
 from imap_gateway.view.sections import pick_fields, without_extensions
 from posthouse.mime import unpack_parts
@@ -45,7 +46,14 @@ class Chunk:
     @property
     def contents(self) -> list[int]:
         """The contents that these messages show."""
-        return [self.rows.contents[place] for place in self.places]
+        return list(self.of(self.rows.contents))
+
+    def of(self, column: array[int]) -> Sequence[int]:
+        """Return a column of the rows for these messages; neighbours are cut out at once."""
+        places = self.places
+        if isinstance(places, range) and places.step == 1:
+            return column[places.start : places.stop]
+        return [column[place] for place in places]
 
 
 def template(items: Iterable[FetchItem]) -> bytes:
@@ -74,15 +82,15 @@ async def values(chunk: Chunk, item: FetchItem) -> Sequence[object]:
     """Return the item's value for every message of the chunk."""
     if isinstance(item, Section):
         return await _sections(chunk, item)
-    array = _array(chunk.rows, item)
-    if array is not None:
-        return [array[place] for place in chunk.places]
+    column = _column(chunk.rows, item)
+    if column is not None:
+        return chunk.of(column)
     if item is Item.FLAGS:
         return await _flags(chunk)
     return await (_dates(chunk) if item is Item.INTERNALDATE else _structures(chunk, item))
 
 
-def _array(rows: Rows, item: Item) -> Sequence[int] | None:
+def _column(rows: Rows, item: Item) -> array[int] | None:
     """Return where the view itself has the item."""
     match item:
         case Item.UID:
@@ -106,20 +114,25 @@ async def _structures(chunk: Chunk, item: Item) -> Sequence[bytes]:
 async def _flags(chunk: Chunk) -> Sequence[bytes]:
     rows, client = chunk.rows, chunk.client
     position = client.mailbox().position
-    if not rows.keywords and not position.recent:
-        return [TABLE[rows.flags[place] & ALL_BITS] for place in chunk.places]
-    uids = [rows.uids[place] for place in chunk.places]
+    uids, flags = chunk.of(rows.uids), chunk.of(rows.flags)
+    if not rows.keywords:
+        if not position.recent:
+            return [TABLE[bits] for bits in flags]
+        return [
+            (RECENT_TABLE if position.is_recent(uid) else TABLE)[bits]
+            for uid, bits in zip(uids, flags, strict=True)
+        ]
     words = [rows.keywords.get(uid, ()) for uid in uids]
     await know_keywords(client, [number for numbers in words for number in numbers])
     return [
-        client.keywords.text(rows.flags[place], numbers, is_recent=position.is_recent(uid))
-        for place, uid, numbers in zip(chunk.places, uids, words, strict=True)
+        client.keywords.text(bits, numbers, is_recent=position.is_recent(uid))
+        for bits, uid, numbers in zip(flags, uids, words, strict=True)
     ]
 
 
 async def _dates(chunk: Chunk) -> Sequence[bytes]:
     client = chunk.client
-    uids = [chunk.rows.uids[place] for place in chunk.places]
+    uids = chunk.of(chunk.rows.uids)
     mailbox = client.mailbox().position.view.mailbox
     found = await internal_dates(client.house.pool, client.account, mailbox, uids)
     return [date_time(datetime.fromtimestamp(found.get(uid, 0), UTC)) for uid in uids]

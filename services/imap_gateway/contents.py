@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from imap_gateway.caches import OctetsCache
@@ -9,6 +10,8 @@ from posthouse.storage.contents import Column, Place, read_column, read_places
 from posthouse.storage.pool import Pool
 
 CACHE_OCTETS = 64 * 1024 * 1024
+MAX_PLACES = 20_000
+PLACE_OCTETS = 2048  # messages of more parts are not kept: 40 MB at most, mostly a tenth
 
 
 class Contents:
@@ -17,6 +20,7 @@ class Contents:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._cache: OctetsCache[tuple[Column, int]] = OctetsCache(CACHE_OCTETS)
+        self._places: OrderedDict[int, Place] = OrderedDict()
 
     async def column(self, account: int, column: Column, contents: Sequence[int]) -> list[bytes]:
         """Return one column of ``contents`` in their order; ``header`` includes the prefix.
@@ -36,5 +40,15 @@ class Contents:
         ]
 
     async def places(self, account: int, contents: Sequence[int]) -> dict[int, Place]:
-        """Return where the octets of ``contents`` are."""
-        return await read_places(self._pool, account, contents)
+        """Return where the octets of ``contents`` are; what was deleted meanwhile is missing."""
+        found = {c: place for c in contents if (place := self._places.get(c)) is not None}
+        missing = [content for content in contents if content not in found]
+        if missing:
+            read = await read_places(self._pool, account, missing)
+            for content, place in read.items():
+                if len(place.parts) + len(place.prefix) <= PLACE_OCTETS:
+                    self._places[content] = place
+            found |= read
+            while len(self._places) > MAX_PLACES:
+                self._places.popitem(last=False)
+        return found

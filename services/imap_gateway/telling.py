@@ -37,12 +37,12 @@ async def tell(client: Client, *, allow_expunge: bool, with_uid: bool) -> None:
 async def flag_lines(client: Client, indexes: Sequence[int], *, with_uid: bool) -> list[bytes]:
     """Return FETCH responses with the flags of these messages, of those that are still there."""
     position = client.mailbox().position
-    rows, pairs = message_rows(position, indexes)
-    await know_keywords(
-        client, [w for _, row in pairs for w in rows.keywords.get(rows.uids[row], ())]
-    )
+    rows, indexes, places = message_rows(position, indexes)
+    if rows.keywords:
+        used = (rows.keywords.get(rows.uids[place], ()) for place in places)
+        await know_keywords(client, [number for numbers in used for number in numbers])
     lines = []
-    for index, row in pairs:
+    for index, row in zip(indexes, places, strict=True):
         uid = rows.uids[row]
         words = rows.keywords.get(uid, ())
         text = client.keywords.text(rows.flags[row], words, is_recent=position.is_recent(uid))

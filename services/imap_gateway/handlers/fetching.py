@@ -40,7 +40,7 @@ async def fetch(client: Client, command: c.Fetch) -> Done:
     return Done("FETCH done")
 
 
-def chosen(position: Position, numbers: SequenceSet, *, is_uid: bool) -> list[int]:
+def chosen(position: Position, numbers: SequenceSet, *, is_uid: bool) -> Sequence[int]:
     """Return the indexes of the messages that a set names; raise `BadSyntax` for wrong numbers."""
     if is_uid:
         return numbers.indexes_of_uids(position.uids)
@@ -60,8 +60,9 @@ def _complete(client: Client, command: c.Fetch) -> tuple[FetchItem, ...]:
 
 
 def _changed(position: Position, indexes: Sequence[int], since: int) -> list[int]:
-    rows, pairs = message_rows(position, indexes)
-    return [index for index, row in pairs if rows.modseqs[row] > since]
+    rows, indexes, places = message_rows(position, indexes)
+    pairs = zip(indexes, places, strict=True)
+    return [index for index, place in pairs if rows.modseqs[place] > since]
 
 
 async def _mark_seen(
@@ -69,8 +70,8 @@ async def _mark_seen(
 ) -> None:
     r"""Set ``\Seen`` before the bodies go out; the change itself is told as news."""
     view = selected.position.view
-    rows, pairs = message_rows(selected.position, indexes)
-    unseen = [row for _, row in pairs if not rows.flags[row] & SEEN]
+    rows, _, places = message_rows(selected.position, indexes)
+    unseen = [place for place in places if not rows.flags[place] & SEEN]
     if not unseen:
         return
     house, change = client.house, FlagChange(mode=Mode.ADD, flags=SEEN)
@@ -92,14 +93,14 @@ async def _send(
     line = b"* %%d FETCH (%b)\r\n" % template(items)
     missing = False
     for part in _chunks(position, items, indexes):
-        rows, pairs = message_rows(position, part)
-        chunk = Chunk(client=client, rows=rows, places=[row for _, row in pairs])
+        rows, here, places = message_rows(position, part)
+        chunk = Chunk(client=client, rows=rows, places=places)
         columns = [await values(chunk, item) for item in items]
-        numbers = [index + 1 for index, _ in pairs]
+        numbers = [index + 1 for index in here]
         flat = tuple(chain.from_iterable(zip(numbers, *columns, strict=True)))
-        client.wire.write(line * len(pairs) % flat)
+        client.wire.write(line * len(here) % flat)
         await client.wire.drain()
-        missing = missing or len(pairs) < len(part)
+        missing = missing or len(here) < len(part)
     return missing
 
 

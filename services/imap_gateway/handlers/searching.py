@@ -18,8 +18,7 @@ async def search(client: Client, command: c.Search) -> Done:
     """SEARCH and UID SEARCH."""
     position, house = client.mailbox().position, client.house
     await house.views.refresh(position.view, max_age=FRESH_SECONDS)
-    rows, pairs = message_rows(position, range(position.count))
-    places = [row for _, row in pairs]
+    rows, indexes, places = message_rows(position, range(position.count))
     scope = Scope(rows=rows, places=places, position=position, keywords=client.keywords)
     outside = outside_keys(command.key)
     if outside:
@@ -30,7 +29,7 @@ async def search(client: Client, command: c.Search) -> Done:
     if command.is_uid:
         numbers = [rows.uids[place] for place in matched]
     else:
-        index_of = {row: index for index, row in pairs}
+        index_of = indexes if indexes is places else dict(zip(places, indexes, strict=True))
         numbers = [index_of[place] + 1 for place in matched]
     text = b"SEARCH" + b"".join(b" %d" % number for number in numbers)
     if _asks_modseq(command.key):

@@ -69,22 +69,22 @@ async def make_keywords(client: Client, words: Sequence[str]) -> None:
 
 def _unread(position: Position, indexes: Sequence[int]) -> list[int]:
     """Return the contents of the messages that are not ``Seen`` yet."""
-    rows, pairs = message_rows(position, indexes)
-    return [rows.contents[row] for _, row in pairs if not rows.flags[row] & SEEN]
+    rows, _, places = message_rows(position, indexes)
+    return [rows.contents[row] for row in places if not rows.flags[row] & SEEN]
 
 
 async def _answer(client: Client, command: c.Store, indexes: Sequence[int], done: Stored) -> None:
     """Tell the new flags; where silence was asked for, only the new modseq (RFC 7162 §3.1.3)."""
     position = client.mailbox().position
     failed = set(done.modified)
-    told = [index for index in indexes if position.uid(index) not in failed]
+    told: Sequence[int] = [index for index in indexes if position.uid(index) not in failed]
     if not command.is_silent:
         lines = await flag_lines(client, told, with_uid=command.is_uid)
     elif client.is_condstore:
-        rows, pairs = message_rows(position, told)
+        rows, told, places = message_rows(position, told)
         lines = [
             b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (at + 1, rows.uids[row], rows.modseqs[row])
-            for at, row in pairs
+            for at, row in zip(told, places, strict=True)
             if rows.modseqs[row] == done.modseq
         ]
     else:

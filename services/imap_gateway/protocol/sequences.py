@@ -40,7 +40,7 @@ class SequenceSet:
                 merged.append((first, last))
         return merged
 
-    def indexes_of_sequence(self, count: int) -> list[int]:
+    def indexes_of_sequence(self, count: int) -> Sequence[int]:
         """Return the places (from 0) of these sequence numbers among ``count`` messages.
 
         Raises `BadSyntax` for a number of no message (RFC 3501 §9 seq-number: an error); only
@@ -49,15 +49,19 @@ class SequenceSet:
         for first, last in self.ranges:
             if max(first, last) > count and (count or STAR not in {first, last}):
                 raise BadSyntax("no message with this sequence number")
-        ranges = self.resolve(count)
-        return [i for first, last in ranges for i in range(first - 1, last)]
+        return _joined([range(first - 1, last) for first, last in self.resolve(count)])
 
-    def indexes_of_uids(self, uids: Sequence[int]) -> list[int]:
+    def indexes_of_uids(self, uids: Sequence[int]) -> Sequence[int]:
         """Return the places of those of these UIDs that are in ``uids`` (ascending)."""
-        found: list[int] = []
-        for first, last in self.resolve(uids[-1] if uids else 0):
-            found.extend(range(bisect_left(uids, first), bisect_right(uids, last)))
-        return found
+        ranges = self.resolve(uids[-1] if uids else 0)
+        return _joined([range(bisect_left(uids, a), bisect_right(uids, b)) for a, b in ranges])
+
+
+def _joined(ranges: Sequence[range]) -> Sequence[int]:
+    """Return all numbers of ``ranges``; one range stays one, which is quick to work with."""
+    if len(ranges) == 1:
+        return ranges[0]
+    return [number for one in ranges for number in one]
 
 
 def sequence_set(cursor: Cursor) -> SequenceSet:

@@ -19,6 +19,10 @@ TABLE: tuple[bytes, ...] = tuple(
     " ".join(name for bit, name in _NAMES if flags & bit).encode() for flags in range(ALL_BITS + 1)
 )
 
+RECENT_TABLE: tuple[bytes, ...] = tuple(
+    flags + b" " + RECENT if flags else RECENT for flags in TABLE
+)
+
 
 def split(names: Iterable[str]) -> tuple[int, tuple[str, ...]]:
     """Return the bits of the system flags among ``names``, and the keywords."""

@@ -167,10 +167,12 @@ def _indexes(uids: Sequence[int], wanted: set[int]) -> list[int]:
     return found
 
 
-def message_rows(position: Position, indexes: Sequence[int]) -> tuple[Rows, list[tuple[int, int]]]:
-    """Return the current rows, and for ``indexes`` pairs of index and row that are still there."""
+def message_rows(
+    position: Position, indexes: Sequence[int]
+) -> tuple[Rows, Sequence[int], Sequence[int]]:
+    """Return the current rows, those of ``indexes`` that are still there, and their places."""
     rows = position.view.rows
     if position.is_current():
-        return rows, [(index, index) for index in indexes]
-    pairs = ((index, position.row(index)) for index in indexes)
-    return rows, [(index, row) for index, row in pairs if row >= 0]
+        return rows, indexes, indexes
+    pairs = [(index, row) for index in indexes if (row := position.row(index)) >= 0]
+    return rows, [index for index, _ in pairs], [row for _, row in pairs]

@@ -1,5 +1,9 @@
 -- Writes to mailboxes: each is one round trip and one commit.
 --
+-- UIDs come as arrays and are looked up one by one in the index (lateral, with "offset 0" so that it
+-- stays so), then touched by their place in the table: whatever the planner believes of these tables,
+-- the costs grow with the number of UIDs and never with the mailbox. The lock keeps the places valid.
+--
 -- Every function locks the mailbox row first and only then looks at messages: statements of a
 -- volatile function see what was committed before the lock was had, so modseq and UIDs rise in
 -- commit order and a reader never misses a step. Two mailboxes are locked in the order of their ids.
@@ -26,15 +30,19 @@ begin
   select modseq + 1 into step from mailboxes where account_id = account and mailbox_id = mailbox for update;
   if not found then return; end if;
   if unchanged_since is not null then
-    select array_agg(m.uid order by m.uid) into modified from messages m
-     where m.account_id = account and m.mailbox_id = mailbox and m.uid = any (uids) and m.modseq > unchanged_since;
+    select array_agg(m.uid order by m.uid) into modified from unnest(uids) u cross join lateral (
+      select uid, modseq from messages where account_id = account and mailbox_id = mailbox and uid = u offset 0
+    ) m where m.modseq > unchanged_since;
   end if;
   with done as (
     update messages m set modseq = step,
            flags = case mode when '+' then m.flags | bits when '-' then m.flags & ~bits else bits end,
            keywords = case when mode <> '=' and words = '{}' then m.keywords
                            else merged_keywords(m.keywords, mode, words) end
-     where m.account_id = account and m.mailbox_id = mailbox and m.uid = any (uids)
+      from unnest(uids) u cross join lateral (
+        select ctid as place from messages where account_id = account and mailbox_id = mailbox and uid = u offset 0
+      ) found
+     where m.ctid = found.place
        and (unchanged_since is null or m.modseq <= unchanged_since)
        and (m.flags <> case mode when '+' then m.flags | bits when '-' then m.flags & ~bits else bits end
             or (mode = '=' or words <> '{}') and m.keywords is distinct from merged_keywords(m.keywords, mode, words))
@@ -62,12 +70,22 @@ declare
 begin
   select modseq + 1 into step from mailboxes where account_id = account and mailbox_id = mailbox for update;
   if not found then return; end if;
-  with done as (
-    delete from messages m where m.account_id = account and m.mailbox_id = mailbox
-       and (uids is null or m.uid = any (uids)) and (any_flags or m.flags & 8 <> 0)
-    returning m.uid, m.size
-  )
-  select count(*), sum(d.size), string_agg(int8send(d.uid), '' order by d.uid) into many, weight, gone from done d;
+  if uids is null then
+    with done as (
+      delete from messages m where m.account_id = account and m.mailbox_id = mailbox
+         and (any_flags or m.flags & 8 <> 0)
+      returning m.uid, m.size
+    )
+    select count(*), sum(d.size), string_agg(int8send(d.uid), '' order by d.uid) into many, weight, gone from done d;
+  else
+    with done as (
+      delete from messages m using unnest(uids) u cross join lateral (
+        select ctid as place from messages where account_id = account and mailbox_id = mailbox and uid = u offset 0
+      ) found where m.ctid = found.place and (any_flags or m.flags & 8 <> 0)
+      returning m.uid, m.size
+    )
+    select count(*), sum(d.size), string_agg(int8send(d.uid), '' order by d.uid) into many, weight, gone from done d;
+  end if;
   if many = 0 then
     step := step - 1;
     return;
@@ -96,7 +114,9 @@ begin
     from mailboxes where account_id = account and mailbox_id = target;
   if not found then refusal := 'gone'; return; end if;
   select count(*), sum(size), string_agg(int8send(uid), '' order by uid) into many, weight, came_from
-    from messages where account_id = account and mailbox_id = source and uid = any (uids);
+    from unnest(uids) u cross join lateral (
+      select uid, size from messages where account_id = account and mailbox_id = source and uid = u offset 0
+    ) found;
   if many = 0 then return; end if;
   if not is_move then
     select quota_octets into allowed from accounts where account_id = account;
@@ -108,15 +128,18 @@ begin
   insert into messages (account_id, mailbox_id, content_id, modseq, internaldate, savedate, uid, flags, size, keywords)
   select account, target, content_id, target_step, internaldate, now(),
          first_uid - 1 + row_number() over (order by uid), flags, size, keywords
-    from messages where account_id = account and mailbox_id = source and uid = any (uids);
+    from unnest(uids) u cross join lateral (
+      select * from messages where account_id = account and mailbox_id = source and uid = u offset 0
+    ) found;
   insert into changes
   values (account, target, target_step, 'a', int8send(first_uid) || int8send(first_uid + many - 1));
   update mailboxes set modseq = target_step, uidnext = uidnext + many, exists_ = exists_ + many, octets = octets + weight
    where account_id = account and mailbox_id = target;
   if is_move then
     source_step := case when source = target then target_step else source_step end + 1;
-    delete from messages
-     where account_id = account and mailbox_id = source and uid = any (uids) and uid < case when source = target then first_uid else uid + 1 end;
+    delete from messages m using unnest(uids) u cross join lateral (
+      select ctid as place from messages where account_id = account and mailbox_id = source and uid = u offset 0
+    ) found where m.ctid = found.place and (source <> target or m.uid < first_uid);
     insert into changes values (account, source, source_step, 'e', came_from);
     update mailboxes set modseq = source_step, exists_ = exists_ - many, octets = octets - weight
      where account_id = account and mailbox_id = source;
