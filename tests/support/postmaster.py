@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import httpx
+import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
@@ -25,6 +28,8 @@ from postmaster.settings import PostmasterSettings
 
 TOKEN = "a-token-for-tests-only"  # noqa: S105
 GRACE = timedelta(seconds=5)
+SOON = 20.0
+LOOK_EVERY_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,20 @@ class LivePostmaster:
         return await asyncio.to_thread(
             CliRunner().invoke, app, list(arguments), input=stdin, env=environment
         )
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Wait until ``condition`` holds (it may return an awaitable); fail, saying ``what``."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SOON):
+            while True:
+                found = condition()
+                if inspect.isawaitable(found):
+                    found = await found
+                if found:
+                    return
+                await asyncio.sleep(LOOK_EVERY_SECONDS)
+    pytest.fail(what)
 
 
 @asynccontextmanager

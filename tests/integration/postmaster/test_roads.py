@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -32,25 +32,11 @@ from postmaster.duties.rounds import alone
 from postmaster.duties.sweeper import sweep
 from postmaster.duties.undertaker import Undertaker
 from support.letters_under_way import new_mail
-from support.postmaster import GRACE, LivePostmaster
+from support.postmaster import GRACE, SOON, LivePostmaster, until
 
 pytestmark = pytest.mark.integration
 
-SOON = 20.0
 NOW = timedelta()
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    """Wait until ``condition`` holds; it may return an awaitable."""
-    async with asyncio.timeout(SOON):
-        while True:
-            found = condition()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return
-            await asyncio.sleep(0.02)
-    pytest.fail(what)
 
 
 def beat() -> Beat:

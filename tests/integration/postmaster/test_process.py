@@ -1,0 +1,134 @@
+"""The postmaster as a process: it migrates, answers, sweeps, buries, waits out outages, and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import aio_pika
+import asyncpg
+import httpx
+import pytest
+
+from posthouse.bus.topology import INBOUND, dead_queue
+from posthouse.storage import ledger
+from posthouse.storage.dead_letters import Choice, dead_letters
+from posthouse.storage.pool import Pool
+from support.letters_under_way import new_mail
+from support.postmaster import TOKEN, until
+from support.processes import Service, free_port
+from support.servers import needed
+
+pytestmark = pytest.mark.integration
+
+SOON = 30.0
+
+
+@pytest.fixture
+def settings(postgres_url: str, broker_url: str, tmp_path: Path) -> dict[str, str]:
+    return {
+        "POSTHOUSE_DATABASE_URL": postgres_url,
+        "POSTHOUSE_BROKER_URL": broker_url,
+        "POSTHOUSE_STORE": f"disk:{tmp_path}/objects",
+        "POSTHOUSE_HOSTNAME": "mail.example.test",
+        "POSTHOUSE_API_TOKEN": TOKEN,
+        "POSTHOUSE_POSTMASTER_PORT": str(free_port()),
+        "POSTHOUSE_SWEEP_SECONDS": "0.1",
+        "POSTHOUSE_SWEEP_AFTER_SECONDS": "0",
+    }
+
+
+@pytest.fixture
+async def service(settings: dict[str, str], tmp_path: Path) -> AsyncIterator[Service]:
+    running = Service("postmaster", settings, tmp_path / "log")
+    await running.start()
+    yield running
+    await running.kill()
+
+
+async def test_it_serves_sweeps_buries_and_ends_with_zero(
+    service: Service, settings: dict[str, str], pool: Pool, broker_url: str
+) -> None:
+    swept = new_mail("anna@example.test")
+    await ledger.enter(pool, [swept])
+    async with await aio_pika.connect(broker_url) as line:
+        channel = await line.channel()
+        exchange = await channel.get_exchange("dead")
+        await exchange.publish(aio_pika.Message(b"no envelope"), dead_queue(INBOUND))
+        queue = await channel.get_queue(INBOUND)
+        async with asyncio.timeout(SOON), queue.iterator() as messages:
+            message = await anext(messages)
+            await message.ack()
+    await until(lambda: dead_letters(pool, Choice()), "the letter was not filed")
+    port = settings["POSTHOUSE_POSTMASTER_PORT"]
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/api/v1/domains")
+
+    code = await service.terminate()
+
+    log = service.log.read_text()
+    assert str(swept.id).encode() in message.body
+    assert answer.json() == {"items": [], "next": None}
+    assert code == 0
+    assert TOKEN not in log
+    assert '"event":"request answered"' in log
+
+
+async def test_faulty_settings_are_all_told_at_once(settings: dict[str, str]) -> None:
+    del settings["POSTHOUSE_API_TOKEN"]
+    faulty = settings | {"POSTHOUSE_KEEP_DAYS": "1", "POSTHOUSE_POSTMASTER_PORT": "harbour"}
+
+    code, errors = await _run(["-m", "postmaster"], faulty)
+
+    assert code == 78
+    for name in ("API_TOKEN", "KEEP_DAYS", "POSTMASTER_PORT"):
+        assert f"POSTHOUSE_{name}" in errors
+
+
+MIGRATE = ("-c", "from postmaster.cli import main; main()", "migrate")
+
+
+async def test_the_command_migrates_an_empty_database_once() -> None:
+    server, name = needed("POSTHOUSE_TEST_POSTGRES"), f"test_{secrets.token_hex(6)}"
+    url = {"POSTHOUSE_DATABASE_URL": f"{server.rpartition('/')[0]}/{name}"}
+    root = await asyncpg.connect(server)
+    await root.execute(f"create database {name}")
+    try:
+        first, second = await _run(MIGRATE, url), await _run(MIGRATE, url)
+    finally:
+        await root.execute(f"drop database {name} with (force)")
+        await root.close()
+
+    assert first == (0, "")
+    assert second == (0, "")
+
+
+async def test_a_migration_that_cannot_be_done_is_refused_in_a_sentence() -> None:
+    server = needed("POSTHOUSE_TEST_POSTGRES")
+    for settings, words in (
+        ({}, "POSTHOUSE_DATABASE_URL"),
+        ({"POSTHOUSE_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "does not answer"),
+        ({"POSTHOUSE_DATABASE_URL": f"{server.rpartition('/')[0]}/nowhere"}, "does not exist"),
+    ):
+        code, sentence = await _run(MIGRATE, settings)
+
+        assert code == 1
+        assert words in sentence
+        assert "Traceback" not in sentence
+
+
+async def _run(arguments: Sequence[str], settings: dict[str, str]) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        env={"PATH": os.environ["PATH"], **settings},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(SOON):
+        _, errors = await process.communicate()
+    return process.returncode or 0, errors.decode()
