@@ -48,7 +48,8 @@ Row: TypeAlias = asyncpg.Record
 
 # Conditions of the server, not of the statement. 08 and 57P0x: gone or going; 53: out of disk,
 # memory, connections; 58: I/O errors; 40: deadlock and serialization; 25006: a standby answers;
-# 57014: statement_timeout; 55P03: lock_timeout; 25P03: idle in transaction.
+# 57014: statement_timeout; 55P03: lock_timeout; 25P03: idle in transaction; 28: our login is
+# refused; 3D000: our database is missing (both are said when a connection is made).
 _TROUBLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
@@ -58,6 +59,8 @@ _TROUBLE = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
     asyncpg.InternalClientError,
     OSError,
     TimeoutError,
