@@ -28,6 +28,7 @@ _FIRST_BACKOFF = timedelta(milliseconds=50)
 _LONGEST_BACKOFF = timedelta(seconds=1)
 _CONNECT = timedelta(seconds=2)
 _NO_BUCKET = "NoSuchBucket"  # also a 404, but no missing object
+_BEYOND_END = "416 Range Not Satisfiable"  # RFC 9110 §15.5.17: it begins after the object's end
 
 if TYPE_CHECKING:
     from obstore.store import S3Config  # exists for type checkers only
@@ -78,11 +79,10 @@ class S3Blobs:
         work = obstore.get_range_async(self._store, checked_key(key), start=start, end=end)
         try:
             return bytes(await self._in_time(work, key, end - start))
-        except Unavailable:
-            meta = await self._in_time(obstore.head_async(self._store, key), key)
-            if start < meta["size"]:
-                raise
-            return b""  # S3 refuses a range that begins after the end
+        except Unavailable as refused:
+            if _BEYOND_END in str(refused):
+                return b""
+            raise
 
     async def delete(self, keys: Sequence[str]) -> None:
         """See `posthouse.blobs.port.Blobs.delete`."""
@@ -125,8 +125,9 @@ class S3Blobs:
 
 
 def _unavailable(trouble: Exception) -> Unavailable:
-    kind = type(trouble).__name__
-    return Unavailable("object store is not available", detail=f"S3: {kind}: {trouble}")
+    first_line = str(trouble).partition("\n")[0]
+    detail = f"S3: {type(trouble).__name__}: {first_line}"
+    return Unavailable("object store is not available", detail=detail)
 
 
 @asynccontextmanager

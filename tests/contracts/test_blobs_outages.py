@@ -1,0 +1,206 @@
+"""A store that is away says so within seconds and never hangs; a fault stays with its object."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import resource
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from posthouse.blobs import Blobs, open_blobs
+from posthouse.mail.errors import MissingObject, Unavailable
+from support.servers import S3Store
+
+TIMEOUT_SECONDS = 1.0
+PATIENCE_SECONDS = 6.0
+KEYS = {"access_key": "key", "secret_key": "word"}
+
+
+@asynccontextmanager
+async def server(answer: bytes | None) -> AsyncIterator[str]:
+    """A server that gives ``answer`` to everything, or none at all; yields its URL."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.read(65_536):
+                if answer is not None:
+                    writer.write(answer)
+                    await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        listening.close()
+
+
+@asynccontextmanager
+async def s3_at(endpoint: str) -> AsyncIterator[Blobs]:
+    store = f"s3://bucket?endpoint={endpoint}&region=r&timeout={TIMEOUT_SECONDS}"
+    async with open_blobs(store, **KEYS) as blobs:
+        yield blobs
+
+
+async def everything_is_unavailable(blobs: Blobs) -> None:
+    async def listing() -> None:
+        async for _ in blobs.list("mail"):
+            pass
+
+    calls = {
+        "put": lambda: blobs.put("mail/a.eml", b"x"),
+        "get": lambda: blobs.get("mail/a.eml"),
+        "get_range": lambda: blobs.get_range("mail/a.eml", 0, 1),
+        "delete": lambda: blobs.delete(["mail/a.eml"]),
+        "list": listing,
+        "check": blobs.check,
+    }
+    for name, call in calls.items():
+        started = time.monotonic()
+        with pytest.raises(Unavailable):
+            await call()
+        assert time.monotonic() - started < PATIENCE_SECONDS, name
+
+
+async def test_an_s3_store_that_is_not_there_is_unavailable() -> None:
+    async with s3_at("http://127.0.0.1:1") as blobs:
+        await everything_is_unavailable(blobs)
+
+
+async def test_an_s3_store_that_never_answers_is_unavailable() -> None:
+    async with server(None) as url, s3_at(url) as blobs:
+        await everything_is_unavailable(blobs)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n",
+        b"this is no HTTP\r\n\r\n",
+    ],
+)
+async def test_an_s3_store_that_answers_nonsense_is_unavailable(answer: bytes) -> None:
+    async with server(answer) as url, s3_at(url) as blobs:
+        await everything_is_unavailable(blobs)
+
+
+@pytest.mark.integration
+async def test_a_missing_bucket_is_unavailable_and_no_missing_object(s3_store: S3Store) -> None:
+    elsewhere = s3_store.store.replace("s3://", "s3://never-made-")
+    async with open_blobs(elsewhere, s3_store.access_key, s3_store.secret_key) as blobs:
+        with pytest.raises(Unavailable):
+            await blobs.get("mail/a.eml")
+        with pytest.raises(Unavailable):
+            await blobs.get_range("mail/a.eml", 0, 10)
+
+
+@pytest.mark.integration
+async def test_wrong_keys_are_unavailable(s3_store: S3Store) -> None:
+    async with open_blobs(s3_store.store, s3_store.access_key, "wrong") as blobs:
+        with pytest.raises(Unavailable):
+            await blobs.put("mail/a.eml", b"x")
+
+
+async def test_a_fault_of_the_disk_stays_with_its_object(tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_bytes(b"a file where a folder should be")
+
+    async with open_blobs(f"disk:{tmp_path}") as blobs:
+        results = await asyncio.gather(
+            *(blobs.put(f"{folder}/x.eml", b"x") for folder in ("mail", "blocked", "other")),
+            return_exceptions=True,
+        )
+
+        assert [type(result) for result in results] == [type(None), Unavailable, type(None)]
+        assert await blobs.get("mail/x.eml") == await blobs.get("other/x.eml") == b"x"
+        assert unfinished(tmp_path) == []
+
+
+@contextmanager
+def files_may_have(octets: int) -> Iterator[None]:
+    """Let the kernel refuse longer files, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_what_does_not_fit_is_unavailable_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with open_blobs(f"disk:{tmp_path}") as blobs:
+        with files_may_have(1000):
+            small, large = await asyncio.gather(
+                blobs.put("mail/small.eml", b"x" * 1000),
+                blobs.put("mail/large.eml", b"x" * 1001),
+                return_exceptions=True,
+            )
+
+        assert small is None
+        assert isinstance(large, Unavailable)
+        assert unfinished(tmp_path) == []
+        with pytest.raises(MissingObject):
+            await blobs.get("mail/large.eml")
+        await blobs.put("mail/large.eml", b"x" * 1001)  # there is room again
+
+
+async def test_a_disk_that_hangs_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_end, write_end = os.pipe()
+
+    def hang(_descriptor: int) -> None:
+        os.read(read_end, 1)  # until the test lets go
+        raise OSError(errno.EIO, "Input/output error")
+
+    async with open_blobs(f"disk:{tmp_path}?timeout=0.2") as blobs:
+        monkeypatch.setattr(os, "fsync", hang)
+        started = time.monotonic()
+        with pytest.raises(Unavailable, match="too slow"):
+            await blobs.put("mail/a.eml", b"x")
+        assert time.monotonic() - started < PATIENCE_SECONDS
+
+        monkeypatch.undo()
+        os.close(write_end)
+        await blobs.put("mail/b.eml", b"x")  # the thread is free again
+        with pytest.raises(MissingObject):
+            await blobs.get("mail/a.eml")
+    os.close(read_end)
+
+
+async def test_an_input_output_error_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async with open_blobs(f"disk:{tmp_path}") as blobs:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fail)
+            with pytest.raises(Unavailable):
+                await blobs.put("mail/a.eml", b"x")
+        assert unfinished(tmp_path) == []
+        with pytest.raises(MissingObject):
+            await blobs.get("mail/a.eml")
+
+
+async def test_a_directory_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(Unavailable):
+        async with open_blobs(f"disk:{tmp_path}/file/objects"):
+            pass
+
+
+def unfinished(root: Path) -> list[Path]:
+    return list((root / ".unfinished").iterdir())
