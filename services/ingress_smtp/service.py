@@ -34,6 +34,7 @@ NAME = "ingress-smtp"
 async def serve(settings: IngressSettings, lifecycle: Lifecycle) -> None:
     """Take mail until told to stop; then let running transactions finish."""
     async with AsyncExitStack() as stack:
+        lifecycle.probes.ready("start", lambda: "waiting for PostgreSQL and its schema")
         house = await _house(settings, lifecycle, stack)
         certificate = _certificate(settings, lifecycle)
         listeners = await stack.enter_async_context(
@@ -48,6 +49,7 @@ async def serve(settings: IngressSettings, lifecycle: Lifecycle) -> None:
                 ),
             )
         )
+        lifecycle.probes.forget("start")
         await lifecycle.stopping.wait()
         await listeners.drain(lifecycle.grace)
 
@@ -55,7 +57,6 @@ async def serve(settings: IngressSettings, lifecycle: Lifecycle) -> None:
 async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncExitStack) -> House:
     """Open what sessions share; it is closed in the opposite order, after the last session."""
     enter = stack.enter_async_context
-    lifecycle.probes.ready("start", lambda: "waiting for PostgreSQL and its schema")
     pool = await enter(
         open_pool(
             settings.database_url.get_secret_value(), connections=settings.database_connections
@@ -68,7 +69,6 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
     broker_url = settings.broker_url.get_secret_value()
     broker = await enter(connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace))
     await await_schema(pool)
-    lifecycle.probes.forget("start")
     ledger = await enter(Intake(pool))
     outbox = await enter(Outbox(pool, Publisher(broker)))
     asker = await enter(Asker(settings.policy_addresses, settings.deadline, Verdict))

@@ -41,7 +41,6 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         broker_url = settings.broker_url.get_secret_value()
         broker = await enter(connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace))
         await await_schema(pool)
-        lifecycle.probes.forget("start")
         publisher = Publisher(broker)
         resolve = partial(directory.resolve, pool)
         rewriter = Rewriter(settings.rewriting_key)
@@ -68,6 +67,7 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
                     enquiries.answer,
                 )
             )
+        lifecycle.probes.forget("start")
         await lifecycle.until_stopped(
             consume(
                 broker,
