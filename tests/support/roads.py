@@ -119,6 +119,10 @@ class Management:
         )
         answer.raise_for_status()
 
+    async def bindings(self, queue: str) -> list[dict[str, Any]]:
+        """Return what ``queue`` is bound to; the default exchange is named by nothing."""
+        return await self._get(f"/api/queues/{self._vhost}/{queue}/bindings")
+
     async def purge(self, name: str) -> None:
         """Empty a queue."""
         await self._delete(f"/api/queues/{self._vhost}/{name}/contents")

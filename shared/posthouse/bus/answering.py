@@ -29,14 +29,14 @@ _connections = gauge("posthouse_bus_asking_connections", "Connections of askers.
 
 @asynccontextmanager
 async def serve_questions(
-    host: str, port: int, question_type: type[Q], handler: Callable[[Q], Awaitable[object]]
+    host: str, port: int, question_type: object, handler: Callable[[Q], Awaitable[object]]
 ) -> AsyncIterator[asyncio.Server]:
     """Answer questions while inside; then finish what is being answered and hang up.
 
     Args:
         host: Where to listen.
         port: Where to listen; 0 takes a free port, see the server's ``sockets``.
-        question_type: The struct, or union of structs, that is asked.
+        question_type: The struct, or union of structs, that is asked: what ``handler`` takes.
         handler: Returns the answer, a struct. What it raises is logged, and the asker is told
             that there is no answer.
 
@@ -44,7 +44,7 @@ async def serve_questions(
         OSError: If the port is taken.
     """
     answerers: set[_Answerer[Q]] = set()
-    decoder = msgspec.msgpack.Decoder(question_type)
+    decoder: msgspec.msgpack.Decoder[Q] = msgspec.msgpack.Decoder(cast(type[Q], question_type))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Answerer(decoder, handler, answerers), host, port)
     try:

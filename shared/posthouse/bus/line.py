@@ -1,0 +1,203 @@
+"""A line: one connection to the broker, kept up for ever.
+
+A plain aio-pika connection with a keeper of our own instead of a "robust" one: what has to come
+back after a loss (topology, consumers, subscriptions) is said in one place each, and nothing is
+resurrected behind our back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import aio_pika
+import aiormq
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+
+from posthouse.mail.errors import Unavailable
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
+
+HEARTBEAT_SECONDS = 15
+CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
+WAIT_UP_SECONDS = 2.0  # how long work waits for a lost connection before it is refused
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+WATCH_SECONDS = 1.0  # how often an open connection is asked whether the broker blocks it
+
+# Everything the library raises when the other side is gone, slow or refuses.
+LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
+
+Prepare = Callable[[AbstractConnection], Awaitable[object]]
+
+log = get_logger()
+_connected = counter(
+    "posthouse_bus_connections_total", "Connections made to the broker.", "purpose"
+)
+_lost = counter(
+    "posthouse_bus_connections_lost_total", "Connections to the broker lost.", "purpose"
+)
+
+
+@contextmanager
+def losses_told(doing: str) -> Iterator[None]:
+    """Turn what the library raises over a lost connection into `Unavailable`."""
+    try:
+        yield
+    except LOST as error:
+        raise Unavailable("the broker is away", detail=f"{doing}: {error!r}") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # Nobody cancelled us: the library does so to what waits on a channel that is gone.
+        raise Unavailable("the broker is away", detail=f"{doing}: channel lost") from error
+
+
+async def bare(channel: AbstractChannel) -> aiormq.Channel:
+    """Return what lies under ``channel``: it writes without a task per frame.
+
+    It is aio-pika's documented way down; ``wait=False`` and ``consumers`` are aiormq's, and
+    tests/integration/bus would notice if they went.
+    """
+    below = await channel.get_underlay_channel()
+    if not isinstance(below, aiormq.Channel):
+        raise TypeError(f"not an aiormq channel: {below!r}")
+    return below
+
+
+class Line:
+    """One connection that is kept up.
+
+    Attributes:
+        trouble: Why it cannot be used, in words; empty if it can.
+    """
+
+    def __init__(self, url: str, name: str, purpose: str, prepare: Prepare) -> None:
+        self._url = url
+        self._title = f"{name} {purpose}"
+        self._purpose = purpose
+        self._prepare = prepare
+        self._connection: AbstractConnection | None = None
+        self._up = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.trouble = "not connected yet"
+
+    @property
+    def is_up(self) -> bool:
+        """True if it is connected and the broker does not block it."""
+        return self._up.is_set() and not self.trouble
+
+    @property
+    def is_used(self) -> bool:
+        """True if somebody has asked for it."""
+        return self._keeper is not None
+
+    def start(self) -> None:
+        """Begin to connect; harmless if begun."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep(), name=self._title)
+
+    async def stop(self) -> None:
+        """Close it, within seconds."""
+        self._stopping = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait((self._keeper,), timeout=2 * CLOSE_SECONDS)
+
+    async def channel(self, *, confirms: bool) -> AbstractChannel:
+        """Return a new channel; with ``confirms``, a returned message raises as well.
+
+        Raises:
+            Unavailable: If the broker is not there within seconds.
+        """
+        self.start()
+        with losses_told("no channel to the broker"):
+            async with asyncio.timeout(WAIT_UP_SECONDS):
+                channel = (await self.connection()).channel(
+                    publisher_confirms=confirms, on_return_raises=confirms
+                )
+                await channel.initialize()
+                return channel
+
+    async def connection(self) -> AbstractConnection:
+        """Return the connection as soon as there is one; the caller sets a timeout.
+
+        Raises:
+            Unavailable: If it was lost in the same moment.
+        """
+        await self._up.wait()
+        if self._connection is None:
+            raise Unavailable("the broker is away")
+        return self._connection
+
+    async def _keep(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                async with self._open() as connection:
+                    pause = FIRST_PAUSE_SECONDS
+                    await self._watch(connection)
+                    self.trouble = "connection lost"
+                    _lost.labels(self._purpose).inc()
+                    log.warning("broker connection lost", purpose=self._purpose)
+            except LOST as error:
+                self.trouble = f"{type(error).__name__}: {error}"
+                log.warning("broker unreachable", purpose=self._purpose, error=self.trouble)
+            if self._stopping:  # the library turns a cancellation while it connects into a failure
+                return
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[AbstractConnection]:
+        connection = await aio_pika.connect(
+            self._url,
+            timeout=CONNECT_SECONDS,
+            client_properties={"connection_name": self._title},
+            heartbeat=HEARTBEAT_SECONDS,
+        )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._prepare(connection)
+            self._connection, self.trouble = connection, ""
+            self._up.set()
+            _connected.labels(self._purpose).inc()
+            log.info("broker connected", purpose=self._purpose)
+            yield connection
+        finally:
+            self._up.clear()
+            self._connection = None
+            with contextlib.suppress(*LOST):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await connection.close()
+
+    async def _watch(self, connection: AbstractConnection) -> None:
+        """Return when the connection is lost; notice meanwhile whether it is blocked."""
+        closed = asyncio.Event()
+        connection.close_callbacks.add(lambda *_: closed.set())
+        while not closed.is_set() and connection.connected.is_set():
+            blocked = await _is_blocked(connection)
+            if blocked != bool(self.trouble):
+                self.trouble = "the broker blocks publishers (alarm)" if blocked else ""
+                log.warning("broker alarm changed", blocked=blocked, purpose=self._purpose)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await closed.wait()
+
+
+async def _is_blocked(connection: AbstractConnection) -> bool:
+    if connection.transport is None:
+        return False
+    try:
+        async with asyncio.timeout(0.01):  # both conditions are known here and now
+            await connection.transport.ready()
+    except TimeoutError:
+        return True
+    return False
