@@ -1,0 +1,157 @@
+"""delivery-remote as a process of its own, between a real broker and postfix's smtp-sink."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from onemachine.ports import free_ports
+from posthouse.blobs import open_blobs
+from posthouse.bus.connection import connect
+from posthouse.bus.publisher import Publisher
+from posthouse.bus.topology import road_of
+from posthouse.mail.envelope import Inbound, InboundRecipient, Remote
+from posthouse.mail.ids import new_id
+from posthouse.storage import ledger
+from posthouse.storage.ledger import Branch, Kept, NewMail, NewRecipient
+from posthouse.storage.pool import Pool
+from posthouse.telemetry.probes import Probes
+
+START_SECONDS = 20.0
+_OPEN = "select count(*) from recipients where settled_at is null"
+
+
+async def come_true(condition: Callable[[], Awaitable[bool]], within: float) -> None:
+    """Return when ``condition`` holds; `TimeoutError` if it does not ``within`` seconds."""
+    async with asyncio.timeout(within):
+        while not await condition():  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.05)
+
+
+@dataclass
+class Office:
+    """What delivery-remote needs around it; starts and ends its processes.
+
+    Attributes:
+        settings: The environment of each process.
+        running: The processes that were started here.
+    """
+
+    pool: Pool
+    broker_url: str
+    folder: Path
+    settings: Mapping[str, str]
+    running: list[Process] = field(default_factory=list)
+
+    async def start(self) -> tuple[Process, int]:
+        """Start a process; return it, ready, and the port of its probes."""
+        port = free_ports(1)[0]
+        environment = {"PATH": os.environ["PATH"], **self.settings}
+        environment["POSTHOUSE_HEALTH_PORT"] = str(port)
+        with (self.folder / f"log-{port}").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "delivery_remote", env=environment, stdout=log, stderr=log
+            )
+        self.running.append(process)
+        async with httpx.AsyncClient() as client:
+            await come_true(lambda: self._is_ready(client, port), START_SECONDS)
+        return process, port
+
+    async def stop(self, process: Process, number: signal.Signals = signal.SIGTERM) -> int:
+        """End ``process`` and return its exit code."""
+        if process.returncode is None:
+            process.send_signal(number)
+        return await asyncio.wait_for(process.wait(), START_SECONDS)
+
+    async def post(self, domain: str, count: int, octets: bytes) -> list[Remote]:
+        """Accept, route and publish ``count`` mails, each to its own recipient at ``domain``."""
+        envelopes: list[Remote] = []
+        mails: list[NewMail] = []
+        async with open_blobs(f"disk:{self.folder / 'objects'}") as blobs:
+            for _ in range(count):
+                ident = new_id()
+                people = (InboundRecipient(n=0, address=f"{ident.hex}@{domain}"),)
+                inbound = Inbound(
+                    id=ident, sender="anna@example.test", size=len(octets), recipients=people
+                )
+                await blobs.put(inbound.blob, octets)
+                to = (NewRecipient(0, people[0].address),)
+                mails.append(
+                    NewMail(
+                        id=ident, origin="smtp", sender=inbound.sender, size=len(octets),
+                        recipients=to, envelope=inbound,
+                    )
+                )  # fmt: skip
+                envelopes.append(
+                    Remote(
+                        id=ident, sender=inbound.sender, size=len(octets), domain=domain,
+                        recipients=people,
+                    )
+                )  # fmt: skip
+        await ledger.enter(self.pool, mails)
+        branch = [
+            (each.id, Kept(0, Branch(road="remote", address=to.address, domain=domain)))
+            for each in envelopes
+            for to in each.recipients
+        ]
+        await ledger.routed(self.pool, branch)
+        async with connect(self.broker_url, Probes(), "test") as broker:
+            await broker.wait_until_up()
+            await Publisher(broker).send(road_of(envelopes[0]), envelopes)
+        return envelopes
+
+    async def all_settled(self, within: float = 60.0) -> None:
+        """Return when the ledger has no open recipient left."""
+
+        async def is_settled() -> bool:
+            return await self.pool.fetchval(_OPEN) == 0
+
+        await come_true(is_settled, within)
+
+    async def await_state(self, state: str, count: int) -> None:
+        """Return when ``count`` recipients are in ``state``."""
+
+        async def is_reached() -> bool:
+            return (await self.states()).get(state) == count
+
+        await come_true(is_reached, START_SECONDS)
+
+    async def states(self) -> dict[str, int]:
+        """Return how many recipients are in each state."""
+        rows = await self.pool.fetch("select state, count(*) as n from recipients group by 1")
+        return {row["state"]: row["n"] for row in rows}
+
+    @staticmethod
+    async def _is_ready(client: httpx.AsyncClient, port: int) -> bool:
+        try:
+            return (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@asynccontextmanager
+async def open_office(
+    pool: Pool, postgres_url: str, broker_url: str, folder: Path, settings: Mapping[str, str]
+) -> AsyncIterator[Office]:
+    """Open an office; what still runs at the end is killed."""
+    common = {
+        "POSTHOUSE_DATABASE_URL": postgres_url,
+        "POSTHOUSE_BROKER_URL": broker_url,
+        "POSTHOUSE_STORE": f"disk:{folder / 'objects'}",
+        "POSTHOUSE_HOSTNAME": "mail.example.test",
+    }
+    office = Office(pool, broker_url, folder, {**common, **settings})
+    try:
+        yield office
+    finally:
+        for process in office.running:
+            await office.stop(process, signal.SIGKILL)
