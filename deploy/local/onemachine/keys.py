@@ -5,7 +5,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_SECRET_OCTETS = 18
+_SECRET_OCTETS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +22,8 @@ class Keys:
 
 
 def fresh() -> Keys:
-    """Make new ones; letters, digits, ``-`` and ``_``, so that they fit into URLs."""
-    return Keys(**{name: secrets.token_urlsafe(_SECRET_OCTETS) for name in Keys.__slots__})
+    """Make new ones; hexadecimal, so that they fit into URLs and are no option to any command."""
+    return Keys(**{name: secrets.token_hex(_SECRET_OCTETS) for name in Keys.__slots__})
 
 
 def kept(file: Path) -> Keys:
