@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -20,8 +20,11 @@ from posthouse.runtime.settings import CommonSettings, effective
 from posthouse.telemetry.logs import configure, get_logger
 from posthouse.telemetry.probes import Probes, serve_probes
 
+CLOSING = timedelta(seconds=10)  # after the grace period: for closing pools and connections
 EXIT_FAILED = 1
 EXIT_IMPATIENT = 130  # the second signal
+
+T = TypeVar("T")
 
 log = get_logger()
 
@@ -58,6 +61,24 @@ class Lifecycle:
         """Begin to stop, as the first signal does."""
         self.stopping.set()
 
+    async def unless_stopped(self, waiting: Awaitable[T]) -> T:
+        """Return what ``waiting`` returns: for what a service needs before it can begin.
+
+        Raises:
+            StoppedEarly: If the service is told to stop before that; it then ends in order.
+        """
+        awaited = asyncio.ensure_future(waiting)
+        stopped = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait((awaited, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not awaited.done():
+                raise StoppedEarly
+            return awaited.result()
+        finally:
+            for one in (awaited, stopped):
+                one.cancel()
+            await asyncio.gather(awaited, stopped, return_exceptions=True)
+
     async def until_stopped(self, *duties: Coroutine[Any, Any, object]) -> None:
         """Run ``duties`` until `stopping` is set; then cancel them and wait until they are done.
 
@@ -69,6 +90,10 @@ class Lifecycle:
             await self.stopping.wait()
             for task in running:
                 task.cancel()
+
+
+class StoppedEarly(Exception):
+    """The service was told to stop while it still waited for what it needs."""
 
 
 class _Ended(Exception):
@@ -105,10 +130,19 @@ async def _live(settings: CommonSettings, main: Main) -> None:
             lifecycle = Lifecycle(tasks, probes, grace)
             probes.ready("service", lambda: "stopping" if lifecycle.stopping.is_set() else None)
             _listen(lifecycle)
-            await main(lifecycle)
+            async with asyncio.timeout(None) as limit:
+                tasks.create_task(_end_in_time(lifecycle, limit), name="end in time")
+                await main(lifecycle)
             raise _Ended  # a task group is left early only by an exception
-    except* _Ended:
+    except* (_Ended, StoppedEarly):
         pass
+
+
+async def _end_in_time(lifecycle: Lifecycle, limit: asyncio.Timeout) -> None:
+    """Give the composition root the grace period, and a little to close what it has opened."""
+    await lifecycle.stopping.wait()
+    seconds = (lifecycle.grace + CLOSING).total_seconds()
+    limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
 def _listen(lifecycle: Lifecycle) -> None:

@@ -52,6 +52,9 @@ DUTIES = """
             log.info("duty ended")
     await lifecycle.until_stopped(forever(), forever())
 """
+WAITING = """
+    await lifecycle.unless_stopped(asyncio.Event().wait())
+"""
 RELOADING = """
     lifecycle.on_reload(lambda: log.info("hook called"))
     await lifecycle.stopping.wait()
@@ -95,11 +98,11 @@ class Service:
 
 
 @asynccontextmanager
-async def started(body: str, **settings: str) -> AsyncIterator[Service]:
+async def started(body: str, begin: str = "", **settings: str) -> AsyncIterator[Service]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        PROGRAM.format(body=body),
+        begin + PROGRAM.format(body=body),
         stdout=asyncio.subprocess.PIPE,
         env={"PATH": os.environ["PATH"]} | SETTINGS | settings,
     )
@@ -150,6 +153,27 @@ async def test_duties_are_cancelled_when_the_service_stops(body: str) -> None:
 
         assert await service.end() == 0
     assert "duty ended" in [line["event"] for line in service.lines]
+
+
+async def test_a_service_that_still_waits_for_its_needs_stops_at_once() -> None:
+    async with started(WAITING) as service:
+        await service.until("main began")
+
+        service.process.terminate()
+
+        assert await service.end() == 0
+    assert service.lines[-1]["event"] == "service stopped"
+
+
+async def test_what_does_not_end_in_time_is_ended_and_said_to_be() -> None:
+    begin = "from posthouse.runtime import service; service.CLOSING *= 0\n"
+    async with started(STUBBORN, begin, POSTHOUSE_GRACE_SECONDS="0.2") as service:
+        await service.until("main began")
+
+        service.process.terminate()
+
+        assert await service.end() == 1
+    assert "TimeoutError" in str(service.lines[-1]["exception"])
 
 
 async def test_a_hangup_reloads() -> None:
