@@ -31,7 +31,7 @@ async def serve(settings: LocalSettings, lifecycle: Lifecycle) -> None:
         connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace) as broker,
     ):
         lifecycle.probes.ready("start", lambda: "waiting for PostgreSQL and its schema")
-        await await_schema(pool)
+        await lifecycle.unless_stopped(await_schema(pool))
         lifecycle.probes.forget("start")
         publisher = Publisher(broker)
         async with Outbox(pool, publisher) as outbox, Trace(pool, NAME) as trace:

@@ -58,7 +58,7 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
     )
     broker_url = settings.broker_url.get_secret_value()
     broker = await enter(connect(broker_url, probes, NAME, grace=lifecycle.grace))
-    await await_schema(pool)
+    await lifecycle.unless_stopped(await_schema(pool))
     probes.forget("start")
     trace = await enter(Trace(pool, NAME))
     verifier = await enter(

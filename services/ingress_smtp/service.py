@@ -68,7 +68,7 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
     )
     broker_url = settings.broker_url.get_secret_value()
     broker = await enter(connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace))
-    await await_schema(pool)
+    await lifecycle.unless_stopped(await_schema(pool))
     ledger = await enter(Intake(pool))
     outbox = await enter(Outbox(pool, Publisher(broker)))
     asker = await enter(Asker(settings.policy_addresses, settings.deadline, Verdict))

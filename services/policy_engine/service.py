@@ -40,7 +40,7 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         )
         broker_url = settings.broker_url.get_secret_value()
         broker = await enter(connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace))
-        await await_schema(pool)
+        await lifecycle.unless_stopped(await_schema(pool))
         publisher = Publisher(broker)
         resolve = partial(directory.resolve, pool)
         rewriter = Rewriter(settings.rewriting_key)

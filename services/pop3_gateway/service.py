@@ -36,7 +36,7 @@ async def serve(settings: Pop3Settings, lifecycle: Lifecycle) -> None:
         broker_url = settings.broker_url.get_secret_value()
         broker = await enter(connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace))
         lifecycle.probes.ready("start", lambda: "waiting for PostgreSQL and its schema")
-        await await_schema(pool)
+        await lifecycle.unless_stopped(await_schema(pool))
         lifecycle.probes.forget("start")
         verifier = await enter(
             Verifier(
