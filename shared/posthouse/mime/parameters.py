@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 Parameters = tuple[tuple[bytes, bytes], ...]
+MAX_FIELD_OCTETS = 65_536  # of a field that is taken apart; what stands behind is not looked at
 MAX_PARAMETERS = 200  # a mail with more of them has them for us to stumble over
 MAX_DIGITS = 4  # of the number of an RFC 2231 section
 
@@ -71,7 +72,11 @@ def parse_token(field: bytes) -> bytes:
 
 
 def without_comments(field: bytes) -> bytes:
-    """Return ``field`` with its comments taken out (RFC 5322 §3.2.2); quoted strings stay."""
+    """Return ``field`` with its comments taken out (RFC 5322 §3.2.2); quoted strings stay.
+
+    At most `MAX_FIELD_OCTETS` of it.
+    """
+    field = field[:MAX_FIELD_OCTETS]
     if b"(" not in field:
         return field
     at, depth, kept = 0, 0, []

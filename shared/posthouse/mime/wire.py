@@ -12,6 +12,7 @@ from posthouse.mime.structure import MESSAGE, MULTIPART, TEXT, Entity
 # TEXT-CHAR, and so all that a quoted string may hold: no 8-bit, no NUL, CR, LF (RFC 3501 §9).
 _QUOTABLE = bytes(octet for octet in range(1, 128) if octet not in b"\r\n")
 _NUL_STAND_IN = b"\x80"  # a literal cannot hold NUL: CHAR8 is %x01-ff
+MAX_ADDRESS_OCTETS = 262_144  # of one name's fields; about 10,000 addresses
 _CHARSET = ((b"charset", b"us-ascii"),)  # RFC 2046 §4.1.2: what a text without one has
 
 
@@ -124,12 +125,15 @@ def _parameters(parameters: Iterable[tuple[bytes, bytes]]) -> bytes:
 def _addresses(fields: Fields, name: bytes) -> bytes:
     """Write an address list; empty if the field is absent or holds none."""
     found = fields.get(name)
-    written = (
-        b"".join(_mailbox(one) for field in found for one in parse_addresses(field))
-        if found
-        else b""
-    )
-    return b"(%s)" % written if written else b""
+    if not found:
+        return b""
+    left = MAX_ADDRESS_OCTETS
+    written: list[bytes] = []
+    for field in found:
+        if left > 0:
+            written += map(_mailbox, parse_addresses(field[:left]))
+        left -= len(field)
+    return b"(%s)" % b"".join(written) if written else b""
 
 
 def _mailbox(mailbox: Mailbox) -> bytes:
