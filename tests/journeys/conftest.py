@@ -1,5 +1,6 @@
 """The journeys' house: started once for all of them, with an outside world of its own."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,9 @@ def house(world: OutsideWorld) -> Iterator[House]:
 
 
 @pytest.fixture
-def desk(house: House, tmp_path: Path) -> Desk:
+def desk(house: House) -> Iterator[Desk]:
     """A new user with an empty home folder for mail programs."""
-    return Desk(house=house, home=tmp_path, user=house.account())
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        home = Path(folder)
+        home.chmod(0o755)
+        yield Desk(house=house, home=home, user=house.account())

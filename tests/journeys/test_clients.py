@@ -1,5 +1,7 @@
 """Real mail programs hand mail in and fetch it: what goes in comes out, octet for octet."""
 
+import re
+
 import pytest
 
 from support.clients import Desk, fetchmail, getmail, mbsync, msmtp, mutt, swaks
@@ -13,6 +15,11 @@ def _unix(octets: bytes) -> bytes:
     return octets.replace(b"\r\n", b"\n")
 
 
+def _without_mark(octets: bytes) -> bytes:
+    """Leave out the field by which isync knows its own copies again."""
+    return re.sub(rb"X-TUID: .*\n", b"", octets)
+
+
 @pytest.mark.parametrize("how", ["mx", "starttls", "tls"])
 def test_swaks_sends_a_letter(desk: Desk, how: str) -> None:
     sent = letter(f"by swaks over {how}")
@@ -20,7 +27,7 @@ def test_swaks_sends_a_letter(desk: Desk, how: str) -> None:
     swaks(desk, [desk.user[0]], sent, how=how)
 
     (found,) = desk.house.await_messages(desk.user, 1)
-    assert found.endswith(sent)
+    assert found.endswith(sent + b"\r\n")  # swaks adds an empty line
 
 
 def test_msmtp_sends_a_letter_to_two_people(desk: Desk) -> None:
@@ -40,7 +47,7 @@ def test_isync_mirrors_every_mailbox(desk: Desk) -> None:
     maildirs = mbsync(desk)
 
     (file,) = (maildirs / "INBOX" / "new").iterdir()
-    assert _unix(file.read_bytes()).endswith(_unix(sent))
+    assert _without_mark(file.read_bytes()).endswith(_unix(sent))
     assert {"Drafts", "Sent", "Junk", "Trash", "Archive"} <= {
         path.name for path in maildirs.iterdir()
     }
@@ -63,7 +70,8 @@ def test_isync_brings_flags_and_new_letters_back(desk: Desk) -> None:
     assert isinstance(flags, bytes)
     assert b"\\Seen" in flags
     assert b"\\Flagged" in flags
-    assert draft.strip() in desk.house.messages(desk.user, "Drafts")[0]
+    (written,) = desk.house.messages(desk.user, "Drafts")
+    assert _without_mark(written) == draft
 
 
 @pytest.mark.parametrize("protocol", ["pop3", "imap"])

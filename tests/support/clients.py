@@ -1,6 +1,7 @@
 """Real mail programs from Debian, each told to use the house and no other configuration."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from support.stack import PATIENCE_SECONDS, House
 
 User = tuple[str, str]
+_NOBODY = "nobody"
 HOST = "localhost"  # a name the certificate is for; some of these programs check no addresses
 
 
@@ -64,7 +66,7 @@ def swaks(desk: Desk, recipients: Sequence[str], letter: bytes, *, how: str) -> 
     address, password = desk.user
     (desk.home / "letter.eml").write_bytes(letter)
     argv = ["swaks", "--server", "127.0.0.1", "--from", address, "--to", ",".join(recipients)]
-    argv += ["--data", f"@{desk.home / 'letter.eml'}", "--no-data-fixup"]
+    argv += ["--data", f"@{desk.home / 'letter.eml'}"]
     log_in = ["--auth", "PLAIN", "--auth-user", address, "--auth-password", password]
     match how:
         case "starttls":
@@ -160,6 +162,11 @@ def getmail(desk: Desk) -> list[bytes]:
     maildir = desk.home / "Maildir"
     for folder in ("cur", "new", "tmp"):
         (maildir / folder).mkdir(parents=True, exist_ok=True)
+    other = ""
+    if os.geteuid() == 0:  # getmail refuses to deliver as root
+        other = f"user = {_NOBODY}"
+        for owned in (maildir, *maildir.iterdir()):
+            shutil.chown(owned, _NOBODY)
     desk.write(
         "getmailrc",
         f"""\
@@ -174,6 +181,7 @@ ca_certs = {desk.authority}
 [destination]
 type = Maildir
 path = {maildir}/
+{other}
 
 [options]
 delete = true

@@ -22,6 +22,8 @@ from onemachine.ports import free_ports
 from support.dns_zone import Zone, serve_zone
 from support.stack import PATIENCE_SECONDS, eventually
 
+_NOBODY = "nobody"
+
 
 class Sink:
     """One smtp-sink, which keeps what it was given in a folder."""
@@ -36,6 +38,9 @@ class Sink:
         """Listen; ``behaviour`` is smtp-sink's own: ``-r rcpt`` refuses softly, ``-f`` hard."""
         self._folder.mkdir(exist_ok=True)
         argv = ["smtp-sink", "-d", f"{self._folder}/%s.", *behaviour]
+        if os.geteuid() == 0:  # it insists
+            shutil.chown(self._folder, _NOBODY)
+            argv += ["-u", _NOBODY]
         self._process = subprocess.Popen(
             [*argv, f"{self.address}:{self._port}", "100"],
             env={"PATH": os.environ["PATH"] + ":/usr/sbin"},
@@ -51,8 +56,12 @@ class Sink:
             self._process = None
 
     def letters(self) -> list[Message]:
-        """Return what it was given; X-Mail-Args and X-Rcpt-Args tell the envelope."""
-        return [message_from_bytes(file.read_bytes()) for file in sorted(self._folder.iterdir())]
+        """Return what it was given; X-Mail-Args and X-Rcpt-Args tell the envelope.
+
+        A file without a subject is a letter under way, or one that broke off.
+        """
+        files = sorted(self._folder.iterdir())
+        return [one for one in map(_read, files) if one["Subject"]]
 
     def await_letters(self, count: int = 1, within: float = PATIENCE_SECONDS) -> list[Message]:
         """Return the letters as soon as there are ``count``."""
@@ -64,12 +73,17 @@ class Sink:
             return probe.connect_ex((self.address, self._port)) == 0
 
 
+def _read(file: Path) -> Message:
+    return message_from_bytes(file.read_bytes())
+
+
 class OutsideWorld:
     """The name server in a thread of its own, and the mail servers it tells of."""
 
     def __init__(self) -> None:
         self.port = free_ports(1)[0]
         self.folder = Path(tempfile.mkdtemp(prefix="posthouse-world-"))
+        self.folder.chmod(0o755)
         self._addresses = itertools.count(2)
         self._sinks: list[Sink] = []
         self._loop = asyncio.new_event_loop()

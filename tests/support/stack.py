@@ -1,6 +1,7 @@
 """The whole system for journeys: one `House`, started once, with real mail clients around it."""
 
 import asyncio
+import base64
 import imaplib
 import secrets
 import shutil
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,11 +21,14 @@ import httpx
 from onemachine import demo
 from onemachine.options import DOMAIN, HOSTNAME, Options
 from onemachine.ports import COPY_STRIDE, LOOPBACK, PUBLIC, free_ports, is_free
+from onemachine.ready import NotReady, leaves
+from onemachine.services import Service
 from onemachine.stack import Stack
+from onemachine.supervisor import Part
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 30.0
 _LOOK_EVERY_SECONDS = 0.05
 _FOR_TESTS = ("fsync=off", "full_page_writes=off")
 # Tests do not wait for a sweeper that takes its time.
@@ -58,7 +63,10 @@ class House:
 
     def open(self) -> None:
         """Start everything and make the demo domain."""
-        self.do(self.stack.start())
+        try:
+            self.do(self.stack.start())
+        except* NotReady as group:
+            raise AssertionError("\n".join(str(trouble) for trouble in leaves(group))) from group
         demo.populate(self.demo)
 
     def close(self) -> None:
@@ -72,6 +80,27 @@ class House:
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` on the loop of the stack; wait for its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def kill(self, part: Part) -> None:
+        """End a part with SIGKILL; the stack starts it again by itself."""
+        assert part.child is not None
+        self._loop.call_soon_threadsafe(part.child.kill)
+
+    def halt(self, part: Part) -> None:
+        """Stop a part in good order and leave it so."""
+        self.do(self.stack.halt(part))
+
+    def resume(self, part: Part) -> None:
+        """Start a halted part."""
+        self.do(self.stack.resume(part))
+
+    def await_ready(self) -> None:
+        """Wait until every service says that it is ready."""
+        for service in self.stack.services:
+            eventually(partial(self._trouble, service), lambda answer: answer is None)
+
+    def _trouble(self, service: Service) -> str | None:
+        return self.do(service.trouble())
 
     def port(self, name: str, copy: int = 0) -> int:
         """Return a well-known port by its word: ``smtp``, ``imaps``."""
@@ -88,7 +117,7 @@ class House:
     def account(self, name: str = "") -> tuple[str, str]:
         """Make an account; return its address and its password."""
         address = f"{name or 'user-' + secrets.token_hex(4)}@{DOMAIN}"
-        password = secrets.token_urlsafe(12)
+        password = secrets.token_hex(12)
         self.ask("POST", "/accounts", json={"address": address, "password": password})
         return address, password
 
@@ -132,10 +161,32 @@ class House:
         return eventually(lambda: self.messages(user), lambda found: len(found) >= count, within)
 
     def queues_are_empty(self) -> bool:
-        """Tell whether no envelope waits anywhere in RabbitMQ."""
+        """Tell whether no envelope waits anywhere in RabbitMQ; dead ones do not wait."""
+        queues = self._broker("GET", "/api/queues")
+        return all(queue.get("messages", 1) == 0 for queue in queues)
+
+    def publish(self, road: str, body: bytes) -> None:
+        """Put octets on a road, as a confused neighbour could."""
+        order = {
+            "routing_key": road,
+            "payload": base64.b64encode(body).decode(),
+            "payload_encoding": "base64",
+            "properties": {"delivery_mode": 2},
+        }
+        assert self._broker("POST", "/api/exchanges/%2F/roads/publish", order) == {"routed": True}
+
+    def take(self, road: str) -> bytes:
+        """Take one envelope off a road; nothing if there is none."""
+        order = {"count": 1, "ackmode": "ack_requeue_false", "encoding": "base64"}
+        taken = self._broker("POST", f"/api/queues/%2F/{road}/get", order)
+        return base64.b64decode(taken[0]["payload"]) if taken else b""
+
+    def _broker(self, method: str, path: str, order: object = None) -> Any:  # noqa: ANN401
         rabbit = self.stack.servers.rabbitmq
-        reply = httpx.get(f"{rabbit.api}/api/queues", auth=(rabbit.user, rabbit.password))
-        return all(queue.get("messages", 1) == 0 for queue in reply.json())
+        with httpx.Client(base_url=rabbit.api, auth=(rabbit.user, rabbit.password)) as client:
+            reply = client.request(method, path, json=order)
+        reply.raise_for_status()
+        return reply.json()
 
 
 def eventually(

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from rich.console import Console
 from onemachine import demo
 from onemachine.options import HOSTNAME, BadOption, Options, options
 from onemachine.ports import PortTaken
-from onemachine.ready import NotReady
+from onemachine.ready import NotReady, leaves
 from onemachine.stack import AlreadyRunning, Stack, remove_data
 from onemachine.status import addresses, watch
 
@@ -72,17 +72,9 @@ def main() -> int:
             asyncio.run(run(options(os.environ, var), console))
     except* _EXPECTED as group:
         status = 1
-        for problem in _leaves(group):
+        for problem in leaves(group):
             console.print(str(problem), style="red", markup=False, soft_wrap=True)
     return status
-
-
-def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
-    for problem in group.exceptions:
-        if isinstance(problem, BaseExceptionGroup):
-            yield from _leaves(problem)
-        else:
-            yield problem
 
 
 if __name__ == "__main__":

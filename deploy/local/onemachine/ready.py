@@ -1,7 +1,7 @@
 """Waiting for a server by asking it, not by the clock."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from onemachine.children import Child, Registry, last_words
 
@@ -42,3 +42,12 @@ async def wait_ready(
         f"{name} was not ready within {within_seconds:.0f} s ({answer}):\n"
         f"{last_words(registry, name)}"
     )
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """Yield what is in a group of exceptions and in the groups within it."""
+    for problem in group.exceptions:
+        if isinstance(problem, BaseExceptionGroup):
+            yield from leaves(problem)
+        else:
+            yield problem

@@ -83,6 +83,16 @@ class Stack:
         for part in self.parts:
             self.supervisor.watch(part)
 
+    async def halt(self, part: Part) -> None:
+        """Stop one part and leave it so."""
+        await self.supervisor.hold(part)
+        await part.stop()
+
+    async def resume(self, part: Part) -> None:
+        """Start a part again that was halted, and watch it."""
+        await part.start()
+        self.supervisor.watch(part)
+
     async def stop(self) -> None:
         """Take everything down: services finish what they do, then the servers end."""
         await self.supervisor.close(self.parts)
