@@ -39,19 +39,29 @@ _MOVE = """
 _ATTACH = """
     alter table {table} attach partition {name} for values from ('{day}') to ('{after}')
 """
+_STRAYS = "select distinct day from {table}_default"
 _OPEN_IN = "select exists (select from {name} where settled_at is null)"
 _DROP = "drop table {name}"
 
 
 async def ensure_partitions(pool: Pool, days_ahead: int = DAYS_AHEAD) -> tuple[str, ...]:
-    """Make the partitions of yesterday to ``days_ahead``; return the names of the new ones."""
+    """Make the partitions of yesterday to ``days_ahead``; return the names of the new ones.
+
+    Days whose rows fell into the default partition, because nobody came by in time, get theirs too.
+    """
     today = datetime.now(UTC).date()
-    days = [today + timedelta(days=n) for n in range(-1, days_ahead + 1)]
+    days = {today + timedelta(days=n) for n in range(-1, days_ahead + 1)}
     made: list[str] = []
     for table in FILLFACTOR:
-        for day in days:
+        for day in sorted(days | await _strays(pool, table)):
             made += await _ensure(pool, table, day)
     return tuple(made)
+
+
+async def _strays(pool: Pool, table: str) -> set[date]:
+    if f"{table}_default" not in await _partitions(pool, table):
+        return set()
+    return {row["day"] for row in await pool.fetch(_STRAYS.format(table=table))}
 
 
 async def _ensure(pool: Pool, table: str, day: date) -> list[str]:

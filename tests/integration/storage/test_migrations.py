@@ -117,6 +117,16 @@ async def test_mail_of_a_day_without_a_partition_is_kept_and_moves_into_it_later
     assert await settle(pool, mail.id, [Relayed(n=0, host="h", reply="r")], 1) == {0}
 
 
+async def test_mail_of_a_day_that_nobody_prepared_gets_its_partition_afterwards(pool: Pool) -> None:
+    long_ago = TODAY - timedelta(days=30)
+    await enter(pool, [a_mail(ident=new_id(at(long_ago)))])
+
+    await ensure_partitions(pool)
+
+    assert partition_name("recipients", long_ago) in await tables(pool)
+    assert await pool.fetchval("select count(*) from only recipients_default") == 0
+
+
 async def test_old_days_go_whole_but_never_with_open_mail(pool: Pool) -> None:
     await ensure_partitions(pool)
     old, older = TODAY + timedelta(days=2), TODAY + timedelta(days=1)

@@ -26,6 +26,7 @@ WRITERS = 2  # commits under way at once
 MAX_BATCH = 100  # mails per commit
 MAX_WAITING = 2000  # mails; further callers are refused, and their senders keep the mail
 GATHER = timedelta(milliseconds=2)
+AGAIN_WITHIN = timedelta(seconds=2)
 
 _MAILS = metrics.counter("posthouse_ledger_accepted_total", "Mails committed to the ledger.")
 _COMMITS = metrics.counter("posthouse_ledger_accept_commits_total", "Commits that carried them.")
@@ -124,9 +125,13 @@ class Intake:
 
     async def _enter(self, mails: Sequence[NewMail]) -> None:
         """Write, and once more if the connection broke: the first try may be committed or not."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
             await enter(self._pool, mails)
         except Unavailable:
+            if loop.time() - started > AGAIN_WITHIN.total_seconds():
+                raise  # the senders have waited long enough
             await enter(self._pool, mails)
         _COMMITS.inc()
         _MAILS.inc(len(mails))

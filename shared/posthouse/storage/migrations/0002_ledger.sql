@@ -93,4 +93,5 @@ create table dead_letters (
   ended_at     timestamptz
 );
 create index dead_letters_waiting on dead_letters (fingerprint, id) where state = 'waiting';
+create index dead_letters_same on dead_letters (fingerprint, last_failed);
 create index dead_letters_envelope on dead_letters (envelope);
