@@ -6,7 +6,8 @@ One pass from the first octet to the last, without recursion:
            \- multipart -------> the same; its first delimiter opens its first child
            \- message/rfc822 --> the header of the message inside
 
-A delimiter ends everything that was opened inside its multipart, so a missing close delimiter
+A header ends at its empty line (or a delimiter) and nowhere else (RFC 5322 §2.1): a line that is
+no field stays in it, as DKIM and other servers see it. A delimiter ends everything that was opened inside its multipart, so a missing close delimiter
 costs nothing. Any octets are read; nothing raises; time is linear: no octet is looked at more
 often than a constant number of times, and where a message is made to be costly, the rest of it
 becomes one opaque leaf (`MAX_PARTS`, `MAX_DEPTH`, `MAX_FALSE_DELIMITERS`).
