@@ -17,6 +17,7 @@ from ingress_smtp.transaction import Terms
 from posthouse.telemetry.logs import get_logger
 
 BACKLOG = 512
+LAST_MOMENT = timedelta(seconds=1)  # for sessions that were cut off to find it out
 
 log = get_logger()
 
@@ -137,6 +138,7 @@ class Listeners:
             log.warning("session cut off", client=connection.client)
             connection.dismiss(replies.SHUTTING_DOWN)
             connection.abort()
+        await self._until_empty(LAST_MOMENT)
 
     async def _until_empty(self, grace: timedelta) -> None:
         self._empty.clear()

@@ -23,6 +23,7 @@ from posthouse.telemetry.metrics import counter
 REMEMBER_ACCEPTED = timedelta(seconds=3)
 REMEMBER_REFUSED = timedelta(seconds=1)  # who was just made must not wait
 MAX_REMEMBERED = 10_000
+SERVICE_ENDS = 421  # RFC 5321 §3.8
 
 _REFUSED = counter(
     "posthouse_ingress_refusals_total", "Senders and recipients refused by policy.", "what", "class"
@@ -78,7 +79,8 @@ class Gate:
         log.info("refused by policy", what=what, rule=verdict.rule, status=str(verdict.status),
                  recipient=question.recipient if isinstance(question, RcptQuestion) else None,
                  sender=question.sender, client=question.client)  # fmt: skip
-        return say(f"{verdict.status} {verdict.text}")
+        closes = verdict.code == SERVICE_ENDS
+        return say(f"{verdict.status} {verdict.text}", closes=closes)
 
     def _remember(self, question: RcptQuestion, reply: Reply) -> None:
         long = REMEMBER_ACCEPTED if reply.accepts else REMEMBER_REFUSED

@@ -45,8 +45,8 @@ class IngressSettings(CommonSettings):
     smtps_port: Port = 465
     policy_endpoints: Annotated[str, AfterValidator(_endpoints)]
     policy_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
-    message_octets_max: Annotated[int, Field(ge=65_536, le=2_000_000_000)] = 52_428_800
-    recipients_max: Annotated[int, Field(ge=100, le=10_000)] = 1000  # RFC 5321 §4.5.3.1.8
+    message_octets_max: Annotated[int, Field(ge=1024, le=2_000_000_000)] = 52_428_800
+    recipients_max: Annotated[int, Field(ge=1, le=10_000)] = 1000  # RFC 5321 §4.5.3.1.8 asks 100
     sessions_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
     reception_octets_max: Annotated[int, Field(ge=65_536)] = 268_435_456
     idle_seconds: Annotated[float, Field(ge=1, le=3600)] = 300.0  # RFC 5321 §4.5.3.2.7
@@ -56,7 +56,7 @@ class IngressSettings(CommonSettings):
     def _submission_needs_tls(self) -> Self:
         if (self.submission_port or self.smtps_port) and not self.tls_certificate:
             raise ValueError(
-                "POSTHOUSE_TLS_CERTIFICATE is missing: submission takes passwords under TLS only "
+                "POSTHOUSE_TLS_CERTIFICATE: is missing: submission takes passwords under TLS only "
                 "(or set POSTHOUSE_SUBMISSION_PORT and POSTHOUSE_SMTPS_PORT to 0)"
             )
         return self

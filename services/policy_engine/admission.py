@@ -13,7 +13,7 @@ from datetime import date
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TypeAlias
 
-from policy_engine.places import Known, Place, find, keys_of
+from policy_engine.places import Known, Place, find, is_postmaster, keys_of
 from policy_engine.srs import Rewriter, looks_rewritten
 from posthouse.mail.address import Address, BadAddress, parse_address
 from posthouse.mail.admission import MailQuestion, Question, RcptQuestion, Verdict, accept, refuse
@@ -37,12 +37,16 @@ class Grounds:
         networks: Clients that may relay.
         rewriter: Knows our rewritten senders.
         today: For the age of those.
+        hostname: Our name; of its addresses only postmaster is known.
+        has_postmaster: Somebody takes the mail to postmaster of every domain of ours.
     """
 
     known: Known
     networks: Sequence[Network]
     rewriter: Rewriter
     today: date
+    hostname: str = ""
+    has_postmaster: bool = False
 
 
 def wanted(question: Question) -> tuple[str, ...]:
@@ -91,6 +95,9 @@ def judge_recipient(question: RcptQuestion, grounds: Grounds) -> Verdict:
     if recipient is None:
         return refuse(BAD_RECIPIENT, "Bad recipient address", "recipient syntax")
     place = find(recipient, grounds.known)
+    is_ours = place is not None or recipient.domain == grounds.hostname.lower()
+    if grounds.has_postmaster and is_ours and is_postmaster(recipient):
+        return accept("postmaster")
     if place is None:
         return _relay(question, recipient, grounds.networks)
     return _mailbox(place) if place.is_known else _nobody(question, recipient, place, grounds)

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from policy_engine.places import Known, Place, a_labels, find, keys_of
+from policy_engine.places import Known, Place, a_labels, find, is_postmaster, keys_of
 from policy_engine.srs import Rewriter, looks_rewritten
 from posthouse.mail.address import Address, BadAddress, parse_address
 from posthouse.mail.envelope import InboundRecipient
@@ -48,10 +48,19 @@ NO_ADDRESS = Dead(BAD_TARGET, "Not a mail address")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What decisions rest on besides the directory."""
+    """What decisions rest on besides the directory.
+
+    Attributes:
+        rewriter: Makes and reads senders of forwarded mail.
+        today: For the age of those.
+        hostname: Our name; of its addresses only postmaster is known.
+        postmaster: Who takes the mail to postmaster of every domain of ours; empty for nobody.
+    """
 
     rewriter: Rewriter
     today: date
+    hostname: str = ""
+    postmaster: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +151,7 @@ class _Walk:
             return
         place = find(address, self.known)
         if place is None:
-            self._send_out(address, step)
+            self._leave(address, step)
         elif place.is_known:
             self._enter(address, place, step)
         else:
@@ -173,7 +182,9 @@ class _Walk:
                 self._follow(original, step.beyond(place))
                 return
         catch_all = place.domain.catch_all
-        if catch_all and place.key not in step.path:
+        if self.rules.postmaster and is_postmaster(address) and place.key not in step.path:
+            self._follow(self.rules.postmaster, step.beyond(place))
+        elif catch_all and place.key not in step.path:
             self._follow(catch_all, step.beyond(place))
         else:
             self._bury(str(address), LOOP if catch_all else NOBODY)
@@ -191,6 +202,15 @@ class _Walk:
                 sender=self._owner(step),
             )
         )
+
+    def _leave(self, address: Address, step: _Step) -> None:
+        """An address that is not ours, unless it is our own name's postmaster."""
+        is_own = address.domain == self.rules.hostname.lower() and is_postmaster(address)
+        if is_own and self.rules.postmaster and address.key not in step.path:
+            behind = _Step(path=(*step.path, address.key), domain=step.domain, owner=step.owner)
+            self._follow(self.rules.postmaster, behind)
+        else:
+            self._send_out(address, step)
 
     def _send_out(self, address: Address, step: _Step) -> None:
         if address.domain.startswith("["):  # never accepted at RCPT: somebody's alias or forward

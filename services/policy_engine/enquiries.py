@@ -72,10 +72,20 @@ class Networks:
 class Enquiries:
     """The handler of questions."""
 
-    def __init__(self, memory: Memory, networks: Networks, rewriter: Rewriter) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        networks: Networks,
+        rewriter: Rewriter,
+        *,
+        hostname: str = "",
+        has_postmaster: bool = False,
+    ) -> None:
         self._memory = memory
         self._networks = networks
         self._rewriter = rewriter
+        self._hostname = hostname
+        self._has_postmaster = has_postmaster
 
     async def answer(self, question: Question) -> Verdict:
         """Judge ``question``; raises `Unavailable`, then the asker gets no answer."""
@@ -86,6 +96,8 @@ class Enquiries:
                 networks=await self._networks.all(),
                 rewriter=self._rewriter,
                 today=datetime.now(UTC).date(),
+                hostname=self._hostname,
+                has_postmaster=self._has_postmaster,
             ),
         )
         _ANSWERS.labels(verdict.rule).inc()

@@ -45,6 +45,11 @@ class Place:
         return self.account is not None or self.alias is not None
 
 
+def is_postmaster(address: Address) -> bool:
+    """True for the mailbox that every domain must have (RFC 5321 §4.5.1)."""
+    return address.local.lower() == "postmaster"
+
+
 def a_labels(domain: str) -> str:
     """Return ``domain`` in A-labels, or as it is if it has none."""
     if domain.isascii():

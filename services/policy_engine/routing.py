@@ -64,6 +64,7 @@ class Routing:
     outbox: Outbox
     reporter: Reporter
     rewriter: Rewriter
+    postmaster: str = ""
 
     async def route(self, batch: Sequence[Inbound]) -> Sequence[Move]:
         """Send all recipients of ``batch`` on their way.
@@ -89,9 +90,14 @@ class Routing:
 
     async def _plans(self, batch: Sequence[Inbound]) -> list[Plan]:
         """Ask the directory, one round trip for all, until nothing is missing."""
-        rules = Rules(rewriter=self.rewriter, today=datetime.now(UTC).date())
+        rules = Rules(
+            rewriter=self.rewriter,
+            today=datetime.now(UTC).date(),
+            hostname=self.reporter.hostname,
+            postmaster=self.postmaster,
+        )
         known: dict[str, Found] = {}
-        for _ in range(MAX_DEPTH + 3):  # the recipients, each level below them, their senders
+        for _ in range(MAX_DEPTH + 4):  # the recipients, each level below them, their senders
             plans = [plan(mail.recipients, mail.sender, known, rules) for mail in batch]
             missing = frozenset[str]().union(*(made.missing for made in plans))
             if not missing:

@@ -55,10 +55,17 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
                 double_bounce_address=settings.double_bounce_address,
             ),
             rewriter=rewriter,
+            postmaster=settings.postmaster_address,
         )
         if settings.policy_port:
             networks = Networks(pool, settings.networks)
-            enquiries = Enquiries(Memory(resolve), networks, rewriter)
+            enquiries = Enquiries(
+                Memory(resolve),
+                networks,
+                rewriter,
+                hostname=settings.hostname,
+                has_postmaster=bool(settings.postmaster_address),
+            )
             await enter(
                 serve_questions(
                     settings.policy_host,

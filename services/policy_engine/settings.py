@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from policy_engine.admission import Network
+from posthouse.mail.address import BadAddress, parse_address
 from posthouse.runtime.settings import CommonSettings, Port
 
 MIN_SECRET_CHARACTERS = 16
@@ -30,6 +31,13 @@ def _long(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _address(text: str) -> str:
+    try:
+        return str(parse_address(text)) if text else ""
+    except BadAddress as bad:
+        raise ValueError("must be a mail address") from bad
+
+
 class PolicySettings(CommonSettings):
     """The settings of this service beside the common ones.
 
@@ -39,6 +47,8 @@ class PolicySettings(CommonSettings):
         relay_networks: Clients that may relay, besides those in the directory.
         srs_secret: Signs rewritten senders, the same for all pods; without it, a key is made of
             the database's address and password, which all pods share too.
+        postmaster_address: Who takes the mail to postmaster of every domain of ours that has none
+            of its own (RFC 5321 §4.5.1); empty for nobody.
         double_bounce_address: Who is told when there is no sender to tell.
         routing_batch: The most messages routed in one transaction.
         routing_concurrency: Transactions at once.
@@ -48,7 +58,8 @@ class PolicySettings(CommonSettings):
     policy_port: Port = 2091
     relay_networks: Annotated[str, AfterValidator(_networks)] = ""
     srs_secret: Annotated[SecretStr, AfterValidator(_long)] | None = None
-    double_bounce_address: str = ""
+    postmaster_address: Annotated[str, AfterValidator(_address)] = ""
+    double_bounce_address: Annotated[str, AfterValidator(_address)] = ""
     routing_batch: Annotated[int, Field(ge=1, le=1000)] = 100
     routing_concurrency: Annotated[int, Field(ge=1, le=32)] = 2
 

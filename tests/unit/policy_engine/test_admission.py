@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from ipaddress import ip_network
 
@@ -128,3 +129,27 @@ def test_an_account_sends_as_itself_or_as_its_alias(
 
 def test_a_strangers_sender_is_not_judged_here(paper: PaperDirectory) -> None:
     assert verdict(paper, MailQuestion(sender="anna@example.test")) == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("recipient", "is_ours"),
+    [
+        ("PostMaster@example.test", True),
+        ("postmaster@mx.example.test", True),
+        ("postmaster@far.test", False),
+    ],
+)
+def test_postmaster_of_every_domain_is_taken_if_somebody_takes_it(
+    paper: PaperDirectory, recipient: str, *, is_ours: bool
+) -> None:
+    question = rcpt(recipient)
+    nobody = Grounds(
+        known=paper.known(wanted(question)),
+        networks=(),
+        rewriter=REWRITER,
+        today=TODAY,
+        hostname="MX.example.test",
+    )
+
+    assert not judge(question, nobody).accepts
+    assert judge(question, replace(nobody, has_postmaster=True)).accepts is is_ours

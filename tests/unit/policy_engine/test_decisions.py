@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -29,12 +30,14 @@ def paper() -> PaperDirectory:
     return made
 
 
-def decided(paper: PaperDirectory, *recipients: str, sender: str = STRANGER) -> Plan:
+def decided(
+    paper: PaperDirectory, *recipients: str, sender: str = STRANGER, rules: Rules = RULES
+) -> Plan:
     """Plan, asking the directory until nothing is missing."""
     numbered = [InboundRecipient(n=n, address=to) for n, to in enumerate(recipients)]
     known: dict[str, Found] = {}
     for _ in range(MAX_DEPTH + 3):
-        made = plan(numbered, sender, known, RULES)
+        made = plan(numbered, sender, known, rules)
         if not made.missing:
             return made
         known |= paper.known(sorted(made.missing))
@@ -228,6 +231,24 @@ def test_an_internationalized_domain_is_found_by_either_name() -> None:
 
     assert branches(decided(paper, "anna@Bücher.test")) == [local("anna@xn--bcher-kva.test", 1)]
     assert branches(decided(paper, "carl@café.test"))[0].domain == "xn--caf-dma.test"
+
+
+def test_postmaster_of_every_domain_and_of_our_name_has_a_mailbox(paper: PaperDirectory) -> None:
+    rules = replace(RULES, hostname="MX.example.test", postmaster="anna@example.test")
+
+    for address in ("Postmaster@other.test", "postmaster@mx.example.test"):
+        assert branches(decided(paper, address, rules=rules)) == [local("anna@example.test", 1)]
+    own = paper.account("postmaster@other.test")
+    assert branches(decided(paper, "postmaster@other.test", rules=rules)) == [
+        local("postmaster@other.test", own)
+    ]
+    assert branches(decided(paper, "postmaster@mx.example.test"))[0].road == "remote"
+
+
+def test_a_postmaster_that_nobody_has_is_dead(paper: PaperDirectory) -> None:
+    rules = replace(RULES, postmaster="postmaster@example.test")
+
+    assert list(decided(paper, "postmaster@other.test", rules=rules).dead.values()) == [NOBODY]
 
 
 ADDRESSES = [f"{local}@{domain}" for local in "abcd" for domain in ("example.test", "far.test")]
