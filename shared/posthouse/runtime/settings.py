@@ -153,6 +153,8 @@ def _missing_halves(cls: type[BaseSettings]) -> list[str]:
 
 
 def _in_words(detail: ErrorDetails) -> str:
+    if not detail["loc"]:  # a rule over several settings names them itself
+        return detail["msg"].removeprefix("Value error, ")
     name = PREFIX + "_".join(str(part) for part in detail["loc"][:1]).upper()
     bounds = detail.get("ctx", {})
     match detail["type"]:
