@@ -52,8 +52,11 @@ class Office:
     settings: Mapping[str, str]
     running: list[Process] = field(default_factory=list)
 
-    async def start(self) -> tuple[Process, int]:
-        """Start a process; return it, ready, and the port of its probes."""
+    async def start(self, *, ready: bool = True) -> tuple[Process, int]:
+        """Start a process; return it once it is (or, if not ``ready``, says it is not) ready.
+
+        The number is the port of its probes.
+        """
         port = free_ports(1)[0]
         environment = {"PATH": os.environ["PATH"], **self.settings}
         environment["POSTHOUSE_HEALTH_PORT"] = str(port)
@@ -63,7 +66,9 @@ class Office:
             )
         self.running.append(process)
         async with httpx.AsyncClient() as client:
-            await come_true(lambda: self._is_ready(client, port), START_SECONDS)
+            await come_true(
+                lambda: self._answers(client, port, 200 if ready else 503), START_SECONDS
+            )
         return process, port
 
     async def stop(self, process: Process, number: signal.Signals = signal.SIGTERM) -> int:
@@ -131,9 +136,9 @@ class Office:
         return {row["state"]: row["n"] for row in rows}
 
     @staticmethod
-    async def _is_ready(client: httpx.AsyncClient, port: int) -> bool:
+    async def _answers(client: httpx.AsyncClient, port: int, status: int) -> bool:
         try:
-            return (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
+            return (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == status
         except httpx.TransportError:
             return False
 

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -165,3 +166,18 @@ async def test_told_to_stop_it_finishes_what_is_in_hand(
 
     relayed = (await office.states()).get("relayed", 0)
     assert relayed == len(sink.letters())
+
+
+async def test_told_to_stop_while_it_waits_for_the_house_it_stops(
+    office: Office, world: OutsideWorld
+) -> None:
+    world.domain("b.test")
+    nowhere = {"POSTHOUSE_DATABASE_URL": "postgresql://postgres@127.0.0.1:1/nowhere"}
+    lonely = replace(office, settings={**office.settings, **nowhere})
+    process, port = await lonely.start(ready=False)
+
+    async with httpx.AsyncClient() as client:
+        reply = await client.get(f"http://127.0.0.1:{port}/readyz")
+
+    assert reply.status_code == 503
+    assert await office.stop(process) == 0
