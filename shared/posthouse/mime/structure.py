@@ -7,10 +7,11 @@ One pass from the first octet to the last, without recursion:
            \- message/rfc822 --> the header of the message inside
 
 A header ends at its empty line (or a delimiter) and nowhere else (RFC 5322 §2.1): a line that is
-no field stays in it, as DKIM and other servers see it. A delimiter ends everything that was opened inside its multipart, so a missing close delimiter
-costs nothing. Any octets are read; nothing raises; time is linear: no octet is looked at more
-often than a constant number of times, and where a message is made to be costly, the rest of it
-becomes one opaque leaf (`MAX_PARTS`, `MAX_DEPTH`, `MAX_FALSE_DELIMITERS`).
+no field stays in it, as DKIM and other servers see it. A delimiter ends everything that was opened
+inside its multipart, so a missing close delimiter costs nothing. Any octets are read; nothing
+raises; time is linear: no octet is looked at more often than a constant number of times, and where
+a message is made to be costly, the rest of it becomes one opaque leaf (`MAX_PARTS`, `MAX_DEPTH`,
+`MAX_FALSE_DELIMITERS`).
 """
 
 from __future__ import annotations
