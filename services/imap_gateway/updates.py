@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from imap_gateway.views import Views
-from posthouse.bus.publisher import Publisher
 from posthouse.mail.envelope import MailboxChanged
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import current_steps
@@ -31,13 +31,21 @@ _missed = counter("posthouse_imap_notices_missed_total", "Changes found by the s
 _dropped = counter("posthouse_imap_notices_dropped_total", "Notices dropped, broker too slow.")
 
 
+class Teller(Protocol):
+    """Who carries notices to the other processes; `posthouse.bus.publisher` does."""
+
+    async def notify(self, changes: Sequence[MailboxChanged]) -> None:
+        """Tell all gateways what changed: at most once, and never an error."""
+        ...
+
+
 class Updates:
     """Both directions; the methods that run for ever are duties of the service."""
 
-    def __init__(self, pool: Pool, views: Views, publisher: Publisher) -> None:
+    def __init__(self, pool: Pool, views: Views, teller: Teller) -> None:
         self._pool = pool
         self._views = views
-        self._publisher = publisher
+        self._teller = teller
         self._stale: set[Key] = set()
         self._has_stale = asyncio.Event()
         self._pending: OrderedDict[Key, int] = OrderedDict()
@@ -70,7 +78,7 @@ class Updates:
             await self._has_pending.wait()
             self._has_pending.clear()
             pending, self._pending = self._pending, OrderedDict()
-            await self._publisher.notify(
+            await self._teller.notify(
                 [
                     MailboxChanged(account=a, mailbox=m, modseq=step)
                     for (a, m), step in pending.items()

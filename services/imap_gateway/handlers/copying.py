@@ -33,6 +33,8 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     house.updates.tell(client.account, target.id, done.target_modseq)
     code = _copyuid(done)
     if not command.is_move:
+        if target.id == view.mailbox:
+            await house.views.refresh(view)
         return Done("COPY done", code)
     # RFC 6851 §4.3: where the messages went is told before they are expunged
     client.wire.write(untagged(b"OK [%b] Moved" % code))

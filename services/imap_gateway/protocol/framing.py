@@ -131,13 +131,17 @@ class Framer:
                 return event
 
     def _complete(self, end: int) -> Event:
-        octets = bytes(memoryview(self._buffer)[:end])
+        if end > self._start and self._buffer[end - 1] == 0x0D:  # never the CR that ends a literal
+            last = end - 1
+        else:
+            last = end
+        octets = bytes(memoryview(self._buffer)[:last])
         del self._buffer[: end + 1]
         refused = self._refused
         self._reset()
         if refused is not None:
             return TooLarge(refused)
-        return Frame(octets.removesuffix(b"\r"))
+        return Frame(octets)
 
     def _literal(self, size: int, begins: int, *, is_waiting: bool) -> Event | None:
         """A literal of ``size`` octets is announced: ask for it, take it, refuse it."""
