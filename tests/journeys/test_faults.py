@@ -49,8 +49,8 @@ def test_kill_9_of_a_service_loses_and_doubles_nothing(broken: House, name: str)
 
     with under_load(broken, [reader[0]]) as load:
         load.await_accepted(BEFORE)
-        broken.kill(broken.stack.service(name))
-        load.await_accepted(AFTER)
+        with broken.killed(broken.stack.service(name)):
+            load.await_accepted(AFTER)
 
     broken.await_ready()
     _all_arrived_once(broken, load, reader)
@@ -68,8 +68,8 @@ def test_kill_9_of_delivery_remote_doubles_at_most_what_was_in_hand(
 
     with under_load(broken, [forward[0]]) as load:
         load.await_accepted(BEFORE)
-        broken.kill(broken.stack.service("delivery-remote"))
-        load.await_accepted(AFTER)
+        with broken.killed(broken.stack.service("delivery-remote")):
+            load.await_accepted(AFTER)
 
     eventually(nothing_lost(load, lambda: _sent_out(sink)), lambda lost: not lost, 90)
     assert max(_sent_out(sink).values()) <= 2  # one duplicate window: 250 there, no commit here
@@ -86,8 +86,8 @@ def test_kill_9_of_a_server_loses_and_doubles_nothing(broken: House, server: str
 
     with under_load(broken, [reader[0]]) as load:
         load.await_accepted(BEFORE)
-        broken.kill(part)
-        load.await_accepted(AFTER)
+        with broken.killed(part):
+            load.await_accepted(AFTER)
 
     broken.await_ready()
     _all_arrived_once(broken, load, reader)

@@ -81,10 +81,16 @@ class House:
         """Run ``work`` on the loop of the stack; wait for its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    def kill(self, part: Part) -> None:
-        """End a part with SIGKILL; the stack starts it again by itself."""
+    @contextmanager
+    def killed(self, part: Part) -> Iterator[None]:
+        """End a part with SIGKILL; behind the block wait until the stack has started it again."""
+        before = self.stack.supervisor.restarts.get(part.name, 0)
         assert part.child is not None
         self._loop.call_soon_threadsafe(part.child.kill)
+        yield
+        eventually(
+            lambda: self.stack.supervisor.restarts.get(part.name, 0), lambda n: n == before + 1
+        )
 
     def halt(self, part: Part) -> None:
         """Stop a part in good order and leave it so."""
