@@ -32,7 +32,7 @@ from posthouse.storage.ledger import (
     routed,
     settle,
 )
-from posthouse.storage.pool import Pool
+from posthouse.storage.pool import Pool, transaction
 from support.ledger import a_mail
 
 pytestmark = pytest.mark.integration
@@ -90,6 +90,17 @@ async def test_sweepers_at_the_same_time_take_each_mail_once(pool: Pool) -> None
     taken = [ident for one in await asyncio.gather(*(sweeper() for _ in range(6))) for ident in one]
 
     assert sorted(taken) == sorted(mail.id for mail in mails)
+
+
+async def test_a_sweeper_does_not_wait_for_another(pool: Pool) -> None:
+    mails = [a_mail(ident=new_id(NOON_MS + k)) for k in range(3)]
+    await enter(pool, mails)
+
+    async with transaction(pool) as other, asyncio.timeout(10):
+        await other.execute("select from unpublished where id = $1 for update", mails[0].id)
+        claimed = await claim_unpublished(pool, AT_ONCE, 10)
+
+    assert claimed == [mails[1].envelope, mails[2].envelope]
 
 
 async def test_what_was_routed_meanwhile_had_been_published_after_all(pool: Pool) -> None:

@@ -176,8 +176,9 @@ async def test_many_pods_that_route_the_same_mail_decide_it_once(pool: Pool) -> 
 
 
 async def test_many_pods_that_keep_the_same_mail_wait_but_never_for_each_other(pool: Pool) -> None:
-    mails = [a_mail("x@far.test") for _ in range(50)]
+    mails = [a_mail("x@far.test") for _ in range(400)]
     await enter(pool, mails)
+    await asyncio.gather(*(pool.fetch("select pg_sleep(0.1)") for _ in range(8)))  # all connected
 
     async def pod(k: int) -> dict[UUID, tuple[Standing, ...]]:
         ordered = mails if k % 2 else list(reversed(mails))
@@ -186,7 +187,7 @@ async def test_many_pods_that_keep_the_same_mail_wait_but_never_for_each_other(p
     answers = await asyncio.gather(*(pod(k) for k in range(8)))
 
     assert all(answer == answers[0] for answer in answers)
-    assert len(answers[0]) == 50
+    assert len(answers[0]) == 400
 
 
 async def test_parts_of_one_mail_expanded_at_the_same_time_get_different_numbers(
