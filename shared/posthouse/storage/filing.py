@@ -23,6 +23,7 @@ from posthouse.storage.mailboxes import INBOX
 from posthouse.storage.pool import Pool, Row, Tx, transaction
 
 Key: TypeAlias = tuple[UUID, int]  # envelope and number: a row of the ledger
+Wish: TypeAlias = tuple[int, str]  # account and the folder its address asks for
 BoxKey: TypeAlias = tuple[int, int]  # account and mailbox
 
 
@@ -52,6 +53,11 @@ class Filing:
     def key(self) -> Key:
         """Its row in the ledger."""
         return self.id, self.n
+
+    @property
+    def wish(self) -> Wish:
+        """Where it is to go."""
+        return self.account, self.folder.replace("\0", "")
 
     @property
     def octets(self) -> int:
@@ -136,10 +142,10 @@ async def _lock_ledger(tx: Tx, batch: Sequence[Filing]) -> dict[Key, Result]:
 # The mailbox that the address names if the account has it, by its exact name rather than by one
 # that differs in case; otherwise INBOX. Strangers choose the name, so never what the owner wrote.
 _FIND_MAILBOXES = f"""
-    select asked.envelope, asked.n, m.account_id, m.mailbox_id
-      from unnest($1::uuid[], $2::int[], $3::bigint[], $4::text[]) as asked (envelope, n, account, folder)
+    select asked.account, asked.folder, m.mailbox_id
+      from unnest($1::bigint[], $2::text[]) as asked (account, folder)
       cross join lateral (
-        select account_id, mailbox_id from mailboxes
+        select mailbox_id from mailboxes
          where account_id = asked.account
            and (name = '{INBOX}' or asked.folder <> '' and lower(name) = lower(asked.folder)
                 and coalesce(special_use, '') not in ('\\Sent', '\\Drafts'))
@@ -147,13 +153,10 @@ _FIND_MAILBOXES = f"""
 """  # noqa: S608  constants only
 
 
-async def _find_mailboxes(tx: Tx, batch: Sequence[Filing]) -> dict[Key, BoxKey]:
-    """Return where each goes; an account that is gone has no mailbox."""
-    rows = await tx.fetch(
-        _FIND_MAILBOXES,
-        *_columns(((one.id, one.n, one.account, one.folder.replace("\0", "")) for one in batch), 4),
-    )
-    return {(row["envelope"], row["n"]): (row["account_id"], row["mailbox_id"]) for row in rows}
+async def _find_mailboxes(tx: Tx, batch: Sequence[Filing]) -> dict[Wish, BoxKey]:
+    """Return where each wish leads; an account that is gone has no mailbox."""
+    rows = await tx.fetch(_FIND_MAILBOXES, *_columns({one.wish for one in batch}, 2))
+    return {(row["account"], row["folder"]): (row["account"], row["mailbox_id"]) for row in rows}
 
 
 # Row locks in one order: two deliveries to one mailbox take their UIDs in commit order. What room
@@ -190,13 +193,13 @@ async def _lock_mailboxes(tx: Tx, targets: Iterable[BoxKey]) -> _Boxes:
 
 
 def _plan(
-    wanted: Mapping[Key, Filing], targets: Mapping[Key, BoxKey], boxes: _Boxes
+    wanted: Mapping[Key, Filing], targets: Mapping[Wish, BoxKey], boxes: _Boxes
 ) -> dict[Key, Result]:
     """Decide for each what becomes of it: UIDs rise in the order of the batch."""
     planned: dict[Key, Result] = {}
     taken: dict[BoxKey, int] = {}
     for key, one in wanted.items():
-        box = targets.get(key)
+        box = targets.get(one.wish)
         row = boxes.rows.get(box) if box else None
         if box is None or row is None:
             planned[key] = Refused.NO_ACCOUNT
