@@ -7,7 +7,8 @@ A redelivered envelope changes no row, so nobody is told twice; the octets it st
 row and are collected.
 
 The null sender is never answered (RFC 5321 §4.5.5). What cannot be told to a sender goes to the
-operator's double bounce address; what cannot be told there either is discarded by that name.
+operator's double bounce address, from a sender of its own name: that name stays with the report
+through aliases and forwards, so a report that fails itself is known, and discarded by that rule.
 """
 
 from __future__ import annotations
@@ -43,15 +44,17 @@ class Reporter:
     hostname: str
     double_bounce_address: str = ""
 
+    @property
+    def double_bounce_sender(self) -> str:
+        """The reverse path of reports to `double_bounce_address`; nobody reads it."""
+        return f"double-bounce@{self.hostname}"
+
 
 def told(reporter: Reporter, message: Envelope) -> str:
     """Return whom to tell of a failure of ``message``; empty for nobody."""
-    if message.sender:
-        return message.sender
-    operator = reporter.double_bounce_address.lower()
-    if operator in {recipient.address.lower() for recipient in message.recipients}:
+    if message.sender == reporter.double_bounce_sender:
         return ""  # the report of a double bounce failed itself: it ends here
-    return reporter.double_bounce_address
+    return message.sender or reporter.double_bounce_address
 
 
 def endings(
@@ -96,7 +99,7 @@ async def prepare_bounce(
         original=await _original_header(reporter.blobs, message),
         retry_until=retry_until,
     )
-    return await _stored(reporter.blobs, report)
+    return await _stored(reporter, report)
 
 
 async def _original_header(blobs: Blobs, message: Envelope) -> bytes:
@@ -108,23 +111,25 @@ async def _original_header(blobs: Blobs, message: Envelope) -> bytes:
     return start.partition(_EMPTY_LINE)[0] + b"\r\n"
 
 
-async def _stored(blobs: Blobs, report: Report) -> NewMail:
+async def _stored(reporter: Reporter, report: Report) -> NewMail:
+    # RFC 3464 §2: the null reverse path, so that nothing answers a report.
+    sender = "" if report.sender else reporter.double_bounce_sender
     octets = compose_dsn(report)
     summary = scan(octets)
     envelope = Inbound(
         id=report.id,
-        sender="",  # RFC 3464 §2: the null reverse path
+        sender=sender,
         size=len(octets),
         smtputf8=report.smtputf8,
         body="8BITMIME" if report.smtputf8 else "7BIT",
         recipients=(InboundRecipient(n=0, address=report.to),),
         summary=summary if summary.octets <= MAX_SUMMARY_OCTETS else None,
     )
-    await blobs.put(envelope.blob, octets)
+    await reporter.blobs.put(envelope.blob, octets)
     return NewMail(
         id=report.id,
         origin="bounce",
-        sender="",
+        sender=sender,
         size=len(octets),
         body=envelope.body,
         smtputf8=envelope.smtputf8,

@@ -238,7 +238,7 @@ async def test_a_double_bounce_goes_to_the_operator_and_ends_there(station: Stat
     reporter = replace(station.parts.reporter, double_bounce_address="post@nowhere.test")
     delivery = Delivery(replace(station.parts, reporter=reporter))
     envelope = await station.accept("bert@nowhere.test", sender="")
-    own = await station.accept("POST@nowhere.test", sender="")
+    own = await station.accept("alias@nowhere.test", sender=reporter.double_bounce_sender)
 
     await delivery.deliver(envelope)
     await delivery.deliver(own)

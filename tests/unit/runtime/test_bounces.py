@@ -1,0 +1,117 @@
+"""Who is told of a failure, and what the ledger is given for it."""
+
+from __future__ import annotations
+
+import email
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from posthouse.blobs import Blobs, open_blobs
+from posthouse.mail.dsn import Failure
+from posthouse.mail.envelope import InboundRecipient, Remote
+from posthouse.mail.ids import new_id
+from posthouse.mail.outcome import Bounced, Deferred, Discarded, Relayed
+from posthouse.mail.status import NO_SUCH_USER, Status
+from posthouse.runtime.bounces import Reporter, endings, prepare_bounce
+
+OCTETS = b"Received: here\r\nSubject: Hello\r\n\r\nthe body\r\n"
+FAILURE = Failure(address="bert@b.test", status=NO_SUCH_USER, reply="550 5.1.1 unknown", host="mx")
+DELAY = Failure(
+    address="bert@b.test", status=Status(451, (4, 4, 1)), reply="refused", action="delayed"
+)
+BOUNCED = Bounced(n=0, status=NO_SUCH_USER, reply="550 unknown")
+
+
+@pytest.fixture
+async def blobs(tmp_path: Path) -> AsyncIterator[Blobs]:
+    async with open_blobs(f"disk:{tmp_path}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def reporter(blobs: Blobs) -> Reporter:
+    return Reporter(
+        blobs=blobs, hostname="mx.example.test", double_bounce_address="ops@example.test"
+    )
+
+
+async def _message(blobs: Blobs, sender: str) -> Remote:
+    people = (InboundRecipient(n=0, address="bert@b.test"),)
+    message = Remote(
+        id=new_id(), sender=sender, size=len(OCTETS), domain="b.test", recipients=people
+    )
+    await blobs.put(message.blob, OCTETS)
+    return message
+
+
+async def test_a_report_is_stored_and_goes_from_nobody_to_the_sender(
+    reporter: Reporter, blobs: Blobs
+) -> None:
+    message = await _message(blobs, "anna@a.test")
+
+    mail = await prepare_bounce(reporter, message, [FAILURE])
+
+    assert mail is not None
+    assert mail.sender == mail.envelope.sender == ""
+    assert mail.origin == "bounce"
+    assert mail.subject_id == message.id
+    assert [each.address for each in mail.recipients] == ["anna@a.test"]
+    octets = await blobs.get(mail.envelope.blob)
+    assert len(octets) == mail.size == mail.envelope.size
+    assert b"Subject: Hello" in octets
+    assert b"the body" not in octets
+    assert email.message_from_bytes(octets)["Message-ID"] == mail.message_id
+    assert mail.envelope.summary is not None
+    assert octets.startswith(mail.envelope.summary.header)
+
+
+async def test_the_sender_is_told_even_if_the_message_is_gone(
+    reporter: Reporter, blobs: Blobs
+) -> None:
+    message = await _message(blobs, "anna@a.test")
+    await blobs.delete([message.blob])
+
+    assert await prepare_bounce(reporter, message, [FAILURE]) is not None
+
+
+async def test_without_failures_there_is_nothing_to_tell(reporter: Reporter, blobs: Blobs) -> None:
+    assert await prepare_bounce(reporter, await _message(blobs, "anna@a.test"), []) is None
+
+
+async def test_nobody_is_warned_of_the_delay_of_a_bounce(reporter: Reporter, blobs: Blobs) -> None:
+    message = await _message(blobs, "")
+
+    until = datetime.now(UTC)
+    assert await prepare_bounce(reporter, message, [DELAY], retry_until=until) is None
+
+
+async def test_a_double_bounce_is_told_to_the_operator_and_never_a_third_time(
+    reporter: Reporter, blobs: Blobs
+) -> None:
+    bounce = await _message(blobs, "")
+
+    double = await prepare_bounce(reporter, bounce, [FAILURE])
+
+    assert double is not None
+    assert [each.address for each in double.recipients] == ["ops@example.test"]
+    third = await _message(blobs, double.sender)  # as it travels on, to wherever an alias leads
+    assert await prepare_bounce(reporter, third, [FAILURE]) is None
+    assert endings(reporter, bounce, [BOUNCED]) == (BOUNCED,)
+    assert endings(reporter, third, [BOUNCED]) == (Discarded(n=0, rule="double bounce"),)
+
+
+async def test_what_can_be_told_to_nobody_is_discarded_by_name(blobs: Blobs) -> None:
+    silent = Reporter(blobs=blobs, hostname="mx.example.test")
+    message = await _message(blobs, "")
+    relayed = Relayed(n=1, host="mx", reply="250 ok")
+    deferred = Deferred(n=2, status=DELAY.status, reply="later", until=datetime.now(UTC))
+
+    assert await prepare_bounce(silent, message, [FAILURE]) is None
+    assert endings(silent, message, [BOUNCED, relayed, deferred]) == (
+        Discarded(n=0, rule="double bounce"),
+        relayed,
+        deferred,
+    )
