@@ -154,6 +154,24 @@ async def test_who_gives_up_waiting_hands_the_turn_on(destination: Destination) 
         assert await patient == "worked"
 
 
+async def test_who_is_cancelled_in_the_line_leaves_no_trace(destination: Destination) -> None:
+    destination.limit = 1
+
+    async def wait() -> None:
+        async with destination.slot():
+            raise AssertionError("there is no place")
+
+    async with destination.slot():
+        waiter = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+
+        assert not destination._waiters
+    assert not destination.is_full
+
+
 async def test_what_is_unused_is_forgotten_and_what_rests_is_not(clock: Clock) -> None:
     async with Destinations(manners(), LIMITS, clock) as known:
         known.get("idle.test")
