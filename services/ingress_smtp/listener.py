@@ -31,7 +31,8 @@ from ingress_smtp.transaction import Terms
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter, gauge
 
-CHUNK_OCTETS = 256 * 1024  # read at once; reading pauses when twice as much waits
+CHUNK_OCTETS = 256 * 1024  # read at once
+PAUSE_OCTETS = 64 * 1024  # when twice as much waits for us, we read no more
 LAST_WORDS = timedelta(seconds=10)  # for the client to take our last reply
 HANDSHAKE = timedelta(seconds=30)
 
@@ -61,7 +62,7 @@ class Connection(SMTP):
         self.loop = asyncio.get_running_loop()
         asyncio.StreamReaderProtocol.__init__(
             self,
-            asyncio.StreamReader(limit=CHUNK_OCTETS, loop=self.loop),
+            asyncio.StreamReader(limit=PAUSE_OCTETS, loop=self.loop),
             client_connected_cb=self._cb_client_connected,
             loop=self.loop,
         )

@@ -199,12 +199,13 @@ class Session:
         self._talk.say(replies.GO_AHEAD.wire)
         await self._talk.flush()
         with self._house.budget.open() as share:
-            content = await self._talk.message(self._state.terms.message_octets_max, share)
+            limit = self._state.terms.message_octets_max
+            content = await self._talk.message(limit, share)
             objection = content.refusal
             if objection is None:
                 message = content.message()
                 content.octets.clear()
-                objection = flaw(message)
+                objection = flaw(message, content.ends, limit)
                 if objection is None:
                     return await self._accept(message)
         _REFUSED.labels(str(objection.code)).inc()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ingress_smtp.commands import Auth, Bad, Chat, Data, Hello, Mail, Rcpt, Reset, StartTls, parse
 from ingress_smtp.extensions import BadParameters, mail_parameters
-from ingress_smtp.framing import BadLine, Content, flaw, take_line
+from ingress_smtp.framing import BadLine, Content, Ends, flaw, take_line
 from ingress_smtp.stamps import without_forged_results
 from ingress_smtp.transaction import State, Terms, decide
 from posthouse.mail.address import parse_address
@@ -97,11 +97,14 @@ def test_only_crlf_dot_crlf_ends_a_message(octets: bytes, cuts: list[int]) -> No
     assert behind == (None if at < 0 else len(whole) - at - 5)
 
 
-@given(OCTETS)
-def test_a_message_without_a_flaw_has_no_bare_line_end(octets: bytes) -> None:
+@given(octets=OCTETS, cut=st.integers(0, 10_000))
+def test_a_message_without_a_flaw_has_no_bare_line_end(octets: bytes, cut: int) -> None:
+    ends = Ends()
+    for part in (octets[:cut], octets[cut:]):
+        ends.see(part)
     bare = octets.replace(b"\r\n", b"")
 
-    assert (flaw(octets) is None) == (not set(bare) & set(b"\r\n\0"))
+    assert (flaw(octets, ends, 1_000_000) is None) == (not set(bare) & set(b"\r\n\0"))
 
 
 @given(st.binary(max_size=200))

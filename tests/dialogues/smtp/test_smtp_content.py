@@ -115,6 +115,7 @@ async def test_what_was_sent_is_what_is_kept(
     ("octets", "reply"),
     [
         (b"a\0b\r\n.\r\n", "550 5.6.0 "),
+        ((b"X-Field: y\r\n") * 45_000 + b"\r\n.\r\n", "552 5.3.4 Message header"),
         (b"x" * 70_000 + b"\r\n.\r\n", "550 5.6.0 "),
         (b"Received: x\r\n" * 51 + b"\r\n\r\n.\r\n", "554 5.4.6 "),
         (b"y" * 100 + b"\r\n" + b"x" * 1_000_000 + b"\r\n.\r\n", "552 5.3.4 "),

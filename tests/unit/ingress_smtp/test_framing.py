@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from ingress_smtp import replies
-from ingress_smtp.framing import BadLine, Content, flaw, skip_line, take_line
+from ingress_smtp.framing import BadLine, Content, Ends, skip_line, take_line
+from ingress_smtp.framing import flaw as flaw_of
+
+
+def flaw(octets: bytes, limit: int = 1_000_000) -> replies.Reply | None:
+    ends = Ends()
+    ends.see(octets)
+    return flaw_of(octets, ends, limit)
 
 
 def test_a_line_is_taken_without_its_end() -> None:
@@ -80,14 +87,21 @@ def test_the_first_reason_is_the_one_that_is_told() -> None:
     assert content.refusal is replies.NO_MEMORY
 
 
-def test_the_limit_counts_the_message_and_not_its_end() -> None:
-    content = Content(10)
-    assert content.feed(b"12345678\r\n.\r\n") == 0
+def test_the_limit_counts_the_message_and_neither_its_end_nor_doubled_dots() -> None:
+    content = Content(9)
+    assert content.feed(b"..\r\n..\r\n..\r\n.\r\n") == 0
     assert content.refusal is None
+    assert flaw_of(content.message(), content.ends, 9) is None
+    assert flaw_of(content.message(), content.ends, 8) is replies.TOO_LARGE
 
-    content = Content(10)
-    assert content.feed(b"123456789\r\n.\r\n") == 0
-    assert content.refusal is replies.TOO_LARGE
+
+@pytest.mark.parametrize("cut", range(9))
+def test_line_ends_are_counted_across_chunks(cut: int) -> None:
+    for octets, are_whole in ((b"a\r\nb\r\nc", True), (b"a\r\nb\n\rc", False)):
+        ends = Ends()
+        for part in (octets[:cut], b"", octets[cut:]):
+            ends.see(part)
+        assert ends.are_whole is are_whole
 
 
 def test_a_long_line_is_found_wherever_it_stands() -> None:

@@ -34,6 +34,29 @@ def test_the_first_field_is_found_by_any_case_and_unfolded() -> None:
     assert first(LETTER, b"To") == ""
 
 
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        (b"\r\nTo: body\r\n", ""),
+        (b"A: b\n\nTo: body\n", ""),
+        (b"A: b\r\n To: folded\r\n\r\nTo: body", ""),
+        (b"X-To: no\r\nto \t: yes\r\n\r\n", "yes"),
+        (b"To:", ""),
+        (b"To: a\r\n\tb\r\nTo: c", "a\tb"),
+    ],
+)
+def test_a_field_is_found_in_the_header_and_nowhere_else(header: bytes, value: str) -> None:
+    assert first(header, b"To") == value
+
+
+@given(st.lists(st.sampled_from([b"To: a", b"X: b", b" c", b":", b"To", b"\r\n", b"\n"])))
+def test_the_first_field_is_the_first_of_the_fields(pieces: list[bytes]) -> None:
+    header = b"".join(pieces)
+    all_of_them = [unfold(value).decode() for name, value in fields(header) if name == b"To"]
+
+    assert first(header, b"to") == (all_of_them[0] if all_of_them else "")
+
+
 def test_the_header_ends_behind_its_empty_line() -> None:
     assert LETTER[header_end(LETTER) :] == b"To: not in the header\r\n"
     assert header_end(b"\r\nbody") == 2
