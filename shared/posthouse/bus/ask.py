@@ -68,10 +68,12 @@ class Asker(Generic[A]):
         self._open = 0
         self._change = asyncio.Event()
         self._look_again = asyncio.Event()
+        self._tasks = asyncio.TaskGroup()  # a bug in what keeps the streams must not hide
         self._keeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._keeper = asyncio.create_task(self._keep(), name="asker")
+        await self._tasks.__aenter__()
+        self._keeper = self._tasks.create_task(self._keep(), name="asker")
         return self
 
     async def __aexit__(
@@ -82,8 +84,9 @@ class Asker(Generic[A]):
     ) -> None:
         if self._keeper is not None:
             self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-        await asyncio.gather(*(stream.stop() for stream in self._streams.values()))
+        for stream in self._streams.values():
+            stream.stop()
+        await self._tasks.__aexit__(kind, error, trace)
 
     def trouble(self) -> str | None:
         """Return why nobody can be asked at the moment, None if somebody can."""
@@ -140,11 +143,11 @@ class Asker(Generic[A]):
             self._look_again.clear()
             wanted = await self._resolve()
             for address in wanted - self._streams.keys():
-                self._streams[address] = Stream(address, self._changed)
+                self._streams[address] = Stream(address, self._changed, self._tasks)
             # Addresses that are gone from DNS are dropped once nobody listens there.
             for address in self._streams.keys() - wanted:
                 if wanted and not self._streams[address].is_up:
-                    await self._streams.pop(address).stop()
+                    self._streams.pop(address).stop()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RESOLVE_SECONDS if wanted else LONGEST_PAUSE_SECONDS):
                     await self._look_again.wait()

@@ -47,11 +47,12 @@ class Broker:
         mismatch: Which queues exist with other arguments than ours, in words; empty if none.
     """
 
-    def __init__(self, url: str, name: str, grace: timedelta = GRACE) -> None:
+    def __init__(self, url: str, name: str, grace: timedelta, tasks: asyncio.TaskGroup) -> None:
         self.name = name
         self.grace = grace
-        self.publishing = Line(url, name, "publishing", self._declare_on)
-        self.consuming = Line(url, name, "consuming", self._declare_on)
+        self.publishing = Line(url, name, "publishing", self._declare_on, tasks)
+        self.consuming = Line(url, name, "consuming", self._declare_on, tasks)
+        self._tasks = tasks
         self.mismatch = ""
         self._mending: asyncio.Task[None] | None = None
 
@@ -91,13 +92,12 @@ class Broker:
         second, the broker tells them that they are cancelled.
         """
         if self._mending is None or self._mending.done():
-            self._mending = asyncio.create_task(self._mend(), name="mend the roads")
+            self._mending = self._tasks.create_task(self._mend(), name="mend the roads")
 
     async def close(self) -> None:
         """Close both connections, within seconds."""
         if self._mending is not None:
             self._mending.cancel()
-            await asyncio.gather(self._mending, return_exceptions=True)
         await self.consuming.stop()
         await self.publishing.stop()
 
@@ -124,12 +124,16 @@ async def connect(
     """Connect to the broker in the background and keep it up while inside.
 
     Returns at once, so that a service starts while the broker is down; readiness says so.
+
+    Raises:
+        ExceptionGroup: Of what was raised inside, or of a bug in what keeps the connections.
     """
-    broker = Broker(url, name, grace)
-    broker.publishing.start()
-    probes.ready("broker", broker.trouble)
-    try:
-        yield broker
-    finally:
-        probes.forget("broker")
-        await broker.close()
+    async with asyncio.TaskGroup() as tasks:
+        broker = Broker(url, name, grace, tasks)
+        broker.publishing.start()
+        probes.ready("broker", broker.trouble)
+        try:
+            yield broker
+        finally:
+            probes.forget("broker")
+            await broker.close()

@@ -110,6 +110,7 @@ class Feed:
     async def open(self, prefetch: int) -> AsyncIterator[None]:
         """Keep a session open while inside."""
         keeper = asyncio.create_task(self._keep(min(prefetch, MAX_PREFETCH)), name=self._road)
+        keeper.add_done_callback(lambda _: self.stop())  # a bug in it must not go unnoticed
         try:
             yield
         finally:

@@ -78,11 +78,14 @@ class Line:
         trouble: Why it cannot be used, in words; empty if it can.
     """
 
-    def __init__(self, url: str, name: str, purpose: str, prepare: Prepare) -> None:
+    def __init__(
+        self, url: str, name: str, purpose: str, prepare: Prepare, tasks: asyncio.TaskGroup
+    ) -> None:
         self._url = url
         self._title = f"{name} {purpose}"
         self._purpose = purpose
         self._prepare = prepare
+        self._tasks = tasks
         self._connection: AbstractConnection | None = None
         self._up = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -102,7 +105,7 @@ class Line:
     def start(self) -> None:
         """Begin to connect; harmless if begun."""
         if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep(), name=self._title)
+            self._keeper = self._tasks.create_task(self._keep(), name=self._title)
 
     async def stop(self) -> None:
         """Close it, within seconds."""
@@ -141,14 +144,15 @@ class Line:
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
-                async with self._open() as connection:
-                    pause = FIRST_PAUSE_SECONDS
-                    await self._watch(connection)
-                    self.trouble = "connection lost"
-                    _lost.labels(self._purpose).inc()
-                    log.warning("broker connection lost", purpose=self._purpose)
-            except LOST as error:
-                self.trouble = f"{type(error).__name__}: {error}"
+                with losses_told(self._title):
+                    async with self._open() as connection:
+                        pause = FIRST_PAUSE_SECONDS
+                        await self._watch(connection)
+                        self.trouble = "connection lost"
+                        _lost.labels(self._purpose).inc()
+                        log.warning("broker connection lost", purpose=self._purpose)
+            except Unavailable as error:
+                self.trouble = str(error)
                 log.warning("broker unreachable", purpose=self._purpose, error=self.trouble)
             if self._stopping:  # the library turns a cancellation while it connects into a failure
                 return

@@ -23,11 +23,13 @@ log = get_logger()
 class Stream:
     """The kept-open connection to one address, with the questions that wait on it."""
 
-    def __init__(self, address: Address, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, address: Address, changed: Callable[[], None], tasks: asyncio.TaskGroup
+    ) -> None:
         self._address = address
         self._changed = changed
         self._wire: _Wire | None = None
-        self._keeper = asyncio.create_task(self._keep(), name=f"ask {address}")
+        self._keeper = tasks.create_task(self._keep(), name=f"ask {address}")
 
     @property
     def is_up(self) -> bool:
@@ -50,10 +52,9 @@ class Stream:
             raise ConnectionAbortedError("not connected")
         return await self._wire.ask(payload)
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Hang up."""
         self._keeper.cancel()
-        await asyncio.gather(self._keeper, return_exceptions=True)
 
     async def _keep(self) -> None:
         pause = FIRST_PAUSE_SECONDS

@@ -55,12 +55,14 @@ class Outbox:
         self._something_is_confirmed = asyncio.Event()
         self._closing = False
         self._sent_all = False
+        self._tasks = asyncio.TaskGroup()  # a bug in a duty must not hide
         self._duties: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
         self._duties = (
-            asyncio.create_task(self._keep_sending(), name="outbox sends"),
-            asyncio.create_task(self._keep_marking(), name="outbox marks"),
+            self._tasks.create_task(self._keep_sending(), name="outbox sends"),
+            self._tasks.create_task(self._keep_marking(), name="outbox marks"),
         )
         return self
 
@@ -75,9 +77,9 @@ class Outbox:
         await asyncio.wait(self._duties, timeout=self._grace)
         for duty in self._duties:
             duty.cancel()
-        await asyncio.gather(*self._duties, return_exceptions=True)
         if self._waiting:
             self._leave("stopped", len(self._waiting))
+        await self._tasks.__aexit__(kind, error, trace)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """Publish ``envelopes``, whose rows are committed, soon; never waits, never raises."""

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aio_pika.abc import AbstractConnection
 
-from posthouse.bus.connection import Line
+from posthouse.bus.line import Line
 
 
 async def test_a_cancellation_that_the_library_swallows_still_stops_the_line(
@@ -27,9 +27,9 @@ async def test_a_cancellation_that_the_library_swallows_still_stops_the_line(
         yield pytest.fail("never connected")
 
     monkeypatch.setattr(Line, "_open", swallowing)
-    line = Line("amqp://127.0.0.1:1/", "test", "testing", lambda _: asyncio.sleep(0))
-    line.start()
-    await connecting.wait()
+    async with asyncio.timeout(1), asyncio.TaskGroup() as tasks:
+        line = Line("amqp://127.0.0.1:1/", "test", "testing", lambda _: asyncio.sleep(0), tasks)
+        line.start()
+        await connecting.wait()
 
-    async with asyncio.timeout(1):
         await line.stop()
