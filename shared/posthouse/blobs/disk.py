@@ -70,7 +70,7 @@ class DiskBlobs:
 
     async def delete(self, keys: Sequence[str]) -> None:
         """See `posthouse.blobs.port.Blobs.delete`."""
-        paths = [self._files.root / checked_key(key) for key in keys]
+        paths = [self._files.path_of(checked_key(key)) for key in keys]
         for start in range(0, len(paths), LISTED_AT_ONCE):
             await self._elsewhere(_remove, paths[start : start + LISTED_AT_ONCE])
 
@@ -90,7 +90,7 @@ class DiskBlobs:
         await self._elsewhere(self._files.open)
 
     async def _read(self, key: str, start: int, end: int | None) -> bytes:
-        path = self._files.root / checked_key(key)
+        path = self._files.path_of(checked_key(key))
         with _named_trouble(key):
             octets = _read_cached(path, start, end)
         if octets is None:
@@ -171,7 +171,7 @@ def _unavailable(trouble: OSError) -> Unavailable:
     return Unavailable("object store is not available", detail=f"disk: {trouble}")
 
 
-def _read_cached(path: Path, start: int, end: int | None) -> bytes | None:
+def _read_cached(path: str, start: int, end: int | None) -> bytes | None:
     """Return what is asked for if it is small and all in the page cache; else None."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -190,8 +190,8 @@ def _read_cached(path: Path, start: int, end: int | None) -> bytes | None:
         os.close(descriptor)
 
 
-def _read(path: Path, start: int, end: int | None) -> bytes:
-    with path.open("rb", buffering=0) as file:
+def _read(path: str, start: int, end: int | None) -> bytes:
+    with Path(path).open("rb", buffering=0) as file:
         wanted = _wanted(file.fileno(), start, end)
         parts: list[bytes] = []
         while wanted > 0 and (part := os.pread(file.fileno(), wanted, start)):
@@ -205,9 +205,10 @@ def _wanted(descriptor: int, start: int, end: int | None) -> int:
     return max(0, (size if end is None else min(size, end)) - start)
 
 
-def _remove(paths: Sequence[Path]) -> None:
+def _remove(paths: Sequence[str]) -> None:
     for path in paths:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - see `Files`
 
 
 def _portion(entries: Iterator[tuple[str, os.stat_result]]) -> list[StoredObject]:

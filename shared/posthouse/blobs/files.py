@@ -6,6 +6,7 @@ is: temporary file, fsync, rename, fsync of the directory, and of every director
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import time
@@ -27,16 +28,16 @@ class Write:
     """One object on its way to the disk.
 
     Attributes:
-        key: Its name.
+        path: Its file.
         octets: What it holds.
         unfinished: The temporary file.
         fault: Why it is not stored; None if it is, or is still under way.
         descriptor: That file, while it is open; else negative.
     """
 
-    key: str
+    path: str
     octets: bytes
-    unfinished: Path
+    unfinished: str
     fault: OSError | None = None
     descriptor: int = -1
 
@@ -44,26 +45,34 @@ class Write:
 class Files:
     """The files of one store; `write` is called from one thread only.
 
+    Paths are plain strings: joining them with pathlib costs as much as writing the file.
+
     Attributes:
         root: The store's folder.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
-        self._durable: set[Path] = set()
+        self.root = str(root.absolute())
+        self._unfinished = f"{self.root}/{UNFINISHED}"
+        self._names = (f"{secrets.token_hex(8)}-{n}" for n in itertools.count())
+        self._durable: set[str] = set()
 
     def open(self) -> None:
         """Make the folders; remove what processes that died left unfinished."""
-        self._prepare(self.root / UNFINISHED)
-        for path in (self.root / UNFINISHED).iterdir():
+        self._prepare(self._unfinished)
+        for path in Path(self._unfinished).iterdir():
             with suppress(FileNotFoundError):  # another process tidies up as well
                 if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                     path.unlink()
 
+    def path_of(self, key: str) -> str:
+        """Return the file of the object ``key``."""
+        return f"{self.root}/{key}"
+
     def new_write(self, key: str, octets: bytes) -> Write:
         """Return what `write` takes."""
-        unfinished = self.root / UNFINISHED / secrets.token_hex(16)
-        return Write(key=key, octets=octets, unfinished=unfinished)
+        unfinished = f"{self._unfinished}/{next(self._names)}"
+        return Write(path=self.path_of(key), octets=octets, unfinished=unfinished)
 
     def write(self, writes: Sequence[Write]) -> None:
         """Store many objects with few fsyncs; a fault stays with the object it concerns."""
@@ -80,15 +89,12 @@ class Files:
                 write.fault = _fault_of(step, write)
 
     def _sync_folders(self, placed: Sequence[Write]) -> None:
-        faults: dict[Path, OSError | None] = {}
+        faults: dict[str, OSError | None] = {}
         for write in placed:
-            folder = self._folder(write)
+            folder = _folder(write)
             if folder not in faults:
                 faults[folder] = _fault_of(_sync_folder, folder)
             write.fault = faults[folder]
-
-    def _folder(self, write: Write) -> Path:
-        return (self.root / write.key).parent
 
     def _fill(self, write: Write) -> None:
         write.descriptor = os.open(write.unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -97,27 +103,32 @@ class Files:
             rest = rest[os.write(write.descriptor, rest) :]
 
     def _place(self, write: Write) -> None:
-        folder = self._folder(write)
+        folder = _folder(write)
         self._prepare(folder)
         try:
-            write.unfinished.rename(self.root / write.key)
+            os.rename(write.unfinished, write.path)  # noqa: PTH104 - see the class
         except FileNotFoundError:  # somebody removed the folder: make it again, once
             self._durable.clear()
             self._prepare(folder)
-            write.unfinished.rename(self.root / write.key)
+            os.rename(write.unfinished, write.path)  # noqa: PTH104 - see the class
 
-    def _prepare(self, folder: Path) -> None:
+    def _prepare(self, folder: str) -> None:
         """Make ``folder`` and see that its name and those above it are on the disk."""
         if folder in self._durable:
             return
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for above in folder.parents:
-            _sync_folder(above)
-            if above == self.root.parent:
+        path, root = Path(folder), Path(self.root)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for above in path.parents:
+            _sync_folder(str(above))
+            if above == root.parent:
                 break
         if len(self._durable) >= _KNOWN_FOLDERS_MAX:
             self._durable.clear()
         self._durable.add(folder)
+
+
+def _folder(write: Write) -> str:
+    return write.path.rpartition("/")[0]
 
 
 def _fault_of(step: Callable[[T], None], about: T) -> OSError | None:
@@ -134,7 +145,7 @@ def _sync(write: Write) -> None:
     write.descriptor = -1
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: str) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -149,20 +160,21 @@ def _clear_away(write: Write) -> None:
     with suppress(OSError):  # the disk is in trouble anyway; `Files.open` tidies up later
         if write.descriptor >= 0:
             os.close(write.descriptor)
-        write.unfinished.unlink(missing_ok=True)
+        os.unlink(write.unfinished)  # noqa: PTH108 - see the class
 
 
-def walk(root: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+def walk(root: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     """Yield key and status of every object in the folder ``prefix`` and below."""
-    folders = [root / prefix]
+    folders = [prefix]
     while folders:
-        with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
+        folder = folders.pop()
+        with suppress(FileNotFoundError), os.scandir(f"{root}/{folder}") as entries:
             for entry in entries:
+                key = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.name == UNFINISHED:
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    folders.append(Path(entry.path))
+                    folders.append(key)
                     continue
                 with suppress(FileNotFoundError):  # removed while we look
-                    status = entry.stat(follow_symlinks=False)
-                    yield str(Path(entry.path).relative_to(root)), status
+                    yield key, entry.stat(follow_symlinks=False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
-from posthouse.mail.outcome import Relayed
+from posthouse.mail.outcome import Deferred, Relayed
+from posthouse.mail.status import LOCAL_ERROR
 from posthouse.storage.ledger import (
     Branch,
     Decision,
@@ -117,6 +119,20 @@ async def test_what_is_settled_does_not_come_back(pool: Pool) -> None:
     await settle(pool, mail.id, [Relayed(n=2, host="mx", reply="ok")], 1)
 
     assert await routed(pool, [(mail.id, decision)]) == {}
+
+
+async def test_what_waits_for_its_next_attempt_is_not_sent_on_again(pool: Pool) -> None:
+    mail = a_mail("x@far.test", "y@far.test", "z@far.test")
+    await enter(pool, [mail])
+    decisions = [(mail.id, Kept(n, remote(f"{n}@far.test"))) for n in range(3)]
+    await routed(pool, decisions)
+    later = datetime(2030, 1, 1, tzinfo=UTC)
+    await settle(pool, mail.id, [Deferred(n=0, status=LOCAL_ERROR, reply="", until=later)], 1)
+    await mark_dead(pool, mail.id, "a bug", [1])
+
+    stand = await routed(pool, decisions)
+
+    assert [s.n for s in stand[mail.id]] == [2]
 
 
 async def test_a_child_that_is_a_recipient_already_is_not_added_again(pool: Pool) -> None:

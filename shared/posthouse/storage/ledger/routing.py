@@ -76,7 +76,7 @@ _STANDINGS = f"""
       from unnest($1::date[], $2::uuid[], $3::int[]) as k (day, envelope, n)
       join recipients r on r.day = k.day and r.envelope = k.envelope
                        and (r.n = k.n or r.parent = k.n)
-     where r.settled_at is null
+     where r.state = 'routed'
      order by r.envelope, r.n
 """  # noqa: S608 - columns are ours
 
@@ -130,8 +130,9 @@ async def routed(
 ) -> dict[UUID, tuple[Standing, ...]]:
     """Record the decisions for many messages; return how their recipients now stand.
 
-    The answer holds the unsettled among the recipients named and those that replace them; a
-    message of which nothing is left open has no entry. Raises `Unavailable`.
+    The answer holds those to be sent on, among the recipients named and those that replace them:
+    neither settled nor deferred (their envelope waits) nor dead. A message of which nothing is to
+    be sent on has no entry. Raises `Unavailable`.
     """
     kept = {(ident, d.n): d.to for ident, d in decisions if isinstance(d, Kept)}
     expanded = {(ident, d.n): d.children for ident, d in decisions if isinstance(d, Expanded)}
@@ -150,7 +151,7 @@ async def routed(
 
 
 async def standings(queries: Queries, keys: Iterable[_Key]) -> dict[UUID, tuple[Standing, ...]]:
-    """Return how these recipients, or those that replace them, stand; only the unsettled."""
+    """Return how these recipients, or those that replace them, stand; only those to be sent on."""
     rows = await queries.fetch(_STANDINGS, *_key_columns(keys))
     return _by_message((row["envelope"], standing_of(row)) for row in rows)
 
