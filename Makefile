@@ -12,7 +12,7 @@ PORTS := SMTP_PORT SUBMISSION_PORT SMTPS_PORT IMAP_PORT IMAPS_PORT POP3_PORT POP
 ONEMACHINE := PYTHONPATH=deploy/local $(PYTHON) -m onemachine
 WITH_SERVERS := $(ONEMACHINE).testservers --
 PYTEST := $(PYTHON) -m pytest -q
-CODE := shared services tests deploy
+CODE := shared services tests deploy bench
 
 .PHONY: help setup run check fmt test unit integration journeys bench fuzz image clean
 
@@ -59,7 +59,7 @@ journeys: $(TOOLS) ## tests of the whole system with real clients, and of faults
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) --dist loadgroup -m journey
 
 bench: $(TOOLS) ## mails per second and CPU per mail, in turn with Debian's Postfix and Dovecot
-	@$(PYTHON) -m tests.bench
+	@PYTHONPATH=deploy/local:. $(PYTHON) -m bench $(BENCH)
 
 fuzz: $(SETUP) ## properties with many examples, for minutes
 	$(PYTEST) -n $(WORKERS) --hypothesis-profile fuzz --timeout 1800 tests/properties

@@ -18,6 +18,7 @@ from onemachine.stack import AlreadyRunning, Stack, remove_data
 from onemachine.status import addresses, watch
 
 _VAR = Path("var")
+_LOG_COLUMNS = 160  # where nobody looks at a terminal
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EXPECTED = (AlreadyRunning, BadOption, PortTaken, NotReady, demo.DemoFailed)
 
@@ -62,7 +63,7 @@ async def _bring_up(stack: Stack, console: Console, say: Callable[[str], None]) 
 
 def main() -> int:
     """Run the stack, or with ``clean`` remove what it left behind."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _LOG_COLUMNS)
     var = Path(os.environ.get("POSTHOUSE_VAR") or _VAR).absolute()
     status = 0
     try:

@@ -17,6 +17,7 @@ class Keys:
     s3_access: str
     s3_secret: str
     api_token: str
+    srs: str
     anna: str
     bert: str
 
@@ -27,11 +28,11 @@ def fresh() -> Keys:
 
 
 def kept(file: Path) -> Keys:
-    """Read ``file``, or make it."""
-    if file.exists():
-        return Keys(**json.loads(file.read_text()))
-    keys = fresh()
-    write_private(file, asdict(keys))
+    """Read ``file``, or make it; what an older version did not know is added."""
+    known = json.loads(file.read_text()) if file.exists() else {}
+    keys = Keys(**asdict(fresh()) | known)
+    if known != asdict(keys):
+        write_private(file, asdict(keys))
     return keys
 
 

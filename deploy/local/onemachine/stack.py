@@ -112,6 +112,7 @@ class Stack:
             "POSTHOUSE_TLS_CERTIFICATE": str(self.certificates.chain),
             "POSTHOUSE_TLS_KEY": str(self.certificates.key),
             "POSTHOUSE_API_TOKEN": self.keys.api_token,
+            "POSTHOUSE_SRS_SECRET": self.keys.srs,
         }
         return common | self._store_settings() | dict(self.options.settings)
 

@@ -67,7 +67,17 @@ def test_keys_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:
 
     assert first == second
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert len(set(json.loads(file.read_text()).values())) == 7
+    assert len(set(json.loads(file.read_text()).values())) == 8
+
+
+def test_keys_of_an_older_version_are_kept_and_completed(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text('{"anna": "remembered"}')
+
+    first = kept(file)
+
+    assert first.anna == "remembered"
+    assert kept(file) == first
 
 
 def test_the_certificate_is_signed_for_the_names_and_made_once(tmp_path: Path) -> None:
