@@ -1,0 +1,1 @@
+"""Posthouse beside Debian's Postfix and Dovecot, in one sitting on this machine."""

@@ -1,0 +1,83 @@
+"""``make bench``: Posthouse and Debian's Postfix + Dovecot in turn, A, B, A, B, in one sitting."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.measuring import Course, Run, measure
+from bench.ours import posthouse
+from bench.peers import peer
+from bench.report import note, show
+from bench.system import System, Unfit
+
+DOMAIN = "bench.test"
+USERS = 100
+WARM_UP = 300  # messages before the first run: plans, caches, first files
+WIDTH = 120  # columns of the table
+RESULTS = Path("var/bench.jsonl")
+
+console = Console(stderr=True, highlight=False)
+
+
+def courses(count: int) -> tuple[Course, ...]:
+    """Return what is measured: one mail per connection, and connections reused."""
+    return (
+        Course(name="one mail per connection", count=count, reuse=False),
+        Course(name="connections reused", count=count, reuse=True),
+    )
+
+
+async def bench(count: int, rounds: int, *, alone: bool) -> list[Run]:
+    """Run every course on every system, ``rounds`` times in turn."""
+    users = [f"u{number:03}@{DOMAIN}" for number in range(USERS)]
+    async with AsyncExitStack() as stack:
+        systems: list[System] = [
+            await stack.enter_async_context(posthouse(DOMAIN, users, console.print))
+        ]
+        if not alone:
+            systems.append(await stack.enter_async_context(peer(DOMAIN, users)))
+        for system in systems:
+            await measure(system, Course(name="warm-up", count=WARM_UP, reuse=True), users)
+        runs = []
+        for turn in range(rounds):
+            for course in courses(count):
+                for system in systems:
+                    runs.append(await measure(system, course, users))
+                    _tell(turn, runs[-1])
+        return runs
+
+
+def _tell(turn: int, run: Run) -> None:
+    note(run, RESULTS)
+    console.print(
+        f"round {turn + 1}, {run.course}, {run.system}: {run.accepted_per_second:.0f} accepted/s, "
+        f"{run.delivered_per_second:.0f} to mailbox/s, {run.total_ms:.2f} CPU ms/mail",
+        soft_wrap=True,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print; exit 1 if a system cannot be measured here."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--count", type=int, default=3000, help="messages per run")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--alone", action="store_true", help="only Posthouse (no root needed)")
+    given = parser.parse_args(arguments)
+    try:
+        runs = asyncio.run(bench(given.count, given.rounds, alone=given.alone))
+    except Unfit as reason:
+        console.print(f"cannot measure: {reason}", style="red", markup=False)
+        sys.exit(1)
+    show(runs, Console(width=WIDTH))
+    console.print(f"every run is in {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Posthouse as ``make run`` starts it: private servers, every service, a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from bench.system import Unfit
+from onemachine.children import Child
+from onemachine.options import DATABASE, Options
+from onemachine.ports import LOOPBACK, PUBLIC, free_ports
+from onemachine.ready import NotReady, leaves
+from onemachine.stack import Stack, remove_data
+from posthouse.storage.pool import Pool, open_pool
+
+_COUNT = "select coalesce(sum(exists_), 0)::bigint from mailboxes"
+API_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posthouse:
+    """Our own system, running.
+
+    Attributes:
+        name: How the table calls it.
+        port: Where ingress-smtp takes mail.
+        processes: Every service and server.
+        pool: Its database, to count what was filed.
+    """
+
+    name: str
+    port: int
+    processes: Mapping[str, int]
+    pool: Pool
+
+    async def delivered(self) -> int:
+        """Return how many messages lie in all mailboxes."""
+        return int(str(await self.pool.fetchval(_COUNT)))
+
+
+@asynccontextmanager
+async def posthouse(
+    domain: str, users: Sequence[str], say: Callable[[str], None]
+) -> AsyncIterator[Posthouse]:
+    """Run Posthouse for ``users`` of ``domain`` while inside; nothing of it stays."""
+    ports = dict(zip(PUBLIC, free_ports(len(PUBLIC)), strict=True))
+    folder = Path(tempfile.mkdtemp(prefix="posthouse-bench-", dir="/var/tmp"))
+    options = Options(
+        var=folder, store="disk", copies=1, ports=ports, settings={"POSTHOUSE_LOG_LEVEL": "WARNING"}
+    )
+    stack = Stack(options, say)
+    try:
+        await _start(stack)
+        await _populate(stack, domain, users)
+        async with open_pool(stack.servers.postgres.url(DATABASE), connections=1) as pool:
+            yield Posthouse(
+                name="Posthouse", port=ports["SMTP_PORT"], processes=_processes(stack), pool=pool
+            )
+    finally:
+        await stack.stop()
+        await asyncio.to_thread(remove_data, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _start(stack: Stack) -> None:
+    try:
+        await stack.start()
+    except* NotReady as group:
+        raise Unfit("\n".join(map(str, leaves(group)))) from group
+
+
+async def _populate(stack: Stack, domain: str, users: Sequence[str]) -> None:
+    url = f"http://{LOOPBACK}:{stack.options.ports['POSTMASTER_PORT']}/api/v1"
+    headers = {"Authorization": f"Bearer {stack.keys.api_token}"}
+    accounts = [{"address": user, "password": secrets.token_urlsafe(12)} for user in users]
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=API_SECONDS) as api:
+        (await api.post("/domains", json={"domain": domain})).raise_for_status()
+        answer = await api.post("/imports/accounts", json={"accounts": accounts})
+        answer.raise_for_status()
+
+
+def _processes(stack: Stack) -> dict[str, int]:
+    """Return the process of every part; each is the root of a tree."""
+    found = {}
+    for part in stack.parts:
+        child: Child | None = part.child
+        if child is not None:
+            found[part.name] = child.process.pid
+    return found
