@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from posthouse.bus.connection import connect
 from posthouse.bus.publisher import Publisher
@@ -11,6 +14,7 @@ from posthouse.bus.topology import DEAD_QUEUES
 from posthouse.bus.undertaking import undertake
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage.pool import open_pool
+from posthouse.telemetry.probes import Probes
 from postmaster.api import listener
 from postmaster.api.application import build
 from postmaster.api.hashing import Hasher
@@ -22,49 +26,47 @@ from postmaster.duties.sweeper import sweep
 from postmaster.duties.undertaker import Undertaker
 from postmaster.settings import PostmasterSettings
 
+NAME = "postmaster"
 KEEP_PARTITIONS_EVERY = timedelta(hours=1)
 
 
 async def serve(settings: PostmasterSettings, lifecycle: Lifecycle) -> None:
     """Run API and duties until `lifecycle` says stop."""
-    database, broker_url = settings.database_url, settings.broker_url
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(
-            open_pool(database.get_secret_value(), connections=settings.database_connections)
-        )
+        enter = stack.enter_async_context
+        database_url = settings.database_url.get_secret_value()
+        pool = await enter(open_pool(database_url, connections=settings.database_connections))
         if not await bring_schema(pool, lifecycle):
             return
-        broker = await stack.enter_async_context(
-            connect(
-                broker_url.get_secret_value(), lifecycle.probes, "postmaster", grace=lifecycle.grace
-            )
-        )
-        publisher = Publisher(broker)
-        hasher = await stack.enter_async_context(Hasher())
+        broker_url = settings.broker_url.get_secret_value()
+        broker = await enter(connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace))
         parts = Parts(
-            settings=settings, pool=pool, broker=broker, publisher=publisher, hasher=hasher
+            settings=settings,
+            pool=pool,
+            broker=broker,
+            publisher=Publisher(broker),
+            hasher=await enter(Hasher()),
         )
         if settings.postmaster_port:
             listening = listener.bind(settings.postmaster_host, settings.postmaster_port)
-            await stack.enter_async_context(
-                listener.serve(build(parts), listening, lifecycle.grace)
-            )
-        older_than = timedelta(seconds=settings.sweep_after_seconds)
-        undertaker = Undertaker(pool)
-        probes = lifecycle.probes
-        await lifecycle.until_stopped(
-            rounds(
-                alone(pool, "sweeper", lambda: sweep(pool, publisher, older_than)),
-                timedelta(seconds=settings.sweep_seconds),
-                probes.progress("sweeper"),
-            ),
-            rounds(
-                alone(pool, "partitions", lambda: keep_partitions(pool, settings.keep_days)),
-                KEEP_PARTITIONS_EVERY,
-                probes.progress("partitions"),
-            ),
-            *(
-                undertake(broker, queue, undertaker.file, beat=probes.progress(queue))
-                for queue in DEAD_QUEUES
-            ),
-        )
+            await enter(listener.serve(build(parts), listening, lifecycle.grace))
+        await lifecycle.until_stopped(*_duties(parts, lifecycle.probes))
+
+
+def _duties(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield what is done without being asked."""
+    pool, settings = parts.pool, parts.settings
+    older_than = timedelta(seconds=settings.sweep_after_seconds)
+    yield rounds(
+        alone(pool, "sweeper", partial(sweep, pool, parts.publisher, older_than)),
+        timedelta(seconds=settings.sweep_seconds),
+        probes.progress("sweeper"),
+    )
+    yield rounds(
+        alone(pool, "partitions", partial(keep_partitions, pool, settings.keep_days)),
+        KEEP_PARTITIONS_EVERY,
+        probes.progress("partitions"),
+    )
+    undertaker = Undertaker(pool)
+    for queue in DEAD_QUEUES:
+        yield undertake(parts.broker, queue, undertaker.file, beat=probes.progress(queue))
