@@ -32,7 +32,6 @@ from posthouse.mime import scan
 from posthouse.runtime.tls import ServerCertificate
 from posthouse.storage import directory
 from posthouse.storage.filing import Filed, file
-
 from posthouse.storage.pool import Pool
 from support.dialogue import play
 from support.filings import accepted, add_accounts
@@ -155,9 +154,9 @@ class Gateway:
 @cache
 def _files() -> Certificates:
     """Make certificates once for all tests of this process."""
-    _folder = TemporaryDirectory()
-    atexit.register(_folder.cleanup)
-    return certificates(Path(_folder.name), ("localhost",))
+    folder = TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return certificates(Path(folder.name), ("localhost",))
 
 
 @asynccontextmanager
@@ -234,7 +233,7 @@ async def play_together(script: str, users: Sequence[User], **words: str) -> Non
         user = users[int(found[2] or 1) - 1]
         one = f"{found[1]}{found[3]} {found[4]}"
         try:
-            await play(one, user.reader, user.writer, **words)
+            await play(one, user.reader, user.writer, tls=None, **words)
         except AssertionError as fault:
             raise AssertionError(f"line {number}: {line!r}: {fault}") from fault
 

@@ -131,11 +131,9 @@ class Framer:
                 return event
 
     def _complete(self, end: int) -> Event:
-        if end > self._start and self._buffer[end - 1] == 0x0D:  # never the CR that ends a literal
-            last = end - 1
-        else:
-            last = end
-        octets = bytes(memoryview(self._buffer)[:last])
+        # Never the CR that ends a literal.
+        has_cr = end > self._start and self._buffer[end - 1] == 0x0D
+        octets = bytes(memoryview(self._buffer)[: end - has_cr])
         del self._buffer[: end + 1]
         refused = self._refused
         self._reset()

@@ -25,10 +25,10 @@ class News:
         changed: Indexes into the told messages, of those whose flags changed.
     """
 
-    expunged: Sequence[int] = ()
+    expunged: tuple[int, ...] = ()
     exists: int | None = None
     new_uids: tuple[int, int] = (0, 0)
-    changed: Sequence[int] = ()
+    changed: tuple[int, ...] = ()
 
 
 class Position:
@@ -118,9 +118,9 @@ class Position:
         before = self._rows
         expunged = self._gone()
         kept = [self._rows.find(before.uids[index]) for index in changed]
-        return self._arrivals(expunged, [index for index in kept if index >= 0])
+        return self._arrivals(expunged, tuple(index for index in kept if index >= 0))
 
-    def _arrivals(self, expunged: Sequence[int], changed: Sequence[int]) -> News:
+    def _arrivals(self, expunged: tuple[int, ...], changed: tuple[int, ...]) -> News:
         exists, first = None, self._uidnext
         if len(self._rows) != self.count:
             exists = self.count = len(self._rows)
@@ -128,12 +128,12 @@ class Position:
         new = (first, self._uidnext) if exists is not None else (0, 0)
         return News(expunged=expunged, exists=exists, new_uids=new, changed=changed)
 
-    def _changed(self) -> list[int]:
+    def _changed(self) -> tuple[int, ...]:
         """Return indexes of messages whose flags others changed since the client was told."""
         since, self._flags_to = self._flags_to, self.view.modseq
         own, self._own = self._own, set()
         if since == self.view.modseq:
-            return []
+            return ()
         uids: set[int] = set()
         if self.view.knows_since(since):
             for event in self.view.events_since(since):
@@ -142,9 +142,9 @@ class Position:
         else:
             rows = self.view.rows
             uids = {u for u, step in zip(rows.uids, rows.modseqs, strict=True) if step > since}
-        return sorted(index for index in map(self.index, uids) if index >= 0)
+        return tuple(sorted(index for index in map(self.index, uids) if index >= 0))
 
-    def _gone(self) -> list[int]:
+    def _gone(self) -> tuple[int, ...]:
         """Move to the current rows; return the sequence numbers that went, the highest first."""
         old, self._rows = self._rows.uids[: self.count], self.view.rows
         since, self._expunged_to = self._expunged_to, self.view.modseq
@@ -155,7 +155,7 @@ class Position:
             left = set(self._rows.uids)
             places = [at for at in range(len(old) - 1, -1, -1) if old[at] not in left]
         self.count -= len(places)
-        return [at + 1 for at in places]
+        return tuple(at + 1 for at in places)
 
 
 def _indexes(uids: Sequence[int], wanted: set[int]) -> list[int]:

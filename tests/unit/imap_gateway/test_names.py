@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from imap_gateway.protocol import mutf7
+from imap_gateway.protocol.cursor import BadSyntax
+from imap_gateway.view.listing import Pattern, listing, subscribed
+
+
+@pytest.mark.parametrize(
+    ("name", "wire"),
+    [
+        ("~peter/mail/台北/日本語", b"~peter/mail/&U,BTFw-/&ZeVnLIqe-"),  # RFC 3501 §5.1.3
+        ("a&b", b"a&-b"),
+        ("Entwürfe", b"Entw&APw-rfe"),
+        ("😀", b"&2D3eAA-"),
+    ],
+)
+def test_names_have_one_form_on_the_wire(name: str, wire: bytes) -> None:
+    assert mutf7.encode(name) == wire
+    assert mutf7.decode(wire) == name
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [b"&Jjo!", b"&U,BTFw-&ZeVnLIqe-", b"a&b", b"&AGE-", b"\xc3\xa9", b"&2D0-", b"&AA-", b"a\0"],
+)
+def test_other_forms_are_refused(wire: bytes) -> None:
+    with pytest.raises(BadSyntax):
+        mutf7.decode(wire)
+
+
+@pytest.mark.parametrize(
+    ("reference", "pattern", "name", "is_match"),
+    [
+        ("", "*", "a/b", True),
+        ("", "%", "a", True),
+        ("", "%", "a/b", False),
+        ("a/", "%", "a/b", True),
+        ("", "a*c", "a/b/c", True),
+        ("", "a%c", "a/c", False),
+        ("", "%/%", "a/b", True),
+        ("", "inbox", "INBOX", True),
+        ("", "iNboX/*", "INBOX/a", True),
+        ("", "inboxes", "INBOXes", False),
+        ("", "a.c", "abc", False),
+        ("", "*%", "a/b", True),
+        ("", "", "a", False),
+        ("", "a%%", "a", True),
+    ],
+)
+def test_patterns_match_names(reference: str, pattern: str, name: str, *, is_match: bool) -> None:
+    assert Pattern(reference, pattern).matches(name) is is_match
+
+
+def test_a_pattern_of_many_wildcards_is_quick() -> None:
+    started = time.perf_counter()
+
+    assert not Pattern("", "*a" * 500).matches("a" * 499 + "b")
+
+    assert time.perf_counter() - started < 5
+
+
+def test_levels_without_a_mailbox_are_listed() -> None:
+    boxes = {"INBOX": None, "a/b": None, "Sent": "\\Sent"}
+
+    assert listing(boxes, Pattern("", "*")) == [
+        ("INBOX", ["\\HasNoChildren"]),
+        ("Sent", ["\\HasNoChildren", "\\Sent"]),
+        ("a", ["\\Noselect", "\\HasChildren"]),
+        ("a/b", ["\\HasNoChildren"]),
+    ]
+
+
+def test_percent_shows_the_level_above_what_is_subscribed() -> None:
+    names = {"foo/bar", "baz"}
+
+    assert subscribed(names, Pattern("", "%"), is_level_wise=True) == [
+        ("baz", []),
+        ("foo", ["\\Noselect"]),
+    ]
+    assert subscribed(names, Pattern("", "*"), is_level_wise=False) == [
+        ("baz", []),
+        ("foo/bar", []),
+    ]

@@ -1,0 +1,187 @@
+"""What a session is told, for every order in which things happen."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+from imap_gateway.view.flags import DELETED, SEEN
+from imap_gateway.view.position import News, Position
+from imap_gateway.view.rows import Rows
+from imap_gateway.view.shared import MAX_EVENTS, SharedView
+
+
+def packed(uids: Iterable[int], modseq: int = 1, flags: int = 0) -> bytes:
+    return b"".join(struct.pack(">IIqqi", uid, flags, modseq, 1000 + uid, 10) for uid in uids)
+
+
+def flags_step(*changes: tuple[int, int], keywords: str = "") -> bytes:
+    pairs = b"".join(struct.pack(">II", uid, flags) for uid, flags in changes)
+    return struct.pack(">i", len(changes)) + pairs + keywords.encode()
+
+
+def a_view(count: int = 5) -> SharedView:
+    view = SharedView(1, 2, 3)
+    rows = Rows()
+    rows.extend(packed(range(1, count + 1)), "")
+    view.restart(rows, 1, count + 1)
+    return view
+
+
+def arrive(view: SharedView, *uids: int) -> None:
+    view.add(packed(uids, view.modseq + 1), "")
+    view.reach(view.modseq + 1, uids[-1] + 1)
+
+
+def change(view: SharedView, *changes: tuple[int, int]) -> int:
+    view.change_flags(view.modseq + 1, flags_step(*changes))
+    view.reach(view.modseq + 1, view.uidnext)
+    return view.modseq
+
+
+def expunge(view: SharedView, *uids: int) -> None:
+    view.expunge(view.modseq + 1, uids)
+    view.reach(view.modseq + 1, view.uidnext)
+
+
+def test_nothing_happened_nothing_is_told() -> None:
+    assert Position(a_view()).news(allow_expunge=True) == News()
+
+
+def test_arrivals_are_told_once() -> None:
+    view = a_view(2)
+    position = Position(view)
+
+    arrive(view, 3, 4)
+
+    assert position.news(allow_expunge=False) == News(exists=4, new_uids=(3, 5))
+    assert position.news(allow_expunge=True) == News()
+
+
+def test_changes_of_others_are_told_and_own_ones_are_not() -> None:
+    view = a_view()
+    position = Position(view)
+
+    change(view, (2, SEEN), (4, SEEN))
+    position.tells_itself(change(view, (5, SEEN)))
+    change(view, (2, 0))
+
+    assert position.news(allow_expunge=False) == News(changed=(1, 3))
+    assert view.rows.flags.tolist() == [0, 0, 0, SEEN, SEEN]
+
+
+def test_expunges_wait_until_the_client_does_not_count() -> None:
+    view = a_view()
+    position = Position(view)
+
+    expunge(view, 2, 4)
+    arrive(view, 6)
+
+    assert position.news(allow_expunge=False) == News()
+    assert position.count == 5
+    assert [position.row(index) for index in range(5)] == [0, -1, 1, -1, 2]
+    assert position.news(allow_expunge=True) == News(
+        expunged=(4, 2), exists=4, new_uids=(6, 7), changed=()
+    )
+    assert list(position.uids) == [1, 3, 5, 6]
+
+
+def test_an_expunge_alone_needs_no_exists() -> None:
+    view = a_view()
+    position = Position(view)
+
+    expunge(view, 1, 5)
+
+    assert position.news(allow_expunge=True) == News(expunged=(5, 1), changed=())
+
+
+def test_changes_of_what_then_went_are_not_told() -> None:
+    view = a_view()
+    position = Position(view)
+
+    change(view, (1, DELETED), (3, SEEN))
+    expunge(view, 1)
+
+    assert position.news(allow_expunge=True) == News(expunged=(1,), changed=(1,))
+
+
+def test_a_session_that_waited_too_long_compares_for_itself() -> None:
+    view = a_view()
+    position = Position(view)
+    expunge(view, 3)
+
+    for _ in range(MAX_EVENTS + 1):
+        change(view, (4, view.modseq & 1))
+    arrive(view, 9)
+
+    assert not view.knows_since(1)
+    assert position.news(allow_expunge=True) == News(
+        expunged=(3,), exists=5, new_uids=(6, 10), changed=(2,)
+    )
+
+
+def test_reading_everything_anew_hides_nothing() -> None:
+    view = a_view()
+    position = Position(view)
+    rows = Rows()
+    rows.extend(packed([1, 2], 1) + packed([4], 9, SEEN) + packed([8], 9), "4:7")
+
+    view.restart(rows, 9, 9)
+
+    assert position.news(allow_expunge=True) == News(
+        expunged=(5, 3), exists=4, new_uids=(6, 9), changed=(2,)
+    )
+    assert view.rows.keywords == {4: (7,)}
+
+
+def test_sessions_of_one_view_keep_their_own_numbers() -> None:
+    view = a_view()
+    first, second = Position(view), Position(view)
+
+    expunge(view, 1)
+    first.news(allow_expunge=True)
+    expunge(view, 2)
+
+    assert first.news(allow_expunge=True).expunged == (1,)
+    assert second.news(allow_expunge=True).expunged == (2, 1)
+    assert list(first.uids) == list(second.uids) == [3, 4, 5]
+
+
+def test_recent_messages_are_counted_among_those_that_are_there() -> None:
+    view = a_view()
+    position = Position(view)
+    position.claim(4, 6)
+    arrive(view, 6, 7)
+    position.news(allow_expunge=True)
+    position.claim(6, 8)
+    expunge(view, 5)
+    position.news(allow_expunge=True)
+
+    assert position.recent == [(4, 8)]
+    assert position.recent_count() == 3
+    assert position.is_recent(7)
+    assert not position.is_recent(3)
+
+
+def test_an_older_step_never_overwrites_a_newer_one() -> None:
+    rows = Rows()
+    rows.extend(packed([1], modseq=5, flags=SEEN), "1:3")
+
+    rows.change(flags_step((1, 0)), 4)
+    assert (rows.flags[0], rows.keywords) == (SEEN, {1: (3,)})
+
+    rows.change(flags_step((1, DELETED), keywords="1:3,9"), 6)
+    assert (rows.flags[0], rows.modseqs[0], rows.keywords) == (DELETED, 6, {1: (3, 9)})
+
+    rows.change(flags_step((1, 0)), 7)
+    assert rows.keywords == {}
+
+
+def test_large_numbers_are_kept() -> None:
+    rows = Rows()
+    uid, modseq, content = 0xFFFF_FFFE, 2**40, 2**50
+
+    rows.extend(struct.pack(">IIqqi", uid, 31, modseq, content, 2**31 - 1), "")
+
+    assert (rows.uids[0], rows.flags[0], rows.sizes[0]) == (uid, 31, 2**31 - 1)
+    assert (rows.modseqs[0], rows.contents[0]) == (modseq, content)
