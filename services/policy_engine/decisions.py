@@ -16,7 +16,8 @@ it has none. The first decision stands: it is recorded, and never made again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -107,6 +108,13 @@ def plan(recipients: Sequence[InboundRecipient], sender: str, known: Known, rule
         branches = walk.branches(recipient.address)
         decisions.append(_decision(recipient, branches, seen))
     return Plan(decisions=tuple(decisions), dead=walk.dead, missing=frozenset(walk.missing))
+
+
+def first_keys(recipients: Sequence[InboundRecipient]) -> Iterator[str]:
+    """Yield the keys that `plan` will miss first, so that it need not run to name them."""
+    for recipient in recipients:
+        with suppress(BadAddress):
+            yield from keys_of(parse_address(recipient.address))
 
 
 def _decision(recipient: InboundRecipient, branches: Sequence[Branch], seen: set[str]) -> Decision:

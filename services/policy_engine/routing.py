@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from policy_engine.decisions import MAX_DEPTH, NOBODY, Plan, Rules, plan
+from policy_engine.decisions import MAX_DEPTH, NOBODY, Plan, Rules, first_keys, plan
 from policy_engine.srs import Rewriter
 from posthouse.bus.moves import Ack, Move
 from posthouse.bus.topology import road_of
@@ -96,7 +96,8 @@ class Routing:
             hostname=self.reporter.hostname,
             postmaster=self.postmaster,
         )
-        known: dict[str, Found] = {}
+        keys = sorted({key for mail in batch for key in first_keys(mail.recipients)})
+        known = await self.resolve(keys)
         for _ in range(MAX_DEPTH + 4):  # the recipients, each level below them, their senders
             plans = [plan(mail.recipients, mail.sender, known, rules) for mail in batch]
             missing = frozenset[str]().union(*(made.missing for made in plans))

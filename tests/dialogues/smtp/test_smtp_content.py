@@ -220,6 +220,28 @@ C: .
     assert (entered.origin, entered.auth) == ("submission", "anna@example.test")
 
 
+@pytest.mark.parametrize("port", ["submission", "smtps"])
+async def test_a_large_message_comes_through_tls_whole(
+    ingress: Ingress, tls: ssl.SSLContext, port: str
+) -> None:
+    starttls = "C: EHLO c.test\nS* 250 STARTTLS\nC: STARTTLS\nS: 220 …\nC: [starts TLS]\n"
+    login = "C: EHLO c.test\nS* 250 AUTH…\nC: AUTH PLAIN AGFubmFAZXhhbXBsZS50ZXN0AHNlY3JldA==\n"
+    mail = (
+        "S: 235 …\nC: MAIL FROM:<anna@example.test>\nS: 250 …\nC: RCPT TO:<x@far.test>\n"
+        "S: 250 …\nC: DATA\nS: 354 …\n"
+    )
+    letter = b"Date: x\r\nMessage-ID: <y>\r\n\r\n" + (b"." * 70 + b"\r\n") * 13_000
+    reader, writer = await ingress.connect(port, tls)
+    await play("S: 220 …\n" + (starttls if port == "submission" else "") + login + mail,
+               reader, writer, tls=tls)  # fmt: skip
+    writer.write(letter.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+    await play(THEN_OK, reader, writer)
+    writer.close()
+
+    assert ingress.cellar.octets.endswith(letter)
+    assert b"(using TLSv1.3 with cipher " in ingress.cellar.octets
+
+
 async def test_when_memory_for_reception_is_spent_mail_waits(certificate: ssl.SSLContext) -> None:
     async with running_ingress(certificate, reception_octets=100_000) as ingress:
         reply = await sent(ingress, b"x" * 60_000 + b"\r\n" + b"x" * 60_000 + b"\r\n.\r\n")
