@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -27,7 +27,7 @@ from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.timetable import Timetable
 from posthouse.runtime.bounces import Reporter, endings, prepare_bounce
 from posthouse.storage import ledger
-from posthouse.storage.filing import Filed, Filing, Refused, Result, file
+from posthouse.storage.filing import Filed, Filing, Result, file
 from posthouse.storage.ledger import NewMail
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.logs import get_logger
@@ -116,17 +116,16 @@ class Delivery:
         _commit.observe(time.monotonic() - began)
         _batch.observe(len(filings))
         await self.notices.notify(_changes(results))
-        by_envelope = _grouped(envelopes, results)
+        now = self.now()
         return [
-            await self._finish(envelope, found)
-            for envelope, found in zip(envelopes, by_envelope, strict=True)
+            await self._finish(envelope, _tell(envelope, found, now), now)
+            for envelope, found in zip(envelopes, _grouped(envelopes, results), strict=True)
         ]
 
-    async def _finish(self, envelope: Local, results: dict[int, Result]) -> Move:
+    async def _finish(self, envelope: Local, results: dict[int, Result], now: datetime) -> Move:
         """Tell ledger and sender of what was not filed, and decide the envelope's move."""
-        now = self.now()
-        for n, result in results.items():
-            _tell(envelope, n, result, now)
+        if all(isinstance(result, Filed) for result in results.values()):
+            return Ack()
         timetable = self.timetable if envelope.sender else self.bounce_timetable
         decision = decide(envelope, results, timetable, now)
         await self._settle(envelope, decision, until=envelope.arrived + timetable.give_up)
@@ -221,13 +220,15 @@ def _changes(results: Sequence[Result]) -> list[MailboxChanged]:
     ]
 
 
-def _tell(envelope: Local, n: int, result: Result, now: datetime) -> None:
-    """Log and count what became of one recipient."""
-    who = {"envelope": str(envelope.id), "recipient": n}
-    if isinstance(result, Filed):
-        _results.labels("filed").inc()
-        _age.observe((now - envelope.arrived) / timedelta(seconds=1))
-        log.info("recipient delivered", **who, folder=result.folder, uid=result.uid)
-    elif isinstance(result, Refused):
-        _results.labels(result.name.lower()).inc()
-        log.info("recipient not filed", **who, reason=result.value)
+def _tell(envelope: Local, results: dict[int, Result], now: datetime) -> dict[int, Result]:
+    """Log and count what became of the recipients of one envelope; return ``results``."""
+    teller, age = log.bind(envelope=str(envelope.id)), (now - envelope.arrived).total_seconds()
+    for n, result in results.items():
+        if isinstance(result, Filed):
+            _results.labels("filed").inc()
+            _age.observe(age)
+            teller.info("recipient delivered", recipient=n, folder=result.folder, uid=result.uid)
+        else:
+            _results.labels(result.name.lower()).inc()
+            teller.info("recipient not filed", recipient=n, reason=result.value)
+    return results

@@ -131,7 +131,7 @@ _LOCK_LEDGER = """
 
 async def _lock_ledger(tx: Tx, batch: Sequence[Filing]) -> dict[Key, Result]:
     """Return the recipients that are not to be filed: settled, or not in the ledger at all."""
-    keys = sorted({one.key for one in batch}, key=lambda key: (day_of(key[0]), key))
+    keys = {one.key for one in batch}
     days, ids, numbers = _columns(((day_of(id_), id_, n) for id_, n in keys), 3)
     rows = await tx.fetch(_LOCK_LEDGER, days, ids, numbers)
     found = {(row["envelope"], row["n"]): row["settled"] for row in rows}
