@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from pop3_gateway.leases import Leases
 from posthouse.mail.ids import object_key
 from posthouse.storage import mailboxes
-from posthouse.storage.pool import Pool
+from posthouse.storage.pool import Pool, open_pool
 from support.dialogue import play
-from support.filings import PREFIX
+from support.filings import PREFIX, add_accounts
 from support.pop3 import LIMITS, PASSWORD, Gateway, add_reader, gateway
 
 pytestmark = pytest.mark.integration
@@ -276,3 +277,30 @@ async def test_ten_thousand_messages_are_listed(pool: Pool, tmp_path: Path) -> N
         await play("S: .\nC: QUIT\nS: +OK …", reader, writer)
         await _close((reader, writer))
     assert len({line.split()[1] for line in found}) == 12_000
+
+
+async def test_without_postgresql_a_login_is_asked_to_come_again(tmp_path: Path) -> None:
+    # Nobody listens on the discard port.
+    async with (
+        open_pool("postgresql://postgres@127.0.0.1:9/nowhere", connections=1) as pool,
+        gateway(pool, tmp_path) as pop3,
+    ):
+        streams = await pop3.connect()
+        refused = LOG_IN.rpartition("S: ")[0] + "S: -ERR [SYS/TEMP] …\nC: QUIT\nS: +OK …"
+        await play(refused, *streams)
+        await _close(streams)
+
+
+async def test_leases_are_renewed_and_a_lost_one_is_noticed(pool: Pool) -> None:
+    accounts = await add_accounts(pool, "anna", "bert")
+    leases = Leases(pool)
+    kept, lost = [await leases.take(account) for account in accounts.values()]
+    await pool.execute("update maildrop_leases set until = now() + interval '1 second'")
+    await pool.execute("delete from maildrop_leases where holder = $1", lost.holder)
+
+    await leases.renew()
+
+    assert leases.is_held(kept)
+    assert not leases.is_held(lost)
+    left = await pool.fetchval("select until > now() + interval '20 seconds' from maildrop_leases")
+    assert left is True
