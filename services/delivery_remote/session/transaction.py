@@ -10,6 +10,7 @@ conversion or a bounce: not done).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from delivery_remote.transparency import FINAL_DOT, DotStuffer
 from posthouse.mail.envelope import Body
 from posthouse.telemetry.logs import get_logger
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 GO_AHEAD = 354  # RFC 5321 §4.1.1.4
 
 log = get_logger()
@@ -234,6 +236,6 @@ class Session:
 
 def _safe(path: str) -> str:
     """Return ``path``; `ValueError` if it would end its command line (an injection)."""
-    if not path.isprintable():
+    if _CONTROLS.search(path):
         raise ValueError("a control character in an address")
     return path
