@@ -12,7 +12,12 @@ from support.dialogue import play
 from support.ingress import Ingress
 
 SCRIPTS = sorted(Path(__file__).parent.glob("*.txt"))
-WORDS = {"long": "NOOP " + "x" * 5000, "nonsense": "nonsense\\r\\n" * 30}
+WORDS = {
+    "long": "NOOP " + "x" * 5000,
+    "nonsense": "nonsense\\r\\n" * 30,
+    "endless": "x" * 2_500_000,
+    "answer": "A" * 12_288,
+}
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

@@ -1,0 +1,81 @@
+"""Paths and parameters of MAIL and RCPT."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingress_smtp import replies
+from ingress_smtp.commands import Bad, Mail, Rcpt, parse
+from ingress_smtp.extensions import MAX_SIZE_DIGITS, MailParameters, offer
+
+
+@pytest.mark.parametrize(
+    ("line", "sender", "parameters"),
+    [
+        ("MAIL FROM:<>", "", MailParameters()),
+        ("mail From: <a@B.test>", "a@b.test", MailParameters()),
+        ("MAIL FROM:<@x.test,@y.test:a@b.test>", "a@b.test", MailParameters()),
+        ('MAIL FROM:<"a>b"@c.test> SIZE=5', '"a>b"@c.test', MailParameters(size=5)),
+        ('MAIL FROM:<"a\\"b"@c.test>', '"a\\"b"@c.test', MailParameters()),
+        ("MAIL FROM:<a@[192.0.2.1]>", "a@[192.0.2.1]", MailParameters()),
+        ("MAIL FROM:<a@b.test> BODY=8bitmime SMTPUTF8", "a@b.test",
+         MailParameters(body="8BITMIME", smtputf8=True)),
+        ("MAIL FROM:<a@b.test> BODY=7BIT AUTH=<>", "a@b.test", MailParameters()),
+        ("MAIL FROM:<a@b.test> AUTH=a+2Bb@c.test", "a@b.test", MailParameters()),
+    ],
+)  # fmt: skip
+def test_a_sender_is_read(line: str, sender: str, parameters: MailParameters) -> None:
+    assert parse(line.encode()) == Mail(sender, parameters)
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ("MAIL", replies.BAD_SENDER),
+        ("MAIL FROM", replies.BAD_SENDER),
+        ("MAIL FROM:", replies.BAD_SENDER),
+        ('MAIL FROM:<"a>@b.test', replies.BAD_SENDER),
+        ("MAIL FROM:<a@b.test>>", replies.BAD_SENDER),
+        ("MAIL FROM:<a@b..test>", replies.BAD_SENDER),
+        ("MAIL FROM:<.a@b.test>", replies.BAD_SENDER),
+        (f"MAIL FROM:<{'a' * 65}@b.test>", replies.BAD_SENDER),
+        (f"MAIL FROM:<a@b.test> SIZE={'1' * (MAX_SIZE_DIGITS + 1)}", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> SIZE", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> SIZE=", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> SIZE=-1", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> SIZE=٣", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> BODY", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> AUTH=a+b", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> RET=FULL", replies.UNKNOWN_PARAMETER),
+        ("RCPT TO:<a@b.test> ORCPT=rfc822;a@b.test", replies.UNKNOWN_PARAMETER),
+        ("RCPT TO:a@b.test", replies.BAD_RECIPIENT),
+        ("RCPT TO:<>", replies.BAD_RECIPIENT),
+        ("RCPT TO:<a>", replies.BAD_RECIPIENT),
+        ("RCPT FROM:<a@b.test>", replies.BAD_RECIPIENT),
+        ("EHLO", replies.ARGUMENT_MISSING),
+        ("EHLO a b", replies.ARGUMENT_MISSING),
+        ("AUTH", replies.ARGUMENT_MISSING),
+        ("AUTH PLAIN a b", replies.ARGUMENT_MISSING),
+        ("AUTH PLAIN ä", replies.ARGUMENT_MISSING),
+        ("GET / HTTP/1.1", replies.NOT_SMTP),
+        ("BDAT 5 LAST", replies.UNKNOWN_COMMAND),
+    ],
+)
+def test_what_is_wrong_has_its_own_reply(line: str, reply: replies.Reply) -> None:
+    assert parse(line.encode()) == Bad(reply)
+
+
+def test_a_recipient_keeps_its_case_before_the_at() -> None:
+    assert parse(b"RCPT TO:<Anna@Example.TEST>") == Rcpt("Anna@example.test")
+    assert parse("RCPT TO:<änna@example.test>".encode()) == Rcpt("änna@example.test")
+
+
+def test_only_what_holds_is_offered() -> None:
+    plain = offer("mx.example.test", size=7, starttls=True, auth=False).wire
+    safe = offer("mx.example.test", size=7, starttls=False, auth=True).wire
+
+    assert plain.startswith(b"250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 7\r\n")
+    assert plain.endswith(b"250 STARTTLS\r\n")
+    assert b"AUTH" not in plain
+    assert safe.endswith(b"250 AUTH PLAIN LOGIN\r\n")
+    assert b"STARTTLS" not in safe
