@@ -157,6 +157,8 @@ async def _top(session: Session, command: c.Top) -> None:
 
 
 async def _dele(session: Session, command: c.Dele) -> None:
+    if not session.house.maildrops.is_ours(session.mine):
+        raise Failed("The lock was lost", "SYS/TEMP")
     session.view.deleted.add(session.view.at(command.number))
     session.say()
 

@@ -83,6 +83,10 @@ class Maildrops:
         """Give the maildrop back; nothing is removed."""
         await self.leases.give_back(opened.lease)
 
+    def is_ours(self, opened: Opened) -> bool:
+        """False once the lock is known to be lost: nothing can be removed any more."""
+        return self.leases.is_held(opened.lease)
+
     async def update(self, opened: Opened) -> int:
         """Remove what is marked, give the maildrop back, and return how many went.
 

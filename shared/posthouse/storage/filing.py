@@ -19,6 +19,7 @@ from uuid import UUID
 
 from posthouse.mail.envelope import Summary
 from posthouse.mail.ids import day_of
+from posthouse.storage.ledger.entries import storable
 from posthouse.storage.mailboxes import INBOX
 from posthouse.storage.pool import Pool, Row, Tx, transaction
 
@@ -57,7 +58,7 @@ class Filing:
     @property
     def wish(self) -> Wish:
         """Where it is to go."""
-        return self.account, self.folder.replace("\0", "")
+        return self.account, storable(self.folder)
 
     @property
     def octets(self) -> int:

@@ -149,6 +149,7 @@ async def test_the_quota_counts_all_mailboxes_of_the_account(pool: Pool) -> None
         ("Sent", "INBOX"),
         ("drafts", "INBOX"),
         ("a\0b", "INBOX"),
+        ("\udc80", "INBOX"),
     ],
 )
 async def test_the_detail_chooses_a_mailbox_that_exists(

@@ -115,6 +115,21 @@ async def test_a_lost_lease_removes_nothing(pool: Pool, tmp_path: Path) -> None:
     assert await _uids(pool) == [1, 2, 3]
 
 
+async def test_a_lock_that_is_known_to_be_lost_takes_no_more_marks(
+    pool: Pool, tmp_path: Path
+) -> None:
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as pop3:
+        await pop3.deliver(account, *LETTERS)
+        streams = await pop3.connect()
+        await play(LOG_IN, *streams)
+        await pool.execute("delete from maildrop_leases")
+        await pop3.listener.house.maildrops.leases.renew()
+
+        await play("C: DELE 1\nS: -ERR [SYS/TEMP] …\nC: RETR 1\nS: +OK …\nS* .", *streams)
+        await _close(streams)
+
+
 async def test_reading_is_noted_in_the_trace_and_marks_nothing(pool: Pool, tmp_path: Path) -> None:
     account = await add_reader(pool)
     async with gateway(pool, tmp_path) as pop3:
