@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
@@ -34,6 +35,8 @@ from posthouse.telemetry.metrics import counter, gauge
 CHUNK_OCTETS = 256 * 1024  # read at once
 PAUSE_OCTETS = 64 * 1024  # when twice as much waits for us, we read no more
 LAST_WORDS = timedelta(seconds=10)  # for the client to take our last reply
+LINGER = timedelta(seconds=2)  # for a client that talks on after we have ended the session
+LINGER_OCTETS = 4 * 1024 * 1024
 HANDSHAKE = timedelta(seconds=30)
 
 _SESSIONS = gauge("posthouse_ingress_sessions", "Sessions that are open.", "role")
@@ -186,13 +189,25 @@ class Connection(SMTP):
         _SESSIONS.labels(role).inc()
         try:
             self.conversation = Session(self, self._terms, self._hall.house)
-            await self.conversation.run()
+            if await self.conversation.run():
+                await self._linger()
         except Exception:
             log.exception("session failed", client=self.client)
         finally:
             _SESSIONS.labels(role).dec()
             self._hall.leave(self)
             self._writer.close()
+
+    async def _linger(self) -> None:
+        """Close our half first: what the client still sends must not reset our last words away."""
+        if self.transport is None or self._given_up or self.tls is not None:
+            return
+        self._writer.write_eof()
+        unheard = LINGER_OCTETS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER.total_seconds()):
+                while unheard > 0 and (octets := await self.read()):
+                    unheard -= len(octets)
 
 
 def _agreed(transport: asyncio.BaseTransport) -> Tls | None:

@@ -70,6 +70,7 @@ class Session:
         self._failed_logins = 0
         self._messages = 0
         self._closing = False
+        self._said_bye = False
 
     @property
     def is_idle(self) -> bool:
@@ -80,8 +81,8 @@ class Session:
         """Take no new transaction; the session ends when the running one is done."""
         self._closing = True
 
-    async def run(self) -> None:
-        """Talk until one side ends it."""
+    async def run(self) -> bool:
+        """Talk until one side ends it; True if we did and the client may still be talking."""
         began = time.monotonic()
         try:
             self._talk.say(f"220 {self._state.terms.hostname} ESMTP Posthouse\r\n".encode())
@@ -89,7 +90,9 @@ class Session:
                 pass
             await self._talk.flush()
         except Gone:
-            pass
+            return False
+        else:
+            return not (self._said_bye or self._closing)
         finally:
             log.info(
                 "session ended",
@@ -117,6 +120,7 @@ class Session:
             if self._errors >= MAX_ERRORS:
                 self._talk.say(replies.TOO_MANY_ERRORS.wire)
                 return True
+        self._said_bye = reply is replies.BYE
         return reply.closes
 
     async def _answered(self, line: bytes) -> Reply:
