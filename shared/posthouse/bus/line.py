@@ -18,6 +18,7 @@ import aiormq
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
+from posthouse.bus.transport import GatheringConnection
 from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -166,6 +167,7 @@ class Line:
             timeout=CONNECT_SECONDS,
             client_properties={"connection_name": self._title},
             heartbeat=HEARTBEAT_SECONDS,
+            connection_class=GatheringConnection,
         )
         try:
             async with asyncio.timeout(CONNECT_SECONDS):

@@ -31,6 +31,24 @@ async def test_what_was_sent_lies_on_its_road(publisher: Publisher, management: 
     assert letters[0]["properties"]["delivery_mode"] == 2
 
 
+async def test_a_batch_leaves_in_few_segments(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publisher.send(LOCAL, [local()])
+    segments = 0
+    write = asyncio.StreamWriter.write
+
+    def count(writer: asyncio.StreamWriter, data: bytes) -> None:
+        nonlocal segments
+        segments += 1
+        write(writer, data)
+
+    monkeypatch.setattr(asyncio.StreamWriter, "write", count)
+    await publisher.send(LOCAL, [local(n) for n in range(200)])
+
+    assert segments < 20  # one per envelope, if aiormq no longer took our transport and its queue
+
+
 async def test_an_unroutable_envelope_raises_and_the_road_is_mended(
     publisher: Publisher, management: Management
 ) -> None:
