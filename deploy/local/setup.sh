@@ -10,6 +10,10 @@ say() { printf '==> %s\n' "$*"; }
 
 find_python() {
   local name
+  if [ -x .venv/bin/python ]; then
+    echo .venv/bin/python
+    return
+  fi
   for name in python3.11 python3.12 python3.13 python3; do
     if command -v "$name" >/dev/null &&
       "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
@@ -31,6 +35,9 @@ missing_packages() {
       getmail:getmail6 /usr/sbin/smtp-sink:postfix promtool:prometheus; do
       command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
     done
+    # What Debian only recommends: TLS for swaks, and the odd messages of Python's own tests.
+    perl -MNet::SSLeay -e1 2>/dev/null || echo libnet-ssleay-perl
+    "$(find_python)" -c 'import test.test_email' 2>/dev/null || echo libpython3-testsuite
   fi
 }
 
