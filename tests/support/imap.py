@@ -119,6 +119,7 @@ class Gateway:
         ports: Plaintext and TLS.
         reads: What was noted as read.
         trust: A context for its clients.
+        users: Who connected; all hang up in the end.
     """
 
     listener: Listener
@@ -126,16 +127,19 @@ class Gateway:
     ports: tuple[int, int]
     reads: list[UUID]
     trust: ssl.SSLContext
+    users: list[User] = field(default_factory=list)
 
     async def connect(self, *, tls: bool = False) -> User:
         """Connect to the plaintext door or to the TLS door."""
-        if not tls:
-            return User(*await asyncio.open_connection("127.0.0.1", self.ports[0]))
-        return User(
-            *await asyncio.open_connection(
-                "127.0.0.1", self.ports[1], ssl=self.trust, server_hostname="localhost"
-            )
+        name = "localhost" if tls else None
+        streams = await asyncio.open_connection(
+            "127.0.0.1",
+            self.ports[int(tls)],
+            ssl=self.trust if tls else None,
+            server_hostname=name,
         )
+        self.users.append(User(*streams))
+        return self.users[-1]
 
     async def deliver(self, account: int, *letters: bytes) -> list[UUID]:
         """File letters as delivery does, and tell of it; return their ids."""
@@ -204,10 +208,13 @@ async def gateway(
             await listener.listen("127.0.0.1", 0, tls=True),
         )
         trust = ssl.create_default_context(cafile=str(files.authority))
+        made = Gateway(listener=listener, house=house, ports=ports, reads=reads, trust=trust)
         try:
-            yield Gateway(listener=listener, house=house, ports=ports, reads=reads, trust=trust)
+            yield made
         finally:
             await listener.drain(timedelta(seconds=5))
+            for user in made.users:
+                user.close()
             for duty in duties:
                 duty.cancel()
 

@@ -14,7 +14,7 @@ import pytest
 
 from posthouse.storage.pool import Pool
 from support.dialogue import play
-from support.imap import PASSWORD, User, add_reader, check_sums, gateway, play_together
+from support.imap import PASSWORD, add_reader, check_sums, gateway, play_together
 
 pytestmark = pytest.mark.integration
 
@@ -60,16 +60,8 @@ async def test_the_conversation_goes_as_written(script: str, pool: Pool, tmp_pat
         await imap.deliver(account, FIRST, SECOND)
         count = max(map(int, re.findall(r"^[CS](\d)[:!*]", text, re.MULTILINE)), default=1)
         users = [await imap.connect(tls=script.startswith("tls")) for _ in range(count)]
-        try:
-            if count == 1:
-                await play(text, users[0].reader, users[0].writer, tls=imap.trust, **words)
-            else:
-                await play_together(text, users, **words)
-        finally:
-            await _part(users)
+        if count == 1:
+            await play(text, users[0].reader, users[0].writer, tls=imap.trust, **words)
+        else:
+            await play_together(text, users, **words)
     await check_sums(pool, account)
-
-
-async def _part(users: list[User]) -> None:
-    for user in users:
-        user.close()
