@@ -37,7 +37,8 @@ def queue_list(*, as_json: AsJson = False) -> None:
         print_json(answer)
         return
     columns = [(name.capitalize(), name, plain) for name in ("queue", "ready", "consumers")]
-    listing(answer["queues"], columns, as_json=False, empty="The broker does not answer.")
+    silence = f"The broker does not answer: {answer['trouble']}."
+    listing(answer["queues"], columns, as_json=False, empty=silence)
     say("")
     ledger = [("Road", "road", plain), ("State", "state", plain), ("Recipients", "count", plain)]
     ledger.append(("Oldest", "oldest", moment))
@@ -113,6 +114,7 @@ def _tell_replay(answer: Mapping[str, Any], *, as_json: bool, verb: str) -> None
         say(f"{len(answer['replayed'])} dead letters {verb} back on their road.")
         for kept in answer["kept"]:
             say(f"{kept['id']} stays: {kept['reason']}")
+        _tell_of_more(answer)
     if answer["kept"]:
         raise Failure(f"{len(answer['kept'])} dead letters stay.")
 
@@ -133,6 +135,12 @@ def dead_discard(
     with connect() as api:
         answer = api.ask("POST", path("dead-letters", "discard"), body=body)
     say(f"{len(answer['discarded'])} dead letters discarded.")
+    _tell_of_more(answer)
+
+
+def _tell_of_more(answer: Mapping[str, Any]) -> None:
+    if answer["more"]:
+        say("There may be more of them: run it again.")
 
 
 def trace(
