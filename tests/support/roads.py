@@ -2,18 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
 
-from posthouse.bus.consumer import Ack, Move
+from posthouse.bus.connection import Broker
+from posthouse.bus.consumer import Ack, Move, consume
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import LOCAL
+from posthouse.bus.wire import decode
 from posthouse.mail.envelope import Local, LocalRecipient
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.ids import new_id
+from posthouse.telemetry.probes import Probes
 
 PATIENCE_SECONDS = 30.0
 
@@ -145,3 +149,32 @@ class Management:
 
     async def _delete(self, path: str) -> None:
         (await self._client.delete(path)).raise_for_status()
+
+
+@asynccontextmanager
+async def consuming(
+    broker: Broker, desk: Desk, *, batch: int = 1, concurrency: int = 1
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Serve ``mail.local`` while inside, and stop in order."""
+    beat = Probes().progress(LOCAL)
+    task = asyncio.create_task(
+        consume(broker, LOCAL, desk, beat=beat, batch=batch, concurrency=concurrency)
+    )
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def envelope_in(letter: dict[str, Any]) -> Local:
+    envelope = decode(letter["payload"].encode(), LOCAL)
+    assert isinstance(envelope, Local)
+    return envelope
+
+
+async def until_ready(management: Management, queue: str, count: int) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while (ready := len(await management.letters(queue))) != count:
+        assert time.monotonic() < end, f"{queue}: {ready} instead of {count}"
+        await asyncio.sleep(0.05)

@@ -2,67 +2,31 @@
 
 import asyncio
 import contextlib
-import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
-import msgspec
 import pytest
 
 from posthouse.bus import answering, ask
 from posthouse.bus.ask import Asker, serve_questions
 from posthouse.bus.frames import MAX_PAYLOAD_OCTETS
 from posthouse.mail.errors import Unavailable
+from support.questions import (
+    SOON,
+    Double,
+    Doubled,
+    Name,
+    Question,
+    answerer,
+    asking,
+    free_port,
+    port_of,
+    until_both_answer,
+)
 from support.roads import until
 
 pytestmark = pytest.mark.integration
-
-
-class Double(msgspec.Struct, frozen=True, tag=True):
-    n: int
-    padding: bytes = b""
-
-
-class Name(msgspec.Struct, frozen=True, tag=True):
-    pass
-
-
-class Doubled(msgspec.Struct, frozen=True):
-    n: int
-    by: str = ""
-
-
-Question = Double | Name
-SOON = timedelta(seconds=5)
-
-
-def port_of(server: asyncio.Server) -> int:
-    port: int = server.sockets[0].getsockname()[1]
-    return port
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def answerer(name: str) -> Callable[[Question], Awaitable[Doubled]]:
-    async def answer(question: Question) -> Doubled:
-        return Doubled(n=2 * question.n if isinstance(question, Double) else 0, by=name)
-
-    return answer
-
-
-@asynccontextmanager
-async def asking(*ports: int, deadline: timedelta = SOON) -> AsyncIterator[Asker[Doubled]]:
-    endpoints = [f"127.0.0.1:{port}" for port in ports]
-    async with Asker(endpoints, deadline, Doubled) as asker:
-        yield asker
 
 
 async def test_many_questions_at_once_get_each_its_own_answer() -> None:
@@ -297,13 +261,3 @@ async def test_what_was_asked_is_answered_before_the_answerer_ends() -> None:
             await begun.wait()
             asyncio.get_running_loop().call_later(0.1, gate.set)
         assert (await asked).n == 42
-
-
-async def until_both_answer(asker: Asker[Doubled]) -> None:
-    heard: set[str] = set()
-    for _ in range(500):
-        heard.add((await asker.ask(Double(1))).by)
-        if heard == {"a", "b"}:
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail(f"only {heard} answered")

@@ -1,46 +1,33 @@
-"""Consuming from a real broker: what fails, what is lost, what comes back."""
+"""Consuming from a real broker: what is done with each envelope."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 
 import msgspec
 import pytest
 
-from posthouse.bus import consumer, feeding, moves
+from posthouse.bus import moves
 from posthouse.bus.connection import Broker
 from posthouse.bus.consumer import Ack, Bury, Move, Wait, consume
 from posthouse.bus.publisher import Parcel, Publisher
 from posthouse.bus.topology import LOCAL
-from posthouse.bus.wire import decode
 from posthouse.mail.envelope import Inbound, InboundRecipient, Local
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.mail.ids import new_id
 from posthouse.telemetry.probes import Probes
-from support.roads import PATIENCE_SECONDS, Desk, Management, local, send_patiently, until
+from support.roads import (
+    Desk,
+    Management,
+    consuming,
+    envelope_in,
+    local,
+    until,
+)
 
 pytestmark = pytest.mark.integration
 
 DEAD = "mail.local.dead"
-
-
-@asynccontextmanager
-async def consuming(
-    broker: Broker, desk: Desk, *, batch: int = 1, concurrency: int = 1
-) -> AsyncIterator[asyncio.Task[None]]:
-    """Serve ``mail.local`` while inside, and stop in order."""
-    beat = Probes().progress(LOCAL)
-    task = asyncio.create_task(
-        consume(broker, LOCAL, desk, beat=beat, batch=batch, concurrency=concurrency)
-    )
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_envelopes_come_in_order_in_batches_and_are_acknowledged(
@@ -110,8 +97,8 @@ async def test_moves_are_carried_out_before_the_acknowledgement(
     async with consuming(broker, desk, batch=4):
         await until(lambda: len(desk.seen) >= 4, "all had come")
 
-    assert [_envelope(one).recipients[0].n for one in await management.letters("wait.5s")] == [1]
-    assert [_envelope(one) for one in await management.letters("wait.1m")] == [warned]
+    assert [envelope_in(one).recipients[0].n for one in await management.letters("wait.5s")] == [1]
+    assert [envelope_in(one) for one in await management.letters("wait.1m")] == [warned]
     (dead,) = await management.letters(DEAD)
     assert dead["properties"]["headers"]["posthouse-reason"] == "no human would believe it"
     assert await management.letters(LOCAL) == []
@@ -135,7 +122,7 @@ async def test_a_poisonous_envelope_does_not_spoil_its_neighbours(
 
     assert await management.letters(LOCAL) == []
     (waiting,) = await management.letters("wait.5s")
-    assert _envelope(waiting).recipients[0].n == 3
+    assert envelope_in(waiting).recipients[0].n == 3
     assert waiting["properties"]["headers"]["posthouse-failures"] == 1
 
 
@@ -270,184 +257,3 @@ async def test_unavailable_holds_the_work_and_counts_no_attempt(
     assert {len(call) for call in desk.calls} == {3}
     for queue in (LOCAL, DEAD, "wait.5s"):
         assert await management.letters(queue) == []
-
-
-async def test_held_work_goes_back_when_the_service_stops(
-    broker: Broker, publisher: Publisher, management: Management
-) -> None:
-    desk = Desk()
-
-    async def never(_envelopes: Sequence[Local]) -> Sequence[Move]:
-        raise Unavailable("we are not well")
-
-    desk.answer = never
-    await publisher.send(LOCAL, [local()])
-
-    async with consuming(broker, desk):
-        await until(lambda: len(desk.calls) >= 2, "it was held")
-
-    await _until_ready(management, LOCAL, 1)
-
-
-async def test_a_lost_connection_does_not_stop_the_work_nor_do_it_twice(
-    broker: Broker, publisher: Publisher, management: Management
-) -> None:
-    desk, gate = Desk(), asyncio.Event()
-    finished: list[int] = []
-
-    async def slowly(envelopes: Sequence[Local]) -> Sequence[Move]:
-        if not finished:
-            await gate.wait()
-        finished.extend(envelope.recipients[0].n for envelope in envelopes)
-        return [Ack() for _ in envelopes]
-
-    desk.answer = slowly
-    await publisher.send(LOCAL, [local(n) for n in range(4)])
-
-    async with consuming(broker, desk, batch=2):
-        await until(lambda: len(desk.calls) == 1, "the work had begun")
-        await management.close_connections("consuming")
-        await until(lambda: not broker.consuming.is_up, "the connection was lost")
-        await until(lambda: broker.consuming.is_up, "the connection was back")
-        await publisher.send(LOCAL, [local(4)])
-        gate.set()
-        await until(lambda: 4 in finished, "the consumer was back at work")
-
-    assert finished == [0, 1, 2, 3, 4]
-    assert await management.letters(LOCAL) == []
-
-
-async def test_a_late_acknowledgement_is_made_good_at_the_redelivery(
-    broker: Broker, publisher: Publisher, management: Management
-) -> None:
-    desk, gate = Desk(), asyncio.Event()
-
-    async def slowly(envelopes: Sequence[Local]) -> Sequence[Move]:
-        await gate.wait()
-        return [Ack() for _ in envelopes]
-
-    desk.answer = slowly
-    await publisher.send(LOCAL, [local(0)])
-
-    async with consuming(broker, desk):
-        await until(lambda: len(desk.calls) == 1, "the work had begun")
-        await management.close_connections("consuming")
-        await until(lambda: not broker.consuming.is_up, "the connection was lost")
-        gate.set()  # the work ends while nobody can be told
-        await publisher.send(LOCAL, [local(1)])
-        await until(lambda: 1 in desk.seen, "the next one had come")
-
-    assert desk.seen == [0, 1]
-    assert await management.letters(LOCAL) == []
-
-
-async def test_a_deleted_queue_is_declared_again_and_served(
-    broker: Broker, publisher: Publisher, management: Management
-) -> None:
-    desk = Desk()
-
-    async with consuming(broker, desk):
-        await publisher.send(LOCAL, [local(1)])
-        await until(lambda: desk.seen == [1], "the first had come")
-        await management.delete_queue(LOCAL)
-        await send_patiently(publisher, local(2))
-        await until(lambda: desk.seen == [1, 2], "the second had come")
-
-
-async def test_a_consumer_that_the_broker_has_forgotten_is_made_anew(
-    broker: Broker,
-    publisher: Publisher,
-    management: Management,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(feeding, "WATCH_SECONDS", 0.5)
-    monkeypatch.setattr(feeding, "RENEWAL", 3)
-    desk = Desk()
-
-    async with consuming(broker, desk):
-        await publisher.send(LOCAL, [local(1)])
-        await until(lambda: desk.seen == [1], "the first had come")
-        await management.delete_queue(LOCAL)
-        await broker.declare()  # within the same moment: the trap that `Broker.mend` avoids
-        await publisher.send(LOCAL, [local(2)])
-        await until(lambda: desk.seen == [1, 2], "the second had come")
-
-
-async def test_stopping_finishes_what_runs_and_leaves_the_rest(
-    broker: Broker, publisher: Publisher, management: Management
-) -> None:
-    desk, gate = Desk(), asyncio.Event()
-
-    async def slowly(envelopes: Sequence[Local]) -> Sequence[Move]:
-        await gate.wait()
-        return [Ack() for _ in envelopes]
-
-    desk.answer = slowly
-    await publisher.send(LOCAL, [local(n) for n in range(5)])
-
-    async with consuming(broker, desk, concurrency=2) as task:
-        await until(lambda: len(desk.calls) == 2, "two were at work")
-        task.cancel()
-        asyncio.get_running_loop().call_later(0.2, gate.set)
-
-    assert desk.seen == [0, 1]
-    await _until_ready(management, LOCAL, 3)
-
-
-async def test_work_that_exceeds_the_grace_period_is_left_to_redelivery(
-    broker: Broker, publisher: Publisher, management: Management
-) -> None:
-    desk = Desk()
-    broker.grace = timedelta(milliseconds=100)
-
-    async def never(_envelopes: Sequence[Local]) -> Sequence[Move]:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    desk.answer = never
-    await publisher.send(LOCAL, [local()])
-
-    async with consuming(broker, desk):
-        await until(lambda: len(desk.calls) == 1, "it was at work")
-
-    await _until_ready(management, LOCAL, 1)
-
-
-async def test_a_shard_is_served_by_one_consumer_and_taken_over_by_the_next(
-    broker: Broker, publisher: Publisher
-) -> None:
-    channel = await broker.consuming.channel(confirms=False)
-    queue = await channel.declare_queue("mail.remote.0", passive=True)
-    heard: list[str] = []
-
-    async def hear(name: str, _message: object) -> None:
-        heard.append(name)
-
-    first = await queue.consume(partial(hear, "first"), no_ack=True)
-    await queue.consume(partial(hear, "second"), no_ack=True)
-
-    await publisher.dispatch([Parcel.on_road("mail.remote.0", b"{}")] * 4)
-    await until(lambda: len(heard) == 4, "all had come")
-    await queue.cancel(first)
-    await publisher.dispatch([Parcel.on_road("mail.remote.0", b"{}")])
-    await until(lambda: len(heard) == 5, "the next one had come")
-
-    assert heard == ["first"] * 4 + ["second"]
-
-
-async def test_the_hold_pauses_are_bounded() -> None:
-    assert consumer.FIRST_HOLD_SECONDS <= consumer.LONGEST_HOLD_SECONDS <= 5
-    assert feeding.MAX_REMEMBERED <= 100_000
-
-
-def _envelope(letter: dict[str, str]) -> Local:
-    envelope = decode(letter["payload"].encode(), LOCAL)
-    assert isinstance(envelope, Local)
-    return envelope
-
-
-async def _until_ready(management: Management, queue: str, count: int) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while (ready := len(await management.letters(queue))) != count:
-        assert time.monotonic() < end, f"{queue}: {ready} instead of {count}"
-        await asyncio.sleep(0.05)
