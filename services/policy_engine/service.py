@@ -36,7 +36,7 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         pool = await enter(open_pool(database, connections=settings.database_connections))
         broker_url = settings.broker_url.get_secret_value()
         broker = await enter(connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace))
-        await await_schema(pool)
+        await lifecycle.unless_stopped(await_schema(pool))
         routing = await _routing(settings, pool, broker, stack)
         if settings.policy_port:
             await enter(
