@@ -18,6 +18,7 @@ from posthouse.mail.errors import Unavailable
 from posthouse.storage.partitions import ensure_partitions
 from posthouse.storage.pool import Pool, Queries, Tx, open_pool, transaction
 
+FIRST_DAYS = 2  # enough to begin with; the postmaster makes the partitions of the days after
 _LOCK_KEY = 0x706F7374  # "post"
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -74,7 +75,7 @@ def pending(ours: Sequence[Migration], applied: dict[str, str]) -> tuple[Migrati
 
 
 async def migrate(target: Pool | str) -> tuple[str, ...]:
-    """Bring the schema up to date and make the coming days' partitions; return what was applied."""
+    """Bring the schema up to date and make the next days' partitions; return what was applied."""
     if isinstance(target, str):
         async with open_pool(target, connections=2) as pool:
             return await migrate(pool)
@@ -82,7 +83,7 @@ async def migrate(target: Pool | str) -> tuple[str, ...]:
         await tx.execute(_TAKE_LOCK, _LOCK_KEY)
         await tx.execute(_MAKE_TABLE)
     applied = [migration.name for migration in migrations() if await _apply(target, migration)]
-    await ensure_partitions(target)
+    await ensure_partitions(target, FIRST_DAYS)
     return tuple(applied)
 
 
