@@ -80,7 +80,7 @@ class User:
 
     async def hear(self) -> bytes:
         """Return the next response without its line end."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             octets = await self.reader.readline()
             while literal := _LITERAL.search(octets):
                 octets += await self.reader.readexactly(int(literal[1]))
