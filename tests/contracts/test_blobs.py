@@ -148,7 +148,8 @@ async def test_a_store_that_works_says_so(blobs: Blobs) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "/etc/passwd", "mail/../../x", "..", "mail//x", "mail/", ".unfinished/x", "a\0b", "ä"]
+    "key",
+    ["", "/etc/passwd", "mail/../../x", "..", "mail//x", "mail/", ".unfinished/x", "a\0b", "ä"],
 )
 async def test_nothing_but_a_key_is_taken(blobs: Blobs, key: str) -> None:
     with pytest.raises(ValueError, match="not a key"):
