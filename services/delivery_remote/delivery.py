@@ -19,6 +19,7 @@ import msgspec
 
 from delivery_remote.destinations import Destinations
 from delivery_remote.handover import Handover, Results, Said
+from delivery_remote.next_hop import Destination
 from delivery_remote.octets import Octets, open_octets
 from delivery_remote.routes import NoWay, Plan, Routes
 from delivery_remote.session import Mail
@@ -107,36 +108,54 @@ class Delivery:
     async def deliver(self, envelope: Remote, *, may_wait: bool = True) -> Move:
         """Deliver ``envelope``; send it back if its destination is busy and it may not wait."""
         with about(envelope=str(envelope.id), domain=envelope.domain):
-            numbers = [recipient.n for recipient in envelope.recipients]
-            still_open = await ledger.unsettled(self._parts.pool, envelope.id, numbers)
-            left = tuple(each for each in envelope.recipients if each.n in still_open)
-            if not left:
-                log.info("nothing left to do")
+            rest = await self._still_open(envelope)
+            if rest is None:
                 return Ack()
-            envelope = msgspec.structs.replace(envelope, recipients=left)
-            results = await self._results(envelope, may_wait=may_wait)
-            if results is None:
-                _crowded.inc()
-                return Wait(CROWDED_WAIT, envelope)
-            return await self._settle(envelope, results)
+            plan = await self._parts.routes.plan(rest.domain)
+            if not isinstance(plan, Plan):
+                return await self._settle(rest, _for_all(rest.recipients, plan))
+            destination = self._parts.destinations.get(plan.destination)
+            if destination.is_crowded or (destination.is_full and not may_wait):
+                return await self._send_back(rest)
+            return await self._in_turn(rest, plan, destination)
 
-    async def _results(self, envelope: Remote, *, may_wait: bool) -> Results | None:
-        """Return what became of each recipient; None if the destination is too busy now."""
-        plan = await self._parts.routes.plan(envelope.domain)
-        if not isinstance(plan, Plan):
-            return _for_all(envelope.recipients, plan)
-        destination = self._parts.destinations.get(plan.destination)
-        if destination.is_crowded or (destination.is_full and not may_wait):
-            is_old = datetime.now(UTC) - envelope.arrived >= self._timetable(envelope).give_up
-            return _for_all(envelope.recipients, TOO_BUSY) if is_old else None
+    async def _still_open(self, envelope: Remote) -> Remote | None:
+        """Return the envelope of those the ledger still has open; None if there are none."""
+        numbers = [recipient.n for recipient in envelope.recipients]
+        still_open = await ledger.unsettled(self._parts.pool, envelope.id, numbers)
+        left = tuple(each for each in envelope.recipients if each.n in still_open)
+        if not left:
+            log.info("nothing left to do")
+            return None
+        return msgspec.structs.replace(envelope, recipients=left)
+
+    async def _send_back(self, envelope: Remote) -> Move:
+        """Return ``envelope`` to the broker for a moment; give it up when its time is over."""
+        if datetime.now(UTC) - envelope.arrived >= self._timetable(envelope).give_up:
+            return await self._settle(envelope, _for_all(envelope.recipients, TOO_BUSY))
+        _crowded.inc()
+        return Wait(CROWDED_WAIT, envelope)
+
+    async def _in_turn(self, envelope: Remote, plan: Plan, destination: Destination) -> Move:
+        """Send and settle in one slot: what is sent and not yet settled never exceeds the slots.
+
+        That many mails a crash can double, and a ledger that is slow slows the sending.
+        """
+        must_wait = destination.is_full
         async with destination.slot():
-            trouble = destination.resting()
-            if trouble is not None:
-                return _for_all(envelope.recipients, trouble)
-            octets = await open_octets(self._parts.blobs, envelope)
-            mail = _mail(envelope, octets)
-            handover = Handover(self._parts.destinations, plan, mail, envelope.recipients)
-            return await handover.run(destination)
+            rest = await self._still_open(envelope) if must_wait else envelope
+            if rest is None:
+                return Ack()
+            return await self._settle(rest, await self._results(rest, plan, destination))
+
+    async def _results(self, envelope: Remote, plan: Plan, destination: Destination) -> Results:
+        trouble = destination.resting()
+        if trouble is not None:
+            return _for_all(envelope.recipients, trouble)
+        octets = await open_octets(self._parts.blobs, envelope)
+        mail = _mail(envelope, octets)
+        handover = Handover(self._parts.destinations, plan, mail, envelope.recipients)
+        return await handover.run(destination)
 
     async def _settle(self, envelope: Remote, results: Results) -> Move:
         """Bring what was said into the ledger, however long that takes.

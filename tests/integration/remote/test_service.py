@@ -131,7 +131,7 @@ async def test_killed_under_load_nothing_is_lost_and_only_what_was_in_hand_comes
     got = _got(sink)
     assert len(got) == 400
     assert max(got.values()) <= 2
-    assert sum(got.values()) - 400 <= 20, "no more than one for each session"
+    assert sum(got.values()) - 400 <= 20, "no more than one for each slot"
     assert await office.states() == {"relayed": 400}
 
 
