@@ -47,7 +47,7 @@ fmt: $(SETUP) ## format the code and repair what the linter can repair
 	$(BIN)/ruff check --fix $(CODE)
 
 test: $(TOOLS) check ## everything: check, then all tests on real servers, started and stopped here
-	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) --dist loadgroup -m "integration or journey"
+	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m "integration or journey"
 
 unit: $(SETUP) ## pure tests only
 	$(PYTEST) -n $(WORKERS)
@@ -56,7 +56,7 @@ integration: $(TOOLS) ## tests of parts on real servers
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m integration
 
 journeys: $(TOOLS) ## tests of the whole system with real clients, and of faults
-	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) --dist loadgroup -m journey
+	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m journey
 
 bench: $(TOOLS) ## mails per second and CPU per mail, in turn with Debian's Postfix and Dovecot
 	@PYTHONPATH=deploy/local:. $(PYTHON) -m bench $(BENCH)

@@ -8,7 +8,7 @@ from support.clients import Desk, fetchmail, getmail, mbsync, msmtp, mutt, swaks
 from support.letters import letter
 from support.stack import eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("house")]
+pytestmark = pytest.mark.journey
 
 
 def _unix(octets: bytes) -> bytes:

@@ -17,7 +17,7 @@ from support.load import nothing_lost, subjects, under_load
 from support.outside_world import OutsideWorld
 from support.stack import House, a_house, eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("copies")]
+pytestmark = pytest.mark.journey
 
 COPIES = (0, 1)
 IDLE_WITHIN_SECONDS = 1.0  # what a person at a mail program calls "at once"

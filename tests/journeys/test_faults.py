@@ -14,7 +14,7 @@ from support.load import Load, nothing_lost, subjects, under_load
 from support.outside_world import OutsideWorld, Sink
 from support.stack import House, a_house, eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.journey
 
 LOCAL_SERVICES = (
     "ingress-smtp",

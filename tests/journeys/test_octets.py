@@ -7,7 +7,7 @@ import pytest
 from support.letters import below_added_fields, cpython_letters, on_the_wire
 from support.stack import House
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("house")]
+pytestmark = pytest.mark.journey
 
 
 def test_every_odd_message_comes_back_octet_for_octet(house: House) -> None:

@@ -9,7 +9,7 @@ from support.letters import letter
 from support.outside_world import OutsideWorld, Sink
 from support.stack import House, eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("house")]
+pytestmark = pytest.mark.journey
 
 
 @pytest.fixture
