@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -20,6 +21,7 @@ from bench.system import System, Unfit
 DOMAIN = "bench.test"
 USERS = 100
 WARM_UP = 300  # messages before the first run: plans, caches, first files
+EXIT_BROKEN_OFF = 130
 WIDTH = 120  # columns of the table
 RESULTS = Path("var/bench.jsonl")
 
@@ -37,6 +39,7 @@ def courses(count: int) -> tuple[Course, ...]:
 async def bench(count: int, rounds: int, *, alone: bool) -> list[Run]:
     """Run every course on every system, ``rounds`` times in turn."""
     users = [f"u{number:03}@{DOMAIN}" for number in range(USERS)]
+    _end_in_good_order()
     async with AsyncExitStack() as stack:
         systems: list[System] = [
             await stack.enter_async_context(posthouse(DOMAIN, users, console.print))
@@ -52,6 +55,13 @@ async def bench(count: int, rounds: int, *, alone: bool) -> list[Run]:
                     runs.append(await measure(system, course, users))
                     _tell(turn, runs[-1])
         return runs
+
+
+def _end_in_good_order() -> None:
+    """Let SIGTERM, like Ctrl-C, take down what was started."""
+    this = asyncio.current_task()
+    if this is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
 
 
 def _tell(turn: int, run: Run) -> None:
@@ -75,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Unfit as reason:
         console.print(f"cannot measure: {reason}", style="red", markup=False)
         sys.exit(1)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.print("broken off")
+        sys.exit(EXIT_BROKEN_OFF)
     show(runs, Console(width=WIDTH))
     console.print(f"every run is in {RESULTS}")
 

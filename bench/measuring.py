@@ -83,8 +83,11 @@ async def measure(system: System, course: Course, recipients: Sequence[str]) -> 
     there = await system.delivered()
     began = time.perf_counter()
     sending = asyncio.create_task(_send(system.port, course, recipients))
-    took = await _all_there(system, there + course.count, began, sending)
-    load = await sending
+    try:
+        took = await _all_there(system, there + course.count, began, sending)
+        load = await sending
+    finally:
+        sending.cancel()
     spent = {name: s - before[name] for name, s in processor.used(system.processes).items()}
     cores = processor.cores()
     ours = sum(spent.values()) + load["processor_seconds"]
@@ -127,7 +130,13 @@ async def _send(port: int, course: Course, recipients: Sequence[str]) -> dict[st
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.load", *arguments, *recipients, stdout=asyncio.subprocess.PIPE
     )
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if not output:
+        raise Unfit(f"the load generator ended with {process.returncode} and said nothing")
     load: dict[str, Any] = json.loads(output)
     if load["refused"]:
         raise Unfit(f"{load['refused']} messages were refused: {load['refusals']}")
