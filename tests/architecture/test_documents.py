@@ -109,3 +109,16 @@ def test_every_listed_rfc_names_a_module_that_exists() -> None:
         assert done in {"Yes", "Partial", "No"}, number
         for module in re.findall(r"`([^`]+)`", modules):
             assert (ROOT / module).exists(), f"RFC {number}: {module}"
+
+
+def test_every_module_that_the_architecture_names_exists() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+
+    named = set(re.findall(r"`([a-z0-9_/]+\.py)`", text))
+
+    assert named
+    assert {
+        path
+        for path in named
+        if not any((ROOT / top / path).exists() for top in ("", "shared", "services"))
+    } == set()
