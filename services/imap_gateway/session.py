@@ -130,10 +130,7 @@ class Session:
     async def refresh_idle(self) -> None:
         """Tell an idling client what is new."""
         if self.is_idling and self.client.selected is not None:
-            try:
-                await tell(self.client, allow_expunge=True, with_uid=False)
-            except Unavailable as error:  # the next notice or the slow timer brings it
-                log.warning("idle session not told", reason=str(error))
+            await tell(self.client, allow_expunge=True, with_uid=False)
 
     def _watch(self) -> None:
         if self.client.selected is not None:

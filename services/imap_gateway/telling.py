@@ -8,14 +8,20 @@ from imap_gateway.client import Client, Selected
 from imap_gateway.errors import Farewell
 from imap_gateway.view.flags import Keywords
 from imap_gateway.view.position import News, message_rows
+from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import claim_recent
 from posthouse.storage.messages import keyword_names
+from posthouse.telemetry.logs import get_logger
+
+log = get_logger()
 
 
 async def tell(client: Client, *, allow_expunge: bool, with_uid: bool) -> None:
-    """Write what the client does not know yet of its mailbox.
+    """Write what the client does not know yet of its mailbox; an outage withholds no number.
 
-    Raises `Farewell` if the mailbox was deleted, `Unavailable`.
+    Once taken, EXPUNGE and EXISTS must go out: without them every later sequence number would mean
+    another message. Flags that cannot be named now are told next time. Raises `Farewell` if the
+    mailbox was deleted.
     """
     selected = client.mailbox()
     position = selected.position
@@ -29,7 +35,11 @@ async def tell(client: Client, *, allow_expunge: bool, with_uid: bool) -> None:
         await _claim(client, selected, news.new_uids)
         lines.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (news.exists, position.recent_count()))
     if news.changed:
-        lines += await flag_lines(client, news.changed, with_uid=with_uid)
+        try:
+            lines += await flag_lines(client, news.changed, with_uid=with_uid)
+        except Unavailable as error:
+            position.tell_again(news.changed)
+            log.warning("flags not told", reason=str(error))
     client.wire.write(b"".join(lines))
     await client.wire.drain()
 
@@ -65,5 +75,9 @@ async def _claim(client: Client, selected: Selected, new: tuple[int, int]) -> No
         selected.position.claim(*new)
         return
     view = selected.position.view
-    first = await claim_recent(client.house.pool, client.account, view.mailbox, new[1])
+    try:
+        first = await claim_recent(client.house.pool, client.account, view.mailbox, new[1])
+    except Unavailable as error:  # they stay recent for whoever comes next
+        log.warning("recent messages not claimed", reason=str(error))
+        return
     selected.position.claim(max(first, new[0]), new[1])

@@ -46,6 +46,7 @@ class Position:
         "_own",
         "_rows",
         "_uidnext",
+        "_untold",
         "count",
         "recent",
         "view",
@@ -60,6 +61,7 @@ class Position:
         self._expunged_to = view.modseq
         self._uidnext = view.uidnext
         self._own: set[int] = set()
+        self._untold: set[int] = set()  # UIDs whose flags could not be told in their turn
 
     @property
     def uids(self) -> Sequence[int]:
@@ -107,6 +109,10 @@ class Position:
         """The session has told its client of this step already."""
         self._own.add(modseq)
 
+    def tell_again(self, indexes: Sequence[int]) -> None:
+        """The flags of these messages were not told after all: they are news once more."""
+        self._untold.update(map(self.uid, indexes))
+
     def news(self, *, allow_expunge: bool) -> News:
         """Return what the client does not know yet; from now on it does."""
         changed = self._changed()
@@ -132,16 +138,18 @@ class Position:
         """Return indexes of messages whose flags others changed since the client was told."""
         since, self._flags_to = self._flags_to, self.view.modseq
         own, self._own = self._own, set()
+        uids, self._untold = self._untold, set()
         if since == self.view.modseq:
-            return ()
-        uids: set[int] = set()
-        if self.view.knows_since(since):
+            pass
+        elif self.view.knows_since(since):
             for event in self.view.events_since(since):
                 if not event.is_expunge and event.modseq not in own:
                     uids.update(event.uids)
         else:
             rows = self.view.rows
-            uids = {u for u, step in zip(rows.uids, rows.modseqs, strict=True) if step > since}
+            uids |= {u for u, step in zip(rows.uids, rows.modseqs, strict=True) if step > since}
+        if not uids:
+            return ()
         return tuple(sorted(index for index in map(self.index, uids) if index >= 0))
 
     def _gone(self) -> tuple[int, ...]:
