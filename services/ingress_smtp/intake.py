@@ -124,6 +124,8 @@ class Acceptance:
         fields += stamps.authentication_results(arrival, hostname=host)
         if arrival.is_submission:
             fields += stamps.missing_fields(content, hostname=host, ident=ident, now=now)
+        if empty_line := stamps.separator(content):
+            return fields + empty_line + content
         return fields + stamps.without_forged_results(content, hostname=host)
 
     async def _stored(self, inbound: Inbound, octets: bytes) -> Inbound:

@@ -16,6 +16,7 @@ from posthouse.mail.address import is_domain
 from posthouse.mail.envelope import Body
 from posthouse.mail.header import first, format_date, header_end, unfold
 
+_BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|>?From ")  # a field, or the envelope line of an mbox
 _RESULTS = b"authentication-results"
 _COMMENT = re.compile(rb"\([^()]*\)")
 _FIELD = re.compile(rb"(?im)^authentication-results[ \t]*:((?:[^\n]|\n[ \t])*\n?)")
@@ -96,6 +97,15 @@ def authentication_results(arrival: Arrival, *, hostname: str) -> bytes:
     ).encode()
 
 
+def separator(content: bytes) -> bytes:
+    """Return the empty line that a message without a header needs below our fields.
+
+    Without it the first line of the body would stand in the header; one that begins with a space
+    would even go on where our last field ends, and could say what it likes in our name.
+    """
+    return b"" if _BEGINNING.match(content) or content[:2] in {b"", b"\r\n"} else b"\r\n"
+
+
 def without_forged_results(content: bytes, *, hostname: str) -> bytes:
     """Return ``content`` without Authentication-Results that claim to be ours (RFC 8601 §5)."""
     end = header_end(content)
@@ -118,7 +128,7 @@ def _author(value: bytes) -> bytes:
 
 def missing_fields(content: bytes, *, hostname: str, ident: UUID, now: datetime) -> bytes:
     """Build Date and Message-ID for a submitted message without them (RFC 6409 §8.1, §8.2)."""
-    header = content[: header_end(content)]
+    header = b"" if separator(content) else content[: header_end(content)]
     added = b""
     if not first(header, b"Date"):
         added += f"Date: {format_date(now)}\r\n".encode()

@@ -84,10 +84,10 @@ async def test_a_false_end_smuggles_nothing(ingress: Ingress, end: bytes) -> Non
     [
         (b".\r\n", b""),
         (b"\r\n.\r\n", b"\r\n"),
-        (b"..\r\n.\r\n", b".\r\n"),
-        (b"..x\r\n..\r\n...y\r\n.\r\n", b".x\r\n.\r\n..y\r\n"),
+        (b"..\r\n.\r\n", b"\r\n.\r\n"),
+        (b"..x\r\n..\r\n...y\r\n.\r\n", b"\r\n.x\r\n.\r\n..y\r\n"),
         (b"a: b\r\n\r\n\xe4\xff\r\n.\r\n", b"a: b\r\n\r\n\xe4\xff\r\n"),
-        (b"x" * 65_000 + b"\r\n.\r\n", b"x" * 65_000 + b"\r\n"),
+        (b"x" * 65_000 + b"\r\n.\r\n", b"\r\n" + b"x" * 65_000 + b"\r\n"),
     ],
 )
 @pytest.mark.parametrize("portion", [1_000_000, 1])
@@ -248,3 +248,12 @@ async def test_when_memory_for_reception_is_spent_mail_waits(certificate: ssl.SS
         assert reply.startswith("452 4.3.1 ")
 
         assert (await sent(ingress, b"x" * 50_000 + b"\r\n.\r\n")).startswith("250 ")
+
+
+async def test_a_body_without_header_cannot_go_on_in_our_fields(ingress: Ingress) -> None:
+    reply = await sent(ingress, b" ; spf=pass smtp.mailfrom=bank.test\r\n.\r\n")
+
+    assert reply.startswith("250 ")
+    header, _, body = ingress.cellar.octets.partition(b"\r\n\r\n")
+    assert b"spf=pass" not in header
+    assert body == b" ; spf=pass smtp.mailfrom=bank.test\r\n"

@@ -14,6 +14,7 @@ from ingress_smtp.stamps import (
     authentication_results,
     missing_fields,
     received,
+    separator,
     without_forged_results,
 )
 
@@ -97,3 +98,16 @@ def test_what_is_missing_is_added_and_what_is_there_is_kept() -> None:
 
     complete = b"date: x\r\nMESSAGE-ID: <y>\r\n\r\n"
     assert missing_fields(complete, hostname=HOST, ident=ID, now=NOW) == b""
+
+
+@pytest.mark.parametrize("content", [b" ; spf=pass\r\n\r\nx", b"\tx\r\n", b"hello\r\n"])
+def test_what_has_no_header_is_kept_apart_from_our_fields(content: bytes) -> None:
+    assert separator(content) == b"\r\n"
+    assert b"Message-ID:" in missing_fields(content, hostname=HOST, ident=ID, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "content", [b"Subject: a\r\n\r\nb", b"\r\nb", b"From e@far.test Mon\r\nA: b"]
+)
+def test_a_header_follows_our_fields_at_once(content: bytes) -> None:
+    assert separator(content) == b""
