@@ -14,13 +14,19 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TypeAlias
 
 from policy_engine.places import Known, Place, find, is_postmaster, keys_of
+from policy_engine.rights import may_send, read
 from policy_engine.srs import Rewriter, looks_rewritten
-from posthouse.mail.address import Address, BadAddress, parse_address
+from posthouse.mail.address import Address
 from posthouse.mail.admission import MailQuestion, Question, RcptQuestion, Verdict, accept, refuse
-from posthouse.mail.status import MAILBOX_FULL, NO_SUCH_USER, RELAY_DENIED, Status
+from posthouse.mail.status import (
+    DISABLED,
+    MAILBOX_FULL,
+    NO_SUCH_USER,
+    NOT_YOURS,
+    RELAY_DENIED,
+    Status,
+)
 
-DISABLED = Status(550, (5, 2, 1))  # RFC 3463 §3.3
-NOT_YOURS = Status(550, (5, 7, 1))  # RFC 3463 §3.8
 BAD_SENDER = Status(550, (5, 1, 7))  # RFC 3463 §3.2
 BAD_RECIPIENT = Status(550, (5, 1, 3))  # RFC 3463 §3.2
 _DETOURS = frozenset("@%!")  # in a local part they ask to be sent on
@@ -68,30 +74,23 @@ def judge(question: Question, grounds: Grounds) -> Verdict:
 
 
 def judge_sender(question: MailQuestion, grounds: Grounds) -> Verdict:
-    """An account sends as itself, with any detail, or as an alias that stands for it."""
-    if not question.sender or not question.auth:
-        return accept("null sender" if not question.sender else "stranger")
-    sender, owner = _read(question.sender), _read(question.auth)
-    if sender is None or owner is None:
+    """An account that may still log in sends as itself or an alias of its own, or as nobody."""
+    if not question.auth:
+        return accept("stranger")
+    owner = read(question.auth)
+    mine = find(owner, grounds.known) if owner else None
+    if mine is None or mine.account is None or not mine.account.enabled:
+        return refuse(DISABLED, "Account is disabled", "disabled account")
+    if question.sender and read(question.sender) is None:
         return refuse(BAD_SENDER, "Bad sender address", "sender syntax")
-    place, mine = find(sender, grounds.known), find(owner, grounds.known)
-    if place is not None and mine is not None and _may_use(place, mine):
+    if may_send(question.sender, question.auth, grounds.known):
         return accept("sender rights")
     return refuse(NOT_YOURS, "Sender address is not yours", "sender rights")
 
 
-def _may_use(place: Place, mine: Place) -> bool:
-    if mine.account is None:
-        return False
-    if place.account is not None and place.account.id == mine.account.id:
-        return True
-    targets = place.alias.targets if place.alias else ()
-    return mine.account.address in {address.key for t in targets if (address := _read(t))}
-
-
 def judge_recipient(question: RcptQuestion, grounds: Grounds) -> Verdict:
     """Accept who is known here; the way out is for accounts and listed networks."""
-    recipient = _read(question.recipient)
+    recipient = read(question.recipient)
     if recipient is None:
         return refuse(BAD_RECIPIENT, "Bad recipient address", "recipient syntax")
     place = find(recipient, grounds.known)
@@ -156,13 +155,6 @@ def _is_inside(client: str, networks: Sequence[Network]) -> bool:
     return any((mapped or address) in network for network in networks)
 
 
-def _read(text: str) -> Address | None:
-    try:
-        return parse_address(text)
-    except BadAddress:
-        return None
-
-
 def _keys(text: str) -> tuple[str, ...]:
-    address = _read(text)
+    address = read(text)
     return keys_of(address) if address else ()

@@ -25,7 +25,7 @@ from policy_engine.places import Known, Place, a_labels, find, is_postmaster, ke
 from policy_engine.srs import Rewriter, looks_rewritten
 from posthouse.mail.address import Address, BadAddress, parse_address
 from posthouse.mail.envelope import InboundRecipient
-from posthouse.mail.status import NO_SUCH_USER, Status
+from posthouse.mail.status import NO_SUCH_USER, NOT_YOURS, Status
 from posthouse.storage.ledger import Branch, Decision, Expanded, Kept
 
 MAX_DEPTH = 10  # aliases of aliases
@@ -44,6 +44,7 @@ class Dead:
 
 NOBODY = Dead(NO_SUCH_USER, "No such user here")
 LOOP = Dead(ROUTING_LOOP, "The address leads back to itself")
+NO_RIGHT = Dead(NOT_YOURS, "Sender address is not yours")
 NO_ADDRESS = Dead(BAD_TARGET, "Not a mail address")
 
 
@@ -108,6 +109,18 @@ def plan(recipients: Sequence[InboundRecipient], sender: str, known: Known, rule
         branches = walk.branches(recipient.address)
         decisions.append(_decision(recipient, branches, seen))
     return Plan(decisions=tuple(decisions), dead=walk.dead, missing=frozenset(walk.missing))
+
+
+def turn_back(recipients: Sequence[InboundRecipient], account: str) -> Plan:
+    """Let no recipient have a message, and ``account``, which submitted it, be told why."""
+    return Plan(
+        decisions=tuple(
+            Kept(to.n, Branch(road="local", address=to.address, sender=account))
+            for to in recipients
+        ),
+        dead={to.address.lower(): NO_RIGHT for to in recipients},
+        missing=frozenset(),
+    )
 
 
 def first_keys(recipients: Sequence[InboundRecipient]) -> Iterator[str]:

@@ -16,7 +16,9 @@ from typing import Protocol
 
 import msgspec
 
-from policy_engine.decisions import MAX_DEPTH, NOBODY, Plan, Rules, first_keys, plan
+from policy_engine.decisions import MAX_DEPTH, NOBODY, Plan, Rules, first_keys, plan, turn_back
+from policy_engine.places import Known
+from policy_engine.rights import may_send, rights_keys
 from policy_engine.srs import Rewriter
 from posthouse.bus.moves import Ack, Move
 from posthouse.bus.topology import road_of
@@ -96,10 +98,11 @@ class Routing:
             hostname=self.reporter.hostname,
             postmaster=self.postmaster,
         )
-        keys = sorted({key for mail in batch for key in first_keys(mail.recipients)})
-        known = await self.resolve(keys)
+        keys = {key for mail in batch for key in first_keys(mail.recipients)}
+        keys.update(key for mail in batch for key in rights_keys(mail.sender, mail.auth))
+        known = await self.resolve(sorted(keys))
         for _ in range(MAX_DEPTH + 4):  # the recipients, each level below them, their senders
-            plans = [plan(mail.recipients, mail.sender, known, rules) for mail in batch]
+            plans = [_plan(mail, known, rules) for mail in batch]
             missing = frozenset[str]().union(*(made.missing for made in plans))
             if not missing:
                 return plans
@@ -139,6 +142,13 @@ class Routing:
                 )
         if changed and report:
             await self.outbox.publish([report.envelope])
+
+
+def _plan(mail: Inbound, known: Known, rules: Rules) -> Plan:
+    """Decide for one message; one whose sender is not the account's own goes nowhere."""
+    if may_send(mail.sender, mail.auth, known):
+        return plan(mail.recipients, mail.sender, known, rules)
+    return turn_back(mail.recipients, mail.auth)
 
 
 def _parted(envelope: Envelope) -> tuple[Envelope | None, Local | None]:

@@ -41,13 +41,16 @@ class Post:
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         self.told.extend(envelopes)
 
-    async def accepted(self, *recipients: str, sender: str = "eve@far.test") -> Inbound:
+    async def accepted(
+        self, *recipients: str, sender: str = "eve@far.test", auth: str = ""
+    ) -> Inbound:
         """Enter a message into the ledger, as ingress does."""
         octets = b"Subject: hi\r\n\r\nbody\r\n"
         inbound = Inbound(
             id=new_id(),
             sender=sender,
             size=len(octets),
+            auth=auth,
             recipients=tuple(
                 InboundRecipient(n=n, address=address) for n, address in enumerate(recipients)
             ),
@@ -55,7 +58,7 @@ class Post:
         await self.blobs.put(inbound.blob, octets)
         mail = NewMail(
             id=inbound.id, origin="smtp", sender=sender, size=len(octets),
-            recipients=tuple(NewRecipient(r.n, r.address) for r in inbound.recipients),
+            auth=auth, recipients=tuple(NewRecipient(r.n, r.address) for r in inbound.recipients),
             envelope=inbound,
         )  # fmt: skip
         await enter(self.pool, [mail])

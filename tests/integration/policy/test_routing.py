@@ -133,3 +133,28 @@ async def test_a_large_list_goes_out_in_portions(post: Post) -> None:
     assert [len(one.recipients) for one in portions] == [100, 100, 50]
     assert {one.sender for one in portions} == {"owner@example.test"}
     assert {r.address for one in portions for r in one.recipients} == set(targets)
+
+
+async def test_who_sent_under_anothers_name_is_told_and_nobody_gets_it(post: Post) -> None:
+    mail = await post.accepted(
+        "anna@example.test", "x@far.test", sender="boss@far.test", auth="bert@example.test"
+    )
+
+    await post.routing.route([mail])
+    await post.routing.route([mail])
+
+    assert not post.sent
+    [report] = post.told
+    assert isinstance(report, Inbound)
+    assert (report.sender, report.recipients[0].address) == ("", "bert@example.test")
+    assert b"5.7.1" in await post.blobs.get(report.blob)
+    assert [row[2] for row in await post.states(mail)] == ["bounced", "bounced"]
+
+
+async def test_an_account_sends_as_itself_and_as_its_alias(post: Post) -> None:
+    await directory.set_alias(post.pool, "sales@example.test", ["bert@example.test"])
+    for sender in ("bert@example.test", "bert+x@example.test", "sales@example.test", ""):
+        post.sent.clear()
+        mail = await post.accepted("anna@example.test", sender=sender, auth="bert@example.test")
+        await post.routing.route([mail])
+        assert [road for road, _ in post.sent] == [LOCAL], sender

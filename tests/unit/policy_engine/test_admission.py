@@ -153,3 +153,12 @@ def test_postmaster_of_every_domain_is_taken_if_somebody_takes_it(
 
     assert not judge(question, nobody).accepts
     assert judge(question, replace(nobody, has_postmaster=True)).accepts is is_ours
+
+
+@pytest.mark.parametrize("sender", ["anna@example.test", ""])
+def test_a_session_of_an_account_that_was_disabled_meanwhile_sends_nothing(
+    paper: PaperDirectory, sender: str
+) -> None:
+    paper.account("anna@example.test", enabled=False)
+
+    assert verdict(paper, MailQuestion(sender=sender, auth="anna@example.test")) == "550 5.2.1"
