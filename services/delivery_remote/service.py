@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
+from delivery_remote.bookkeeping import Books
 from delivery_remote.delivery import Delivery, Parts, Shard
 from delivery_remote.destinations import Destinations
 from delivery_remote.routes import Routes
@@ -20,6 +21,7 @@ from posthouse.resolver import Resolver
 from posthouse.runtime.bounces import Reporter
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.service import Lifecycle
+from posthouse.storage.ledger import Claims, Settler
 from posthouse.storage.migrate import await_schema
 from posthouse.storage.pool import open_pool
 from posthouse.storage.trace import Trace
@@ -40,8 +42,10 @@ async def _deliver(settings: RemoteSettings, lifecycle: Lifecycle) -> None:
         broker = await stack.enter_async_context(
             connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace)
         )
-        delivery = Delivery(await _parts(settings, broker, stack))
-        lifecycle.probes.ready("results", delivery.trouble)
+        parts = await _parts(settings, broker, stack)
+        lifecycle.probes.ready("results", parts.books.trouble)
+        lifecycle.probes.ready("claims", parts.claims.trouble)
+        delivery = Delivery(parts)
         async with asyncio.TaskGroup() as consumers:
             for road in REMOTE_ROADS:
                 beat = lifecycle.probes.progress(road, PATIENCE)
@@ -64,17 +68,20 @@ async def _parts(settings: RemoteSettings, broker: Broker, stack: AsyncExitStack
     manner = manners(settings.hostname, settings.patience, settings.relay_authorities)
     resolver = Resolver(settings.nameservers)
     return Parts(
-        pool=pool,
+        claims=await enter(Claims(await enter(open_pool(url, connections=1)))),
         blobs=blobs,
         routes=Routes(pool, resolver, settings.hostname, port=settings.remote_port),
         destinations=await enter(Destinations(manner, settings.limits)),
-        outbox=await enter(Outbox(pool, Publisher(broker))),
-        trace=await enter(Trace(pool, NAME)),
-        reporter=Reporter(
-            blobs=blobs,
-            hostname=settings.hostname,
-            double_bounce_address=settings.double_bounce_address,
+        books=Books(
+            settler=await enter(Settler(pool)),
+            outbox=await enter(Outbox(pool, Publisher(broker))),
+            trace=await enter(Trace(pool, NAME)),
+            reporter=Reporter(
+                blobs=blobs,
+                hostname=settings.hostname,
+                double_bounce_address=settings.double_bounce_address,
+            ),
+            timetable=settings.timetable,
+            bounce_timetable=settings.bounce_timetable,
         ),
-        timetable=settings.timetable,
-        bounce_timetable=settings.bounce_timetable,
     )

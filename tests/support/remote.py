@@ -13,6 +13,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from uuid import UUID
 
+from delivery_remote.bookkeeping import Books
 from delivery_remote.delivery import Delivery, Parts
 from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Limits
@@ -27,7 +28,7 @@ from posthouse.resolver import Resolver
 from posthouse.runtime.bounces import Reporter
 from posthouse.runtime.outbox import Outbox
 from posthouse.storage import ledger
-from posthouse.storage.ledger import Branch, Kept, NewMail, NewRecipient
+from posthouse.storage.ledger import Branch, Claims, Kept, NewMail, NewRecipient, Settler
 from posthouse.storage.pool import Pool
 from posthouse.storage.trace import Trace
 from support.dns_zone import Zone, serve_zone
@@ -59,6 +60,7 @@ class Station:
     """delivery-remote in pieces, and the world around it."""
 
     stack: AsyncExitStack
+    pool: Pool
     parts: Parts
     zone: Zone
     port: int
@@ -100,21 +102,27 @@ class Station:
             id=ident, origin="smtp", sender=sender, size=len(octets), envelope=inbound,
             recipients=tuple(NewRecipient(n, a) for n, a in enumerate(addresses)),
         )  # fmt: skip
-        await ledger.enter(self.parts.pool, [mail])
+        await ledger.enter(self.pool, [mail])
         domain = addresses[0].rpartition("@")[2]
         kept = [
             (ident, Kept(each.n, Branch(road="remote", address=each.address, domain=domain)))
             for each in people
         ]
-        await ledger.routed(self.parts.pool, kept)
+        await ledger.routed(self.pool, kept)
         return Remote(id=ident, sender=sender, size=len(octets), domain=domain, recipients=people)
 
     async def states(self, ident: UUID) -> dict[int, str]:
-        return await states_of(self.parts.pool, ident)
+        return await states_of(self.pool, ident)
+
+    async def time_passes(self, time: timedelta) -> None:
+        """Let the next attempts come nearer by ``time``."""
+        await self.pool.execute(
+            "update recipients set next_attempt_at = next_attempt_at - $1::interval", time
+        )
 
     async def reports_on(self, ident: UUID) -> list[EmailMessage]:
         """Return the reports that the ledger has on a message, read from object storage."""
-        rows = await self.parts.pool.fetch(
+        rows = await self.pool.fetch(
             "select id, size from envelopes where subject_id = $1 and origin = 'bounce'"
             " order by id",
             ident,
@@ -142,15 +150,19 @@ async def open_station(
         port, post = free_ports(1)[0], Post()
         resolver = Resolver(zone.nameservers, lifetime=SECONDS)
         limits = Limits(rest=timedelta(milliseconds=1))
-        parts = Parts(
-            pool=pool,
-            blobs=blobs,
-            routes=Routes(pool, resolver, HOSTNAME, port=port),
-            destinations=await enter(Destinations(behaviour or manners(), limits)),
+        books = Books(
+            settler=await enter(Settler(pool)),
             outbox=await enter(Outbox(pool, post)),
             trace=await enter(Trace(pool, "delivery-remote")),
             reporter=Reporter(blobs=blobs, hostname=HOSTNAME),
             timetable=TIMETABLE,
             bounce_timetable=replace(TIMETABLE, give_up=timedelta(days=1), warn_after=None),
         )
-        yield Station(stack, parts, zone, port, post)
+        parts = Parts(
+            claims=await enter(Claims(pool)),
+            blobs=blobs,
+            routes=Routes(pool, resolver, HOSTNAME, port=port),
+            destinations=await enter(Destinations(behaviour or manners(), limits)),
+            books=books,
+        )
+        yield Station(stack, pool, parts, zone, port, post)

@@ -52,8 +52,12 @@ async def test_only_the_open_recipients_of_an_envelope_are_served_again(station:
     station.domain("b.test", peer.host)
     envelope = await station.accept("bert@b.test", "carl@b.test")
     await station.delivery.deliver(envelope)
+    await station.time_passes(timedelta(hours=1))
 
-    await station.delivery.deliver(envelope)  # the old envelope, with both
+    current = await station.delivery.deliver(envelope)  # the old envelope, with both
+    assert isinstance(current, Wait)
+    assert isinstance(current.envelope, Remote)
+    await station.delivery.deliver(current.envelope)
 
     rcpts = [command for command in peer.commands if command.startswith("RCPT")]
     assert rcpts == ["RCPT TO:<bert@b.test>", "RCPT TO:<carl@b.test>", "RCPT TO:<carl@b.test>"]
@@ -104,12 +108,12 @@ async def test_a_report_is_published_after_its_commit(station: Station) -> None:
     envelope = await station.accept("bert@null.test")
     await station.delivery.deliver(envelope)
 
-    await station.parts.outbox.__aexit__(None, None, None)  # what it has is sent first
+    await station.parts.books.outbox.__aexit__(None, None, None)  # what it has is sent first
 
     (published,) = station.post.sent
     assert published.sender == ""
     assert [each.address for each in published.recipients] == ["anna@example.test"]
-    left = await station.parts.pool.fetchval("select count(*) from unpublished where id = $1",
+    left = await station.pool.fetchval("select count(*) from unpublished where id = $1",
                                              published.id)  # fmt: skip
     assert left == 0
 
@@ -235,8 +239,9 @@ async def test_a_bounce_is_never_bounced(station: Station) -> None:
 
 
 async def test_a_double_bounce_goes_to_the_operator_and_ends_there(station: Station) -> None:
-    reporter = replace(station.parts.reporter, double_bounce_address="post@nowhere.test")
-    delivery = Delivery(replace(station.parts, reporter=reporter))
+    books = station.parts.books
+    reporter = replace(books.reporter, double_bounce_address="post@nowhere.test")
+    delivery = Delivery(replace(station.parts, books=replace(books, reporter=reporter)))
     envelope = await station.accept("bert@nowhere.test", sender="")
     own = await station.accept("alias@nowhere.test", sender=reporter.double_bounce_sender)
 
@@ -255,9 +260,9 @@ async def test_the_trace_tells_what_became_of_each(station: Station) -> None:
     station.domain("b.test", peer.host)
     envelope = await station.accept("a@b.test", "b@b.test")
     await station.delivery.deliver(envelope)
-    await station.parts.trace.__aexit__(None, None, None)  # what it has is written first
+    await station.parts.books.trace.__aexit__(None, None, None)  # what it has is written first
 
-    told = await timeline(station.parts.pool, envelope.id)
+    told = await timeline(station.pool, envelope.id)
 
     assert told is not None
     events = {

@@ -33,7 +33,7 @@ async def test_a_route_goes_before_mx_and_the_smarthost_takes_the_rest(station: 
     station.domain("b.test", world.host)
     station.domain("c.test", world.host)
     station.zone.records["relay.test"] = [f"A {own.host}"]
-    pool = station.parts.pool
+    pool = station.pool
     await set_route(pool, Route(domain="b.test", host="relay.test", port=station.port))
     await set_route(pool, Route(domain="*", host=smart.host, port=station.port))
 
@@ -48,7 +48,7 @@ async def test_a_route_goes_before_mx_and_the_smarthost_takes_the_rest(station: 
 async def test_a_change_of_routes_is_seen(station: Station) -> None:
     world, own = await station.server(), await station.server()
     station.domain("b.test", world.host)
-    pool = station.parts.pool
+    pool = station.pool
     await set_route(pool, Route(domain="b.test", host=own.host, port=station.port))
     await station.delivery.deliver(await station.accept("x@b.test"))
 
@@ -60,7 +60,7 @@ async def test_a_change_of_routes_is_seen(station: Station) -> None:
 
 async def test_mail_through_one_smarthost_shares_its_sessions(station: Station) -> None:
     smart = await station.server()
-    await set_route(station.parts.pool, Route(domain="*", host=smart.host, port=station.port))
+    await set_route(station.pool, Route(domain="*", host=smart.host, port=station.port))
 
     for n in range(5):
         await station.delivery.deliver(await station.accept(f"x@d{n}.test"))
@@ -70,7 +70,7 @@ async def test_mail_through_one_smarthost_shares_its_sessions(station: Station) 
 
 
 async def test_a_route_to_nowhere_waits_for_its_operator(station: Station) -> None:
-    await set_route(station.parts.pool, Route(domain="b.test", host="typo.test", port=station.port))
+    await set_route(station.pool, Route(domain="b.test", host="typo.test", port=station.port))
 
     move = await station.delivery.deliver(await station.accept("x@b.test"))
 
@@ -90,7 +90,7 @@ async def test_a_route_with_a_username_logs_in_over_verified_tls(
         username="house",
         password="geheim",  # noqa: S106
     )
-    await set_route(station.parts.pool, route)
+    await set_route(station.pool, route)
     async with (
         Destinations(tls.manners, Limits()) as known,
         scripted(EHLO=LOGIN_OFFERED, AUTH=reply, tls=tls.server, port=station.port) as smart,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from posthouse.bus.moves import Ack, Wait
+from posthouse.bus.moves import Ack, Move
+from posthouse.mail.envelope import Remote
 from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.metrics import exposition
 from support.remote import Station
@@ -70,14 +71,14 @@ async def test_if_postgresql_goes_after_the_250_the_result_is_kept_and_nothing_s
         work = asyncio.create_task(delivery.deliver(envelope))
         failures = _settle_failures()
         await until(lambda: _settle_failures() >= failures + 3, "the ledger was tried in vain")
-        assert delivery.trouble() == "1 sent messages wait for the ledger"
+        assert station.parts.books.trouble() == "1 sent messages wait for the ledger"
         assert not work.done()
         assert len(peer.accepted) == 1
         await away.give()
 
         assert await work == Ack()
 
-    assert delivery.trouble() is None
+    assert station.parts.books.trouble() is None
     assert len(peer.accepted) == 1
     assert await station.states(envelope.id) == {0: "relayed"}
 
@@ -99,10 +100,19 @@ async def test_a_crash_between_250_and_commit_doubles_at_most_once(
         await away.give()
 
     for _ in range(3):  # the broker gives it again, and again
-        assert await station.delivery.deliver(envelope) == Ack()
+        assert await _held(station, envelope) == Ack()
 
     assert len(peer.accepted) == 2
     assert await station.states(envelope.id) == {0: "relayed"}
+
+
+async def _held(station: Station, envelope: Remote) -> Move:
+    """Deliver as the consumer does: while a part of the house is away, the work is held."""
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(Unavailable):
+                return await station.delivery.deliver(envelope)
+            await asyncio.sleep(0.1)
 
 
 async def test_if_postgresql_is_away_before_sending_nothing_is_sent(
@@ -135,31 +145,3 @@ async def test_a_failure_after_postgresql_went_is_told_once(
 
     assert len(await station.reports_on(envelope.id)) == 1
     assert await station.states(envelope.id) == {0: "bounced"}
-
-
-async def test_two_processes_with_the_same_envelope_tell_the_sender_once(
-    station: Station,
-) -> None:
-    peer = await station.server(RCPT="550 5.1.1 unknown")
-    station.domain("b.test", peer.host)
-    envelope = await station.accept("bert@b.test")
-
-    moves = await asyncio.gather(*(station.delivery.deliver(envelope) for _ in range(4)))
-
-    assert set(moves) == {Ack()}
-    assert len(await station.reports_on(envelope.id)) == 1
-
-
-async def test_a_deferral_that_comes_twice_changes_nothing_the_second_time(
-    station: Station,
-) -> None:
-    peer = await station.server(RCPT=["450 4.2.0 greylisted", "450 4.2.0 greylisted", "250 ok"])
-    station.domain("b.test", peer.host)
-    envelope = await station.accept("bert@b.test")
-    await station.delivery.deliver(envelope)
-
-    second = await station.delivery.deliver(envelope)
-
-    assert isinstance(second, Wait)
-    assert await station.delivery.deliver(envelope) == Ack()
-    assert len([octets for octets in peer.accepted if octets]) == 1

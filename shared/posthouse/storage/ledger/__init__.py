@@ -4,9 +4,11 @@ It is the truth; the broker only moves work (promise 5). Every change here may b
 recipient that is settled stays settled, and the caller learns which rows really changed.
 """
 
+from posthouse.storage.ledger.claiming import Claim, Claims
 from posthouse.storage.ledger.dying import mark_dead, revive
 from posthouse.storage.ledger.entries import NewMail, NewRecipient, Origin, enter
 from posthouse.storage.ledger.intake import Intake
+from posthouse.storage.ledger.locking import Open
 from posthouse.storage.ledger.publishing import claim_unpublished, iterate_unsettled, published
 from posthouse.storage.ledger.routing import (
     Branch,
@@ -16,7 +18,8 @@ from posthouse.storage.ledger.routing import (
     routed,
     standings,
 )
-from posthouse.storage.ledger.settling import Settlement, settle, settle_many, unsettled
+from posthouse.storage.ledger.settler import Settler
+from posthouse.storage.ledger.settling import Settled, Settlement, settle, settle_many, unsettled
 from posthouse.storage.ledger.standing import (
     Facts,
     Road,
@@ -28,6 +31,8 @@ from posthouse.storage.ledger.standing import (
 
 __all__ = [
     "Branch",
+    "Claim",
+    "Claims",
     "Decision",
     "Expanded",
     "Facts",
@@ -35,9 +40,12 @@ __all__ = [
     "Kept",
     "NewMail",
     "NewRecipient",
+    "Open",
     "Origin",
     "Road",
+    "Settled",
     "Settlement",
+    "Settler",
     "Standing",
     "State",
     "claim_unpublished",

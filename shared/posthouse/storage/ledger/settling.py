@@ -68,6 +68,19 @@ class Settlement:
     new: tuple[NewMail, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What a `Settlement` has changed.
+
+    Attributes:
+        changed: The recipients that really changed.
+        entered: The reports that entered the ledger: publish these.
+    """
+
+    changed: frozenset[int] = frozenset()
+    entered: tuple[NewMail, ...] = ()
+
+
 async def settle(
     queries: Pool | Tx,
     ident: UUID,
@@ -85,28 +98,33 @@ async def settle(
     settlement = Settlement(
         id=ident, outcomes=tuple(outcomes), attempts=attempts, warned=warned, new=tuple(new)
     )
-    return (await settle_many(queries, [settlement]))[ident]
+    return set((await settle_all(queries, [settlement]))[0].changed)
 
 
 async def settle_many(
     queries: Pool | Tx, settlements: Sequence[Settlement]
 ) -> dict[UUID, set[int]]:
     """Apply what many attempts brought, in one transaction; see `settle`."""
+    changed: defaultdict[UUID, set[int]] = defaultdict(set)
+    done = await settle_all(queries, settlements)
+    for settlement, settled in zip(settlements, done, strict=True):
+        changed[settlement.id] |= settled.changed
+    return dict(changed)
+
+
+async def settle_all(queries: Pool | Tx, settlements: Sequence[Settlement]) -> list[Settled]:
+    """Apply what many attempts brought, in one transaction; return what each has changed.
+
+    No recipient may be in two of them.
+    """
     if not any(settlement.new for settlement in settlements):
-        return _changed(settlements, await _apply(queries, settlements))
+        return _done(settlements, await _apply(queries, settlements))
     async with transaction(queries) as tx:
-        rows = await _apply(tx, settlements)
-        changed = {row["envelope"] for row in rows}
-        telling = {row["envelope"] for row in rows if row["worth_telling"]}
-        mails = [
-            mail
-            for settlement in settlements
-            if settlement.id in (telling if settlement.warned else changed)
-            for mail in settlement.new
-        ]
+        done = _done(settlements, await _apply(tx, settlements))
+        mails = [mail for settled in done for mail in settled.entered]
         if mails:
             await enter(tx, mails)
-        return _changed(settlements, rows)
+        return done
 
 
 async def _apply(queries: Queries, settlements: Sequence[Settlement]) -> list[Row]:
@@ -114,11 +132,14 @@ async def _apply(queries: Queries, settlements: Sequence[Settlement]) -> list[Ro
     return await queries.fetch(_SETTLE, *zip(*rows, strict=True)) if rows else []
 
 
-def _changed(settlements: Sequence[Settlement], rows: Sequence[Row]) -> dict[UUID, set[int]]:
-    changed: defaultdict[UUID, set[int]] = defaultdict(set)
-    for row in rows:
-        changed[row["envelope"]].add(row["n"])
-    return {settlement.id: changed[settlement.id] for settlement in settlements}
+def _done(settlements: Sequence[Settlement], rows: Sequence[Row]) -> list[Settled]:
+    telling = {(row["envelope"], row["n"]): bool(row["worth_telling"]) for row in rows}
+    done: list[Settled] = []
+    for one in settlements:
+        changed = frozenset(each.n for each in one.outcomes if (one.id, each.n) in telling)
+        is_told = any(telling[one.id, n] or not one.warned for n in changed)
+        done.append(Settled(changed=changed, entered=one.new if is_told else ()))
+    return done
 
 
 def _row(settlement: Settlement, outcome: Outcome) -> _Row:

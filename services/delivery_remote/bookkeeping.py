@@ -1,0 +1,171 @@
+"""What was said goes into the ledger, the sender is told, and the broker learns what is next.
+
+    results ─▶ decision ─▶ reports stored ─▶ ledger (with others' results) ─▶ reports published ─▶ Move
+
+What servers said is kept in memory until the ledger has it, however long PostgreSQL is away; the
+settling is repeated, never the sending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from delivery_remote.handover import Results
+from delivery_remote.settlement import Decision, decide
+from posthouse.bus.moves import Ack, Move, Wait
+from posthouse.mail.envelope import Remote
+from posthouse.mail.errors import Unavailable
+from posthouse.mail.outcome import Bounced, Deferred, Discarded, Outcome, Relayed
+from posthouse.mail.timetable import Timetable
+from posthouse.runtime.bounces import Reporter, endings, prepare_bounce
+from posthouse.runtime.outbox import Outbox
+from posthouse.storage.ledger import NewMail, Settlement, Settler
+from posthouse.storage.trace import Trace
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter, gauge
+
+T = TypeVar("T")
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+
+log = get_logger()
+_recipients = counter(
+    "posthouse_remote_recipients_total", "Recipients tried, by what became of them", "outcome"
+)
+_failed = counter(
+    "posthouse_remote_settle_failures_total", "Attempts to bring a result to the ledger, in vain"
+)
+_untold = gauge(
+    "posthouse_remote_unsettled_results", "Messages sent whose results the ledger has not got yet"
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Books:
+    """Keeps the books of one process.
+
+    Attributes:
+        settler: Brings results to the ledger.
+        outbox: Publishes reports.
+        trace: Takes notes.
+        reporter: Writes reports.
+        timetable: For mail.
+        bounce_timetable: For mail with the null sender, which nobody waits for.
+    """
+
+    settler: Settler
+    outbox: Outbox
+    trace: Trace
+    reporter: Reporter
+    timetable: Timetable
+    bounce_timetable: Timetable
+    _open: int = 0
+
+    def trouble(self) -> str | None:
+        """Return why this service is not ready, None if it is."""
+        return f"{self._open} sent messages wait for the ledger" if self._open else None
+
+    def timetable_of(self, envelope: Remote) -> Timetable:
+        """Return when ``envelope`` is tried again, and for how long."""
+        return self.timetable if envelope.sender else self.bounce_timetable
+
+    async def settle(self, envelope: Remote, results: Results) -> Move:
+        """Bring what was said into the ledger, however long that takes.
+
+        What was relayed goes first and alone: nothing that may go wrong with a report can make
+        us send it again.
+        """
+        decision = decide(envelope, results, self.timetable_of(envelope), datetime.now(UTC))
+        relayed = [each for each in decision.outcomes if isinstance(each, Relayed)]
+        others = [each for each in decision.outcomes if not isinstance(each, Relayed)]
+        self._count(1)
+        try:
+            if relayed:
+                await _held(lambda: self._write(envelope, decision, relayed))
+            if others:
+                reports = await _held(lambda: self._reports(envelope, decision))
+                entered = await _held(lambda: self._write(envelope, decision, others, reports))
+                await self.outbox.publish([report.envelope for report in entered])
+        finally:
+            self._count(-1)
+        return Ack() if decision.delay is None else Wait(decision.delay, decision.onward)
+
+    def _count(self, change: int) -> None:
+        self._open += change
+        _untold.set(self._open)
+
+    async def _reports(self, envelope: Remote, decision: Decision) -> list[NewMail]:
+        until = envelope.arrived + self.timetable_of(envelope).give_up
+        prepared = (
+            await prepare_bounce(self.reporter, envelope, decision.failed),
+            await prepare_bounce(self.reporter, envelope, decision.late, retry_until=until),
+        )
+        return [report for report in prepared if report is not None]
+
+    async def _write(
+        self,
+        envelope: Remote,
+        decision: Decision,
+        some: Sequence[Outcome],
+        reports: Sequence[NewMail] = (),
+    ) -> Sequence[NewMail]:
+        """Settle ``some`` of the outcomes; return the reports that entered the ledger."""
+        outcomes = endings(self.reporter, envelope, some)
+        settled = await self.settler.settle(
+            Settlement(
+                id=envelope.id,
+                outcomes=outcomes,
+                attempts=decision.attempts,
+                warned=bool(decision.late),
+                new=tuple(reports),
+            )
+        )
+        for outcome in outcomes:
+            if outcome.n in settled.changed:
+                self._tell(envelope, outcome)
+        return settled.entered
+
+    def _tell(self, envelope: Remote, outcome: Outcome) -> None:
+        """Note what became of one recipient, for operators."""
+        what, detail = _words(outcome)
+        _recipients.labels(what).inc()
+        address = next(each.address for each in envelope.recipients if each.n == outcome.n)
+        log.info("recipient settled", outcome=what, recipient=address, detail=detail)
+        self.trace.note(envelope.id, what, recipient=outcome.n, detail=detail)
+
+
+async def _held(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return what ``attempt`` returns, tried again for as long as a part of our house is away.
+
+    What servers said exists only here meanwhile; if the service is ended now, it is lost.
+    """
+    pause = FIRST_PAUSE_SECONDS
+    try:
+        while True:
+            try:
+                return await attempt()
+            except Unavailable as trouble:
+                _failed.inc()
+                log.warning("result held", reason=str(trouble))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+    except asyncio.CancelledError:
+        log.warning("result lost, a duplicate is possible")
+        raise
+
+
+def _words(outcome: Outcome) -> tuple[str, str]:
+    match outcome:
+        case Relayed(host=host, reply=reply):
+            return "relayed", f"{host}: {reply}"
+        case Deferred(host=host, reply=reply, until=until):
+            return "deferred", f"{host or 'we'}: {reply}; again at {until:%H:%M:%S}"
+        case Bounced(host=host, reply=reply):
+            return "bounced", f"{host or 'we'}: {reply}"
+        case Discarded(rule=rule):
+            return "discarded", f"rule {rule}"
