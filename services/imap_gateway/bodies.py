@@ -38,7 +38,7 @@ class Bodies:
     async def _object(self, place: Place, first: int, last: int) -> bytes:
         whole = self._cache.get(place.object_id)
         key = object_key(place.object_id)
-        if whole is None and (place.size <= WHOLE_OCTETS or last - first == place.size):
+        if whole is None and place.size <= WHOLE_OCTETS:
             whole = await self._blobs.get(key)
             self._cache.put(place.object_id, whole)
         if whole is None:

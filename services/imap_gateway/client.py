@@ -16,6 +16,10 @@ class Wire(Protocol):
     """What a session needs of its connection."""
 
     @property
+    def peer(self) -> str:
+        """The client's IP address."""
+
+    @property
     def is_secured(self) -> bool:
         """TLS is on."""
 

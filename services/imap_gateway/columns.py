@@ -167,11 +167,32 @@ async def _section(client: Client, place: Place, section: Section) -> bytes:
     if section.text in {Text.FIELDS, Text.FIELDS_NOT}:
         header = await client.house.bodies.span(place, start, end)
         return literal(_cut(_of_header(header, section), section))
-    if section.partial is not None:
-        first, count = section.partial
-        start = min(start + first, end)
-        end = min(start + count, end)
-    return literal(await client.house.bodies.span(place, start, end))
+    return literal(await client.house.bodies.span(place, *part_of(span, section)))
+
+
+def part_of(span: tuple[int, int], section: Section) -> tuple[int, int]:
+    """Return what is left of a range when only a part of the section was asked for."""
+    if section.partial is None:
+        return span
+    start, end = span
+    first, count = section.partial
+    start = min(start + first, end)
+    return start, min(start + count, end)
+
+
+async def large_span(
+    chunk: Chunk, item: FetchItem, least: int
+) -> tuple[Place, tuple[int, int]] | None:
+    """Return where the item's octets are if they are more than ``least``; for a chunk of one."""
+    if not isinstance(item, Section) or item.text in {Text.FIELDS, Text.FIELDS_NOT}:
+        return None
+    places = await chunk.client.house.contents.places(chunk.client.account, chunk.contents)
+    place = next(iter(places.values()), None)
+    span = find_section(place, item) if place is not None else None
+    if place is None or span is None:
+        return None
+    start, end = part_of(span, item)
+    return (place, (start, end)) if end - start > least else None
 
 
 def find_section(place: Place, section: Section) -> tuple[int, int] | None:

@@ -96,6 +96,12 @@ class Connection(asyncio.Protocol):
     # What the session calls
 
     @property
+    def peer(self) -> str:
+        """The client's IP address."""
+        name = self._transport.get_extra_info("peername") if self._transport else None
+        return str(name[0]) if name else "unknown"
+
+    @property
     def is_secured(self) -> bool:
         """TLS is on."""
         return self._secured
@@ -112,6 +118,7 @@ class Connection(asyncio.Protocol):
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what was sent; raise `ConnectionLost`."""
+        await asyncio.sleep(0)  # to a quick client too: others get their turn
         await self._writable.wait()
         if self._is_lost:
             raise ConnectionLost

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from imap_gateway.bodies import Bodies
@@ -12,6 +12,7 @@ from imap_gateway.reads import Reads
 from imap_gateway.updates import Updates
 from imap_gateway.views import Views
 from posthouse.blobs import Blobs
+from posthouse.credentials.failures import Failures
 from posthouse.credentials.passwords import Credential
 from posthouse.storage.pool import Pool
 
@@ -50,6 +51,7 @@ class House:
         reads: Notes in the trace what was read.
         is_plaintext_allowed: Passwords may be sent without TLS.
         logged_in: How many sessions each account has now.
+        failures: Of logins, over all connections.
     """
 
     pool: Pool
@@ -63,3 +65,4 @@ class House:
     limits: Limits
     is_plaintext_allowed: bool
     logged_in: dict[int, int]
+    failures: Failures = field(default_factory=Failures)

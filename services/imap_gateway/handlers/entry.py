@@ -49,6 +49,9 @@ def _demand_privacy(client: Client) -> None:
 
 async def _enter(client: Client, user: str, password: str) -> Done:
     house = client.house
+    if house.failures.are_too_many(client.wire.peer):
+        _logins.labels("blocked").inc()
+        raise Farewell("Too many failed logins, try again later")
     credential = await house.verify(user, password)
     if credential is None:
         await _refuse(client, user)
@@ -71,6 +74,7 @@ async def _refuse(client: Client, user: str) -> None:
     """Make guessing slow; too many failures end the connection."""
     limits = client.house.limits
     client.failures += 1
+    client.house.failures.add(client.wire.peer)
     _logins.labels("refused").inc()
     log.info("login refused", user=user[:256], failures=client.failures)
     await asyncio.sleep(limits.login_delay.total_seconds() * 2 ** (client.failures - 1))

@@ -1,7 +1,8 @@
 """FETCH (RFC 3501 §6.4.5, RFC 7162 §3.1.4): the plan is made once, then messages go out in chunks.
 
 Every item is a column: a piece of the line's template and the values of a chunk of messages. A
-chunk is bounded in messages and in octets, and the next one waits until the client took this one.
+chunk is bounded in messages and in octets, and the next one waits until the client took this one. A message
+larger than a chunk goes out piece by piece: nobody's memory holds it whole.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from imap_gateway.errors import Refusal
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.items import FetchItem, Item, Section
 from imap_gateway.protocol.sequences import SequenceSet
+from imap_gateway.streaming import send_in_pieces
 from imap_gateway.view.flags import SEEN
 from imap_gateway.view.position import Position, message_rows
 from posthouse.storage.messages import FlagChange, Mode, store_flags
 
 CHUNK_MESSAGES = 1000
-CHUNK_OCTETS = 1024 * 1024  # of bodies
+CHUNK_OCTETS = 512 * 1024  # of bodies
 FRESH_SECONDS = 0.05  # how old the view may be for commands on messages; notices come sooner
 
 
@@ -90,18 +92,25 @@ async def _send(
     client: Client, position: Position, items: tuple[FetchItem, ...], indexes: Sequence[int]
 ) -> bool:
     """Write the responses; return whether messages were missing."""
-    line = b"* %%d FETCH (%b)\r\n" % template(items)
     missing = False
     for part in _chunks(position, items, indexes):
         rows, here, places = message_rows(position, part)
         chunk = Chunk(client=client, rows=rows, places=places)
-        columns = [await values(chunk, item) for item in items]
-        numbers = [index + 1 for index in here]
-        flat = tuple(chain.from_iterable(zip(numbers, *columns, strict=True)))
-        client.wire.write(line * len(here) % flat)
+        if len(here) == 1 and has_bodies(items) and rows.sizes[places[0]] > CHUNK_OCTETS:
+            await send_in_pieces(chunk, here[0] + 1, items)
+        else:  # nothing of it is kept here while a slow client takes it
+            client.wire.write(await _lines(chunk, here, items))
         await client.wire.drain()
         missing = missing or len(here) < len(part)
     return missing
+
+
+async def _lines(chunk: Chunk, indexes: Sequence[int], items: tuple[FetchItem, ...]) -> bytes:
+    line = b"* %%d FETCH (%b)\r\n" % template(items)
+    columns = [await values(chunk, item) for item in items]
+    numbers = [index + 1 for index in indexes]
+    flat = tuple(chain.from_iterable(zip(numbers, *columns, strict=True)))
+    return line * len(indexes) % flat
 
 
 def _chunks(

@@ -1,0 +1,69 @@
+"""A message that is larger than a chunk leaves in pieces, each when the client took the last one.
+
+So a session costs a piece and its write buffer, however large the message and slow the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imap_gateway.columns import Chunk, large_span, template, values
+from imap_gateway.errors import ConnectionLost
+from imap_gateway.protocol.items import FetchItem
+from posthouse.mail.errors import MissingObject, Unavailable
+from posthouse.storage.contents import Place
+from posthouse.telemetry.logs import get_logger
+
+PIECE_OCTETS = 256 * 1024
+
+log = get_logger()
+
+
+async def send_in_pieces(chunk: Chunk, number: int, items: Sequence[FetchItem]) -> None:
+    """Write the FETCH response of the only message in ``chunk``.
+
+    `MissingObject` and `Unavailable` escape before the first octet; later there is no way to take
+    back the announced size, and the connection ends with `ConnectionLost`.
+    """
+    wire = chunk.client.wire
+    ahead = b"* %d FETCH (" % number
+    is_begun = False
+    try:
+        for item in items:
+            found = await large_span(chunk, item, PIECE_OCTETS)
+            if found is None:
+                [value] = await values(chunk, item)
+                wire.write(ahead + template((item,)) % value)
+            else:
+                place, (start, end) = found
+                announced = template((item,)) % (b"{%d}\r\n" % (end - start))
+                await _send(chunk, place, (start, end), ahead + announced)
+            is_begun, ahead = True, b" "
+    except (MissingObject, Unavailable) as error:
+        if not is_begun:
+            raise
+        log.warning("message cut off", reason=str(error))
+        raise ConnectionLost from error
+    wire.write(b")\r\n")
+
+
+async def _send(chunk: Chunk, place: Place, span: tuple[int, int], ahead: bytes) -> None:
+    """Write ``ahead`` and the octets; what fails behind the first piece ends the connection."""
+    bodies, wire = chunk.client.house.bodies, chunk.client.wire
+    start, end = span
+    first = await bodies.span(place, start, min(start + PIECE_OCTETS, end))
+    wire.write(ahead + first)
+    del first
+    await wire.drain()
+    try:
+        for at in range(start + PIECE_OCTETS, end, PIECE_OCTETS):
+            stop = min(at + PIECE_OCTETS, end)
+            piece = await bodies.span(place, at, stop)
+            if len(piece) != stop - at:
+                raise MissingObject("The message is damaged", detail=f"{place.object_id} is short")
+            wire.write(piece)
+            del piece
+            await wire.drain()
+    except (MissingObject, Unavailable) as error:
+        log.warning("message cut off", reason=str(error))
+        raise ConnectionLost from error
