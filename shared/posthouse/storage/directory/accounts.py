@@ -9,7 +9,7 @@ import asyncpg
 
 from posthouse.mail.address import parse_address
 from posthouse.storage.directory.errors import AlreadyThere, NoSuchEntry
-from posthouse.storage.pool import Pool, Queries, Row, transaction
+from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
 
 ADD_BATCH = 1000  # accounts per statement at import
 
@@ -29,13 +29,19 @@ _ADD = """
     )
     select account_id, address from added
 """
+# The mailboxes go first, by themselves: whoever files into one meanwhile is waited for, so that the
+# next statement sees what was filed, and whoever comes later finds none.
+_REMOVE_MAILBOXES = """
+    delete from mailboxes where account_id = (select account_id from accounts where address = $1)
+"""
 # Nothing below mailboxes has foreign keys: whoever removes an account removes its rows.
 _REMOVE = """
     with gone as (delete from accounts where address = $1 returning account_id),
          m as (delete from messages where account_id in (select account_id from gone)),
          c as (delete from contents where account_id in (select account_id from gone)),
          s as (delete from search where account_id in (select account_id from gone)),
-         h as (delete from changes where account_id in (select account_id from gone))
+         h as (delete from changes where account_id in (select account_id from gone)),
+         l as (delete from maildrop_leases where account_id in (select account_id from gone))
     select account_id from gone
 """
 _ACCOUNT = """
@@ -144,10 +150,12 @@ async def _add(queries: Queries, accounts: Sequence[NewAccount]) -> dict[str, in
     return {row["address"]: row["account_id"] for row in rows}
 
 
-async def remove_account(queries: Queries, address: str) -> None:
+async def remove_account(queries: Pool | Tx, address: str) -> None:
     """Remove an account with everything in its mailboxes; raise `NoSuchEntry`."""
-    if not await queries.fetch(_REMOVE, address.lower()):
-        raise NoSuchEntry(f"no account {address}")
+    async with transaction(queries) as tx:
+        await tx.execute(_REMOVE_MAILBOXES, address.lower())
+        if not await tx.fetch(_REMOVE, address.lower()):
+            raise NoSuchEntry(f"no account {address}")
 
 
 async def account_by_address(queries: Queries, address: str) -> Account | None:
