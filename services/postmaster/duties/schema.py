@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from posthouse.mail.errors import Unavailable
-from posthouse.runtime.service import Lifecycle
 from posthouse.storage.migrate import migrate
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.logs import get_logger
@@ -17,26 +15,21 @@ LONGEST_PAUSE_SECONDS = 5.0
 log = get_logger()
 
 
-async def bring_schema(pool: Pool, lifecycle: Lifecycle) -> bool:
-    """Apply the migrations as soon as PostgreSQL answers; False if we are stopped meanwhile.
+async def bring_schema(pool: Pool) -> None:
+    """Apply the migrations as soon as PostgreSQL answers.
 
     Raises:
         SchemaConflict: If the database was made from other files; only a human can help.
     """
-    beat, pause = lifecycle.probes.progress("schema"), FIRST_PAUSE_SECONDS
-    while not lifecycle.stopping.is_set():
+    pause = FIRST_PAUSE_SECONDS
+    while True:
         try:
             applied = await migrate(pool)
         except Unavailable as outage:
-            beat.hold(str(outage))
             log.warning("schema waits for the database", reason=str(outage))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await lifecycle.stopping.wait()
+            await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         else:
             if applied:
                 log.info("schema migrated", applied=applied)
-            lifecycle.probes.forget("schema")
-            return True
-    return False
+            return

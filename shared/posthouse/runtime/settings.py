@@ -95,6 +95,15 @@ class CommonSettings(BaseSettings):
     tls_key: Path | None = None
     database_connections: Annotated[int, Field(ge=1, le=1000)] = 8
 
+    @property
+    def store_keys(self) -> tuple[str | None, str | None]:
+        """The access key and the secret key of the object store, readable."""
+        access, secret = self.store_access_key, self.store_secret_key
+        return (
+            access.get_secret_value() if access else None,
+            secret.get_secret_value() if secret else None,
+        )
+
 
 S = TypeVar("S", bound=BaseSettings)
 
