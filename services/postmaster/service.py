@@ -8,17 +8,18 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from posthouse.bus.connection import connect
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import DEAD_QUEUES
 from posthouse.bus.undertaking import undertake
+from posthouse.runtime.foundation import START, open_foundation
 from posthouse.runtime.service import Lifecycle
-from posthouse.storage.pool import open_pool
 from posthouse.telemetry.probes import Probes
 from postmaster.api import listener
 from postmaster.api.application import build
 from postmaster.api.hashing import Hasher
 from postmaster.api.parts import Parts
+from postmaster.duties import names
+from postmaster.duties.collector import tidy_objects, tidy_rows
 from postmaster.duties.partitions import keep_partitions
 from postmaster.duties.rounds import alone, rounds
 from postmaster.duties.schema import bring_schema
@@ -28,28 +29,26 @@ from postmaster.settings import PostmasterSettings
 
 NAME = "postmaster"
 KEEP_PARTITIONS_EVERY = timedelta(hours=1)
+LONGEST_WALK = timedelta(days=1)
 
 
 async def serve(settings: PostmasterSettings, lifecycle: Lifecycle) -> None:
     """Run API and duties until `lifecycle` says stop."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        database_url = settings.database_url.get_secret_value()
-        pool = await enter(open_pool(database_url, connections=settings.database_connections))
-        if not await bring_schema(pool, lifecycle):
-            return
-        broker_url = settings.broker_url.get_secret_value()
-        broker = await enter(connect(broker_url, lifecycle.probes, NAME, grace=lifecycle.grace))
+        ground = await enter(open_foundation(NAME, settings, lifecycle, bring_schema))
         parts = Parts(
             settings=settings,
-            pool=pool,
-            broker=broker,
-            publisher=Publisher(broker),
+            pool=ground.pool,
+            blobs=ground.blobs,
+            broker=ground.broker,
+            publisher=Publisher(ground.broker),
             hasher=await enter(Hasher()),
         )
         if settings.postmaster_port:
             listening = listener.bind(settings.postmaster_host, settings.postmaster_port)
             await enter(listener.serve(build(parts), listening, lifecycle.grace))
+        lifecycle.probes.forget(START)
         await lifecycle.until_stopped(*_duties(parts, lifecycle.probes))
 
 
@@ -58,15 +57,35 @@ def _duties(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]
     pool, settings = parts.pool, parts.settings
     older_than = timedelta(seconds=settings.sweep_after_seconds)
     yield rounds(
-        alone(pool, "sweeper", partial(sweep, pool, parts.publisher, older_than)),
+        alone(pool, names.SWEEPER, partial(sweep, pool, parts.publisher, older_than)),
         timedelta(seconds=settings.sweep_seconds),
-        probes.progress("sweeper"),
+        probes.progress(names.SWEEPER),
     )
     yield rounds(
-        alone(pool, "partitions", partial(keep_partitions, pool, settings.keep_days)),
+        alone(pool, names.PARTITIONS, partial(keep_partitions, pool, settings.keep_days)),
         KEEP_PARTITIONS_EVERY,
-        probes.progress("partitions"),
+        probes.progress(names.PARTITIONS),
     )
+    yield from _collecting(parts, probes)
     undertaker = Undertaker(pool)
     for queue in DEAD_QUEUES:
         yield undertake(parts.broker, queue, undertaker.file, beat=probes.progress(queue))
+
+
+def _collecting(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield what removes what nobody refers to any more."""
+    pool, settings = parts.pool, parts.settings
+    quarantine = timedelta(days=settings.collect_after_days)
+    pause = timedelta(hours=settings.collect_hours)
+    rows = partial(
+        tidy_rows,
+        pool,
+        quarantine=quarantine,
+        keep_changes=settings.keep_changes,
+        keep_letters=timedelta(days=settings.keep_days),
+    )
+    objects = partial(tidy_objects, pool, parts.blobs, quarantine)
+    # A walk takes as long as the store is large; that it moves on is seen at its counters.
+    for name, work in ((names.ROWS, rows), (names.OBJECTS, objects)):
+        beat = probes.progress(name, patience=LONGEST_WALK)
+        yield rounds(alone(pool, name, work), pause, beat)

@@ -16,6 +16,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
+from posthouse.blobs import open_blobs
 from posthouse.bus.connection import Broker
 from posthouse.bus.publisher import Publisher
 from posthouse.storage.pool import Pool
@@ -93,10 +94,14 @@ async def live_postmaster(
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
     listening = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    async with Hasher() as hasher:
+    async with (
+        Hasher() as hasher,
+        open_blobs(settings.store, *settings.store_keys) as blobs,
+    ):
         parts = Parts(
             settings=settings,
             pool=pool,
+            blobs=blobs,
             broker=broker,
             publisher=Publisher(broker),
             hasher=hasher,

@@ -13,6 +13,7 @@ from postmaster.api import (
     domains,
     queues,
     redirection,
+    store,
     trace,
 )
 from postmaster.api.guard import Guard
@@ -20,7 +21,7 @@ from postmaster.api.parts import Parts
 from postmaster.api.problems import speak_of_problems
 
 PREFIX = "/api/v1"
-ROOMS = (domains, accounts, redirection, queues, dead_letters, trace, broker, config)
+ROOMS = (domains, accounts, redirection, queues, dead_letters, trace, broker, store, config)
 
 
 def build(parts: Parts) -> ASGIApp:

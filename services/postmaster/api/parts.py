@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Request
 
+from posthouse.blobs import Blobs
 from posthouse.bus.connection import Broker
 from posthouse.bus.publisher import Publisher
 from posthouse.storage.pool import Pool
@@ -21,6 +22,7 @@ class Parts:
     Attributes:
         settings: What the environment said.
         pool: PostgreSQL.
+        blobs: The object store.
         broker: RabbitMQ.
         publisher: Puts envelopes on roads.
         hasher: Hashes passwords off the loop.
@@ -28,6 +30,7 @@ class Parts:
 
     settings: PostmasterSettings
     pool: Pool
+    blobs: Blobs
     broker: Broker
     publisher: Publisher
     hasher: Hasher

@@ -28,6 +28,7 @@ app.add_typer(letters.queue, name="queue")
 app.add_typer(letters.dead, name="dead")
 app.command("trace")(letters.trace)
 app.add_typer(upkeep.broker, name="broker")
+app.add_typer(upkeep.store, name="store")
 app.add_typer(upkeep.config, name="config")
 app.command("migrate")(upkeep.migrate)
 

@@ -124,11 +124,11 @@ class Client:
             if after is None:
                 return
 
-    def stream(self, method: str, where: str) -> Iterator[dict[str, Any]]:
+    def stream(self, method: str, where: str, *, body: object = None) -> Iterator[dict[str, Any]]:
         """Yield the lines of an answer that comes bit by bit."""
         try:
             with self._http.stream(
-                method, where, timeout=httpx.Timeout(None, connect=5.0)
+                method, where, json=body, timeout=httpx.Timeout(None, connect=5.0)
             ) as answer:
                 if answer.status_code >= HTTPStatus.BAD_REQUEST:
                     answer.read()

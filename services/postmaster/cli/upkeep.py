@@ -11,10 +11,11 @@ from rich.progress import Progress
 
 from postmaster.cli.client import connect, path
 from postmaster.cli.failure import Failure, Group
-from postmaster.cli.output import AsJson, listing, plain, print_json, say
+from postmaster.cli.output import AsJson, listing, octets, plain, print_json, say
 from postmaster.cli.schema import migrate_database
 
 broker = typer.Typer(cls=Group, no_args_is_help=True, help="The roads on RabbitMQ.")
+store = typer.Typer(cls=Group, no_args_is_help=True, help="The object store.")
 config = typer.Typer(cls=Group, no_args_is_help=True, help="Settings and connections.")
 
 
@@ -49,6 +50,31 @@ def broker_rebuild(*, as_json: AsJson = False) -> None:
         return
     rate = last["published"] / max(last["seconds"], 0.001)
     say(f"{last['published']} envelopes published in {last['seconds']:.1f} s ({rate:.0f}/s).")
+
+
+@store.command("collect")
+def store_collect(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count what would go; remove nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove the objects that no mailbox shows and no recipient waits for."""
+    last: dict[str, Any] = {}
+    with connect() as api, Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Objects", total=None)
+        for line in api.stream("POST", path("store", "collect"), body={"dry_run": dry_run}):
+            last = line
+            progress.update(task, completed=line.get("seen", 0))
+    if "error" in last or not last.get("done"):
+        reason = last.get("error", "the postmaster broke off")
+        raise Failure(f"Stopped after {last.get('seen', 0)} objects: {reason}. Run it again.")
+    if as_json:
+        print_json(last)
+        return
+    what = "would go" if dry_run else "removed"
+    say(f"{last['seen']} objects seen, {last['gone']} {what} ({octets(last['octets'])}).")
 
 
 @config.command("check")

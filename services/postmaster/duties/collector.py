@@ -1,0 +1,130 @@
+"""The collector: removes what nobody refers to any more, after a quarantine.
+
+History first, then contents, then objects: what goes at the end of the chain has lost everything
+that led to it. An object stays while a mailbox shows it or a recipient is open, dead letters
+included; otherwise it goes when both its id and its file are older than the quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+from uuid import UUID
+
+from posthouse.blobs import Blobs
+from posthouse.blobs.port import StoredObject
+from posthouse.mail.ids import moment_of, object_key
+from posthouse.storage import collecting
+from posthouse.storage.pool import Pool
+from posthouse.telemetry import metrics
+from posthouse.telemetry.logs import get_logger
+
+MAIL = "mail"  # the folder of messages; nothing else in the store is ours to remove
+BITE = 500  # objects asked about and removed together
+
+_collected = metrics.counter(
+    "posthouse_postmaster_collected_total", "Rows and objects nobody referred to, removed.", "what"
+)
+_freed = metrics.counter(
+    "posthouse_postmaster_collected_octets_total", "Octets of the objects that were removed."
+)
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How far a walk over the store has come.
+
+    Attributes:
+        seen: Objects looked at.
+        gone: Objects removed, or that would be.
+        octets: What they held.
+    """
+
+    seen: int = 0
+    gone: int = 0
+    octets: int = 0
+
+
+async def tidy_rows(
+    pool: Pool, *, quarantine: timedelta, keep_changes: int, keep_letters: timedelta
+) -> None:
+    """Forget old history and ended letters, and remove contents without a message.
+
+    Raises:
+        Unavailable: If PostgreSQL does not answer; what was removed by then is removed.
+    """
+    history = await collecting.prune_history(pool, keep_changes)
+    contents = await collecting.collect_contents(pool, quarantine)
+    letters = await collecting.forget_ended_letters(pool, keep_letters)
+    for what, count in (("history", history), ("contents", contents), ("letters", letters)):
+        _collected.labels(what).inc(count)
+    if history or contents or letters:
+        log.info("rows collected", history=history, contents=contents, letters=letters)
+
+
+async def tidy_objects(pool: Pool, blobs: Blobs, quarantine: timedelta) -> None:
+    """Remove the objects nobody needs.
+
+    Raises:
+        Unavailable: If PostgreSQL or the store does not answer; the next walk goes on.
+    """
+    tally = Tally()
+    async for step in walk(pool, blobs, quarantine, dry_run=False):
+        tally = step
+    log.info("objects collected", seen=tally.seen, gone=tally.gone, octets=tally.octets)
+
+
+async def walk(
+    pool: Pool, blobs: Blobs, quarantine: timedelta, *, dry_run: bool
+) -> AsyncIterator[Tally]:
+    """Go through the store, removing what nobody needs (nothing with ``dry_run``); tell how far.
+
+    Raises:
+        Unavailable: If PostgreSQL or the store does not answer.
+    """
+    tally, edge = Tally(), datetime.now(UTC) - quarantine
+    async for bite in _bites(blobs):
+        old = {ident: each for each in bite if (ident := _old_message(each, edge)) is not None}
+        needed = await collecting.needed_objects(pool, list(old))
+        dead = [each for ident, each in old.items() if ident not in needed]
+        if not dry_run:
+            await _remove(blobs, dead)
+        tally = replace(
+            tally,
+            seen=tally.seen + len(bite),
+            gone=tally.gone + len(dead),
+            octets=tally.octets + sum(each.size for each in dead),
+        )
+        yield tally
+
+
+async def _bites(blobs: Blobs) -> AsyncIterator[list[StoredObject]]:
+    bite: list[StoredObject] = []
+    async for each in blobs.list(MAIL):
+        bite.append(each)
+        if len(bite) == BITE:
+            yield bite
+            bite = []
+    yield bite  # the rest, perhaps nothing: every walk tells at least once how far it came
+
+
+def _old_message(stored: StoredObject, edge: datetime) -> UUID | None:
+    """Return the id of an object that is past the quarantine; None if it is not, or not ours."""
+    try:
+        ident = UUID(PurePosixPath(stored.key).stem)
+        ours = stored.key == object_key(ident)
+    except (ValueError, OverflowError):
+        return None
+    return ident if ours and max(moment_of(ident), stored.stored_at) < edge else None
+
+
+async def _remove(blobs: Blobs, dead: Sequence[StoredObject]) -> None:
+    if not dead:
+        return
+    await blobs.delete([each.key for each in dead])
+    _collected.labels("objects").inc(len(dead))
+    _freed.inc(sum(each.size for each in dead))

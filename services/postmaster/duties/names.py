@@ -1,0 +1,6 @@
+"""The advisory locks of duties that one pod at a time does."""
+
+SWEEPER = "sweeper"
+PARTITIONS = "partitions"
+ROWS = "rows"
+OBJECTS = "objects"
