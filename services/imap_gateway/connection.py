@@ -15,6 +15,7 @@ import ssl
 from datetime import timedelta
 from typing import cast
 
+from imap_gateway.budget import FREE_OCTETS
 from imap_gateway.client import Client
 from imap_gateway.door import Door
 from imap_gateway.errors import ConnectionLost, Farewell
@@ -50,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._is_reading = True
         self._is_upgrading = False
         self._is_expired = False
+        self._share = 0  # of the budget, for the command under way
         self.opened_at = self.active_at = door.now()
 
     # What asyncio calls
@@ -82,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._more.set()
         self._door.forget(self)
         if self._task is None:
-            self._session.client.end()
+            self._end()
 
     def pause_writing(self) -> None:
         """The client is slow."""
@@ -174,6 +176,11 @@ class Connection(asyncio.Protocol):
         return self._task is None
 
     @property
+    def is_holding(self) -> bool:
+        """A large command is under way."""
+        return bool(self._share)
+
+    @property
     def is_logged_in(self) -> bool:
         """Somebody has logged in."""
         return bool(self._session.client.account)
@@ -229,7 +236,11 @@ class Connection(asyncio.Protocol):
         finally:
             self._task = None
             if self._is_lost:
-                self._session.client.end()
+                self._end()
+
+    def _end(self) -> None:
+        self._give_back()
+        self._session.client.end()
 
     async def _step(self) -> bool:
         """Do one thing; False if there is nothing to do now."""
@@ -244,6 +255,7 @@ class Connection(asyncio.Protocol):
         if self._session.is_idling:
             return self._idle_line()
         event = self._framer.frame()
+        await self._afford(self._framer.announced)
         match event:
             case None:
                 return False
@@ -253,8 +265,28 @@ class Connection(asyncio.Protocol):
             case GoAhead():
                 self.write(b"+ go ahead\r\n")
             case _:
-                await self._session.answer(event)
+                try:
+                    await self._session.answer(event)
+                finally:
+                    self._give_back()
         return True
+
+    async def _afford(self, octets: int) -> None:
+        """Wait, without reading on, for our share of memory when a large command comes in."""
+        if octets <= max(FREE_OCTETS, self._share):
+            return
+        if self._share:  # whoever holds some and waits for more would hold up all
+            raise Farewell("Too many literals in one command")
+        self._read(on=False)
+        await self._door.house.budget.take(octets)
+        self._share = octets
+        if self._is_lost:
+            raise ConnectionLost
+
+    def _give_back(self) -> None:
+        if self._share:
+            self._door.house.budget.give_back(self._share)
+            self._share = 0
 
     def _idle_line(self) -> bool:
         line = self._framer.line()

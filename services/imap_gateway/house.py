@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from imap_gateway.bodies import Bodies
+from imap_gateway.budget import Budget
 from imap_gateway.contents import Contents
 from imap_gateway.reads import Reads
 from imap_gateway.updates import Updates
@@ -31,6 +32,7 @@ class Limits:
         login_delay: Before the answer to the first failure; doubled with each.
         before_login: How long a client may stay without logging in.
         silence: How long it may say nothing (RFC 3501 §5.4: at least 30 minutes).
+        literal_silence: How long in the midst of a message, for which others may be waiting.
     """
 
     message_octets: int = 50 * 1024 * 1024
@@ -40,6 +42,7 @@ class Limits:
     login_delay: timedelta = timedelta(seconds=1)
     before_login: timedelta = timedelta(minutes=1)
     silence: timedelta = timedelta(minutes=30)
+    literal_silence: timedelta = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class House:
         is_plaintext_allowed: Passwords may be sent without TLS.
         logged_in: How many sessions each account has now.
         failures: Of logins, over all connections.
+        budget: For appended messages.
     """
 
     pool: Pool
@@ -66,3 +70,4 @@ class House:
     is_plaintext_allowed: bool
     logged_in: dict[int, int]
     failures: Failures = field(default_factory=Failures)
+    budget: Budget = field(default_factory=Budget)

@@ -7,25 +7,19 @@ and again is not verified at all for a while, so that guessing costs us nothing.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 from ingress_smtp import replies
 from ingress_smtp.replies import Reply
+from posthouse.credentials.failures import Failures
 from posthouse.credentials.passwords import Credential
 from posthouse.credentials.sasl import Attempt, Failed
 from posthouse.mail.address import BadAddress, parse_address
 from posthouse.mail.errors import TemporaryFailure
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
-
-MAX_FAILURES_PER_CLIENT = 50  # in the window below; an office behind one address needs some
-WINDOW = timedelta(minutes=10)
-MAX_CLIENTS = 10_000
 
 _LOGINS = counter("posthouse_ingress_logins_total", "Attempts to authenticate.", "outcome")
 log = get_logger()
@@ -53,27 +47,6 @@ class Login:
     account: str = ""
 
 
-@dataclass(slots=True)
-class Failures:
-    """Counts failures per client address, for a while and for a bounded number of clients."""
-
-    clock: Callable[[], float] = time.monotonic
-    _counts: OrderedDict[str, tuple[float, int]] = field(default_factory=OrderedDict)
-
-    def count(self, client: str) -> int:
-        """Return how often ``client`` failed within the window."""
-        until, number = self._counts.get(client, (0.0, 0))
-        return number if until > self.clock() else 0
-
-    def add(self, client: str) -> None:
-        """Count one more."""
-        number = self.count(client)
-        self._counts[client] = (self.clock() + WINDOW.total_seconds(), number + 1)
-        self._counts.move_to_end(client)
-        if len(self._counts) > MAX_CLIENTS:
-            self._counts.popitem(last=False)
-
-
 class Authentication:
     """Verifies attempts for all sessions."""
 
@@ -86,7 +59,7 @@ class Authentication:
         """Return what the client is told, after a pause if it failed."""
         if isinstance(attempt, Failed):
             return Login(_REASONS[attempt.reason])
-        if self._failures.count(client) >= MAX_FAILURES_PER_CLIENT:
+        if self._failures.are_too_many(client):
             _LOGINS.labels("blocked").inc()
             return Login(replies.AUTH_TOO_OFTEN)
         try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
 
 from pop3_gateway.maildrops import Maildrops
+from posthouse.credentials.failures import Failures
 from posthouse.credentials.passwords import Credential
 
 Verify = Callable[[str, str], Awaitable[Credential | None]]
@@ -48,6 +49,7 @@ class House:
         certificate: For STLS; None if TLS is not offered.
         is_plaintext_allowed: Clients on this machine may log in without TLS.
         limits: What a client may cost us.
+        failures: Of logins, over all connections.
     """
 
     maildrops: Maildrops
@@ -55,6 +57,7 @@ class House:
     certificate: ssl.SSLContext | None
     is_plaintext_allowed: bool
     limits: Limits
+    failures: Failures = field(default_factory=Failures)
 
     def may_log_in(self, peer: str, *, is_secure: bool) -> bool:
         """True if a password may cross this connection."""

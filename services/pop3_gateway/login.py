@@ -32,6 +32,7 @@ class Refusal:
 
 
 WRONG = Refusal("Authentication failed", "AUTH")
+_TOO_OFTEN = Refusal("Too many failed logins, try again later", "SYS/TEMP")
 _AWAY = Refusal("Please try again later", "SYS/TEMP")
 _BUSY = Refusal("Another session has this maildrop", "IN-USE")
 _UNKNOWN = Refusal("Unknown mechanism")
@@ -59,8 +60,14 @@ class Login:
 
     async def attempt(self, attempt: Attempt | Failed) -> Opened | Refusal:
         """Verify, then lock and open the maildrop. A wrong password is answered late."""
+        if self.house.failures.are_too_many(self.peer):
+            self.failures = self.house.limits.login_failures  # and so the connection ends
+            return _counted(_TOO_OFTEN, "blocked")
         if isinstance(attempt, Failed):
             return await self._without_proof(attempt)
+        return await self._with_proof(attempt)
+
+    async def _with_proof(self, attempt: Attempt) -> Opened | Refusal:
         try:
             opened = await self._open(attempt)
         except InUse:
@@ -95,6 +102,7 @@ class Login:
 
     async def _wrong(self, user: str) -> Refusal:
         self.failures += 1
+        self.house.failures.add(self.peer)
         log.info("login refused", user=user, peer=self.peer, failures=self.failures)
         # Guessing costs the guesser time; the connection limits bound how many guess at once.
         delay = self.house.limits.login_delay.total_seconds() * 2 ** (self.failures - 1)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from posthouse.credentials.failures import MAX_FAILURES
 from posthouse.storage.pool import Pool
 from support.dialogue import play
 from support.imap import PASSWORD, add_reader, check_sums, gateway, play_together
@@ -65,3 +66,15 @@ async def test_the_conversation_goes_as_written(script: str, pool: Pool, tmp_pat
         else:
             await play_together(text, users, **words)
     await check_sums(pool, account)
+
+
+async def test_a_client_that_guessed_too_often_elsewhere_is_not_listened_to(
+    pool: Pool, tmp_path: Path
+) -> None:
+    await add_reader(pool)
+    async with gateway(pool, tmp_path) as imap:
+        for _ in range(MAX_FAILURES):
+            imap.house.failures.add("127.0.0.1")
+        user = await imap.connect()
+        login = f'S: * OK …\nC: a1 LOGIN anna@example.test "{PASSWORD}"\n'
+        await play(login + "S: * BYE …\nS: [closes]", user.reader, user.writer)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from posthouse.credentials.failures import MAX_FAILURES
 from posthouse.storage.pool import Pool
 from support.dialogue import play
 from support.filings import PREFIX
@@ -46,3 +47,16 @@ async def test_the_conversation_goes_as_written(script: str, pool: Pool, tmp_pat
             )
         finally:
             writer.close()
+
+
+async def test_a_client_that_guessed_too_often_elsewhere_is_not_listened_to(
+    pool: Pool, tmp_path: Path
+) -> None:
+    await add_reader(pool)
+    async with gateway(pool, tmp_path) as pop3:
+        for _ in range(MAX_FAILURES):
+            pop3.listener.house.failures.add("127.0.0.1")
+        reader, writer = await pop3.connect()
+        login = f"C: USER anna@example.test\nS: +OK\nC: PASS {PASSWORD}\n"
+        await play("S: +OK …\n" + login + "S: -ERR [SYS/TEMP] …\nS: [closes]", reader, writer)
+        writer.close()

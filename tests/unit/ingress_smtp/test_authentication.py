@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from ingress_smtp import authentication, replies
-from ingress_smtp.authentication import WINDOW, Authentication, Failures, Login
+from ingress_smtp import replies
+from ingress_smtp.authentication import Authentication, Login
+from posthouse.credentials import failures
 from posthouse.credentials.sasl import Attempt, Failed
 from support.ingress import Passwords
 
@@ -48,26 +49,10 @@ async def test_an_exchange_that_failed_names_its_reason(logins: Authentication) 
 async def test_who_fails_again_and_again_is_not_verified_for_a_while(
     logins: Authentication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authentication, "MAX_FAILURES_PER_CLIENT", 2)
+    monkeypatch.setattr(failures, "MAX_FAILURES", 2)
     for _ in range(2):
         await logins.login(attempt("anna@example.test", "guess"), CLIENT)
 
     right = attempt("anna@example.test", "secret")
     assert await logins.login(right, CLIENT) == Login(replies.AUTH_TOO_OFTEN)
     assert (await logins.login(right, "192.0.2.2")).account == "anna@example.test"
-
-
-def test_failures_are_forgotten_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    failures = Failures(clock=lambda: now)
-    failures.add(CLIENT)
-    failures.add(CLIENT)
-    assert failures.count(CLIENT) == 2
-
-    now += WINDOW.total_seconds() + 1
-    assert failures.count(CLIENT) == 0
-
-    monkeypatch.setattr(authentication, "MAX_CLIENTS", 3)
-    for n in range(10):
-        failures.add(f"192.0.2.{n}")
-    assert len(failures._counts) == 3
