@@ -7,7 +7,7 @@ Replies to a group of pipelined commands are gathered and leave together, before
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from ingress_smtp import replies
 from ingress_smtp.framing import (
@@ -30,6 +30,9 @@ class Gone(Exception):
     """The client has gone, or was given up; there is nobody to answer."""
 
 
+Expected: TypeAlias = Literal["line", "message"]
+
+
 class Wire(Protocol):
     """What a session needs of its connection."""
 
@@ -40,6 +43,9 @@ class Wire(Protocol):
     @property
     def tls(self) -> Tls | None:
         """What was agreed on, None in plain text."""
+
+    def expect(self, what: Expected) -> None:
+        """From now on the client's ``what`` is read: all of it is due in its time."""
 
     async def read(self) -> bytes:
         """Return the next octets; empty when the client has gone or was given up."""
@@ -86,6 +92,7 @@ class Exchange:
             BadLine: It cannot be read.
             Gone: There is none to come.
         """
+        is_expected = False
         while True:
             most = limit or _limit_of(self._in)
             line = take_line(self._in, most)
@@ -95,6 +102,9 @@ class Exchange:
                 await self._skip_line()
                 raise BadLine(replies.LINE_TOO_LONG)
             await self.flush()
+            if not is_expected:
+                self._wire.expect("line")
+                is_expected = True
             self.is_waiting = True
             self._in += await self._read()
             self.is_waiting = False
@@ -105,6 +115,7 @@ class Exchange:
         Raises:
             Gone: It has no end.
         """
+        self._wire.expect("message")
         content = Content(limit)
         chunk = bytes(self._in)
         self._in.clear()

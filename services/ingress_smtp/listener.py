@@ -19,12 +19,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 from aiosmtpd.smtp import SMTP
 
 from ingress_smtp import replies
+from ingress_smtp.exchange import Expected
 from ingress_smtp.replies import Reply
 from ingress_smtp.session import House, Session
 from ingress_smtp.stamps import Tls
@@ -44,12 +46,25 @@ _CONNECTIONS = counter("posthouse_ingress_connections_total", "Connections.", "r
 log = get_logger()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a client may take.
+
+    Attributes:
+        silence: Between two octets, and for a whole command line (RFC 5321 §4.5.3.2.7).
+        message: For a whole message, however steadily it drips.
+    """
+
+    silence: timedelta
+    message: timedelta
+
+
 class Hall(Protocol):
     """Where connections come in: what they need of `ports.Listeners`."""
 
     house: House
     certificate: ssl.SSLContext | None
-    patience: timedelta
+    patience: Patience
 
     def enter(self, connection: Connection) -> bool:
         """Take ``connection`` in; False if there are too many."""
@@ -72,14 +87,17 @@ class Connection(SMTP):
         self._hall = hall
         self._terms = terms
         self._timeout_handle = None
-        self._timeout_duration = hall.patience.total_seconds()
+        self._silence = hall.patience.silence.total_seconds()
+        self._message = hall.patience.message.total_seconds()
+        self._timeout_duration = min(self._silence, self._message)
+        self._due = 0.0  # when what is being read must be here
         self._original_transport = None
         self._handle_hooks = {}
         self.transport = None
         self.conversation: Session | None = None
         self.client = "unknown"
         self.tls: Tls | None = None
-        self._waits_since: float | None = None
+        self._waits_until: float | None = None
         self._given_up = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,9 +123,11 @@ class Connection(SMTP):
         """Look whether the client has kept us waiting too long."""
         if self.transport is None:
             return
-        waited = 0.0 if self._waits_since is None else self.loop.time() - self._waits_since
-        if waited < self._timeout_duration:
-            self._reset_timeout(self._timeout_duration - waited)
+        left = self._timeout_duration
+        if self._waits_until is not None:
+            left = self._waits_until - self.loop.time()
+        if left > 0 and not self._given_up:
+            self._reset_timeout(left)
         elif self._given_up:
             self.abort()
         else:
@@ -121,37 +141,41 @@ class Connection(SMTP):
         self._writer.write(reply.wire)
         self._writer.close()
         self._reset_timeout(LAST_WORDS.total_seconds())
-        self._timeout_duration = 0.0
 
     def abort(self) -> None:
         """Close at once."""
         if self.transport is not None:
             self._writer.transport.abort()
 
+    def expect(self, what: Expected) -> None:
+        """Begin the time in which all of ``what`` must be here."""
+        allowed = self._message if what == "message" else self._silence
+        self._due = self.loop.time() + allowed
+
     async def read(self) -> bytes:
         """Return the next octets; empty when the client has gone or was given up."""
         if self._given_up:
             return b""
-        self._waits_since = self.loop.time()
+        self._waits_until = min(self.loop.time() + self._silence, self._due)
         try:
             return await self._reader.read(CHUNK_OCTETS)
         except (ConnectionError, TimeoutError, ssl.SSLError):
             return b""
         finally:
-            self._waits_since = None
+            self._waits_until = None
 
     async def write(self, octets: bytes) -> None:
         """Send; returns when the client takes it, or has gone."""
         if self.transport is None or self._given_up:
             return
         self._writer.write(octets)
-        self._waits_since = self.loop.time()
+        self._waits_until = self.loop.time() + self._silence
         try:
             await self._writer.drain()
         except (ConnectionError, TimeoutError, ssl.SSLError):
             return
         finally:
-            self._waits_since = None
+            self._waits_until = None
 
     async def start_tls(self, go_ahead: bytes) -> bool:
         """Send ``go_ahead`` and shake hands (RFC 3207 §4).
@@ -203,6 +227,7 @@ class Connection(SMTP):
         if self.transport is None or self._given_up or self.tls is not None:
             return
         self._writer.write_eof()
+        self.expect("line")
         unheard = LINGER_OCTETS
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER.total_seconds()):

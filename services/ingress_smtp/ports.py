@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from ingress_smtp import replies
-from ingress_smtp.listener import HANDSHAKE, Connection
+from ingress_smtp.listener import HANDSHAKE, Connection, Patience
 from ingress_smtp.session import House
 from ingress_smtp.transaction import Terms
 from posthouse.telemetry.logs import get_logger
@@ -47,7 +47,7 @@ class Limits:
     """
 
     sessions: int
-    patience: timedelta
+    patience: Patience
 
 
 class Listeners:
@@ -56,7 +56,7 @@ class Listeners:
     Attributes:
         house: The parts that all sessions share.
         certificate: For STARTTLS and implicit TLS; None offers neither.
-        patience: How long a client may keep us waiting (RFC 5321 §4.5.3.2.7 asks 5 minutes).
+        patience: How long a client may keep us waiting.
         numbers: The ports that were opened, in the order of those asked for.
     """
 

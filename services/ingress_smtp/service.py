@@ -8,6 +8,7 @@ from functools import partial
 
 from ingress_smtp.authentication import Authentication
 from ingress_smtp.intake import Acceptance
+from ingress_smtp.listener import Patience
 from ingress_smtp.ports import Limits, Listeners, Port
 from ingress_smtp.reception import Budget
 from ingress_smtp.recipients import Gate
@@ -40,7 +41,10 @@ async def serve(settings: IngressSettings, lifecycle: Lifecycle) -> None:
                 certificate=certificate.context if certificate else None,
                 limits=Limits(
                     sessions=settings.sessions_max,
-                    patience=timedelta(seconds=settings.idle_seconds),
+                    patience=Patience(
+                        silence=timedelta(seconds=settings.idle_seconds),
+                        message=timedelta(seconds=settings.message_seconds),
+                    ),
                 ),
             )
         )

@@ -35,7 +35,8 @@ class IngressSettings(CommonSettings):
         sessions_max: More connections at once are sent away.
         reception_octets_max: Octets of messages in reception over all sessions; it takes up to
             three times as much memory.
-        idle_seconds: How long a client may keep us waiting.
+        idle_seconds: How long a client may keep us waiting, and take for one command line.
+        message_seconds: How long it may take for one message, however steadily it drips.
         auth_failure_seconds: How long a failed login takes at least.
     """
 
@@ -50,6 +51,7 @@ class IngressSettings(CommonSettings):
     sessions_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
     reception_octets_max: Annotated[int, Field(ge=65_536)] = 268_435_456
     idle_seconds: Annotated[float, Field(ge=1, le=3600)] = 300.0  # RFC 5321 §4.5.3.2.7
+    message_seconds: Annotated[float, Field(ge=1, le=86_400)] = 1800.0  # 30 kB/s for the largest
     auth_failure_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ingress_smtp.authentication import Authentication
 from ingress_smtp.intake import Acceptance
+from ingress_smtp.listener import Patience
 from ingress_smtp.ports import Limits, Listeners, Port
 from ingress_smtp.reception import Budget
 from ingress_smtp.recipients import Gate
@@ -147,6 +148,7 @@ async def running_ingress(
     reception_octets: int = 10_000_000,
     sessions: int = 100,
     patience: timedelta = timedelta(seconds=20),
+    message: timedelta = timedelta(seconds=20),
 ) -> AsyncIterator[Ingress]:
     """Run one with small limits; recipients_max is 3."""
     policy, cellar, budget = Policy(), Cellar(), Budget(reception_octets)
@@ -170,7 +172,7 @@ async def running_ingress(
              implicit_tls=name == "smtps")
         for name in names
     )  # fmt: skip
-    limits = Limits(sessions=sessions, patience=patience)
+    limits = Limits(sessions=sessions, patience=Patience(silence=patience, message=message))
     async with Listeners(
         house, host="127.0.0.1", ports=ports, certificate=certificate, limits=limits
     ) as listeners:

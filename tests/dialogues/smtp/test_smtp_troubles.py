@@ -189,3 +189,27 @@ async def test_without_a_certificate_tls_is_not_offered() -> None:
             reader, writer,
         )  # fmt: skip
         writer.close()
+
+
+async def drip(writer: asyncio.StreamWriter, octets: bytes) -> None:
+    """Send ``octets`` again and again, too often to be called silent, until told to stop."""
+    while True:
+        writer.write(octets)
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("before", "octets"), [("", b"x"), (MAIL.partition("C: hello")[0], b"y\r\n")]
+)
+async def test_a_client_that_drips_for_ever_is_sent_away(before: str, octets: bytes) -> None:
+    silence = timedelta(seconds=20 if before else 0.3)
+    message = timedelta(seconds=0.3)
+    async with running_ingress(None, patience=silence, message=message) as ingress:
+        reader, writer = await ingress.connect()
+        await play("S: 220 …\nC: HELO b.test\nS: 250 …" + before, reader, writer)
+        dripping = asyncio.ensure_future(drip(writer, octets))
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).startswith(b"421 4.4.2 ")
+        dripping.cancel()
+        writer.close()
+        assert not ingress.cellar.mails
