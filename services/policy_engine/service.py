@@ -20,6 +20,7 @@ from posthouse.runtime.foundation import START, Foundation, open_foundation
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage import directory
+from posthouse.storage.keyring import shared_secret
 from posthouse.storage.pool import Pool
 
 NAME = "policy"
@@ -30,14 +31,15 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         ground = await enter(open_foundation(NAME, settings, lifecycle))
-        routing = await _routing(settings, ground, stack)
+        rewriter = Rewriter(await _signing_key(settings, ground.pool))
+        routing = await _routing(settings, ground, rewriter, stack)
         if settings.policy_port:
             await enter(
                 serve_questions(
                     settings.policy_host,
                     settings.policy_port,
                     cast("type[Question]", Question),
-                    _enquiries(settings, ground.pool).answer,
+                    _enquiries(settings, ground.pool, rewriter).answer,
                 )
             )
         lifecycle.probes.forget(START)
@@ -53,7 +55,9 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         )
 
 
-async def _routing(settings: PolicySettings, ground: Foundation, stack: AsyncExitStack) -> Routing:
+async def _routing(
+    settings: PolicySettings, ground: Foundation, rewriter: Rewriter, stack: AsyncExitStack
+) -> Routing:
     """Open what routing needs besides the foundation: its outbox."""
     pool, publisher = ground.pool, Publisher(ground.broker)
     return Routing(
@@ -66,17 +70,24 @@ async def _routing(settings: PolicySettings, ground: Foundation, stack: AsyncExi
             hostname=settings.hostname,
             double_bounce_address=settings.double_bounce_address,
         ),
-        rewriter=Rewriter(settings.rewriting_key),
+        rewriter=rewriter,
         postmaster=settings.postmaster_address,
     )
 
 
-def _enquiries(settings: PolicySettings, pool: Pool) -> Enquiries:
+async def _signing_key(settings: PolicySettings, pool: Pool) -> bytes:
+    """Return what rewritten senders are signed with."""
+    if settings.srs_secret is not None:
+        return settings.srs_secret.get_secret_value().encode()
+    return await shared_secret(pool, "srs")
+
+
+def _enquiries(settings: PolicySettings, pool: Pool, rewriter: Rewriter) -> Enquiries:
     """Put together what answers questions."""
     return Enquiries(
         Memory(partial(directory.resolve, pool)),
         Networks(pool, settings.networks),
-        Rewriter(settings.rewriting_key),
+        rewriter,
         hostname=settings.hostname,
         has_postmaster=bool(settings.postmaster_address),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from ipaddress import ip_network
 from typing import Annotated
 
@@ -45,8 +43,8 @@ class PolicySettings(CommonSettings):
         policy_host: Where questions are answered.
         policy_port: Where questions are answered; 0 answers none.
         relay_networks: Clients that may relay, besides those in the directory.
-        srs_secret: Signs rewritten senders, the same for all pods; without it, a key is made of
-            the database's address and password, which all pods share too.
+        srs_secret: Signs rewritten senders, the same for all pods; without it, a random key is
+            made once and kept in PostgreSQL.
         postmaster_address: Who takes the mail to postmaster of every domain of ours that has none
             of its own (RFC 5321 §4.5.1); empty for nobody.
         double_bounce_address: Who is told when there is no sender to tell.
@@ -67,11 +65,3 @@ class PolicySettings(CommonSettings):
     def networks(self) -> tuple[Network, ...]:
         """The networks one by one."""
         return tuple(ip_network(part.strip()) for part in self.relay_networks.split(",") if part)
-
-    @property
-    def rewriting_key(self) -> bytes:
-        """What rewritten senders are signed with."""
-        if self.srs_secret is not None:
-            return self.srs_secret.get_secret_value().encode()
-        shared = self.database_url.get_secret_value().encode()
-        return hmac.digest(shared, b"posthouse srs", hashlib.sha256)

@@ -1,7 +1,7 @@
 """Failed logins per client: who guesses again and again is not listened to for a while.
 
 The window begins anew with each failure. An IPv6 client is counted by its /64, the least that
-anybody is given (RFC 6177 §2): its addresses within cost nothing to change.
+anybody is given: its addresses within cost nothing to change.
 """
 
 from __future__ import annotations

@@ -55,12 +55,3 @@ def test_all_faults_of_policy_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
         "POSTHOUSE_SRS_SECRET: must have at least 16 characters",
         "POSTHOUSE_POSTMASTER_ADDRESS: must be a mail address",
     ]
-
-
-def test_pods_of_one_database_share_the_key_of_rewritten_senders() -> None:
-    one, other = read(PolicySettings), read(PolicySettings)
-
-    assert isinstance(one, PolicySettings)
-    assert isinstance(other, PolicySettings)
-    assert one.rewriting_key == other.rewriting_key
-    assert b"127.0.0.1" not in one.rewriting_key
