@@ -5,6 +5,7 @@ ours and addresses of others are left:
 
     alias, group ─▶ targets      a group's owner becomes the envelope sender, to get the bounces
     account      ─▶ mailbox, or its forwards, or both
+    disabled     ─▶ nobody, as at admission: its forwards rest too
     base+detail  ─▶ base's mailbox, with the folder of that name
     SRS0=…       ─▶ whom a rewritten sender stands for (bounces only)
     otherwise    ─▶ the domain's catch-all
@@ -25,7 +26,7 @@ from policy_engine.places import Known, Place, a_labels, find, is_postmaster, ke
 from policy_engine.srs import Rewriter, looks_rewritten
 from posthouse.mail.address import Address, BadAddress, parse_address
 from posthouse.mail.envelope import InboundRecipient
-from posthouse.mail.status import NO_SUCH_USER, NOT_YOURS, Status
+from posthouse.mail.status import DISABLED, NO_SUCH_USER, NOT_YOURS, Status
 from posthouse.storage.ledger import Branch, Decision, Expanded, Kept
 
 MAX_DEPTH = 10  # aliases of aliases
@@ -43,6 +44,7 @@ class Dead:
 
 
 NOBODY = Dead(NO_SUCH_USER, "No such user here")
+CLOSED = Dead(DISABLED, "Mailbox is disabled")
 LOOP = Dead(ROUTING_LOOP, "The address leads back to itself")
 NO_RIGHT = Dead(NOT_YOURS, "Sender address is not yours")
 NO_ADDRESS = Dead(BAD_TARGET, "Not a mail address")
@@ -187,6 +189,8 @@ class _Walk:
                 self._follow(target, behind)
         elif place.account is None:
             self._bury(str(address), LOOP)
+        elif not place.account.enabled:
+            self._bury(str(address), CLOSED)
         elif place.forward is not None and not passed:
             if place.forward.keep_copy:
                 self._deliver(address, place, step)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_engine.decisions import LOOP, MAX_DEPTH, NOBODY, Plan, Rules, plan
+from policy_engine.decisions import CLOSED, LOOP, MAX_DEPTH, NOBODY, Plan, Rules, plan
 from policy_engine.srs import Rewriter
 from posthouse.mail.address import parse_address
 from posthouse.mail.envelope import InboundRecipient
@@ -290,3 +290,16 @@ def test_any_directory_comes_to_an_end_and_nobody_is_forgotten(
         assert len({branch.address.lower() for branch in found}) == len(found)
         assert all(b.account is not None or b.address.lower() in made.dead
                    for b in found if b.road == "local")  # fmt: skip
+
+
+def test_a_disabled_account_gets_nothing_by_whatever_way(paper: PaperDirectory) -> None:
+    paper.account("off@example.test", enabled=False)
+    paper.forward("off@example.test", "x@far.test", keep_copy=True)
+    paper.alias("team@example.test", "off@example.test", "anna@example.test")
+
+    made = decided(paper, "team@example.test", "off+x@example.test")
+
+    accounts = {branch.address: branch.account for branch in branches(made)}
+    assert accounts.pop("anna@example.test") == 1
+    assert accounts == {"off@example.test": None, "off+x@example.test": None}
+    assert made.dead == {"off@example.test": CLOSED, "off+x@example.test": CLOSED}

@@ -72,7 +72,8 @@ class Account:
     Attributes:
         id: Its number, which every mailbox query carries.
         address: Its address in the form of `Address.key`.
-        enabled: False: may not log in; mail is still taken.
+        enabled: False: may not log in nor send, and no mail is taken (550 5.2.1); what was routed
+            before is still delivered.
         quota_octets: What all its mailboxes may hold together; None for no limit.
         used_octets: What they hold now.
     """
