@@ -11,22 +11,20 @@ framer stops reading while a command is at work, and writing waits for the clien
 from __future__ import annotations
 
 import asyncio
-import ssl
-from datetime import timedelta
 from typing import cast
 
-from imap_gateway.budget import FREE_OCTETS
+from imap_gateway.budget import Share
 from imap_gateway.client import Client
 from imap_gateway.door import Door
 from imap_gateway.errors import ConnectionLost, Farewell
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.framing import Framer, GoAhead, Hopeless
 from imap_gateway.session import Session
+from imap_gateway.upgrade import upgraded
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
 WRITE_BUFFER_OCTETS = 256 * 1024
-HANDSHAKE = timedelta(seconds=20)
 
 log = get_logger()
 _accepted = counter("posthouse_imap_connections_total", "Connections accepted.", "kind")
@@ -51,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._is_reading = True
         self._is_upgrading = False
         self._is_expired = False
-        self._share = 0  # of the budget, for the command under way
+        self._share = Share(door.house.budget)
         self.opened_at = self.active_at = door.now()
 
     # What asyncio calls
@@ -142,20 +140,9 @@ class Connection(asyncio.Protocol):
             log.warning("plaintext after STARTTLS")
             raise ConnectionLost
         self._is_upgrading = True
-        loop = asyncio.get_running_loop()
-        try:
-            upgraded = await loop.start_tls(
-                transport,
-                self,
-                certificate.context,
-                server_side=True,
-                ssl_handshake_timeout=HANDSHAKE.total_seconds(),
-            )
-        except (OSError, ssl.SSLError) as error:
-            raise ConnectionLost from error
-        if upgraded is None or self._is_lost:
+        self._transport = await upgraded(transport, self, certificate.context)
+        if self._is_lost:
             raise ConnectionLost
-        self._transport = upgraded
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_OCTETS)
         self._secured = True
 
@@ -177,8 +164,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_holding(self) -> bool:
-        """A large command is under way."""
-        return bool(self._share)
+        """We wait for the rest of a large command."""
+        return self._task is None and bool(self._share.octets)
 
     @property
     def is_logged_in(self) -> bool:
@@ -239,7 +226,7 @@ class Connection(asyncio.Protocol):
                 self._end()
 
     def _end(self) -> None:
-        self._give_back()
+        self._share.give_back()
         self._session.client.end()
 
     async def _step(self) -> bool:
@@ -254,8 +241,13 @@ class Connection(asyncio.Protocol):
             return True
         if self._session.is_idling:
             return self._idle_line()
+        return await self._command()
+
+    async def _command(self) -> bool:
+        """Take what comes next of a command; False if there is nothing to do now."""
         event = self._framer.frame()
-        await self._afford(self._framer.announced)
+        if not self._share.covers(self._framer.announced):
+            await self._afford(self._framer.announced)
         match event:
             case None:
                 return False
@@ -268,25 +260,17 @@ class Connection(asyncio.Protocol):
                 try:
                     await self._session.answer(event)
                 finally:
-                    self._give_back()
+                    self._share.give_back()
         return True
 
     async def _afford(self, octets: int) -> None:
-        """Wait, without reading on, for our share of memory when a large command comes in."""
-        if octets <= max(FREE_OCTETS, self._share):
-            return
-        if self._share:  # whoever holds some and waits for more would hold up all
-            raise Farewell("Too many literals in one command")
+        """Wait, without reading on, for our share of memory: a large command comes in."""
         self._read(on=False)
-        await self._door.house.budget.take(octets)
-        self._share = octets
+        await self._share.take(octets)
         if self._is_lost:
             raise ConnectionLost
-
-    def _give_back(self) -> None:
-        if self._share:
-            self._door.house.budget.give_back(self._share)
-            self._share = 0
+        self.active_at = self._door.now()
+        self._read(on=True)
 
     def _idle_line(self) -> bool:
         line = self._framer.line()

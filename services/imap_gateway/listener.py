@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from imap_gateway.connection import HANDSHAKE, Connection
+from imap_gateway.connection import Connection
 from imap_gateway.house import House
 from imap_gateway.session import Handler
+from imap_gateway.upgrade import HANDSHAKE
 from posthouse.runtime.tls import ServerCertificate
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import gauge
@@ -83,7 +84,9 @@ class Listener:
             await asyncio.sleep(SWEEP.total_seconds())
             now, limits = self.now(), self.house.limits
             for connection in tuple(self._connections):
-                if connection.is_logged_in:
+                if connection.is_holding:
+                    silence, most = now - connection.active_at, limits.literal_silence
+                elif connection.is_logged_in:
                     silence, most = now - connection.active_at, limits.silence
                 else:
                     silence, most = now - connection.opened_at, limits.before_login

@@ -95,6 +95,11 @@ class Framer:
         return len(self._buffer)
 
     @property
+    def announced(self) -> int:
+        """Octets of the literals that the command under way has announced so far."""
+        return self._literals
+
+    @property
     def is_full(self) -> bool:
         """True if what is being waited for cannot need more than was fed: stop reading."""
         return len(self._buffer) > max(self._start, 0) + 2 * MAX_LINE_OCTETS

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from imap_gateway.budget import Budget
 from posthouse.mail.ids import object_key
 from posthouse.storage.pool import Pool
-from support.imap import add_reader, gateway
+from support.imap import LIMITS, add_reader, gateway
 
 pytestmark = pytest.mark.integration
 
@@ -70,3 +73,32 @@ async def test_a_large_message_that_goes_missing_on_the_way_ends_the_connection(
         await user.say("SELECT INBOX")
         answer = (await user.say("FETCH 1 BODY.PEEK[]"))[-1]
         assert answer.startswith(b"NO [SERVERBUG]")
+
+
+@pytest.mark.parametrize("plus", ["", "+"])
+async def test_appended_messages_wait_for_each_other_and_a_stalled_one_is_ended(
+    pool: Pool, tmp_path: Path, plus: str
+) -> None:
+    await add_reader(pool)
+    limits = replace(LIMITS, message_octets=10 * MIB, literal_silence=timedelta(seconds=1.5))
+    async with gateway(pool, tmp_path, limits=limits) as house:
+        house.listener.house = replace(house.house, budget=Budget(10 * MIB))
+        stalled, waiting, small = [await house.connect() for _ in range(3)]
+        for user in (stalled, waiting, small):
+            await user.login()
+        head = f"APPEND INBOX {{{len(LARGE)}{plus}}}\r\n".encode()
+
+        await stalled.send(b"s " + head + LARGE[:MIB] * bool(plus))
+        if not plus:
+            assert await stalled.hear() == b"+ go ahead"
+        await small.append("INBOX", LARGE[:1000])
+        await waiting.send(b"w " + head)
+        assert (await small.append("INBOX", LARGE[:1000])).startswith(b"OK")
+
+        assert await stalled.hear() == b"* BYE Silent for too long"
+        if not plus:
+            assert await waiting.hear() == b"+ go ahead"
+        await waiting.send(LARGE + b"\r\n")
+        assert (await waiting.hear()).startswith(b"w OK [APPENDUID ")
+        assert (await waiting.append("INBOX", LARGE)).startswith(b"OK")
+        assert house.listener.house.budget.held == 0
