@@ -39,6 +39,7 @@ from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
 MAX_ERRORS = 20  # replies of the 50z kind before the session is ended
+MAX_FRUITLESS = 300  # replies on the way to no message: refused recipients, NOOP, RSET and the like
 MAX_FAILED_LOGINS = 3
 
 _REFUSED = counter(
@@ -66,7 +67,7 @@ class Session:
         self._house = house
         self._state = State(terms=terms, secure=wire.tls is not None)
         self._talk = Exchange(wire)
-        self._errors = 0
+        self._errors = self._fruitless = 0
         self._failed_logins = 0
         self._messages = 0
         self._closing = False
@@ -115,13 +116,17 @@ class Session:
         except BadLine as bad:
             reply = bad.reply
         self._talk.say(reply.wire)
-        if _is_error(reply):
-            self._errors += 1
-            if self._errors >= MAX_ERRORS:
-                self._talk.say(replies.TOO_MANY_ERRORS.wire)
-                return True
+        if self._is_out_of_patience(reply):
+            self._talk.say(replies.TOO_MANY_ERRORS.wire)
+            return True
         self._said_bye = reply is replies.BYE
         return reply.closes
+
+    def _is_out_of_patience(self, reply: Reply) -> bool:
+        """Count ``reply``; True if the client has talked nonsense, or to no end, for long enough."""
+        self._errors += _is_error(reply)
+        self._fruitless += _is_fruitless(reply)
+        return self._errors >= MAX_ERRORS or self._fruitless >= MAX_FRUITLESS
 
     async def _answered(self, line: bytes) -> Reply:
         try:
@@ -222,6 +227,7 @@ class Session:
         arrival, self._state = self._arrival(), transaction.reset(self._state)
         inbound = await self._house.acceptance.accept(arrival, message)
         self._messages += 1
+        self._fruitless = 0
         self._talk.say(f"250 2.0.0 Ok: queued as {inbound.id}\r\n".encode())
         log.info(
             "message accepted",
@@ -261,3 +267,10 @@ _NOTHING = Reply(b"")  # what was to be said has been said
 def _is_error(reply: Reply) -> bool:
     """True for a fault in the client's grammar or order: 50z."""
     return reply.wire.startswith(b"50")
+
+
+def _is_fruitless(reply: Reply) -> bool:
+    """True if no message comes nearer; 4yz does not count, it is our fault or our limit."""
+    if reply is replies.OK_SENDER or reply is replies.OK_RECIPIENT:
+        return False
+    return reply.wire.startswith((b"2", b"5"))

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from ingress_smtp.session import MAX_FRUITLESS
 from support.dialogue import play
 from support.ingress import Ingress, running_ingress
 
@@ -213,3 +214,18 @@ async def test_a_client_that_drips_for_ever_is_sent_away(before: str, octets: by
         dripping.cancel()
         writer.close()
         assert not ingress.cellar.mails
+
+
+@pytest.mark.parametrize("command", ["NOOP", "RCPT TO:<nobody@example.test>"])
+async def test_nobody_harvests_addresses_or_chats_for_ever(ingress: Ingress, command: str) -> None:
+    reader, writer = await ingress.connect()
+    await play(
+        "S: 220 …\nC: HELO b.test\nS: 250 …\nC: MAIL FROM:<e@far.test>\nS: 250 …", reader, writer
+    )
+    writer.write(f"{command}\r\n".encode() * (MAX_FRUITLESS + 10))
+
+    replies = (await reader.read()).splitlines()
+    writer.close()
+
+    assert MAX_FRUITLESS - 2 <= len(replies) <= MAX_FRUITLESS
+    assert replies[-1].startswith(b"421 4.7.0 ")
