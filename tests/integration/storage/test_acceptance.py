@@ -157,3 +157,26 @@ async def test_a_mail_accepted_and_never_published_comes_up_for_the_sweeper(pool
     await enter(pool, [mail])
 
     assert await claim_unpublished(pool, AT_ONCE, 10) == [mail.envelope]
+
+
+async def test_mail_that_waits_for_company_is_told_of_the_end(
+    pool: Pool, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posthouse.storage.ledger.intake.GATHER", timedelta(minutes=1))
+    blocker = await asyncpg.connect(postgres_url)
+    async with blocker.transaction():
+        await blocker.execute("lock table unpublished in access exclusive mode")
+        async with Intake(pool) as intake:
+            written = asyncio.create_task(intake.accept(a_mail()))
+            async with asyncio.timeout(20):
+                while not await pool.fetchval("select count(*) from pg_locks where not granted"):
+                    pass
+            gathering = asyncio.create_task(intake.accept(a_mail()))
+            await asyncio.sleep(0)  # it is asked
+            await asyncio.sleep(0)  # the second writer has it
+
+        async with asyncio.timeout(5):
+            ends = await asyncio.gather(written, gathering, return_exceptions=True)
+    await blocker.close()
+
+    assert [type(end) for end in ends] == [Unavailable, Unavailable]

@@ -82,16 +82,21 @@ class Intake:
         """Commit what has gathered, for ever."""
         while True:
             batch = [await self._waiting.get()]
-            if self._writing:  # company is likely: whoever is served now comes back
-                await self._gather(batch)
-            self._take(batch)
-            batch = [(mail, done) for mail, done in batch if not done.done()]
-            self._writing += 1
             try:
-                await self._commit(batch)
+                if self._writing:  # company is likely: whoever is served now comes back
+                    await self._gather(batch)
+                self._take(batch)
+                await self._commit_wanted(batch)
             finally:
-                self._writing -= 1
                 _fail(batch, Unavailable("shutting down"))
+
+    async def _commit_wanted(self, batch: Sequence[_Waiting]) -> None:
+        """Commit what somebody still waits for."""
+        self._writing += 1
+        try:
+            await self._commit([(mail, done) for mail, done in batch if not done.done()])
+        finally:
+            self._writing -= 1
 
     async def _gather(self, batch: list[_Waiting]) -> None:
         with suppress(TimeoutError):
