@@ -160,3 +160,16 @@ async def test_partitions_are_made_while_mail_comes_in(pool: Pool) -> None:
         stop.set()
 
     assert await pool.fetchval("select count(*) from recipients") == entered
+
+
+async def test_a_day_that_is_still_open_is_left_alone_without_a_lock(
+    pool: Pool, postgres_url: str
+) -> None:
+    day = TODAY + timedelta(days=-1)
+    await enter(pool, [a_mail(ident=new_id(at(day)))])
+    reader = await asyncpg.connect(postgres_url)
+    async with reader.transaction():  # a delivery; taking the lock behind it would stop all others
+        await reader.execute("select * from recipients for update")
+
+        assert await drop_old(pool, keep_days=0) == ()
+    await reader.close()
