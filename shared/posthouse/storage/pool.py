@@ -244,7 +244,16 @@ async def duty_lock(pool: Pool, duty: str) -> AsyncIterator[bool]:
             yield bool(held)
         finally:
             if held and not _is_gone(session.connection):
-                await session.execute("select pg_advisory_unlock(hashtext($1))", duty)
+                await _unlock(session, duty)
+
+
+async def _unlock(session: Tx, duty: str) -> None:
+    """Give the lock back, or with it the connection: in the pool it would be held for ever."""
+    try:
+        await session.execute("select pg_advisory_unlock(hashtext($1))", duty)
+    except BaseException:
+        session.connection.terminate()
+        raise
 
 
 @asynccontextmanager

@@ -256,3 +256,27 @@ async def test_executemany_is_one_transaction(pool: Pool) -> None:
 
     await pool.executemany(add, [("a.test",), ("b.test",)])
     assert await pool.execute("delete from domains") == 2
+
+
+async def test_a_duty_that_is_cancelled_twice_keeps_no_lock_in_the_pool(
+    pool: Pool, postgres_url: str
+) -> None:
+    held = asyncio.Event()
+
+    async def duty() -> None:
+        async with duty_lock(pool, "sweeping"):
+            held.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(duty())
+    await held.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    async with open_pool(postgres_url, connections=1) as other, asyncio.timeout(10):
+        while True:
+            async with duty_lock(other, "sweeping") as again:
+                if again:
+                    return
