@@ -4,7 +4,9 @@ A handler gets envelopes and returns one `Move` for each; the consumer carries t
 first it publishes what goes on (confirmed), then it acknowledges. The rules of failure:
 
 * `Unavailable`: the work is held and tried again with back-off, no attempt is counted, readiness
-  falls. It ends when the service stops or the broker has taken the work back.
+  falls. It ends when the service stops or the broker has taken the work back. After `LONGEST_HOLD`
+  it waits on the roads instead: the broker takes back what nobody acknowledges in half an hour
+  (its consumer_timeout) and counts that as a delivery, so a long outage would park sound mail.
 * Any other exception from several envelopes: each is tried alone, so that one poisonous envelope
   does not spoil its neighbours.
 * From one envelope: a bug of ours. It waits, longer each time (`moves.BUG_WAITS`), then it is
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar, cast
 
 from posthouse.bus.connection import Broker
@@ -37,6 +39,8 @@ __all__ = ["Ack", "Bury", "Move", "Wait", "consume"]
 
 FIRST_HOLD_SECONDS = 0.1
 LONGEST_HOLD_SECONDS = 5.0
+LONGEST_HOLD = timedelta(minutes=10)  # what was prefetched behind it has waited as long already
+AFTER_LONGEST_HOLD = timedelta(minutes=1)
 
 log = get_logger()
 _settled = counter("posthouse_bus_settled_total", "Envelopes settled, by the move.", "road", "move")
@@ -51,6 +55,10 @@ Handler: TypeAlias = Callable[[Sequence[E]], Awaitable[Sequence[Move]]]
 
 class _Abandoned(Exception):
     """Held work is left to redelivery: the service stops, or the channel is gone."""
+
+
+class _Postponed(Exception):
+    """Held work has been held long enough: it waits on the roads."""
 
 
 async def consume(
@@ -144,11 +152,13 @@ class _Consumer:
         envelopes = tuple(envelope for _, envelope in read)
         deliveries = [delivery for delivery, _ in read]
         try:
-            moves = await self._hold(lambda: self._handler(envelopes), deliveries)
+            moves = await self._hold(lambda: self._handler(envelopes), deliveries, LONGEST_HOLD)
             if len(moves) != len(read):
                 raise ValueError(f"{len(moves)} moves for {len(read)} envelopes")
         except _Abandoned:
             raise
+        except _Postponed:
+            return [self._postpone(delivery) for delivery in deliveries]
         except Exception as error:
             _bugs.labels(self._road).inc()
             log.exception("handler failed", road=self._road, count=len(read))
@@ -160,8 +170,13 @@ class _Consumer:
             self._carry(delivery, move) for delivery, move in zip(deliveries, moves, strict=True)
         ]
 
-    async def _hold(self, attempt: Callable[[], Awaitable[T]], deliveries: Sequence[Delivery]) -> T:
-        """Return what ``attempt`` returns, however long a part of our house is away."""
+    async def _hold(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        deliveries: Sequence[Delivery],
+        limit: timedelta = timedelta.max,
+    ) -> T:
+        """Return what ``attempt`` returns, however long (up to ``limit``) our house is away."""
         pause = FIRST_HOLD_SECONDS
         held = False
         try:
@@ -172,6 +187,8 @@ class _Consumer:
                     self._holding += not held
                     held = True
                     self._justify(trouble, deliveries)
+                    if self._beat.now() - deliveries[0].taken > limit.total_seconds():
+                        raise _Postponed from trouble
                 await self.feed.pause(pause)
                 _held.labels(self._road).inc(pause)
                 pause = min(2 * pause, LONGEST_HOLD_SECONDS)
@@ -188,6 +205,12 @@ class _Consumer:
         if not any(delivery.is_ours for delivery in deliveries):
             raise _Abandoned("the broker has taken it back") from trouble
         self._beat.hold(str(trouble))
+
+    def _postpone(self, delivery: Delivery) -> Parcel:
+        """Return what brings ``delivery`` back later, as if it had not been here."""
+        _settled.labels(self._road, "postpone").inc()
+        history = history_in(delivery.headers)
+        return Parcel.waiting(AFTER_LONGEST_HOLD, self._road, delivery.body, history)
 
     def _carry(self, delivery: Delivery, move: Move) -> Parcel | None:
         """Return what ``move`` publishes."""
