@@ -71,13 +71,16 @@ class _Answerer(asyncio.Protocol, Generic[Q]):
         self._encoder = msgspec.msgpack.Encoder()
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
+        self._is_finishing = False
 
     async def finish(self) -> None:
         """Read no more, answer what was asked, hang up."""
+        self._is_finishing = True
         if self._transport is not None:
             self._transport.pause_reading()
-            if self._tasks:
-                await asyncio.wait(tuple(self._tasks))
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+        if self._transport is not None:  # the asker may have gone meanwhile
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -118,7 +121,9 @@ class _Answerer(asyncio.Protocol, Generic[Q]):
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         transport = self._transport
-        if transport is not None and len(self._tasks) < MAX_OPEN and not transport.is_closing():
+        if transport is None or transport.is_closing() or self._is_finishing:
+            return
+        if len(self._tasks) < MAX_OPEN:
             transport.resume_reading()
 
     async def _answer(self, frame: Frame) -> None:
