@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -14,6 +15,7 @@ from ingress_smtp import replies
 from ingress_smtp.listener import HANDSHAKE, Connection, Patience
 from ingress_smtp.session import House
 from ingress_smtp.transaction import Terms
+from posthouse.credentials.failures import network_of
 from posthouse.telemetry.logs import get_logger
 
 BACKLOG = 512
@@ -43,10 +45,12 @@ class Limits:
 
     Attributes:
         sessions: Open at once in this process.
+        sessions_per_client: Of these, from one client (an IPv6 /64).
         patience: See `Listeners`.
     """
 
     sessions: int
+    sessions_per_client: int
     patience: Patience
 
 
@@ -75,8 +79,9 @@ class Listeners:
         self.numbers: list[int] = []
         self._host = host
         self._ports = ports
-        self._sessions_max = limits.sessions
+        self._limits = limits
         self._sessions: set[Connection] = set()
+        self._per_client: Counter[str] = Counter()
         self._servers: list[asyncio.Server] = []
         self._empty = asyncio.Event()
 
@@ -111,14 +116,22 @@ class Listeners:
 
     def enter(self, connection: Connection) -> bool:
         """Take ``connection`` in; False if there are too many."""
-        if len(self._sessions) >= self._sessions_max or not self._servers:
+        if len(self._sessions) >= self._limits.sessions or not self._servers:
             return False
+        client = network_of(connection.client)
+        if self._per_client[client] >= self._limits.sessions_per_client:
+            return False
+        self._per_client[client] += 1
         self._sessions.add(connection)
         return True
 
     def leave(self, connection: Connection) -> None:
         """Let ``connection`` go."""
         self._sessions.discard(connection)
+        client = network_of(connection.client)
+        self._per_client[client] -= 1
+        if not self._per_client[client]:
+            del self._per_client[client]
         if not self._sessions:
             self._empty.set()
 

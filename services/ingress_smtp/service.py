@@ -41,6 +41,7 @@ async def serve(settings: IngressSettings, lifecycle: Lifecycle) -> None:
                 certificate=certificate.context if certificate else None,
                 limits=Limits(
                     sessions=settings.sessions_max,
+                    sessions_per_client=settings.sessions_per_client_max,
                     patience=Patience(
                         silence=timedelta(seconds=settings.idle_seconds),
                         message=timedelta(seconds=settings.message_seconds),

@@ -33,6 +33,7 @@ class IngressSettings(CommonSettings):
         message_octets_max: Larger messages are refused (SIZE).
         recipients_max: More recipients in one transaction are deferred.
         sessions_max: More connections at once are sent away.
+        sessions_per_client_max: More from one client (an IPv6 /64) are, too.
         reception_octets_max: Octets of messages in reception over all sessions; it takes up to
             three times as much memory.
         idle_seconds: How long a client may keep us waiting, and take for one command line.
@@ -49,6 +50,7 @@ class IngressSettings(CommonSettings):
     message_octets_max: Annotated[int, Field(ge=1024, le=2_000_000_000)] = 52_428_800
     recipients_max: Annotated[int, Field(ge=1, le=10_000)] = 1000  # RFC 5321 §4.5.3.1.8 asks 100
     sessions_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    sessions_per_client_max: Annotated[int, Field(ge=1, le=100_000)] = 250
     reception_octets_max: Annotated[int, Field(ge=65_536)] = 268_435_456
     idle_seconds: Annotated[float, Field(ge=1, le=3600)] = 300.0  # RFC 5321 §4.5.3.2.7
     message_seconds: Annotated[float, Field(ge=1, le=86_400)] = 1800.0  # 30 kB/s for the largest

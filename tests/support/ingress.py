@@ -25,6 +25,7 @@ from posthouse.mail.status import NO_SUCH_USER, RELAY_DENIED
 from posthouse.storage.ledger import NewMail
 
 HOSTNAME = "mx.example.test"
+PATIENCE = Patience(silence=timedelta(seconds=20), message=timedelta(seconds=20))
 
 
 class Policy:
@@ -147,8 +148,8 @@ async def running_ingress(
     message_octets_max: int = 1_000_000,
     reception_octets: int = 10_000_000,
     sessions: int = 100,
-    patience: timedelta = timedelta(seconds=20),
-    message: timedelta = timedelta(seconds=20),
+    sessions_per_client: int = 100,
+    patience: Patience = PATIENCE,
 ) -> AsyncIterator[Ingress]:
     """Run one with small limits; recipients_max is 3."""
     policy, cellar, budget = Policy(), Cellar(), Budget(reception_octets)
@@ -172,7 +173,11 @@ async def running_ingress(
              implicit_tls=name == "smtps")
         for name in names
     )  # fmt: skip
-    limits = Limits(sessions=sessions, patience=Patience(silence=patience, message=message))
+    limits = Limits(
+        sessions=sessions,
+        sessions_per_client=sessions_per_client,
+        patience=patience,
+    )
     async with Listeners(
         house, host="127.0.0.1", ports=ports, certificate=certificate, limits=limits
     ) as listeners:

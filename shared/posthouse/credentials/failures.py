@@ -28,11 +28,11 @@ class Failures:
 
     def are_too_many(self, client: str) -> bool:
         """True if ``client`` is not to be verified now."""
-        return self._count(_network(client)) >= MAX_FAILURES
+        return self._count(network_of(client)) >= MAX_FAILURES
 
     def add(self, client: str) -> None:
         """Count one more; whoever failed least recently is forgotten when there are too many."""
-        key = _network(client)
+        key = network_of(client)
         number = self._count(key)
         self._counts[key] = (self.clock() + WINDOW.total_seconds(), number + 1)
         self._counts.move_to_end(key)
@@ -44,7 +44,7 @@ class Failures:
         return number if until > self.clock() else 0
 
 
-def _network(client: str) -> str:
+def network_of(client: str) -> str:
     """Return what stands for ``client``: its address, in IPv6 its network."""
     if ":" not in client:
         return client

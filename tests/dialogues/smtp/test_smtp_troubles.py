@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from ingress_smtp.listener import Patience
 from ingress_smtp.session import MAX_FRUITLESS
 from support.dialogue import play
-from support.ingress import Ingress, running_ingress
+from support.ingress import PATIENCE, Ingress, running_ingress
 
 MAIL = """
 C: MAIL FROM:<e@far.test>
@@ -104,7 +106,9 @@ async def test_a_client_that_vanishes_within_data_leaves_nothing(ingress: Ingres
 
 
 async def test_nobody_may_keep_us_waiting(certificate: ssl.SSLContext) -> None:
-    async with running_ingress(certificate, patience=timedelta(seconds=0.2)) as ingress:
+    async with running_ingress(
+        certificate, patience=replace(PATIENCE, silence=timedelta(seconds=0.2))
+    ) as ingress:
         reader, writer = await ingress.connect()
         await play("S: 220 …\nS: 421 4.4.2 …\nS: [closes]", reader, writer)
         writer.close()
@@ -117,7 +121,9 @@ async def test_nobody_may_keep_us_waiting(certificate: ssl.SSLContext) -> None:
 
 
 async def test_our_own_slowness_is_not_the_clients(certificate: ssl.SSLContext) -> None:
-    async with running_ingress(certificate, patience=timedelta(seconds=0.2)) as ingress:
+    async with running_ingress(
+        certificate, patience=replace(PATIENCE, silence=timedelta(seconds=0.2))
+    ) as ingress:
         ingress.cellar.may_commit.clear()
         reader, writer = await ingress.connect()
         await play(HELLO + MAIL, reader, writer)
@@ -127,8 +133,10 @@ async def test_our_own_slowness_is_not_the_clients(certificate: ssl.SSLContext) 
         writer.close()
 
 
-async def test_one_session_too_many_is_sent_away(certificate: ssl.SSLContext) -> None:
-    async with running_ingress(certificate, sessions=1) as ingress:
+@pytest.mark.parametrize("limit", ["sessions", "sessions_per_client"])
+async def test_one_session_too_many_is_sent_away(certificate: ssl.SSLContext, limit: str) -> None:
+    of_all, of_one = (1, 100) if limit == "sessions" else (100, 1)
+    async with running_ingress(certificate, sessions=of_all, sessions_per_client=of_one) as ingress:
         reader, writer = await ingress.connect()
         await play("S: 220 …", reader, writer)
 
@@ -203,9 +211,10 @@ async def drip(writer: asyncio.StreamWriter, octets: bytes) -> None:
     ("before", "octets"), [("", b"x"), (MAIL.partition("C: hello")[0], b"y\r\n")]
 )
 async def test_a_client_that_drips_for_ever_is_sent_away(before: str, octets: bytes) -> None:
-    silence = timedelta(seconds=20 if before else 0.3)
-    message = timedelta(seconds=0.3)
-    async with running_ingress(None, patience=silence, message=message) as ingress:
+    patience = Patience(
+        silence=timedelta(seconds=20 if before else 0.3), message=timedelta(seconds=0.3)
+    )
+    async with running_ingress(None, patience=patience) as ingress:
         reader, writer = await ingress.connect()
         await play("S: 220 …\nC: HELO b.test\nS: 250 …" + before, reader, writer)
         dripping = asyncio.ensure_future(drip(writer, octets))
