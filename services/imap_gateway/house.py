@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +17,8 @@ from posthouse.blobs import Blobs
 from posthouse.credentials.failures import Failures
 from posthouse.credentials.passwords import Credential
 from posthouse.storage.pool import Pool
+
+FOLDED_AT_ONCE = 2  # batches of bodies
 
 Verify = Callable[[str, str], Awaitable[Credential | None]]
 
@@ -56,6 +59,7 @@ class House:
         logged_in: How many sessions each account has now.
         failures: Of logins, over all connections.
         budget: For appended messages.
+        folding: Held by who makes bodies searchable: a batch is up to 8 MiB, or one message.
     """
 
     pool: Pool
@@ -71,3 +75,4 @@ class House:
     logged_in: dict[int, int]
     failures: Failures = field(default_factory=Failures)
     budget: Budget = field(default_factory=Budget)
+    folding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FOLDED_AT_ONCE))

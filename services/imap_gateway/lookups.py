@@ -27,7 +27,7 @@ from posthouse.storage.snapshots import internal_dates
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
-HEADERS_AT_ONCE = 500
+HEADERS_AT_ONCE = 200  # 10 ms; then others get their turn
 BODIES_AT_ONCE = 200
 BODY_OCTETS_AT_ONCE = 8 * 1024 * 1024
 INLINE_OCTETS = 64 * 1024  # a larger message is folded in a thread
@@ -128,8 +128,9 @@ class Lookups:
                 return await self._body_text(place)
 
         for batch in _batches(places):
-            texts = await asyncio.gather(*(read(places[content]) for content in batch))
-            await searching.add_bodies(house.pool, account, batch, texts)
+            async with house.folding:
+                texts = await asyncio.gather(*(read(places[content]) for content in batch))
+                await searching.add_bodies(house.pool, account, batch, texts)
             _folded.labels("body").inc(len(batch))
 
     async def _body_text(self, place: Place) -> str:
@@ -159,6 +160,7 @@ class Lookups:
             part = contents[start : start + HEADERS_AT_ONCE]
             envelopes = await self._house.contents.column(self._account, "envelope", part)
             days += map(sent_day, envelopes)
+            await asyncio.sleep(0)  # cached envelopes keep nobody waiting but others
         return days
 
 

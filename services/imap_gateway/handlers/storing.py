@@ -12,7 +12,14 @@ from imap_gateway.protocol.sequences import write_set
 from imap_gateway.telling import flag_lines
 from imap_gateway.view.flags import SEEN, Keywords, split
 from imap_gateway.view.position import Position, message_rows
-from posthouse.storage.messages import FlagChange, Mode, Stored, add_keywords, store_flags
+from posthouse.storage.messages import (
+    FlagChange,
+    Mode,
+    Stored,
+    add_keywords,
+    keyword_names,
+    store_flags,
+)
 
 _MODES = {
     c.Change.ADD: Mode.ADD,
@@ -48,7 +55,9 @@ async def flag_change(client: Client, command: c.Store) -> FlagChange:
     """Return the change with its keywords as numbers."""
     bits, words = split(command.flags)
     is_known = all(client.keywords.number(word) is not None for word in words)
-    if not is_known and command.change is not c.Change.REMOVE:
+    if not is_known and command.change is c.Change.REMOVE:  # another session may have made them
+        client.keywords = Keywords(await keyword_names(client.house.pool, client.account))
+    elif not is_known:
         await make_keywords(client, words)
     numbers = [n for word in words if (n := client.keywords.number(word)) is not None]
     return FlagChange(

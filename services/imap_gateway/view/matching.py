@@ -52,6 +52,19 @@ def outside_keys(key: k.Key) -> set[Outside]:
             return set()
 
 
+def count_keys(key: k.Key) -> int:
+    """Return how many keys are tested at most for each message."""
+    match key:
+        case k.Not(key=inner):
+            return count_keys(inner)
+        case k.Or(one=one, other=other):
+            return count_keys(one) + count_keys(other)
+        case k.And(keys=keys):
+            return sum(map(count_keys, keys))
+        case _:
+            return 1
+
+
 def candidates(key: k.Key, scope: Scope) -> Sequence[int]:
     """Return places that cannot be ruled out without looking anything up."""
     keys = key.keys if isinstance(key, k.And) else (key,)
