@@ -93,6 +93,10 @@ class Management:
 
     async def close_connections(self, purpose: str) -> int:
         """Force the connections whose name ends in ``purpose`` closed, as an operator would."""
+        return await self.close(await self.connections(purpose))
+
+    async def connections(self, purpose: str) -> list[str]:
+        """Return the connections whose name ends in ``purpose``, as soon as there are any."""
         end = time.monotonic() + PATIENCE_SECONDS
         while True:  # the management's statistics lag behind by seconds
             found = await self._get(f"/api/vhosts/{quote(self._vhost, safe='')}/connections")
@@ -100,9 +104,12 @@ class Management:
                 one["name"] for one in found if one.get("user_provided_name", "").endswith(purpose)
             ]
             if names:
-                break
+                return names
             assert time.monotonic() < end, f"no connection for {purpose} was listed"
             await asyncio.sleep(0.1)
+
+    async def close(self, names: Sequence[str]) -> int:
+        """Force these connections closed; return how many there were."""
         for name in names:
             answer = await self._client.delete(f"/api/connections/{quote(name, safe='')}")
             assert answer.status_code in {204, 404}, answer.text

@@ -26,8 +26,6 @@ from hashlib import blake2b
 from types import TracebackType
 from uuid import UUID
 
-import asyncpg
-
 from posthouse.mail.envelope import Remote
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.ledger.locking import (
@@ -35,6 +33,7 @@ from posthouse.storage.ledger.locking import (
     Open,
     exchange,
     in_time,
+    is_gone,
     still_open,
     succeed,
 )
@@ -100,6 +99,7 @@ class Claims:
         self._wake = asyncio.Event()
         self._turned: asyncio.Future[None] | None = None
         self._answered = float("-inf")
+        self._session: Tx | None = None
         self._former: Backend | None = None
         self._trouble: str | None = None
         self._tasks = asyncio.TaskGroup()  # a bug in the keeper must not go unnoticed
@@ -120,8 +120,9 @@ class Claims:
 
     @property
     def is_fresh(self) -> bool:
-        """True if the server answered so lately that it cannot have let go of us."""
-        return time.monotonic() - self._answered < FRESH_SECONDS
+        """True if the session stands, and answered so lately that it was not given up unheard."""
+        is_lately = time.monotonic() - self._answered < FRESH_SECONDS
+        return is_lately and self._session is not None and not is_gone(self._session)
 
     def trouble(self) -> str | None:
         """Return why nothing can be claimed, None if it can."""
@@ -167,7 +168,7 @@ class Claims:
                         pause = FIRST_PAUSE_SECONDS
                         await self._serve(session)
                     finally:  # nobody may wait for what a session holds that is not used
-                        with suppress(asyncpg.InterfaceError):  # it is gone already
+                        if not is_gone(session):
                             session.connection.terminate()
             except Unavailable as trouble:
                 self._lose(trouble)
@@ -177,6 +178,7 @@ class Claims:
     async def _begin(self, session: Tx) -> None:
         """Make ``session`` ours: the former one, should it still live, ends."""
         async with in_time():
+            self._session = session
             self._former = await succeed(session, self._former)
             await self._turn(session)
         self._trouble = None
@@ -235,7 +237,7 @@ class Claims:
         log.warning("claims lost", held=len(self._claims), reason=str(trouble))
         _lost.inc()
         self._trouble = str(trouble)
-        self._answered = float("-inf")
+        self._session = None
         self._done.clear()
         self._refuse(self._asked, trouble)
         self._asked.clear()

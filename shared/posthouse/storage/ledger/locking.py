@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
+import asyncpg
+
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.ids import day_of
 from posthouse.storage.pool import Tx
@@ -99,6 +101,14 @@ async def still_open(
             )
         )
     return found
+
+
+def is_gone(session: Tx) -> bool:
+    """Return True once we heard that the session is over."""
+    try:
+        return bool(session.connection.is_closed())
+    except asyncpg.InterfaceError:  # it broke, and the pool has taken it back already
+        return True
 
 
 @asynccontextmanager
