@@ -1,0 +1,109 @@
+"""Which copy of an envelope goes on; every sequence of events ends with one chain, never with none."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from delivery_remote.copies import AT_ONCE, BEHIND, Drop, Later, Now, turn_of
+from posthouse.mail.envelope import InboundRecipient, Remote
+from posthouse.mail.ids import new_id
+from posthouse.storage.ledger import Open
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def _copy(attempts: int, count: int = 1) -> Remote:
+    people = tuple(InboundRecipient(n=n, address=f"u{n}@b.test") for n in range(count))
+    return Remote(
+        id=new_id(), sender="", size=1, domain="b.test", recipients=people, attempts=attempts
+    )
+
+
+def _row(attempts: int, left: timedelta | None = None, n: int = 0, *, warned: bool = False) -> Open:
+    at = None if left is None else NOW + left
+    return Open(n=n, attempts=attempts, next_attempt_at=at, warned=warned)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        _row(3),
+        _row(3, -HOUR),
+        _row(3, timedelta(seconds=4)),
+        _row(2, HOUR * -1),
+        _row(0),
+    ],
+)
+def test_a_current_copy_that_is_due_goes_on(row: Open) -> None:
+    copy = _copy(3)
+
+    assert turn_of(copy, [row], NOW) == Now(copy)
+
+
+def test_settled_or_two_behind_is_dropped() -> None:
+    assert turn_of(_copy(1), [], NOW) == Drop()
+    assert turn_of(_copy(1), [_row(3, HOUR)], NOW) == Drop()
+    assert turn_of(_copy(1), [_row(3, -HOUR)], NOW) == Drop()
+
+
+def test_a_current_copy_waits_until_it_is_due() -> None:
+    copy = _copy(2)
+
+    assert turn_of(copy, [_row(2, HOUR)], NOW) == Later(HOUR, copy)
+
+
+def test_an_old_copy_comes_after_the_others_and_then_becomes_current() -> None:
+    copy = _copy(1)
+
+    assert turn_of(copy, [_row(2, HOUR)], NOW) == Later(HOUR + BEHIND, copy)
+    assert turn_of(copy, [_row(2, timedelta())], NOW) == Later(BEHIND, copy)
+    current = msgspec.structs.replace(copy, attempts=2)
+    assert turn_of(copy, [_row(2, -BEHIND)], NOW) == Later(AT_ONCE, current)
+
+
+def test_what_came_back_from_the_dead_letters_is_never_dropped() -> None:
+    copy = _copy(0)
+
+    assert turn_of(copy, [_row(5)], NOW) == Later(
+        AT_ONCE, msgspec.structs.replace(copy, attempts=5)
+    )
+
+
+def test_only_open_recipients_go_on_and_a_warning_is_remembered() -> None:
+    turn = turn_of(_copy(1, 3), [_row(1, n=1, warned=True)], NOW)
+
+    assert isinstance(turn, Now)
+    assert [each.n for each in turn.envelope.recipients] == [1]
+    assert turn.envelope.warned
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_copies_become_one_and_are_never_all_gone(seed: int) -> None:
+    """A server that always says "later", crashes between commit and wait, doubled copies."""
+    chance = random.Random(seed)  # noqa: S311 - a play
+    road = [(NOW, _copy(0)) for _ in range(chance.randint(1, 4))]
+    row = _row(0)
+    for step in range(400):
+        road.sort(key=lambda one: one[0])
+        now, copy = road.pop(0)
+        turn = turn_of(copy, [row], now)
+        if isinstance(turn, Later):
+            road.append((now + max(turn.delay, AT_ONCE), turn.envelope))
+        elif isinstance(turn, Now):
+            attempts = turn.envelope.attempts + 1
+            row = Open(n=0, attempts=attempts, next_attempt_at=now + HOUR, warned=False)
+            if step < 100 and chance.random() < 0.2:  # it dies: the broker has the old copy
+                road.append((now, copy))
+            else:
+                onward = msgspec.structs.replace(turn.envelope, attempts=attempts)
+                road.append((now + HOUR, onward))
+                if step < 100 and chance.random() < 0.2:  # the broker is rebuilt beside it
+                    road.append((now, onward))
+        assert road, "a recipient that is open always has a copy"
+    assert len(road) == 1
+    assert row.attempts > 10
