@@ -6,7 +6,8 @@ long line for a session is sent back at once (`is_crowded`), and while a destina
 asks it (`resting`).
 
     limit    sessions at once: grows by success, halves by refusal, 1 after a rest
-    rest     after all its servers failed: `Limits.rest`, doubled each time up to `Limits.rest_max`
+    rest     after all its servers failed: `Limits.rest`, doubled each time up to `Limits.rest_max`;
+             those that fail together count once, a success ends it
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from delivery_remote.trouble import Later
 from posthouse.telemetry.metrics import counter
 
 FIRST_LIMIT = 5.0  # sessions at once with a destination nothing is known of
+FIRST_REST = timedelta(seconds=30)
+LONGEST_REST = timedelta(minutes=5)
 ALIVE_SECONDS = 60.0  # how long a success proves that the destination lives
 
 _reused = counter("posthouse_remote_sessions_reused_total", "Transactions on a session kept open")
@@ -51,8 +54,8 @@ class Limits:
     transactions: int = 100
     idle: timedelta = timedelta(seconds=10)
     lifetime: timedelta = timedelta(minutes=5)
-    rest: timedelta = timedelta(minutes=4)
-    rest_max: timedelta = timedelta(minutes=30)
+    rest: timedelta = FIRST_REST
+    rest_max: timedelta = LONGEST_REST
     idle_sessions: int = 500
 
 
@@ -107,6 +110,7 @@ class Destination:
         """A server talked to us as it should."""
         self._failures = 0
         self._trouble = None
+        self._rest_until = float("-inf")
         self._worked_at = self.clock()
         self.limit = min(self.limit + 1, float(self.limits.sessions))
 
@@ -118,6 +122,8 @@ class Destination:
         """No server could be talked to: rest, unless other sessions show that it lives."""
         if self._active > 1 and self.clock() - self._worked_at < ALIVE_SECONDS:
             self.strained()
+            return
+        if self.resting():  # it was asked before the rest began, which says so already
             return
         pause = min(self.limits.rest * 2**self._failures, self.limits.rest_max)
         self._failures = min(self._failures + 1, 16)

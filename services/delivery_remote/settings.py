@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from delivery_remote.next_hop import Limits
+from delivery_remote.next_hop import FIRST_REST, LONGEST_REST, Limits
 from delivery_remote.session import Patience
 from posthouse.mail.address import BadAddress, parse_address
 from posthouse.mail.timetable import Timetable
@@ -16,7 +16,7 @@ from posthouse.resolver import parse_nameservers
 from posthouse.runtime.durations import Duration, Durations, timetable
 from posthouse.runtime.settings import CommonSettings
 
-REST_SHARE = 0.8  # of the first retry delay: a rest is over when the first mail comes back
+REST_SHARE = 0.8  # of the shortest retry delay: a rest is over when a mail that failed comes back
 
 
 def _nameservers(text: str) -> str:
@@ -83,9 +83,11 @@ class RemoteSettings(CommonSettings):
     @property
     def limits(self) -> Limits:
         """What one destination gets."""
+        longest = min(self.timetable.delays) * REST_SHARE
         return Limits(
             sessions=self.remote_sessions,
             transactions=self.remote_transactions,
             idle=self.remote_idle,
-            rest=self.timetable.delays[0] * REST_SHARE,
+            rest=min(FIRST_REST, longest),
+            rest_max=min(LONGEST_REST, longest),
         )

@@ -66,6 +66,21 @@ def test_rests_grow_up_to_a_bound_and_end_with_the_first_success(
     assert destination.resting() is None
 
 
+def test_sessions_that_fail_together_make_one_rest(destination: Destination, clock: Clock) -> None:
+    for _ in range(5):
+        destination.failed(AWAY)
+
+    clock.now += 10
+    assert destination.resting() is None
+
+
+def test_a_session_that_works_ends_the_rest(destination: Destination) -> None:
+    destination.failed(AWAY)
+    destination.worked()
+
+    assert destination.resting() is None
+
+
 def test_after_a_rest_one_session_tries(destination: Destination) -> None:
     destination.failed(AWAY)
 

@@ -47,10 +47,18 @@ def test_mail_without_a_sender_is_given_up_sooner_and_never_warned_of(
 
 
 def test_a_rest_is_over_when_the_first_mail_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = _read(monkeypatch, POSTHOUSE_RETRY_DELAYS="5s,30s")
+    settings = _read(monkeypatch, POSTHOUSE_RETRY_DELAYS="30s,5s")
 
     assert isinstance(settings, RemoteSettings)
-    assert settings.limits.rest < settings.timetable.delays[0]
+    assert settings.limits.rest <= settings.limits.rest_max < timedelta(seconds=5)
+
+
+def test_rests_are_brief_however_long_the_pauses_of_a_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _read(monkeypatch, POSTHOUSE_RETRY_DELAYS="1h,4h")
+
+    assert isinstance(settings, RemoteSettings)
+    assert settings.limits.rest == timedelta(seconds=30)
+    assert settings.limits.rest_max == timedelta(minutes=5)
 
 
 def test_every_fault_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
