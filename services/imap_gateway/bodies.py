@@ -10,15 +10,24 @@ from uuid import UUID
 
 from imap_gateway.caches import OctetsCache
 from posthouse.blobs import Blobs
+from posthouse.mail.errors import MissingObject
 from posthouse.mail.ids import object_key
 from posthouse.storage.contents import Place
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
 
 CACHE_OCTETS = 64 * 1024 * 1024
 WHOLE_OCTETS = 256 * 1024  # objects up to this size are read whole
 
 
+log = get_logger()
+_missing = counter(
+    "posthouse_imap_objects_missing_total", "Reads of messages whose object is gone or damaged."
+)
+
+
 class Bodies:
-    """Reads messages; `Unavailable` and `MissingObject` escape."""
+    """Reads messages; `Unavailable` and `MissingObject` escape, the latter told and counted."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
@@ -32,7 +41,14 @@ class Bodies:
         first, last = max(start - prefix, 0), end - prefix
         if first >= last:
             return head
-        octets = await self._object(place, first, last)
+        try:
+            octets = await self._object(place, first, last)
+            if len(octets) != last - first:
+                raise MissingObject("The message is damaged", detail=f"{place.object_id} is short")
+        except MissingObject as missing:
+            _missing.inc()
+            log.error("object missing", message=str(place.object_id), reason=str(missing))  # noqa: TRY400 - no bug of ours
+            raise
         return head + octets if head else octets
 
     async def _object(self, place: Place, first: int, last: int) -> bytes:

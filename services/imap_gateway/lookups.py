@@ -138,8 +138,7 @@ class Lookups:
         try:
             octets = await self._house.bodies.span(place, start, start + place.size)
         except MissingObject:
-            log.exception("object missing", object=str(place.object_id))
-            return ""
+            return ""  # it has been told; the others are searched
         parts = unpack_parts(place.parts)
         if len(octets) <= INLINE_OCTETS:
             return search_text(octets, parts)

@@ -150,12 +150,20 @@ def _answer_to(error: Exception, name: str) -> tuple[bytes, str, bytes]:
         case Refusal(text=text, code=code):
             return b"NO", text, code
         case MailFailure():
-            log.info("command failed", command=name, reason=str(error))
+            _tell(error, name)
             return b"NO", error.public, code_of(error)
         case _:
             pass
     log.error("command broke", command=name, exc_info=error)
     return b"NO", "Internal error", b"SERVERBUG"
+
+
+def _tell(failure: MailFailure, name: str) -> None:
+    """Log a failure, but for a missing object, which was told where it was missed."""
+    if isinstance(failure, Unavailable):
+        log.warning("command not possible", command=name, reason=str(failure))
+    elif not isinstance(failure, MissingObject):
+        log.info("command failed", command=name, reason=str(failure))
 
 
 def code_of(failure: MailFailure) -> bytes:

@@ -78,5 +78,5 @@ async def _answer(session: Session, command: commands.Command) -> None:
         log.warning("command not possible", reason=str(trouble))
         raise Failed("Please try again later", "SYS/TEMP") from trouble
     except MissingObject as missing:
-        log.error("message missing", reason=str(missing))  # noqa: TRY400 - no bug of ours
+        log.info("message not sent", reason=str(missing))
         raise Failed("The message is missing", "SYS/PERM") from missing

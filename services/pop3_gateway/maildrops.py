@@ -17,9 +17,17 @@ from posthouse.storage import contents, maildrop
 from posthouse.storage.contents import Place
 from posthouse.storage.maildrop import Lease
 from posthouse.storage.pool import Pool
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
 
 CHUNK_OCTETS = 262_144  # of a message that is read piece by piece
 WHOLE_OCTETS = 1_048_576  # up to here a message is read at once
+
+
+log = get_logger()
+_missing = counter(
+    "posthouse_pop3_objects_missing_total", "Reads of messages whose object is gone or damaged."
+)
 
 
 class Notices(Protocol):
@@ -116,7 +124,7 @@ class Maildrops:
     async def read(self, place: Place) -> AsyncGenerator[bytes, None]:
         """Yield the octets of a message; the first piece comes only when the object is there."""
         if place.size <= WHOLE_OCTETS:
-            yield place.prefix + await self.blobs.get(object_key(place.object_id))
+            yield place.prefix + await self._octets(place, 0, place.size)
             return
         yield place.prefix + await self._piece(place, 0)
         for start in range(CHUNK_OCTETS, place.size, CHUNK_OCTETS):
@@ -145,11 +153,23 @@ class Maildrops:
         self.notes.note(place.object_id, "read", detail="POP3")
 
     async def _piece(self, place: Place, start: int) -> bytes:
-        end = min(start + CHUNK_OCTETS, place.size)
-        piece = await self.blobs.get_range(object_key(place.object_id), start, end)
-        if len(piece) != end - start:
-            raise MissingObject("The message is damaged", detail=f"{place.object_id} is short")
-        return piece
+        return await self._octets(place, start, min(start + CHUNK_OCTETS, place.size))
+
+    async def _octets(self, place: Place, start: int, end: int) -> bytes:
+        """Return octets of the object; tell, count and raise `MissingObject` if it has not all."""
+        key = object_key(place.object_id)
+        try:
+            is_whole = not start and end == place.size
+            octets = await (
+                self.blobs.get(key) if is_whole else self.blobs.get_range(key, start, end)
+            )
+            if len(octets) != end - start:
+                raise MissingObject("The message is damaged", detail=f"{place.object_id} is short")
+        except MissingObject as missing:
+            _missing.inc()
+            log.error("object missing", message=str(place.object_id), reason=str(missing))  # noqa: TRY400 - no bug of ours
+            raise
+        return octets
 
 
 def _end_of_lines(octets: bytes, lines: int) -> int:

@@ -8,11 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from imap_gateway.settings import ImapSettings
 from posthouse.mail.errors import Unavailable
 from posthouse.storage import directory
 from posthouse.storage.pool import Pool
+from posthouse.telemetry.metrics import exposition
 from support.imap import (
     LETTER,
     LIMITS,
@@ -28,6 +30,15 @@ from support.imap import (
 pytestmark = pytest.mark.integration
 
 HUNDRED = b"".join(b"Subject: %d\r\n" % n for n in range(5)) + b"\r\n" + b"x" * 40 + b"\r\n"
+
+
+def objects_missing() -> float:
+    [line] = [
+        line
+        for line in exposition().decode().splitlines()
+        if line.startswith("posthouse_imap_objects_missing_total ")
+    ]
+    return float(line.split()[1])
 
 
 async def a_user(imap: Gateway, mailbox: str = "INBOX") -> User:
@@ -187,12 +198,19 @@ async def test_a_message_that_is_too_large_is_refused_and_the_session_goes_on(
 async def test_a_missing_object_spoils_only_its_own_body(pool: Pool, tmp_path: Path) -> None:
     account = await add_reader(pool)
     async with gateway(pool, tmp_path) as imap:
-        await imap.deliver(account, LETTER)
+        [ident] = await imap.deliver(account, LETTER)
         for path in (tmp_path / "objects").rglob("*.eml"):
             path.unlink()
         user = await a_user(imap)
+        before = objects_missing()
 
-        assert (await user.say("FETCH 1 BODY.PEEK[]"))[-1].startswith(b"NO [SERVERBUG]")
+        with capture_logs() as lines:
+            assert (await user.say("FETCH 1 BODY.PEEK[]"))[-1].startswith(b"NO [SERVERBUG]")
+
+        [told] = [line for line in lines if line["log_level"] != "info"]
+        assert (told["log_level"], told["message"]) == ("error", str(ident))
+        assert "exc_info" not in told
+        assert objects_missing() == before + 1
         assert b"hello" in (await user.say("FETCH 1 (ENVELOPE BODY.PEEK[HEADER])"))[0]
         assert (await user.say("SEARCH TEXT hello"))[0] == b"* SEARCH 1"
 
@@ -209,10 +227,13 @@ async def test_an_outage_is_said_and_the_session_goes_on(
 
         with monkeypatch.context() as outage:
             outage.setattr(Pool, "fetchrow", away)
-            assert await user.say("NOOP") == [b"NO [UNAVAILABLE] storage is not available"]
+            with capture_logs() as lines:
+                assert await user.say("NOOP") == [b"NO [UNAVAILABLE] storage is not available"]
             assert (await user.append("INBOX", LETTER)).startswith(b"NO [UNAVAILABLE]")
 
         assert (await user.append("INBOX", LETTER)).startswith(b"OK [APPENDUID")
+    [told] = lines
+    assert (told["log_level"], told["reason"]) == ("warning", "host db7 is down")
 
 
 async def test_too_many_connections_are_sent_away(pool: Pool, tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from pop3_gateway.leases import Leases
 from posthouse.mail.ids import object_key
 from posthouse.storage import mailboxes
 from posthouse.storage.pool import Pool, open_pool
+from posthouse.telemetry.metrics import exposition
 from support.dialogue import play
 from support.filings import PREFIX, add_accounts
 from support.pop3 import LIMITS, PASSWORD, Gateway, add_reader, gateway
@@ -29,6 +31,15 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def _close(streams: Streams) -> None:
     streams[1].close()
     await streams[1].wait_closed()
+
+
+def _objects_missing() -> float:
+    [line] = [
+        line
+        for line in exposition().decode().splitlines()
+        if line.startswith("posthouse_pop3_objects_missing_total ")
+    ]
+    return float(line.split()[1])
 
 
 async def _uids(pool: Pool) -> list[int]:
@@ -184,12 +195,28 @@ async def test_a_missing_object_spoils_only_its_own_message(pool: Pool, tmp_path
     async with gateway(pool, tmp_path) as pop3:
         ids = await pop3.deliver(account, *LETTERS)
         await pop3.blobs.delete([object_key(ids[1])])
+        streams, before = await pop3.connect(), _objects_missing()
+        with capture_logs() as lines:
+            await play(
+                LOG_IN
+                + "C: RETR 2\nS: -ERR [SYS/PERM] …\nC: RETR 3\nS: +OK …\nS* .\nC: QUIT\nS: +OK …",
+                *streams,
+            )
+        await _close(streams)
+
+        [told] = [line for line in lines if line["log_level"] != "info"]
+        assert (told["log_level"], told["message"]) == ("error", str(ids[1]))
+        assert _objects_missing() == before + 1
+
+
+async def test_a_shortened_object_is_not_taken_for_the_message(pool: Pool, tmp_path: Path) -> None:
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as pop3:
+        [ident] = await pop3.deliver(account, LETTERS[0])
+        await pop3.blobs.delete([object_key(ident)])
+        await pop3.blobs.put(object_key(ident), LETTERS[0][:-5])
         streams = await pop3.connect()
-        await play(
-            LOG_IN
-            + "C: RETR 2\nS: -ERR [SYS/PERM] …\nC: RETR 3\nS: +OK …\nS* .\nC: QUIT\nS: +OK …",
-            *streams,
-        )
+        await play(LOG_IN + "C: RETR 1\nS: -ERR [SYS/PERM] …\nC: QUIT\nS: +OK …", *streams)
         await _close(streams)
 
 
