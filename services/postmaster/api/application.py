@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from postmaster.api import (
@@ -16,6 +16,7 @@ from postmaster.api import (
     store,
     trace,
 )
+from postmaster.api.border import watch_border
 from postmaster.api.guard import Guard
 from postmaster.api.parts import Parts
 from postmaster.api.problems import speak_of_problems
@@ -26,7 +27,12 @@ ROOMS = (domains, accounts, redirection, queues, dead_letters, trace, broker, st
 
 def build(parts: Parts) -> ASGIApp:
     """Return the application; nobody gets in without the token."""
-    app = FastAPI(title="Posthouse", version="1", openapi_url=f"{PREFIX}/openapi.json")
+    app = FastAPI(
+        title="Posthouse",
+        version="1",
+        openapi_url=f"{PREFIX}/openapi.json",
+        dependencies=[Depends(watch_border)],
+    )
     app.state.parts = parts
     speak_of_problems(app)
     for room in ROOMS:

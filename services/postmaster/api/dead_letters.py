@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field, model_validator
 
 from posthouse.storage.dead_letters import Choice, DeadLetter, dead_letters
-from postmaster.api.fields import Body, PageSize, page
+from postmaster.api.fields import Body, Number, PageSize, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import not_found
 from postmaster.deadletters import discard, readable, replay, sort_out
@@ -23,7 +23,7 @@ router = APIRouter(tags=["dead letters"])
 class Which(Body):
     """Which letters: by number, fingerprint or road; several conditions must all hold."""
 
-    ids: Annotated[list[int], Field(min_length=1, max_length=MAX_AT_ONCE)] | None = None
+    ids: Annotated[list[Number], Field(min_length=1, max_length=MAX_AT_ONCE)] | None = None
     fingerprint: str | None = None
     road: str | None = None
 
@@ -46,7 +46,7 @@ class Listing(Body):
     fingerprint: str | None = None
     road: str | None = None
     envelope: UUID | None = None
-    after: int = 0
+    after: Number = 0
     limit: PageSize = 100
 
 
@@ -76,7 +76,7 @@ async def list_dead_letters(query: Annotated[Listing, Query()], means: Means) ->
 
 
 @router.get("/dead-letters/{ident}")
-async def show_dead_letter(ident: int, means: Means) -> dict[str, Any]:
+async def show_dead_letter(ident: Number, means: Means) -> dict[str, Any]:
     """Return one dead letter with the envelope as it travelled (base64)."""
     found = await dead_letters(means.pool, Choice(state=None, ids=(ident,)), limit=1)
     if not found:

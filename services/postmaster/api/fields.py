@@ -7,13 +7,15 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from posthouse.mail.address import BadAddress, is_domain, parse_address
 from posthouse.mail.ids import moment_of
+from postmaster.api.border import refuse_unstorable
 
 MAX_PAGE = 1000  # rows per answer
 MAX_TARGETS = 1000  # addresses an alias or a forward may stand for
+MAX_NUMBER = 2**63 - 1  # a bigint of PostgreSQL
 
 T = TypeVar("T")
 
@@ -53,15 +55,21 @@ AddressText: TypeAlias = Annotated[str, AfterValidator(address_text)]
 Targets: TypeAlias = Annotated[list[AddressText], Field(min_length=1, max_length=MAX_TARGETS)]
 MessageId: TypeAlias = Annotated[UUID, AfterValidator(message_id)]
 DomainName: TypeAlias = Annotated[str, AfterValidator(domain_name)]
+Number: TypeAlias = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 Octets: TypeAlias = Annotated[int, Field(ge=1, le=2**62)]
 PageSize: TypeAlias = Annotated[int, Field(ge=1, le=MAX_PAGE)]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
 class Body(BaseModel):
-    """A request's body: what it does not know it refuses."""
+    """A request's body or query: what it does not know, and what cannot be kept, it refuses."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, value: object) -> object:
+        return refuse_unstorable(value)
 
 
 def page(

@@ -9,11 +9,33 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from posthouse.telemetry.logs import get_logger
 
 BACKLOG = 128
 KEEP_ALIVE_SECONDS = 30
 MAX_REQUESTS_AT_ONCE = 100  # more are answered 503: an operator's API is not a public one
+
+
+log = get_logger()
+
+
+class _LastResort:
+    """Logs what escapes from ``app``, which has answered 500: a bug of ours, told once.
+
+    Let through to uvicorn it would be logged there again, without method and path.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (the ASGI interface)."""
+        try:
+            await self._app(scope, receive, send)
+        except Exception:
+            log.exception("request failed", method=scope["method"], path=scope["path"])
 
 
 class _Server(uvicorn.Server):
@@ -38,7 +60,7 @@ async def serve(app: ASGIApp, listening: socket.socket, grace: timedelta) -> Asy
     """Answer requests on ``listening`` while the block runs; at its end finish those that run."""
     server = _Server(
         uvicorn.Config(
-            app,
+            _LastResort(app),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -133,8 +133,7 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
-async def _on_bug(request: Request, failure: Exception) -> Response:
-    log.error("request failed", method=request.method, path=request.url.path, exc_info=failure)
+async def _on_bug(_: Request, __: Exception) -> Response:
     return problem_response(
         HTTPStatus.INTERNAL_SERVER_ERROR, "That is a fault of ours; the log tells more."
     )
@@ -148,4 +147,4 @@ def speak_of_problems(app: FastAPI) -> None:
     app.add_exception_handler(MailFailure, _on_mail_failure)
     app.add_exception_handler(DirectoryError, _on_refused_change)
     app.add_exception_handler(BadAddress, _on_refused_change)
-    app.add_exception_handler(Exception, _on_bug)
+    app.add_exception_handler(Exception, _on_bug)  # it goes on to the listener, which logs it
