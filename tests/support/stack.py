@@ -57,7 +57,7 @@ class House:
             ports=_ports(copies),
             settings=_QUICK | dict(settings),
         )
-        self.stack = Stack(chosen, self.said.append, _FOR_TESTS)
+        self.stack = Stack(chosen, self.said.append, _FOR_TESTS, management=True)
         self.demo = demo.demo_of(self.stack, HOSTNAME)
         self.trust = ssl.create_default_context(cafile=str(self.stack.certificates.authority))
 

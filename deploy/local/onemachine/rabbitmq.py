@@ -1,10 +1,15 @@
-"""A private RabbitMQ with management and Prometheus plugins.
+"""A private RabbitMQ, on request with its management plugin.
+
+Posthouse itself needs no plugin, and without them the node starts with less work and stops 5 s sooner
+(the agent of the management plugin keeps the node that long).
+
 
 Debian's ``/usr/sbin`` wrappers insist on a certain user, so the programs below them are called.
 Everything they would read from /etc is turned off by name. The name service of Erlang nodes (epmd)
 would stay behind as a daemon; here it is a child like any other.
 """
 
+import asyncio
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -14,10 +19,11 @@ import httpx
 
 from onemachine.children import Child, Command, Registry, spawn
 from onemachine.ports import LOOPBACK
-from onemachine.ready import NotReady, wait_ready
+from onemachine.ready import NotReady, loopback_client, wait_ready
 
+_GREETING = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, section 4.2.2; the answer is a frame
+_ASK_SECONDS = 5.0
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-_PORTS = 5
 _MAX_OCTETS_IN_MEMORY = "1GB"
 _MIN_FREE_DISK = "200MB"
 _ONLY_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
@@ -31,7 +37,6 @@ class RabbitPorts:
 
     amqp: int
     management: int
-    prometheus: int
     distribution: int
     epmd: int
 
@@ -44,12 +49,14 @@ class RabbitMQ:
         home: Its folder, ours alone.
         ports: Where it and its name service listen on loopback.
         password: Of the user ``guest``, who may come from loopback only; set when the data folder is made.
+        management: Whether it has its management API and pages.
     """
 
     home: Path
     ports: RabbitPorts
     password: str
     registry: Registry
+    management: bool = False
     name: str = "rabbitmq"
     user: str = "guest"
     child: Child | None = field(default=None, init=False)
@@ -62,7 +69,7 @@ class RabbitMQ:
 
     @property
     def api(self) -> str:
-        """The address of the management API and its pages."""
+        """The address of the management API, for a node that was made with it."""
         return f"http://{LOOPBACK}:{self.ports.management}"
 
     @property
@@ -101,17 +108,14 @@ class RabbitMQ:
             cookie.touch(mode=0o600)
             cookie.write_text(secrets.token_hex(20))
             cookie.chmod(0o400)
-        (self.home / "enabled_plugins").write_text("[rabbitmq_management,rabbitmq_prometheus].\n")
+        plugins = "rabbitmq_management" if self.management else ""
+        (self.home / "enabled_plugins").write_text(f"[{plugins}].\n")
         conf = self.home / "rabbitmq.conf"
         conf.touch(mode=0o600)
         conf.write_text(
             f"""\
 listeners.tcp.1 = {LOOPBACK}:{self.ports.amqp}
-management.tcp.ip = {LOOPBACK}
-management.tcp.port = {self.ports.management}
-prometheus.tcp.ip = {LOOPBACK}
-prometheus.tcp.port = {self.ports.prometheus}
-default_user = {self.user}
+{self._management_settings()}default_user = {self.user}
 default_pass = {self.password}
 log.console = true
 log.console.level = warning
@@ -144,8 +148,31 @@ vm_memory_high_watermark.absolute = {_MAX_OCTETS_IN_MEMORY}
             "RABBITMQ_PID_FILE": str(home / "pid"),
         }
 
+    def _management_settings(self) -> str:
+        if not self.management:  # a setting of a plugin that is not there is an error
+            return ""
+        return f"management.tcp.ip = {LOOPBACK}\nmanagement.tcp.port = {self.ports.management}\n"
+
     async def _question(self) -> str | None:
-        async with httpx.AsyncClient(auth=(self.user, self.password), timeout=5) as client:
+        return (
+            await self._asked_by_amqp() or (self.management and await self._asked_by_http()) or None
+        )
+
+    async def _asked_by_amqp(self) -> str | None:
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                reader, writer = await asyncio.open_connection(LOOPBACK, self.ports.amqp)
+                try:
+                    writer.write(_GREETING)
+                    answer = await reader.read(1)
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError) as error:
+            return str(error) or type(error).__name__
+        return None if answer else "it hangs up"
+
+    async def _asked_by_http(self) -> str | None:
+        async with loopback_client(_ASK_SECONDS, (self.user, self.password)) as client:
             try:
                 reply = await client.get(f"{self.api}/api/health/checks/virtual-hosts")
             except httpx.HTTPError as error:

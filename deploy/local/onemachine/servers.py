@@ -35,10 +35,14 @@ def servers(
     registry: Registry,
     *,
     s3: bool,
+    management: bool = False,
     postgres_settings: Sequence[str] = (),
 ) -> Servers:
-    """Lay out the servers below ``var`` on free ports; none is started yet."""
-    ports = iter(free_ports(6 + PORTS_NEEDED))
+    """Lay out the servers below ``var`` on free ports; none is started yet.
+
+    Tests ask for ``management``: they look into queues through its API.
+    """
+    ports = iter(free_ports(5 + PORTS_NEEDED))
     postgres = Postgres(
         home=reachable_home(var / "postgresql"),
         port=next(ports),
@@ -51,12 +55,12 @@ def servers(
         ports=RabbitPorts(
             amqp=next(ports),
             management=next(ports),
-            prometheus=next(ports),
             distribution=next(ports),
             epmd=next(ports),
         ),
         password=keys.rabbitmq,
         registry=registry,
+        management=management,
     )
     seaweedfs = SeaweedFS(
         home=var / "seaweedfs",

@@ -9,7 +9,7 @@ import httpx
 
 from onemachine.children import Child, Command, Registry, spawn
 from onemachine.ports import COPY_STRIDE, LOOPBACK, Port, free_ports
-from onemachine.ready import wait_ready
+from onemachine.ready import loopback_client, wait_ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Service:
 
     async def trouble(self) -> str | None:
         """Ask its readiness probe; return why it cannot work, or ``None``."""
-        async with httpx.AsyncClient(timeout=3) as client:
+        async with loopback_client(timeout=3) as client:
             try:
                 reply = await client.get(f"http://{LOOPBACK}:{self.health_port}/readyz")
             except httpx.HTTPError:

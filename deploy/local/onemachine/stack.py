@@ -45,6 +45,8 @@ class Stack:
         options: Options,
         say: Callable[[str], None],
         postgres_settings: Sequence[str] = (),
+        *,
+        management: bool = False,
     ) -> None:
         self.options = options
         self.registry = Registry(options.var)
@@ -58,6 +60,7 @@ class Stack:
             self.keys,
             self.registry,
             s3=options.store == "s3",
+            management=management,
             postgres_settings=postgres_settings,
         )
         self.services: list[Service] = []

@@ -33,7 +33,7 @@ def addresses(stack: Stack, demo: Demo) -> Table:
     table.add_row(
         "API", f"{demo.api_url}/api/v1 (token and all else: {stack.options.var}/demo.json)"
     )
-    table.add_row("RabbitMQ", f"{stack.servers.rabbitmq.api} guest, {stack.keys.rabbitmq}")
+    table.add_row("RabbitMQ", stack.servers.rabbitmq.url)
     table.add_row("PostgreSQL", f"{stack.servers.postgres.url('posthouse')}")
     table.add_row("certificates", f"trust {demo.authority}")
     for copy in range(1, stack.options.copies):

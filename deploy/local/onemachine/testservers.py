@@ -28,7 +28,9 @@ async def run_with_servers(argv: Sequence[str]) -> int:
     """Start the servers, run ``argv``, stop the servers; return the command's exit status."""
     var = _folder()
     keys = replace(fresh(), rabbitmq="guest")  # tests ask the management API as guest:guest
-    started = servers(var, keys, Registry(var), s3=True, postgres_settings=_FOR_TESTS)
+    started = servers(
+        var, keys, Registry(var), s3=True, management=True, postgres_settings=_FOR_TESTS
+    )
     try:
         await asyncio.gather(*(server.start() for server in started.all))
         command = await asyncio.create_subprocess_exec(

@@ -38,14 +38,8 @@ ALARM = "{resource_limit, memory, node()}"
 async def rabbit() -> AsyncIterator[RabbitMQ]:
     """A running broker of this module alone."""
     home = Path(tempfile.mkdtemp(prefix="posthouse-rabbit-"))
-    amqp, management, prometheus, distribution, epmd = free_ports(5)
-    ports = RabbitPorts(
-        amqp=amqp,
-        management=management,
-        prometheus=prometheus,
-        distribution=distribution,
-        epmd=epmd,
-    )
+    amqp, management, distribution, epmd = free_ports(4)
+    ports = RabbitPorts(amqp=amqp, management=management, distribution=distribution, epmd=epmd)
     password = secrets.token_hex(8)
     server = RabbitMQ(home=home, ports=ports, password=password, registry=Registry(home))
     try:

@@ -6,15 +6,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import aio_pika
 import asyncpg
 import pytest
 
 from onemachine.children import Child, Command, Registry, spawn
-from onemachine.ports import free_ports
+from onemachine.ports import free_ports, is_free
 from onemachine.postgres import Postgres
+from onemachine.rabbitmq import RabbitMQ, RabbitPorts
 from onemachine.ready import NotReady, wait_ready
 from onemachine.supervisor import Supervisor
 from support.stack import eventually
@@ -170,3 +173,21 @@ async def test_postgresql_keeps_what_was_committed_through_kill_9(postgres: Post
     assert await connection.fetchval("select one from kept") == 1
     await connection.close()
     await postgres.stop()
+
+
+@pytest.mark.integration
+async def test_rabbitmq_without_its_management_takes_connections_and_stops_soon(
+    registry: Registry, tmp_path: Path
+) -> None:
+    amqp, management, distribution, epmd = free_ports(4)
+    ports = RabbitPorts(amqp=amqp, management=management, distribution=distribution, epmd=epmd)
+    server = RabbitMQ(home=tmp_path / "rabbit", ports=ports, password="x" * 8, registry=registry)
+
+    await server.start()
+    connection = await aio_pika.connect(server.url)
+    await connection.close()
+    began = time.monotonic()
+    await server.stop()
+
+    assert time.monotonic() - began < 5.0  # the agent of the management plugin alone takes 5 s
+    assert is_free(management)

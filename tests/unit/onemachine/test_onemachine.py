@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from onemachine.certificates import certificates
 from onemachine.keys import kept
 from onemachine.options import BadOption, options
 from onemachine.ports import LOOPBACK, Port, PortTaken, check_free, free_ports, public_ports
+from onemachine.ready import loopback_client
 from onemachine.services import listeners
 
 
@@ -92,3 +94,12 @@ def test_the_certificate_is_signed_for_the_names_and_made_once(tmp_path: Path) -
     assert leaf.not_valid_before_utc < datetime.now(UTC) < leaf.not_valid_after_utc
     assert stat.S_IMODE(files.key.stat().st_mode) == 0o600
     assert certificates(tmp_path, ("mail.example.test",)).chain.read_bytes() == chain
+
+
+def test_asking_a_neighbour_loads_no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(**_: object) -> ssl.SSLContext:
+        raise AssertionError("every poll would load the certificates of the world")
+
+    monkeypatch.setattr(ssl, "create_default_context", forbidden)
+
+    loopback_client(timeout=1)
