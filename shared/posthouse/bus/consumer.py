@@ -33,6 +33,7 @@ from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import BadEnvelope, PermanentFailure, Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
+from posthouse.telemetry.outages import Outage
 from posthouse.telemetry.probes import Beat
 
 __all__ = ["Ack", "Bury", "Move", "Wait", "consume"]
@@ -106,6 +107,7 @@ class _Consumer:
         self._beat = beat
         self._publisher = Publisher(broker)
         self._holding = 0
+        self._outage = Outage("work held", "work no longer held", road=road)
 
     async def work(self, batch: int, concurrency: int) -> None:
         """Take batches and work on them until the feed is stopped."""
@@ -196,10 +198,11 @@ class _Consumer:
             self._holding -= held
             if not self._holding:
                 self._beat.release()
+                self._outage.over()
 
     def _justify(self, trouble: Unavailable, deliveries: Sequence[Delivery]) -> None:
         """Say that work is held, or raise `_Abandoned` if there is no sense in it."""
-        log.warning("work held", road=self._road, count=len(deliveries), reason=str(trouble))
+        self._outage.away(str(trouble))
         if self.feed.is_stopping:
             raise _Abandoned("the service stops") from trouble
         if not any(delivery.is_ours for delivery in deliveries):

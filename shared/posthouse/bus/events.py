@@ -21,6 +21,7 @@ from posthouse.mail.envelope import MailboxChanged
 from posthouse.mail.errors import BadEnvelope, Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
+from posthouse.telemetry.outages import Outage
 
 MAX_QUEUED = 100_000  # notices; a process that is slower than that looks for itself anyway
 RPC_SECONDS = 10.0
@@ -42,6 +43,7 @@ async def subscribe(broker: Broker, on_change: OnChange, on_gap: OnGap | None = 
         on_gap: Called whenever a subscription begins: earlier notices may have been lost.
     """
     pause = FIRST_PAUSE_SECONDS
+    outage = Outage("not subscribed", "subscribed")
     while True:
         try:
             channel = await broker.consuming.channel(confirms=False)
@@ -50,6 +52,7 @@ async def subscribe(broker: Broker, on_change: OnChange, on_gap: OnGap | None = 
                     below = await bare(channel)
                     ended = await _listen(below, on_change)
                     pause = FIRST_PAUSE_SECONDS
+                    outage.over()
                     _gaps.inc()
                     if on_gap is not None:
                         on_gap()
@@ -59,7 +62,8 @@ async def subscribe(broker: Broker, on_change: OnChange, on_gap: OnGap | None = 
                     async with asyncio.timeout(RPC_SECONDS):
                         await channel.close()
         except Unavailable as error:
-            log.warning("not subscribed", reason=str(error))
+            if broker.consuming.is_connected:  # else the line has told why
+                outage.away(str(error))
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 

@@ -24,6 +24,7 @@ from posthouse.bus.topology import REMOTE_ROADS
 from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
+from posthouse.telemetry.outages import Outage
 from posthouse.telemetry.probes import Beat
 
 FIRST_PAUSE_SECONDS = 0.1
@@ -95,6 +96,7 @@ class Feed:
         self._arrival = asyncio.Event()
         self._stop = asyncio.Event()
         self._done = asyncio.Event()
+        self._outage = Outage("not consuming", "consuming", road=road)
 
     @property
     def is_stopping(self) -> bool:
@@ -219,13 +221,15 @@ class Feed:
             try:
                 session = await Session.begin(self._broker, self._road, prefetch, self._arrived)
             except Unavailable as error:
-                log.warning("not consuming", road=self._road, reason=str(error))
+                if self._broker.consuming.is_connected:  # else the line has told why
+                    self._outage.away(str(error))
                 await self._mend(error)
             else:
                 pause = FIRST_PAUSE_SECONDS
                 self._quiet = 0
                 _sessions.labels(self._road).inc()
-                log.info("consuming", road=self._road)
+                if not self._outage.over():
+                    log.info("consuming", road=self._road)
                 try:
                     await self._stay(session)
                 finally:

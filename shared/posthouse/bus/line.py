@@ -18,10 +18,12 @@ import aiormq
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
+from posthouse.bus.chatter import hush
 from posthouse.bus.transport import GatheringConnection
 from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
+from posthouse.telemetry.outages import Outage
 
 HEARTBEAT_SECONDS = 15
 CONNECT_SECONDS = 10.0
@@ -29,7 +31,6 @@ CLOSE_SECONDS = 5.0
 WAIT_UP_SECONDS = 2.0  # how long work waits for a lost connection before it is refused
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
-PAUSE_GROWTH = 1.1  # a pause is a tenth of the time waited: a broker that boots is soon found
 WATCH_SECONDS = 1.0  # how often an open connection is asked whether the broker blocks it
 
 # Everything the library raises when the other side is gone, slow or refuses.
@@ -37,6 +38,7 @@ LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
 
 Prepare = Callable[[AbstractConnection], Awaitable[object]]
 
+hush()
 log = get_logger()
 _connected = counter(
     "posthouse_bus_connections_total", "Connections made to the broker.", "purpose"
@@ -92,12 +94,18 @@ class Line:
         self._up = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = False
+        self._outage = Outage("broker unreachable", "broker reconnected", purpose=purpose)
         self.trouble = "not connected yet"
 
     @property
     def is_up(self) -> bool:
         """True if it is connected and the broker does not block it."""
         return self._up.is_set() and not self.trouble
+
+    @property
+    def is_connected(self) -> bool:
+        """True if there is a connection, be it blocked; if not, the log has said so."""
+        return self._up.is_set()
 
     @property
     def is_used(self) -> bool:
@@ -149,17 +157,15 @@ class Line:
                 with losses_told(self._title):
                     async with self._open() as connection:
                         pause = FIRST_PAUSE_SECONDS
-                        await self._watch(connection)
-                        self.trouble = "connection lost"
+                        self.trouble = f"connection lost: {await self._watch(connection)}"
                         _lost.labels(self._purpose).inc()
-                        log.warning("broker connection lost", purpose=self._purpose)
             except Unavailable as error:
                 self.trouble = str(error)
-                log.warning("broker unreachable", purpose=self._purpose, error=self.trouble)
             if self._stopping:  # the library turns a cancellation while it connects into a failure
                 return
+            self._outage.away(self.trouble)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause = min(PAUSE_GROWTH * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[AbstractConnection]:
@@ -176,7 +182,8 @@ class Line:
             self._connection, self.trouble = connection, ""
             self._up.set()
             _connected.labels(self._purpose).inc()
-            log.info("broker connected", purpose=self._purpose)
+            if not self._outage.over():
+                log.info("broker connected", purpose=self._purpose)
             yield connection
         finally:
             self._up.clear()
@@ -185,18 +192,32 @@ class Line:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await connection.close()
 
-    async def _watch(self, connection: AbstractConnection) -> None:
-        """Return when the connection is lost; notice meanwhile whether it is blocked."""
+    async def _watch(self, connection: AbstractConnection) -> str:
+        """Return why the connection was lost; notice meanwhile whether it is blocked."""
         closed = asyncio.Event()
-        connection.close_callbacks.add(lambda *_: closed.set())
-        while not closed.is_set() and connection.connected.is_set():
+        why = "no word from the broker"
+
+        def end(_: object, error: BaseException | None) -> None:
+            nonlocal why
+            if error is not None and not isinstance(error, asyncio.CancelledError):
+                why = repr(error)
+            closed.set()
+
+        connection.close_callbacks.add(end, weak=False)
+        while connection.connected.is_set() and not closed.is_set():
             blocked = await _is_blocked(connection)
             if blocked != bool(self.trouble):
                 self.trouble = "the broker blocks publishers (alarm)" if blocked else ""
                 log.warning("broker alarm changed", blocked=blocked, purpose=self._purpose)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(WATCH_SECONDS):
-                    await closed.wait()
+            await _heard(closed)
+        await _heard(closed)  # the reason comes a moment after the loss
+        return why
+
+
+async def _heard(closed: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(WATCH_SECONDS):
+            await closed.wait()
 
 
 async def _is_blocked(connection: AbstractConnection) -> bool:

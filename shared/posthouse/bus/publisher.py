@@ -30,13 +30,11 @@ from posthouse.bus.topology import (
 from posthouse.bus.wire import encode, encode_notices
 from posthouse.mail.envelope import Envelope, MailboxChanged
 from posthouse.mail.errors import Unavailable
-from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import Counter, counter
 
 TIMEOUT = timedelta(seconds=10)
 MAX_OUTSTANDING = 256  # messages written together before their confirms are awaited
 
-log = get_logger()
 _published = counter(
     "posthouse_bus_published_total", "Messages the broker has confirmed.", "exchange"
 )
@@ -167,7 +165,6 @@ class Publisher:
     def _explain(self, parcel: Parcel, error: BaseException, count: int) -> NoReturn:
         """Raise what ``error`` means for the caller; mend what can be mended."""
         detail = f"{count} not published, one to {parcel.exchange} {parcel.key}: {error!r}"
-        log.warning("publish failed", detail=detail)
         if isinstance(error, PublishError | aiormq.exceptions.ChannelNotFoundEntity):
             self._broker.mend()  # a road is missing; it will be there for a later attempt
         raise Unavailable("the broker did not take it", detail=detail) from error
