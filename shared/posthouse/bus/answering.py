@@ -10,6 +10,7 @@ from typing import Generic, TypeVar, cast
 import msgspec
 
 from posthouse.bus.frames import ANSWER, FAILED, QUESTION, BadFrame, Frame, Unpacker, pack
+from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter, gauge
 
@@ -37,8 +38,8 @@ async def serve_questions(
         host: Where to listen.
         port: Where to listen; 0 takes a free port, see the server's ``sockets``.
         question_type: The struct, or union of structs, that is asked: what ``handler`` takes.
-        handler: Returns the answer, a struct. What it raises is logged, and the asker is told
-            that there is no answer.
+        handler: Returns the answer, a struct. What it raises is logged, `Unavailable` in one line, and the
+            asker is told that there is no answer.
 
     Raises:
         OSError: If the port is taken.
@@ -131,15 +132,21 @@ class _Answerer(asyncio.Protocol, Generic[Q]):
             answer = await self._handler(self._decoder.decode(frame.payload))
             octets = pack(Frame(frame.number, ANSWER, self._encoder.encode(answer)))
             _answered.inc()
+        except Unavailable as outage:
+            log.warning("question not answered", reason=str(outage))
+            octets = self._failure(frame)
         except Exception:
             log.exception("question failed")
-            octets = pack(Frame(frame.number, FAILED, b""))
-            _failed.inc()
+            octets = self._failure(frame)
         if self._transport is None:
             return
         self._transport.write(octets)
         if self._transport.get_write_buffer_size() > MAX_UNREAD_OCTETS:
             self._hang_up("answers are not fetched")
+
+    def _failure(self, frame: Frame) -> bytes:
+        _failed.inc()
+        return pack(Frame(frame.number, FAILED, b""))
 
     def _hang_up(self, reason: str) -> None:
         _refused.inc()

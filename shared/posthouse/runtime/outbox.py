@@ -17,10 +17,12 @@ from uuid import UUID
 
 from posthouse.bus.topology import road_of
 from posthouse.mail.envelope import Envelope
+from posthouse.mail.errors import Unavailable
 from posthouse.storage import ledger
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter, gauge
+from posthouse.telemetry.outages import Outage
 
 MAX_WAITING = 20_000  # envelopes; what comes on top is left to the sweeper
 MAX_BATCH = 256
@@ -51,6 +53,7 @@ class Outbox:
         self._grace = grace.total_seconds()
         self._waiting: deque[Envelope] = deque()
         self._confirmed: list[UUID] = []
+        self._outage = Outage("envelopes left to the sweeper", "envelopes published again")
         self._something_waits = asyncio.Event()
         self._something_is_confirmed = asyncio.Event()
         self._closing = False
@@ -110,12 +113,17 @@ class Outbox:
         for road, envelopes in roads.items():
             try:
                 await self._publisher.send(road, envelopes)
-            except Exception as error:
+            except Unavailable as outage:
                 failed.update(envelope.id for envelope in envelopes)
-                self._leave("broker", len(envelopes))
-                log.warning("envelopes not published", road=road, exc_info=error)
+                _left.labels("broker").inc(len(envelopes))
+                self._outage.away(str(outage))
+            except Exception:
+                failed.update(envelope.id for envelope in envelopes)
+                _left.labels("broker").inc(len(envelopes))
+                log.exception("envelopes not published", road=road, count=len(envelopes))
             else:
                 _published.inc(len(envelopes))
+                self._outage.over()
         # A message is published when all its envelopes are.
         self._confirmed.extend({envelope.id for envelope in batch} - failed)
         self._something_is_confirmed.set()
@@ -133,9 +141,11 @@ class Outbox:
     async def _mark(self, ids: Iterable[UUID]) -> None:
         try:
             await ledger.published(self._pool, list(ids))
-        except Exception as error:
-            # The sweeper publishes them once more; their work will be found done.
-            log.warning("publishing not noted", exc_info=error)
+        # In both cases the sweeper publishes them once more; their work will be found done.
+        except Unavailable as outage:
+            log.warning("publishing not noted", reason=str(outage))
+        except Exception:
+            log.exception("publishing not noted")
 
     def _leave(self, reason: str, count: int) -> None:
         _left.labels(reason).inc(count)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
+from posthouse.bus.ask import serve_questions
 from posthouse.bus.connection import Broker, connect
 from posthouse.bus.consumer import Move
 from posthouse.bus.publisher import Publisher
@@ -20,7 +21,7 @@ from posthouse.mail.envelope import Local
 from posthouse.mail.errors import Unavailable
 from posthouse.telemetry import logs
 from posthouse.telemetry.probes import Probes
-from support.questions import free_port
+from support.questions import Double, Doubled, Question, asking, free_port, port_of
 from support.roads import Desk, Management, consuming, local, until
 
 pytestmark = pytest.mark.integration
@@ -104,3 +105,26 @@ async def test_held_work_is_one_line_however_often_it_is_tried(
 
     [held] = written.lines("warning", "error", "critical")
     assert (held["event"], held["reason"]) == ("work held", "PostgreSQL: gone")
+
+
+async def test_an_outage_behind_a_question_is_one_line_and_a_bug_has_its_traceback(
+    written: Written,
+) -> None:
+    async def fail(question: Question) -> Doubled:
+        if isinstance(question, Double) and question.n:
+            raise Unavailable("storage is not available", detail="PostgreSQL: gone")
+        raise ValueError("a bug of ours")
+
+    async with (
+        serve_questions("127.0.0.1", 0, Question, fail) as server,
+        asking(port_of(server)) as asker,
+    ):
+        for n in (1, 0):
+            with pytest.raises(Unavailable, match="could not answer"):
+                await asker.ask(Double(n))
+
+    outage, bug = written.lines("warning", "error", "critical")
+    assert (outage["level"], outage["reason"]) == ("warning", "PostgreSQL: gone")
+    assert "exception" not in outage
+    assert bug["level"] == "error"
+    assert "a bug of ours" in bug["exception"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from posthouse.bus.connection import connect
 from posthouse.bus.publisher import Publisher
@@ -101,12 +102,19 @@ async def test_what_is_not_confirmed_is_left_to_the_sweeper(
 ) -> None:
     road.trouble = trouble
 
-    async with Outbox(pool, road) as outbox:
-        await outbox.publish(envelopes(mails[:5]))
-        await until(lambda: bool(road.batches), "it was tried")
-        road.trouble = None
-        await outbox.publish(envelopes(mails[5:]))
+    with capture_logs() as lines:
+        async with Outbox(pool, road) as outbox:
+            await outbox.publish(envelopes(mails[:5]))
+            await until(lambda: bool(road.batches), "it was tried")
+            road.trouble = None
+            await outbox.publish(envelopes(mails[5:]))
 
+    told = [line for line in lines if line["log_level"] != "info"]
+    if isinstance(trouble, Unavailable):
+        assert [(line["log_level"], line["reason"]) for line in told] == [("warning", "no broker")]
+        assert "exc_info" not in told[0]
+    else:
+        assert [line["exc_info"] for line in told] == [True]
     assert road.sent == envelopes(mails[5:])
     assert await unpublished(pool) == 5
 
