@@ -38,6 +38,29 @@ class Options:
     settings: Mapping[str, str]
 
 
+def settle_store(options: Options) -> None:
+    """Hold ``var`` to the store of its first run; `BadOption` for another: nothing is moved.
+
+    A folder that no longer knows, made by an older version, is told by what lies in it.
+    """
+    note = options.var / "store"
+    if note.exists():
+        kept = note.read_text().strip()
+    elif (options.var / "seaweedfs").exists():
+        kept = "s3"
+    elif (options.var / "objects").exists():
+        kept = "disk"
+    else:
+        kept = options.store
+    if kept != options.store:
+        raise BadOption(
+            f"the messages in {options.var} lie in STORE={kept} and would be missing from "
+            f"STORE={options.store}: run with STORE={kept}, give POSTHOUSE_VAR=another-folder, or "
+            "`make clean` to throw them away"
+        )
+    note.write_text(kept + "\n")
+
+
 def options(env: Mapping[str, str], var: Path) -> Options:
     """Read STORE, COPIES and the ports; `BadOption` or `PortTaken` if one makes no sense."""
     copies, store = env.get("COPIES") or "1", env.get("STORE") or "disk"

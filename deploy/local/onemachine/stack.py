@@ -14,7 +14,7 @@ from typing import IO
 from onemachine.certificates import Certificates, certificates
 from onemachine.children import Registry
 from onemachine.keys import Keys, kept
-from onemachine.options import BUCKET, DATABASE, HOSTNAME, Options
+from onemachine.options import BUCKET, DATABASE, HOSTNAME, Options, settle_store
 from onemachine.ports import check_free
 from onemachine.postgres import reachable_home
 from onemachine.servers import Servers, servers, stop_all
@@ -53,6 +53,7 @@ class Stack:
         self.supervisor = Supervisor(say)
         self._say = say
         self._lock = _locked(options.var)
+        settle_store(options)
         self.keys: Keys = kept(options.var / "keys.json")
         self.certificates: Certificates = certificates(options.var / "tls", (HOSTNAME, "localhost"))
         self.servers: Servers = servers(

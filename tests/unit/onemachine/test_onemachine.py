@@ -12,7 +12,7 @@ from cryptography import x509
 
 from onemachine.certificates import certificates
 from onemachine.keys import kept
-from onemachine.options import BadOption, options
+from onemachine.options import BadOption, options, settle_store
 from onemachine.ports import LOOPBACK, Port, PortTaken, check_free, free_ports, public_ports
 from onemachine.ready import loopback_client
 from onemachine.services import listeners
@@ -60,6 +60,28 @@ def test_options_left_empty_have_their_defaults(tmp_path: Path) -> None:
     chosen = options({"COPIES": "", "STORE": ""}, tmp_path)
 
     assert (chosen.copies, chosen.store) == (1, "disk")
+
+
+def test_a_folder_stays_with_the_store_of_its_first_run(tmp_path: Path) -> None:
+    disk, s3 = options({}, tmp_path), options({"STORE": "s3"}, tmp_path)
+    settle_store(disk)
+
+    settle_store(disk)
+    with pytest.raises(BadOption, match="STORE=disk and would be missing from STORE=s3"):
+        settle_store(s3)
+
+
+@pytest.mark.parametrize(
+    ("folder", "kept", "other"), [("objects", "disk", "s3"), ("seaweedfs", "s3", "disk")]
+)
+def test_a_folder_of_an_older_version_is_known_by_what_lies_in_it(
+    folder: str, kept: str, other: str, tmp_path: Path
+) -> None:
+    (tmp_path / folder).mkdir()
+
+    with pytest.raises(BadOption, match=f"STORE={kept}"):
+        settle_store(options({"STORE": other}, tmp_path))
+    settle_store(options({"STORE": kept}, tmp_path))
 
 
 def test_keys_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:
