@@ -31,6 +31,7 @@ CLOSE_SECONDS = 5.0
 WAIT_UP_SECONDS = 2.0  # how long work waits for a lost connection before it is refused
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
+PAUSE_GROWTH = 1.1  # a pause is a tenth of the time waited: a broker that boots is soon found
 WATCH_SECONDS = 1.0  # how often an open connection is asked whether the broker blocks it
 
 # Everything the library raises when the other side is gone, slow or refuses.
@@ -165,7 +166,7 @@ class Line:
                 return
             self._outage.away(self.trouble)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(PAUSE_GROWTH * pause, LONGEST_PAUSE_SECONDS)
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[AbstractConnection]:
