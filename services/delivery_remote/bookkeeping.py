@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from delivery_remote.handover import Results
-from delivery_remote.settlement import Decision, decide
+from delivery_remote.next_hop import Rest
+from delivery_remote.settlement import Decision, decide, put_off
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import Remote
 from posthouse.mail.errors import Unavailable
@@ -35,10 +36,15 @@ LONGEST_PAUSE_SECONDS = 5.0
 
 log = get_logger()
 _recipients = counter(
-    "posthouse_remote_recipients_total", "Recipients tried, by what became of them", "outcome"
+    "posthouse_remote_recipients_total",
+    "Recipients, by what became of them at each turn",
+    "outcome",
 )
 _failed = counter(
     "posthouse_remote_settle_failures_total", "Attempts to bring a result to the ledger, in vain"
+)
+_put_off = counter(
+    "posthouse_remote_put_off_total", "Mails that were not tried because their destination rests"
 )
 _untold = gauge(
     "posthouse_remote_unsettled_results", "Messages sent whose results the ledger has not got yet"
@@ -75,12 +81,22 @@ class Books:
         return self.timetable if envelope.sender else self.bounce_timetable
 
     async def settle(self, envelope: Remote, results: Results) -> Move:
-        """Bring what was said into the ledger, however long that takes.
+        """Bring what was said into the ledger, however long that takes."""
+        timetable = self.timetable_of(envelope)
+        return await self._enter(envelope, decide(envelope, results, timetable, datetime.now(UTC)))
+
+    async def put_off(self, envelope: Remote, rest: Rest) -> Move:
+        """Note in the ledger that ``envelope`` was not tried because of ``rest``."""
+        _put_off.inc()
+        timetable = self.timetable_of(envelope)
+        return await self._enter(envelope, put_off(envelope, rest, timetable, datetime.now(UTC)))
+
+    async def _enter(self, envelope: Remote, decision: Decision) -> Move:
+        """Bring ``decision`` into the ledger; return what the broker is told.
 
         What was relayed goes first and alone: nothing that may go wrong with a report can make
         us send it again.
         """
-        decision = decide(envelope, results, self.timetable_of(envelope), datetime.now(UTC))
         relayed = [each for each in decision.outcomes if isinstance(each, Relayed)]
         others = [each for each in decision.outcomes if not isinstance(each, Relayed)]
         self._count(1)

@@ -13,6 +13,10 @@ acknowledged. So while a recipient waits, a copy with a >= r - 1 exists, and:
     a = r, not due yet       put on the road early (a rebuilt broker): it waits until it is due
     a = r, due; a > r        goes on
 
+A copy that goes on and finds its destination at rest is put off: it commits r = a with a later
+time, and waits as a. So the rule above holds as it is, and what the ledger had as the next
+attempt moves on for all copies; only an attempt that was made lets one be dropped.
+
 So two chains of retries become one: both wait for the same moment, one gets the claim and moves r
 on, and the other, an old copy now, comes later than the first each time, and is dropped.
 """

@@ -1,6 +1,6 @@
 """One envelope from the road to the world and into the ledger; the heart of this service.
 
-    claim ─▶ this copy's turn? ─▶ way ─▶ slot ─▶ octets ─▶ servers ─▶ ledger (+ reports) ─▶ Ack or Wait
+    claim ─▶ this copy's turn? ─▶ way ─▶ rest? slot ─▶ octets ─▶ servers ─▶ ledger (+ reports) ─▶ Ack or Wait
 
 Promise 3: one copy of an envelope is worked on at a time, whatever the broker does (the claim);
 the claim is confirmed before each final dot, and kept until the ledger has the result. Only what
@@ -96,11 +96,17 @@ class Delivery:
         if not isinstance(plan, Plan):
             return await self._settle(envelope, _for_all(envelope.recipients, plan))
         destination = self._parts.destinations.get(plan.destination)
+        rest = destination.resting()
+        if rest is not None:
+            return await self._parts.books.put_off(envelope, rest)
         if destination.is_crowded or (destination.is_full and not may_wait):
             return await self._send_back(envelope)
         async with destination.slot():
             # Settled within the slot: what is sent and not yet settled never exceeds the slots.
             # That many mails a crash can double, and a ledger that is slow slows the sending.
+            rest = destination.resting()  # who was in the slot before has found that out
+            if rest is not None:
+                return await self._parts.books.put_off(envelope, rest)
             results = await self._results(envelope, plan, destination, claim)
             return await self._settle(envelope, results)
 
@@ -118,9 +124,6 @@ class Delivery:
     async def _results(
         self, envelope: Remote, plan: Plan, destination: Destination, claim: Claim
     ) -> Results:
-        trouble = destination.resting()
-        if trouble is not None:
-            return _for_all(envelope.recipients, trouble)
         octets = await open_octets(self._parts.blobs, envelope)
         mail = _mail(envelope, octets, claim)
         handover = Handover(self._parts.destinations, plan, mail, envelope.recipients)

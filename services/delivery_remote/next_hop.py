@@ -59,6 +59,21 @@ class Limits:
     idle_sessions: int = 500
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A destination is not asked now.
+
+    Attributes:
+        name: The destination.
+        left: How much longer.
+        trouble: What was said when it was asked last.
+    """
+
+    name: str
+    left: timedelta
+    trouble: Later
+
+
 @dataclass(slots=True)
 class Destination:
     """One next hop; `Destinations.lane` is the way to it.
@@ -102,9 +117,12 @@ class Destination:
         """Somebody is about to use it."""
         self._used_at = self.clock()
 
-    def resting(self) -> Later | None:
-        """Return why nobody asks here now; None if asking is worth it."""
-        return self._trouble if self.clock() < self._rest_until else None
+    def resting(self) -> Rest | None:
+        """Return why nobody asks here now, and how long; None if asking is worth it."""
+        left = self._rest_until - self.clock()
+        if self._trouble is None or left <= 0:
+            return None
+        return Rest(self.name, timedelta(seconds=left), self._trouble)
 
     def worked(self) -> None:
         """A server talked to us as it should."""

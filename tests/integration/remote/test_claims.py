@@ -6,6 +6,7 @@ import asyncio
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from delivery_remote.delivery import CLAIMED_WAIT
 from posthouse.bus.moves import Ack, Wait
@@ -34,11 +35,14 @@ async def test_a_claim_whose_session_broke_is_taken_anew_before_the_final_dot(
     envelope = await station.accept("bert@b.test")
     peer.before["DATA"] = lambda: _end_the_holders(station.pool)
 
-    assert await station.delivery.deliver(envelope) == Ack()
+    with capture_logs() as lines:
+        assert await station.delivery.deliver(envelope) == Ack()
 
     assert peer.commands.count("DATA") == 1
     assert len(peer.accepted) == 1
     assert station.parts.claims.trouble() is None
+    told = [line["event"] for line in lines if "claims" in line["event"]]
+    assert told == ["claims lost", "claims kept again"]
 
 
 async def test_without_its_claim_a_mail_is_cut_off_before_the_final_dot(

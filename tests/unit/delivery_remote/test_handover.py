@@ -123,7 +123,9 @@ async def test_if_no_server_is_there_the_destination_rests(destinations: Destina
 
     assert isinstance(said.verdict, Later)
     assert said.verdict.reply == "Connection refused"
-    assert destinations.get("b.test").resting() == said.verdict
+    rest = destinations.get("b.test").resting()
+    assert rest is not None
+    assert rest.trouble == said.verdict
 
 
 async def test_only_those_who_must_wait_are_asked_for_at_the_next_server(

@@ -9,7 +9,7 @@ import pytest
 
 from delivery_remote import destinations as room
 from delivery_remote.destinations import Destinations
-from delivery_remote.next_hop import Destination, Limits
+from delivery_remote.next_hop import Destination, Limits, Rest
 from delivery_remote.trouble import Later
 from posthouse.mail.status import Status
 from support.outside import manners
@@ -43,8 +43,10 @@ def test_a_destination_rests_after_all_its_servers_failed(
 ) -> None:
     destination.failed(AWAY)
 
-    assert destination.resting() == AWAY
-    clock.now += 10
+    assert destination.resting() == Rest("b.test", timedelta(seconds=10), AWAY)
+    clock.now += 9
+    assert destination.resting() == Rest("b.test", timedelta(seconds=1), AWAY)
+    clock.now += 1
     assert destination.resting() is None
 
 
@@ -196,7 +198,7 @@ async def test_what_is_unused_is_forgotten_and_what_rests_is_not(clock: Clock) -
 
         known.sweep()
 
-        assert known.get("resting.test").resting() == AWAY
+        assert known.get("resting.test").resting()
         assert known.get("idle.test").unused() == 0
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from delivery_remote.handover import Said
-from delivery_remote.settlement import Decision, decide
+from delivery_remote.next_hop import Rest
+from delivery_remote.settlement import Decision, decide, put_off
 from delivery_remote.trouble import Later, Never, Taken
 from posthouse.mail.envelope import InboundRecipient, Remote
 from posthouse.mail.ids import new_id
@@ -19,7 +20,15 @@ TABLE = Timetable(
 )
 TAKEN = Said(Taken("250 ok"), "mx [1.1.1.1]")
 NEVER = Said(Never(Status(550, (5, 1, 1)), "550 unknown"), "mx [1.1.1.1]")
+SECONDS = timedelta(seconds=1)
 LATER = Said(Later(Status(451, (4, 4, 1)), "Connection refused"), "mx [1.1.1.1]")
+
+
+def _put_off(
+    envelope: Remote, left: timedelta = 25 * SECONDS, age: timedelta = MINUTES
+) -> Decision:
+    rest = Rest("b.test", left, Later(Status(451, (4, 4, 1)), "Connection refused"))
+    return put_off(envelope, rest, TABLE, envelope.arrived + age)
 
 
 def _envelope(count: int = 1, *, attempts: int = 0, warned: bool = False) -> Remote:
@@ -101,3 +110,45 @@ def test_when_time_has_run_out_the_last_reason_is_told() -> None:
     assert decision.delay is None
     assert decision.failed[0].status.dotted == "4.4.1"
     assert decision.late == ()
+
+
+def test_what_is_put_off_counts_no_attempt_and_says_why() -> None:
+    envelope = _envelope(attempts=3)
+    decision = _put_off(envelope)
+
+    (outcome,) = decision.outcomes
+    assert isinstance(outcome, Deferred)
+    over = f"{envelope.arrived + MINUTES + 25 * SECONDS:%H:%M:%S}"
+    assert outcome.reply == f"not tried: b.test rests until {over} after: Connection refused"
+    assert outcome.host == ""
+    assert outcome.until == envelope.arrived + MINUTES + 30 * SECONDS
+    assert decision.attempts == 3
+    assert decision.onward == envelope
+    assert decision.delay == 30 * SECONDS
+
+
+def test_what_is_put_off_waits_until_the_rest_is_over_nearly() -> None:
+    lefts = [1, 5, 20, 50, 170, 240, 300]
+    delays = [_put_off(_envelope(), left * SECONDS).delay for left in lefts]
+
+    assert delays == [each * SECONDS for each in (5, 5, 30, 60, 60, 300, 300)]
+
+
+def test_old_mail_comes_round_less_often_but_never_less_than_by_its_timetable() -> None:
+    ages = [timedelta(hours=hours) for hours in (1, 2, 100)]
+    delays = [_put_off(_envelope(attempts=9), age=age).delay for age in ages]
+
+    assert delays == [5 * MINUTES, 5 * MINUTES, 15 * MINUTES]
+
+
+def test_what_is_put_off_is_warned_of_and_given_up_by_its_age() -> None:
+    late = _put_off(_envelope(), age=timedelta(hours=5))
+    over = _put_off(_envelope(), age=timedelta(days=5))
+
+    assert [each.action for each in late.late] == ["delayed"]
+    assert late.onward is not None
+    assert late.onward.warned
+    assert over.delay is None
+    assert isinstance(over.outcomes[0], Bounced)
+    assert over.failed[0].reply.startswith("time ran out: not tried: b.test rests until")
+    assert over.failed[0].reply.endswith("after: Connection refused")

@@ -1,0 +1,168 @@
+"""A destination that was away: who waits for it, how long, and what the ledger says of that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from delivery_remote.delivery import Delivery
+from delivery_remote.destinations import Destinations
+from delivery_remote.next_hop import Limits
+from posthouse.bus.moves import Ack, Move, Wait
+from posthouse.mail.envelope import Remote
+from posthouse.storage.pool import Pool, Row
+from posthouse.storage.trace import timeline
+from support.outside import MESSAGE, manners
+from support.outside_world import OutsideWorld
+from support.remote import SECONDS, Station
+from support.remote_service import Office, come_true, open_office
+
+pytestmark = pytest.mark.integration
+
+REST = 30 * SECONDS
+
+
+@dataclass
+class Clock:
+    """A clock that a test moves."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def delivery(station: Station, clock: Clock) -> AsyncIterator[Delivery]:
+    """One whose destinations rest by ``clock``."""
+    async with Destinations(manners(), Limits(rest=REST), clock) as destinations:
+        yield Delivery(replace(station.parts, destinations=destinations))
+
+
+@pytest.fixture
+def world() -> Iterator[OutsideWorld]:
+    world = OutsideWorld()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+async def office(
+    pool: Pool, postgres_url: str, broker_url: str, tmp_path: Path, world: OutsideWorld
+) -> AsyncIterator[Office]:
+    settings = {**world.settings, "POSTHOUSE_RETRY_DELAYS": "30s,5s"}  # it rests for four seconds
+    async with open_office(pool, postgres_url, broker_url, tmp_path, settings) as opened:
+        yield opened
+
+
+async def _row(pool: Pool, ident: UUID) -> Row:
+    row = await pool.fetchrow("select * from recipients where envelope = $1", ident)
+    assert row is not None
+    return row
+
+
+def _again(move: Move) -> Remote:
+    assert isinstance(move, Wait)
+    assert isinstance(move.envelope, Remote)
+    return move.envelope
+
+
+async def test_mail_that_meets_a_rest_was_not_tried_and_goes_when_it_is_over(
+    station: Station, delivery: Delivery, clock: Clock
+) -> None:
+    station.domain("b.test", "127.0.0.2")  # nobody listens there yet
+    await delivery.deliver(await station.accept("anna@b.test"))
+    peer = await station.server()
+    envelope = await station.accept("bert@b.test")
+
+    move = await delivery.deliver(envelope)
+
+    assert move == Wait(REST, envelope)
+    row = await _row(station.pool, envelope.id)
+    assert (row["state"], row["attempts"]) == ("deferred", 0)
+    assert row["reply"].startswith("not tried: b.test rests until ")
+    assert row["reply"].endswith(" after: Connection refused")
+    assert peer.connections == 0
+    clock.now += REST.total_seconds()
+    await station.time_passes(REST)
+    assert await delivery.deliver(envelope) == Ack()
+    assert len(peer.accepted) == 1
+
+
+async def test_the_trace_says_that_nobody_was_asked(station: Station, delivery: Delivery) -> None:
+    station.domain("b.test", "127.0.0.200")
+    await delivery.deliver(await station.accept("anna@b.test"))
+    envelope = await station.accept("bert@b.test")
+    await delivery.deliver(envelope)
+    await station.parts.books.trace.__aexit__(None, None, None)  # what it has is written first
+
+    told = await timeline(station.pool, envelope.id)
+
+    assert told is not None
+    (detail,) = (event.detail for event in told.events if event.what == "deferred")
+    assert detail.startswith("we: not tried: b.test rests until ")
+
+
+async def test_after_a_rest_one_mail_asks_and_who_waited_for_it_is_not_tried(
+    station: Station, delivery: Delivery, clock: Clock
+) -> None:
+    station.domain("b.test", "127.0.0.200")
+    await delivery.deliver(await station.accept("anna@b.test"))
+    clock.now += REST.total_seconds()
+    envelopes = [await station.accept(f"u{n}@b.test") for n in range(10)]
+
+    moves = await asyncio.gather(*map(delivery.deliver, envelopes))
+
+    assert sorted(_again(move).attempts for move in moves) == [0] * 9 + [1]
+
+
+async def test_copies_of_what_was_put_off_become_one_by_the_next_attempt(
+    station: Station, delivery: Delivery, clock: Clock
+) -> None:
+    station.domain("b.test", "127.0.0.200")
+    await delivery.deliver(await station.accept("anna@b.test"))
+    one = other = await station.accept("bert@b.test")
+    for _ in range(3):  # the broker has it twice; both are put off, or wait for the other's time
+        one = _again(await delivery.deliver(one))
+        other = _again(await delivery.deliver(other))
+        await station.time_passes(REST)
+    assert one == other
+
+    for _ in range(2):
+        clock.now += 300
+        one = _again(await delivery.deliver(one))
+        await station.time_passes(timedelta(minutes=1))
+
+    assert one.attempts == 2
+    assert await delivery.deliver(other) == Ack()
+
+
+async def test_a_server_that_came_back_gets_new_mail_within_the_rest(
+    office: Office, world: OutsideWorld
+) -> None:
+    sink = world.server()
+    world.domain("b.test", sink)
+    await office.start()
+    (first,) = await office.post("b.test", 1, MESSAGE)
+    await office.await_state("deferred", 1)
+    sink.start()
+
+    (second,) = await office.post("b.test", 1, MESSAGE)
+
+    async def is_relayed() -> bool:
+        return bool((await _row(office.pool, second.id))["state"] == "relayed")
+
+    await come_true(is_relayed, within=20)
+    assert (await _row(office.pool, second.id))["attempts"] == 1
+    assert (await _row(office.pool, first.id))["state"] == "deferred"
