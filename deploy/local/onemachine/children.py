@@ -9,6 +9,7 @@ time proves that the number still means the same process.
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,8 @@ from typing import TypedDict
 
 _KILL_AFTER_SECONDS = 20.0
 _LOOK_EVERY_SECONDS = 0.05
+_LONGEST_TOLD = 500
+_ERROR = re.compile(r"[A-Za-z_][\w.]*: ")
 _START_TIME_FIELD = 19  # of /proc/PID/stat behind the name: field 22 of proc(5), in clock ticks
 
 
@@ -166,7 +169,25 @@ def last_words(registry: Registry, name: str, lines: int = 12) -> str:
     log = registry.logs / f"{name}.log"
     if not log.exists():
         return f"({log} does not exist)"
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    kept = log.read_text(errors="replace").splitlines()[-lines:]
+    if kept and (told := _told_by(kept[-1])):
+        return f"{told}\n(all of it: {log})"
+    return "\n".join(_told_by(line) or line for line in kept)
+
+
+def _told_by(line: str) -> str:
+    """Return event and reason of a service's log line in one line; empty if it is none."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return ""
+    if not isinstance(record, dict) or "event" not in record:
+        return ""
+    # Of a traceback the last line that names an error tells why; behind it stands only its frame.
+    trace = [text.strip(" |+-") for text in str(record.get("exception", "")).splitlines()]
+    errors = [text for text in trace if _ERROR.match(text)]
+    reasons = [str(record[key]) for key in ("reason", "error") if record.get(key)] or errors[-1:]
+    return ": ".join([str(record["event"]), *reasons])[:_LONGEST_TOLD]
 
 
 def _with_death_signal(command: Command) -> list[str]:

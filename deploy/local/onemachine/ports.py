@@ -2,7 +2,7 @@
 
 import random
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -76,8 +76,9 @@ def public_ports(env: Mapping[str, str]) -> dict[str, int]:
     return chosen
 
 
-def check_free(ports: Iterable[Port]) -> None:
-    """Raise `PortTaken` naming every port in use and the setting that moves it."""
+def check_free(ports: Sequence[Port]) -> None:
+    """Raise `PortTaken` naming every port in use, or wanted twice, and the setting that moves it."""
+    _check_distinct(ports)
     taken = [port for port in ports if not is_free(port.number)]
     if taken:
         raise PortTaken(
@@ -86,4 +87,17 @@ def check_free(ports: Iterable[Port]) -> None:
                 f"choose another port: make run {port.setting}={port.number + 1}"
                 for port in taken
             )
+        )
+
+
+def _check_distinct(ports: Sequence[Port]) -> None:
+    wanted: dict[int, str] = {}
+    clashes = []
+    for port in ports:
+        other = wanted.setdefault(port.number, port.setting)
+        if other != port.setting:
+            clashes.append(f"port {port.number} is wanted by {other} and by {port.setting}")
+    if clashes:
+        raise PortTaken(
+            "\n".join(clashes) + f"\n(copy n of a service listens {COPY_STRIDE}*(n-1) higher)"
         )

@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 
 from onemachine.certificates import certificates
+from onemachine.children import Registry, last_words
 from onemachine.keys import kept
 from onemachine.options import BadOption, options, settle_store
 from onemachine.ports import LOOPBACK, Port, PortTaken, check_free, free_ports, public_ports
@@ -43,7 +44,37 @@ def test_free_ports_are_different_and_free() -> None:
     found = free_ports(20)
 
     assert len(set(found)) == 20
-    check_free(Port("ANY", number) for number in found)
+    check_free([Port("ANY", number) for number in found])
+
+
+@pytest.mark.parametrize(("number", "copies"), [(2587, 1), (2687, 2), (2487, 2)])
+def test_our_own_ports_may_not_meet(number: int, copies: int) -> None:
+    public = {"SUBMISSION_PORT": 2587, "POSTMASTER_PORT": number}
+
+    with pytest.raises(PortTaken, match="wanted by SUBMISSION_PORT and by POSTMASTER_PORT"):
+        check_free(listeners(public, copies))
+
+
+def test_a_dead_service_is_told_in_one_line(tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    registry.logs.mkdir()
+    trace = "  + Exception Group Traceback:\n  | ExceptionGroup: unhandled (1 sub-exception)\n"
+    trace += "    | OSError: [Errno 98] address in use\n    +------"
+    record = {"event": "service failed", "level": "critical", "exception": trace * 9}
+    (registry.logs / "pop3.log").write_text(json.dumps({"event": "x"}) + "\n" + json.dumps(record))
+
+    told = last_words(registry, "pop3").splitlines()
+
+    assert told[0] == "service failed: OSError: [Errno 98] address in use"
+    assert told[1:] == [f"(all of it: {registry.logs / 'pop3.log'})"]
+
+
+def test_what_is_no_log_of_ours_is_told_as_it_stands(tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    registry.logs.mkdir()
+    (registry.logs / "rabbitmq.log").write_text("first\nno such cookie\n")
+
+    assert last_words(registry, "rabbitmq") == "first\nno such cookie"
 
 
 def test_copies_listen_a_hundred_higher() -> None:
