@@ -96,6 +96,7 @@ class Delivery:
         if not isinstance(plan, Plan):
             return await self._settle(envelope, _for_all(envelope.recipients, plan))
         destination = self._parts.destinations.get(plan.destination)
+        destination.meet(plan.targets)
         rest = destination.resting()
         if rest is not None:
             return await self._parts.books.put_off(envelope, rest)

@@ -97,7 +97,7 @@ class Handover:
                 refusals.append(refused.refusal)
         verdict = summed_up(refusals) if refusals else TOO_SLOW
         if len(refusals) == len(self.plan.targets) and isinstance(verdict, Later):
-            destination.failed(verdict)
+            destination.failed(verdict, self.plan.targets)
         last = str(self.plan.targets[-1])
         return {each.n: Said(verdict, last) for each in self.recipients} | self.results
 

@@ -7,16 +7,17 @@ asks it (`resting`).
 
     limit    sessions at once: grows by success, halves by refusal, 1 after a rest
     rest     after all its servers failed: `Limits.rest`, doubled each time up to `Limits.rest_max`;
-             those that fail together count once, a success ends it
+             those that fail together count once; a success ends it, and so does a way to a server
+             that has not failed yet (`meet`): a new route, another MX
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from delivery_remote.routes import Target
@@ -27,6 +28,7 @@ from posthouse.telemetry.metrics import counter
 FIRST_LIMIT = 5.0  # sessions at once with a destination nothing is known of
 FIRST_REST = timedelta(seconds=30)
 LONGEST_REST = timedelta(minutes=5)
+MAX_FAILED = 100  # servers of a destination; MX may name others every time
 ALIVE_SECONDS = 60.0  # how long a success proves that the destination lives
 
 _reused = counter("posthouse_remote_sessions_reused_total", "Transactions on a session kept open")
@@ -92,6 +94,7 @@ class Destination:
     _idle: list[tuple[float, Session]] = field(default_factory=list)
     _plain: set[str] = field(default_factory=set)
     _failures: int = 0
+    _failed: set[Target] = field(default_factory=set)
     _rest_until: float = float("-inf")
     _worked_at: float = float("-inf")
     _used_at: float = float("-inf")
@@ -124,9 +127,16 @@ class Destination:
             return None
         return Rest(self.name, timedelta(seconds=left), self._trouble)
 
+    def meet(self, targets: Sequence[Target]) -> None:
+        """Mail may go to ``targets`` now: one that has not failed yet ends the rest."""
+        if self._failures and not self._failed.issuperset(map(_server, targets)):
+            self._failures = 0
+            self._rest_until = float("-inf")
+
     def worked(self) -> None:
         """A server talked to us as it should."""
         self._failures = 0
+        self._failed.clear()
         self._trouble = None
         self._rest_until = float("-inf")
         self._worked_at = self.clock()
@@ -136,11 +146,14 @@ class Destination:
         """A server refused because there is too much; others of our sessions go on."""
         self.limit = max(1.0, self.limit / 2)
 
-    def failed(self, trouble: Later) -> None:
-        """No server could be talked to: rest, unless other sessions show that it lives."""
+    def failed(self, trouble: Later, targets: Sequence[Target] = ()) -> None:
+        """None of ``targets`` could be talked to: rest, unless other sessions show that it lives."""
         if self._active > 1 and self.clock() - self._worked_at < ALIVE_SECONDS:
             self.strained()
             return
+        if len(self._failed) > MAX_FAILED:
+            self._failed.clear()
+        self._failed.update(map(_server, targets))
         if self.resting():  # it was asked before the rest began, which says so already
             return
         pause = min(self.limits.rest * 2**self._failures, self.limits.rest_max)
@@ -217,3 +230,8 @@ class Destination:
             if not turn.done():
                 turn.set_result(None)
                 free -= 1
+
+
+def _server(target: Target) -> Target:
+    """Return ``target`` without its address: of those, a name may have others every time."""
+    return replace(target, address="")

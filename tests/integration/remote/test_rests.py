@@ -11,11 +11,13 @@ from uuid import UUID
 
 import pytest
 
+from delivery_remote import routes
 from delivery_remote.delivery import Delivery
 from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Limits
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import Remote
+from posthouse.storage.directory import Route, set_route
 from posthouse.storage.pool import Pool, Row
 from posthouse.storage.trace import timeline
 from support.outside import MESSAGE, manners
@@ -146,6 +148,23 @@ async def test_copies_of_what_was_put_off_become_one_by_the_next_attempt(
 
     assert one.attempts == 2
     assert await delivery.deliver(other) == Ack()
+
+
+async def test_a_corrected_route_ends_the_rest(
+    station: Station, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "ROUTES_FRESH", timedelta())
+    peer = await station.server()
+    right = Route(domain="b.test", host=peer.host, port=station.port)
+    await set_route(station.pool, replace(right, username="anna", password="secret"))  # noqa: S106
+    await delivery.deliver(await station.accept("anna@b.test"))  # the server knows no logins
+    envelope = await station.accept("bert@b.test")
+    assert _again(await delivery.deliver(envelope)).attempts == 0
+
+    await set_route(station.pool, right)
+    await station.time_passes(REST)
+
+    assert await delivery.deliver(envelope) == Ack()
 
 
 async def test_a_server_that_came_back_gets_new_mail_within_the_rest(

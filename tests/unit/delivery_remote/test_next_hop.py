@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from delivery_remote import destinations as room
 from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Destination, Limits, Rest
+from delivery_remote.routes import Login, Target
 from delivery_remote.trouble import Later
 from posthouse.mail.status import Status
 from support.outside import manners
@@ -81,6 +84,32 @@ def test_a_session_that_works_ends_the_rest(destination: Destination) -> None:
     destination.worked()
 
     assert destination.resting() is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"host": "b.test"}, {"port": 26}, {"login": Login("anna", "secret")}]
+)
+def test_a_way_to_a_server_that_has_not_failed_ends_the_rest(
+    destination: Destination, change: dict[str, Any]
+) -> None:
+    known = Target(host="a.test", address="127.0.0.1", port=25)
+    destination.failed(AWAY, [known])
+
+    destination.meet([replace(known, address="127.0.0.2")])
+    assert destination.resting()
+    destination.meet([known, replace(known, **change)])
+    assert destination.resting() is None
+
+
+def test_servers_that_fail_one_after_the_other_are_all_known(destination: Destination) -> None:
+    some = [Target(host=f"{name}.test", address="127.0.0.1", port=25) for name in "abc"]
+    for target in some:
+        destination.meet([target])
+        destination.failed(AWAY, [target])
+
+    destination.meet(some)
+
+    assert destination.resting()
 
 
 def test_after_a_rest_one_session_tries(destination: Destination) -> None:
