@@ -39,7 +39,7 @@ from posthouse.storage.ledger.locking import (
 )
 from posthouse.storage.pool import Pool, Tx
 from posthouse.telemetry import metrics
-from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.outages import Outage
 
 MAX_TURN = 200  # claims asked for in one statement
 PULSE_SECONDS = 1.0  # the session is used at least as often
@@ -48,7 +48,6 @@ CONFIRM_SECONDS = 10.0  # how long who needs certainty waits for it
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
-log = get_logger()
 _held = metrics.gauge("posthouse_ledger_claims_held", "Messages this process has claimed.")
 _lost = metrics.counter("posthouse_ledger_claims_lost_total", "Sessions with claims that broke.")
 
@@ -102,6 +101,7 @@ class Claims:
         self._session: Tx | None = None
         self._former: Backend | None = None
         self._trouble: str | None = None
+        self._outage = Outage("claims lost", "claims kept again")
         self._tasks = asyncio.TaskGroup()  # a bug in the keeper must not go unnoticed
 
     async def __aenter__(self) -> Claims:
@@ -182,6 +182,7 @@ class Claims:
             self._former = await succeed(session, self._former)
             await self._turn(session)
         self._trouble = None
+        self._outage.over()
 
     async def _serve(self, session: Tx) -> None:
         while True:
@@ -234,7 +235,7 @@ class Claims:
 
     def _lose(self, trouble: Unavailable) -> None:
         """The session is over, and its claims with it: nobody may rely on one."""
-        log.warning("claims lost", held=len(self._claims), reason=str(trouble))
+        self._outage.away(str(trouble))
         _lost.inc()
         self._trouble = str(trouble)
         self._session = None
