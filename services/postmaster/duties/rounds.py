@@ -8,14 +8,13 @@ from datetime import timedelta
 
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.pool import Pool, duty_lock
-from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.outages import Outage
 from posthouse.telemetry.probes import Beat
-
-log = get_logger()
 
 
 async def rounds(work: Callable[[], Awaitable[object]], pause: timedelta, beat: Beat) -> None:
     """Do ``work`` for ever; an outage makes the service unready and the next round tries again."""
+    absence = Outage("duty put off", "duty taken up again", duty=beat.name)
     while True:
         beat.busy()
         try:
@@ -23,8 +22,9 @@ async def rounds(work: Callable[[], Awaitable[object]], pause: timedelta, beat: 
             beat.release()
         except Unavailable as outage:
             beat.hold(str(outage))
-            log.warning("duty put off", duty=beat.name, reason=str(outage))
+            absence.away(str(outage))
         else:
+            absence.over()
             beat.idle()
         await asyncio.sleep(pause.total_seconds())
 
