@@ -6,13 +6,12 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
-from posthouse.credentials.passwords import MAX_PASSWORD_OCTETS
 from posthouse.storage import directory
 from posthouse.storage.directory import Account
 from posthouse.storage.pool import Queries, transaction
-from postmaster.api.fields import AddressKey, Body, DomainName, Limit, Octets, page
+from postmaster.api.fields import AddressKey, Body, DomainName, Limit, Octets, Password, page
 from postmaster.api.imports import Entry, Imported, import_entries
 from postmaster.api.parts import Means
 from postmaster.api.problems import invalid, not_found
@@ -20,8 +19,6 @@ from postmaster.api.problems import invalid, not_found
 MAX_IMPORT = 1000  # accounts per request: some seconds of hashing
 
 router = APIRouter(tags=["accounts"])
-
-Password = Annotated[SecretStr, Field(min_length=1, max_length=MAX_PASSWORD_OCTETS)]
 
 
 class NewAccount(Body):
@@ -40,8 +37,10 @@ class AccountChange(Body):
     enabled: bool | None = None
 
 
-class NewAccounts(Body):
-    """Many accounts at once."""
+class NewAccounts(BaseModel):
+    """Many accounts at once; each is looked at by itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     accounts: Annotated[list[Entry], Field(max_length=MAX_IMPORT)]
 

@@ -7,14 +7,16 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from posthouse.credentials.passwords import MAX_PASSWORD_OCTETS
 from posthouse.mail.address import BadAddress, is_domain, parse_address
 from posthouse.mail.ids import moment_of
-from postmaster.api.border import refuse_unstorable
+from postmaster.api.border import is_storable, refuse_unstorable
 
 MAX_PAGE = 1000  # rows per answer
 MAX_TARGETS = 1000  # addresses an alias or a forward may stand for
+MIN_PASSWORD = 8  # characters (NIST SP 800-63B §5.1.1.2)
 MAX_NUMBER = 2**63 - 1  # a bigint of PostgreSQL
 
 T = TypeVar("T")
@@ -50,6 +52,25 @@ def message_id(ident: UUID) -> UUID:
     return ident
 
 
+def password_fault(password: str) -> str | None:
+    """Return why a password cannot be taken, without repeating it; None if it can."""
+    if len(password) < MIN_PASSWORD:
+        return f"the password has fewer than {MIN_PASSWORD} characters"
+    if not is_storable(password):
+        return "the password holds a NUL"  # RFC 4616 §2: no client could send it
+    if len(password.encode()) > MAX_PASSWORD_OCTETS:
+        return f"the password has more than {MAX_PASSWORD_OCTETS} octets"
+    return None
+
+
+def fit_password(secret: SecretStr) -> SecretStr:
+    """Return a password that can be taken; `ValueError` says why not."""
+    fault = password_fault(secret.get_secret_value())
+    if fault:
+        raise ValueError(fault)
+    return secret
+
+
 AddressKey: TypeAlias = Annotated[str, AfterValidator(address_key)]
 AddressText: TypeAlias = Annotated[str, AfterValidator(address_text)]
 Targets: TypeAlias = Annotated[list[AddressText], Field(min_length=1, max_length=MAX_TARGETS)]
@@ -59,6 +80,13 @@ Number: TypeAlias = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 Octets: TypeAlias = Annotated[int, Field(ge=1, le=2**62)]
 PageSize: TypeAlias = Annotated[int, Field(ge=1, le=MAX_PAGE)]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+
+
+Password: TypeAlias = Annotated[
+    SecretStr,
+    AfterValidator(fit_password),
+    Field(description=f"{MIN_PASSWORD} characters at least, {MAX_PASSWORD_OCTETS} octets at most."),
+]
 
 
 class Body(BaseModel):

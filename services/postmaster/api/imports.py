@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr
 from typing_extensions import TypedDict
 
-from posthouse.credentials.passwords import MAX_PASSWORD_OCTETS
 from posthouse.storage import directory
 from posthouse.storage.directory import Found, NewAccount
 from posthouse.storage.pool import Pool
-from postmaster.api.fields import Body, address_key
+from postmaster.api.fields import address_key, password_fault
 from postmaster.api.hashing import Hasher
 
 
-class Entry(Body):
-    """One account; its address is looked at one by one, so that one bad row refuses itself only."""
+class Entry(BaseModel):
+    """One account; looked at by itself, not at the border: one bad row refuses itself only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     address: str
-    password: Annotated[SecretStr, Field(max_length=MAX_PASSWORD_OCTETS)]
+    password: SecretStr
 
 
 class Refused(TypedDict):
@@ -78,8 +78,9 @@ def _key(text: str) -> str:
 def _objection(entry: Entry, key: str, found: dict[str, Found]) -> str | None:
     if not key:
         return "is not an address"
-    if not entry.password.get_secret_value():
-        return "the password is empty"
+    fault = password_fault(entry.password.get_secret_value())
+    if fault is not None:
+        return fault
     if found[key].domain is None:
         return "is not in one of our domains"
     if found[key].account is not None:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 MANY = 100_000  # characters; a path or a query of that length never gets past the server
 WORDS = ("\0", "1" * 31, "x" * 3_000)
 OCTETS = ("%ED%A0%80", "1%00", "*", "%2F", *map(quote, WORDS))
-VALUES = ("\0", "\ud800", "x" * MANY, 10**30, -(10**30), None, {}, ["\0"])
+VALUES: tuple[object, ...] = ("\0", "\ud800", "x" * MANY, 10**30, -(10**30), None, {}, ["\0"])
 NOT_OBJECTS = (
     b"", b"\0", b"{", b"\xff", b"[" * MANY, b"1" * MANY, b"NaN", b'"\\ud800"', b"null",
     b'{"\\ud800": 1}', b'{"\\u0000": 1}',
@@ -95,7 +95,6 @@ async def test_rubbish_is_refused_in_every_place_of_every_route(clerk: LivePostm
     async with httpx.AsyncClient(
         base_url=clerk.url, headers=clerk.http.headers, timeout=30
     ) as http:
-        slow = []
         for method, url, rest in requests(document):
             if "/broker/" in url or "/config/" in url:  # 503: this postmaster has no broker
                 continue

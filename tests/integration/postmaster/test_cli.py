@@ -42,7 +42,7 @@ async def rows(clerk: LivePostmaster, *arguments: str) -> list[dict[str, object]
 
 async def test_domains_and_accounts_from_the_command_line(clerk: LivePostmaster) -> None:
     await done(clerk, "domain", "add", "example.test")
-    await done(clerk, "account", "add", "anna@example.test", "--password-stdin", stdin="secret\n")
+    await done(clerk, "account", "add", "anna@example.test", "--password-stdin", stdin="a secret\n")
     await done(clerk, "account", "set-quota", "anna@example.test", "5000")
     await done(clerk, "account", "disable", "anna@example.test")
 
@@ -58,14 +58,19 @@ async def test_domains_and_accounts_from_the_command_line(clerk: LivePostmaster)
     assert "anna@example.test" in table
     assert "4.9 KiB" in table
     assert stored is not None
-    assert matches(stored.password_hash, "secret")
+    assert matches(stored.password_hash, "a secret")
 
     await done(
-        clerk, "account", "set-password", "anna@example.test", "--password-stdin", stdin="x\n"
+        clerk,
+        "account",
+        "set-password",
+        "anna@example.test",
+        "--password-stdin",
+        stdin="another secret\n",
     )
     changed = await directory.credentials(clerk.pool, "anna@example.test")
     assert changed is not None
-    assert matches(changed.password_hash, "x")
+    assert matches(changed.password_hash, "another secret")
 
     await done(clerk, "account", "remove", "anna@example.test", "--yes")
     await done(clerk, "domain", "remove", "example.test")
@@ -79,7 +84,7 @@ async def test_a_password_is_never_an_argument_and_never_empty(clerk: LivePostma
     empty = await refused(
         clerk, "account", "add", "anna@example.test", "--password-stdin", stdin="\n"
     )
-    as_argument = await refused(clerk, "account", "add", "anna@example.test", "secret")
+    as_argument = await refused(clerk, "account", "add", "anna@example.test", "a secret")
 
     assert "--password-stdin" in without
     assert "empty" in empty
@@ -89,7 +94,7 @@ async def test_a_password_is_never_an_argument_and_never_empty(clerk: LivePostma
 
 async def test_redirections_from_the_command_line(clerk: LivePostmaster) -> None:
     await done(clerk, "domain", "add", "example.test")
-    await done(clerk, "account", "add", "anna@example.test", "--password-stdin", stdin="secret\n")
+    await done(clerk, "account", "add", "anna@example.test", "--password-stdin", stdin="a secret\n")
     await done(clerk, "alias", "set", "team@example.test", "anna@example.test", "b@far.test")
     await done(clerk, "forward", "set", "anna@example.test", "a@far.test", "--no-keep")
     await done(clerk, "route", "set", "far.test", "[2001:db8::1]:2525")
@@ -143,17 +148,17 @@ async def test_an_import_adds_what_it_can_and_tells_the_rest(
     clerk: LivePostmaster, tmp_path: Path
 ) -> None:
     await done(clerk, "domain", "add", "example.test")
-    await done(clerk, "account", "add", "old@example.test", "--password-stdin", stdin="secret\n")
+    await done(clerk, "account", "add", "old@example.test", "--password-stdin", stdin="a secret\n")
     file = tmp_path / "accounts.csv"
     file.write_text(
         "address,password\n"
         'anna@example.test,"with, comma"\n'
         "\n"
-        "Anna@Example.test,twice\n"
-        "no address,x\n"
-        "bert@elsewhere.test,x\n"
-        "old@example.test,x\n"
-        "carl@example.test,\n"
+        "Anna@Example.test,twice here\n"
+        "no address,long enough\n"
+        "bert@elsewhere.test,long enough\n"
+        "old@example.test,long enough\n"
+        "carl@example.test,seven77\n"
         "dora@example.test, spaces stay \n"
     )
 
@@ -166,7 +171,7 @@ async def test_an_import_adds_what_it_can_and_tells_the_rest(
         (5, "is not an address"),
         (6, "not in one of our domains"),
         (7, "is there already"),
-        (8, "password is empty"),
+        (8, "fewer than 8 characters"),
     ):
         assert f"line {line}: " in result.stdout
         assert reason in result.stdout
@@ -179,17 +184,31 @@ async def test_an_import_adds_what_it_can_and_tells_the_rest(
     assert is_outdated(anna.password_hash)
 
 
-async def test_a_file_that_is_no_list_of_accounts_adds_nothing(
+async def test_rows_that_are_no_csv_are_told_and_the_others_added(
     clerk: LivePostmaster, tmp_path: Path
 ) -> None:
     await done(clerk, "domain", "add", "example.test")
     file = tmp_path / "accounts.csv"
-    file.write_text("anna@example.test,secret\nbert@example.test\n")
+    file.write_text(
+        "anna@example.test,long enough\n"
+        "too,many,fields\n"
+        "bert@example.test\n"
+        '"quoted"@example.test,long enough\n'
+        "dora@example.test,long\0enough\n"
+        "carl@example.test,long enough\n"
+    )
 
-    sentence = await refused(clerk, "account", "import", str(file))
+    result = await clerk.cli("account", "import", str(file))
 
-    assert "line 2" in sentence
-    assert await rows(clerk, "account", "list") == []
+    assert result.exit_code == 1
+    assert [line.split(":")[0] for line in result.stdout.splitlines()[:-1]] == [
+        f"line {number}" for number in (2, 3, 4, 5)
+    ]
+    assert "2 added, 4 refused" in result.stdout
+    assert [row["address"] for row in await rows(clerk, "account", "list")] == [
+        "anna@example.test",
+        "carl@example.test",
+    ]
 
 
 async def test_accounts_are_imported_at_ten_thousand_a_minute_on_two_cores(

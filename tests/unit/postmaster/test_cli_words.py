@@ -89,22 +89,27 @@ def test_a_demo_file_that_names_no_api_is_refused(tmp_path: Path, text: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("octets_", "words"),
+    ("line", "words"),
     [
-        (b"a@b.test\n", "line 1"),
-        (b"a@b.test,x\na@b.test,x,y\n", "line 2"),
-        (b'a@b.test,"x\n', "not CSV"),
-        (b"a@b.test,\xff\n", "not CSV"),
+        (b"a@b.test", "1 fields"),
+        (b"a@b.test,x,y", "3 fields"),
+        (b'a@b.test,"x', "not CSV"),
+        (b'"a"@b.test,x', "not CSV"),
+        (b"a@b.test,\xff", "not UTF-8"),
     ],
 )
-def test_a_file_that_is_no_csv_of_two_columns_is_refused(
-    tmp_path: Path, octets_: bytes, words: str
+def test_a_line_that_is_no_account_is_told_and_the_next_is_read(
+    tmp_path: Path, line: bytes, words: str
 ) -> None:
     file = tmp_path / "accounts.csv"
-    file.write_bytes(octets_)
+    file.write_bytes(line + b"\r\nb@b.test,y\r\n")
 
-    with pytest.raises(Failure, match=words):
-        list(read_rows(file))
+    (first, reason), second = read_rows(file)
+
+    assert first == 1
+    assert isinstance(reason, str)
+    assert words in reason
+    assert second == (2, {"address": "b@b.test", "password": "y"})
 
 
 def test_a_byte_order_mark_and_a_heading_are_no_account(tmp_path: Path) -> None:
