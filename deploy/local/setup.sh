@@ -41,7 +41,18 @@ missing_packages() {
   fi
 }
 
-can_make_environment() {
+can_# Of pip's 300 lines a counter is left; its errors come by another way.
+counted() {
+  local count=0 what rest
+  while read -r what rest; do
+    case $what in
+      Collecting) count=$((count + 1)) && printf '\r    %d packages found ...' "$count" ;;
+      Installing) printf '\n    installing them ...\n' ;;
+    esac
+  done
+}
+
+make_environment() {
   local python
   python=$(find_python)
   [ -n "$python" ] || return 0 # python3 itself is missing: said already, venv comes next
@@ -69,6 +80,17 @@ install_packages() {
   fi
 }
 
+# Of pip's 300 lines a counter is left; its errors come by another way.
+counted() {
+  local count=0 what rest
+  while read -r what rest; do
+    case $what in
+      Collecting) count=$((count + 1)) && printf '\r    %d packages found ...' "$count" ;;
+      Installing) printf '\n    installing them ...\n' ;;
+    esac
+  done
+}
+
 make_environment() {
   local python
   python=$(find_python)
@@ -86,7 +108,7 @@ make_environment() {
     uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
   else
     .venv/bin/python -m pip install --disable-pip-version-check --require-hashes \
-      -r requirements-dev.lock
+      -r requirements-dev.lock | counted
     .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps \
       --no-build-isolation -e .
   fi
