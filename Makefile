@@ -19,9 +19,11 @@ CODE := shared services tests deploy bench
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make run also takes STORE=s3, COPIES=2 and ports: $(PORTS)"
+	@echo "  make run also takes STORE=s3, COPIES=2 and ports, as SMTP_PORT=2626:"
+	@echo "    $(wordlist 1,5,$(PORTS))"
+	@echo "    $(wordlist 6,9,$(PORTS))"
 
-setup: $(SETUP) ## install what is missing: the virtual environment and Debian's servers
+setup: $(SETUP) ## install what is missing: .venv and Debian's servers
 
 $(SETUP): requirements-dev.lock pyproject.toml deploy/local/setup.sh
 	@deploy/local/setup.sh
@@ -31,11 +33,11 @@ $(TOOLS): $(SETUP)
 	@deploy/local/setup.sh tests
 	@touch $@
 
-run: $(SETUP) ## the whole system on this machine, with a demo domain, until Ctrl-C
+run: $(SETUP) ## the whole system here, with a demo domain, until Ctrl-C
 	@STORE=$(STORE) COPIES=$(COPIES) \
 	  $(foreach port,$(PORTS),$(if $($(port)),POSTHOUSE_$(port)=$($(port)))) $(ONEMACHINE)
 
-check: $(SETUP) ## format, lint, types, import rules and pure tests; under a minute
+check: $(SETUP) ## format, lint, types, import rules, pure tests: a minute
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
@@ -46,7 +48,7 @@ fmt: $(SETUP) ## format the code and repair what the linter can repair
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-test: $(TOOLS) check ## everything: check, then all tests on real servers, started and stopped here
+test: $(TOOLS) check ## check, then all tests on real servers started here
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m "integration or journey"
 
 unit: $(SETUP) ## pure tests only
@@ -55,10 +57,10 @@ unit: $(SETUP) ## pure tests only
 integration: $(TOOLS) ## tests of parts on real servers
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m integration
 
-journeys: $(TOOLS) ## tests of the whole system with real clients, and of faults
+journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m journey
 
-bench: $(TOOLS) ## mails per second and CPU per mail, in turn with Debian's Postfix and Dovecot
+bench: $(TOOLS) ## mails per second and CPU per mail, beside Debian's Postfix
 	@PYTHONPATH=deploy/local:. $(PYTHON) -m bench $(BENCH)
 
 fuzz: $(SETUP) ## properties with many examples, for minutes
@@ -67,7 +69,7 @@ fuzz: $(SETUP) ## properties with many examples, for minutes
 image: ## the container image of all services
 	docker build -t posthouse .
 
-clean: ## remove the data of make run, the virtual environment and caches
+clean: ## remove the data of make run, .venv and caches
 	@if [ -x $(PYTHON) ]; then $(ONEMACHINE) clean; fi
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov dist
 	find . -name __pycache__ -prune -exec rm -rf {} +

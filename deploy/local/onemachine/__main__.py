@@ -15,7 +15,7 @@ from onemachine.options import HOSTNAME, BadOption, Options, options
 from onemachine.ports import PortTaken
 from onemachine.ready import NotReady, leaves
 from onemachine.stack import AlreadyRunning, Stack, remove_data
-from onemachine.status import addresses, watch
+from onemachine.status import addresses, processes, watch
 
 _VAR = Path("var")
 _LOG_COLUMNS = 160  # where nobody looks at a terminal
@@ -58,7 +58,10 @@ async def _bring_up(stack: Stack, console: Console, say: Callable[[str], None]) 
     demo.write_demo(known, stack)
     await asyncio.to_thread(demo.introduce, known, say)
     say("everything runs")
-    console.print(addresses(stack, known))
+    summary = [addresses(stack, known), "Ctrl-C stops everything"]
+    if not console.is_terminal:  # a terminal shows them live
+        summary.insert(1, processes(stack.parts))
+    console.print("\n".join(summary), markup=False, soft_wrap=True)
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
-"""What a person sees: the table of addresses and users, then one live line per part."""
+"""What a person sees: addresses, users and processes, then one live line per part."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.live import Live
@@ -11,34 +11,39 @@ from onemachine.demo import Demo
 from onemachine.ports import COPY_STRIDE, LOOPBACK
 from onemachine.services import Service
 from onemachine.stack import Stack
+from onemachine.supervisor import Part
 
 _LOOK_EVERY_SECONDS = 2.0
 
 
-def addresses(stack: Stack, demo: Demo) -> Table:
-    """Return the table of what can be reached, how, and as whom."""
-    ports = demo.ports
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    table.add_row("SMTP", f"{LOOPBACK}:{ports['SMTP_PORT']} (mail for {', '.join(demo.users)})")
-    table.add_row(
-        "submission",
-        f"{LOOPBACK}:{ports['SUBMISSION_PORT']} STARTTLS, {LOOPBACK}:{ports['SMTPS_PORT']} TLS",
+def addresses(stack: Stack, demo: Demo) -> str:
+    """Return in lines what can be reached, how, and as whom; nothing is wrapped, all can be copied."""
+    ports, var = (
+        {name: f"{LOOPBACK}:{port}" for name, port in demo.ports.items()},
+        stack.options.var,
     )
-    table.add_row("IMAP", f"{LOOPBACK}:{ports['IMAP_PORT']}, {LOOPBACK}:{ports['IMAPS_PORT']} TLS")
-    table.add_row("POP3", f"{LOOPBACK}:{ports['POP3_PORT']}, {LOOPBACK}:{ports['POP3S_PORT']} TLS")
-    for address, password in demo.users.items():
-        table.add_row("user", f"{address}  password {password}")
-    table.add_row(
-        "API", f"{demo.api_url}/api/v1 (token and all else: {stack.options.var}/demo.json)"
-    )
-    table.add_row("RabbitMQ", stack.servers.rabbitmq.url)
-    table.add_row("PostgreSQL", f"{stack.servers.postgres.url('posthouse')}")
-    table.add_row("certificates", f"trust {demo.authority}")
-    for copy in range(1, stack.options.copies):
-        table.add_row("", f"copy {copy + 1} listens on the same ports + {copy * COPY_STRIDE}")
-    return table
+    rows = [
+        ("SMTP", f"{ports['SMTP_PORT']} (mail for {', '.join(demo.users)})"),
+        ("submission", f"{ports['SUBMISSION_PORT']} STARTTLS, {ports['SMTPS_PORT']} TLS"),
+        ("IMAP", f"{ports['IMAP_PORT']}, {ports['IMAPS_PORT']} TLS"),
+        ("POP3", f"{ports['POP3_PORT']}, {ports['POP3S_PORT']} TLS"),
+        *(("user", f"{who}  password {word}") for who, word in demo.users.items()),
+        ("API", f"{demo.api_url}/api/v1 (token and all else: {var}/demo.json)"),
+        ("RabbitMQ", stack.servers.rabbitmq.url),
+        ("PostgreSQL", stack.servers.postgres.url("posthouse")),
+        ("certificates", f"trust {demo.authority}"),
+        *(
+            (f"copy {copy + 1}", f"listens on the same ports + {copy * COPY_STRIDE}")
+            for copy in range(1, stack.options.copies)
+        ),
+    ]
+    return "\n".join(f"{name:<13} {value}" for name, value in rows)
+
+
+def processes(parts: Sequence[Part]) -> str:
+    """Return in lines which process is which part, for those who want to kill one."""
+    rows = [f"{part.name:<20} {part.child.process.pid}" for part in parts if part.child]
+    return "\n".join(["processes, started again if they die:", *(f"  {row}" for row in rows)])
 
 
 async def watch(stack: Stack, stop: asyncio.Event, console: Console) -> None:

@@ -19,6 +19,7 @@ from onemachine.ports import free_ports, is_free
 from onemachine.postgres import Postgres
 from onemachine.rabbitmq import RabbitMQ, RabbitPorts
 from onemachine.ready import NotReady, wait_ready
+from onemachine.status import processes
 from onemachine.supervisor import Supervisor
 from support.stack import eventually
 
@@ -137,6 +138,7 @@ async def test_what_dies_is_started_again_unless_it_is_held(registry: Registry) 
     supervisor.watch(part)
     first = part.child
     assert first
+    assert f"sleeper              {first.process.pid}" in processes([part])
 
     first.kill()
     async with asyncio.timeout(20):
