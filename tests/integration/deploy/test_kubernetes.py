@@ -64,6 +64,7 @@ def _environment(objects: list[dict[str, Any]], deployment: dict[str, Any]) -> d
     return {name: value.replace("CHANGE-ME-CHANGE-ME", SECRET) for name, value in found.items()}
 
 
+@pytest.mark.integration  # some seconds: it reads all of the schemas
 def test_every_manifest_is_valid_against_the_schemas_of_kubernetes(tmp_path: Path) -> None:
     rendered = tmp_path / "overlay.yaml"
     rendered.write_text(yaml.safe_dump_all(built_overlay()))
@@ -78,6 +79,7 @@ def test_every_manifest_is_valid_against_the_schemas_of_kubernetes(tmp_path: Pat
     assert told.returncode == 0, told.stdout + told.stderr
 
 
+@pytest.mark.integration
 def test_a_misspelt_field_would_be_noticed(tmp_path: Path) -> None:
     broken = manifests(BASE)[0] | {"dataa": {}}
     rendered = tmp_path / "broken.yaml"
