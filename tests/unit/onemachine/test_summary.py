@@ -1,5 +1,6 @@
 """What a person reads of the one-machine stack: all of it, unbroken."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -41,3 +42,21 @@ def test_the_help_fits_a_terminal() -> None:
 
     assert "POSTMASTER_PORT" in told.stdout
     assert max(map(len, told.stdout.splitlines())) <= 80
+
+
+def test_what_make_starts_keeps_its_bytecode(tmp_path: Path) -> None:
+    asking = tmp_path / "asking.mk"
+    asking.write_text(f"include {ROOT}/Makefile\nasked: ; @env\n")
+    env = dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"}
+
+    told = subprocess.run(
+        ["make", "-f", asking, "asked"],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "PATH=" in told.stdout
+    assert "PYTHONDONTWRITEBYTECODE" not in told.stdout
