@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from datetime import timedelta
 
@@ -76,7 +77,7 @@ async def test_a_database_closed_for_maintenance_is_unavailable_until_it_is_open
 
 
 async def test_a_wrong_password_is_our_trouble_and_no_mails(postgres_url: str) -> None:
-    stranger = postgres_url.replace("postgres@", "nobody_by_that_name:x@")
+    stranger = re.sub("//[^@]+@", "//nobody_by_that_name:x@", postgres_url)
     async with open_pool(stranger) as strange:
         with pytest.raises(Unavailable):
             await strange.fetchval("select 1")
