@@ -6,7 +6,7 @@ a refused body may hold a password.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -23,6 +23,17 @@ from posthouse.telemetry.logs import get_logger
 
 MEDIA_TYPE = "application/problem+json"  # RFC 9457 §3
 RETRY_AFTER_SECONDS = 5
+# What an operator reads instead of the library's own words.
+WORDS = {
+    "json_invalid": "is not JSON",
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+    "uuid_parsing": "is not the id of a message",
+    "int_parsing": "is not a whole number",
+    "int_parsing_size": "is too large a number",
+    "string_type": "is not a text",
+    "string_unicode": "holds half a character",
+}
 
 log = get_logger()
 
@@ -95,10 +106,12 @@ async def _on_bad_input(_: Request, failure: Exception) -> Response:
 
 def fault_of(error: Mapping[str, Any]) -> dict[str, str]:
     """Return where a body or a query is wrong and why, without repeating what it held."""
-    where: Sequence[object] = error.get("loc", ())
+    kind, where = str(error.get("type")), tuple(error.get("loc", ()))
+    if kind == "json_invalid":
+        where = ()  # only an offset, which looks like an index
     return {
         "where": ".".join(map(str, where[1:])) or "body",
-        "what": str(error.get("msg", "not valid")).removeprefix("Value error, "),
+        "what": WORDS.get(kind) or str(error.get("msg", "not valid")).removeprefix("Value error, "),
     }
 
 

@@ -10,8 +10,9 @@ from pydantic import Field, SecretStr, model_validator
 
 from posthouse.storage import directory
 from posthouse.storage.directory import Alias, Forward, Network, Route
-from postmaster.api.fields import AddressKey, AddressText, Body, Limit, Targets, page
+from postmaster.api.fields import AddressKey, AddressText, Body, Limit, Targets, address_key, page
 from postmaster.api.parts import Means
+from postmaster.api.problems import Problem, invalid
 
 MAX_HOST = 255
 MAX_PORT = 65_535
@@ -62,8 +63,21 @@ async def list_aliases(means: Means, after: str = "", limit: Limit = 100) -> dic
 
 
 @router.put("/aliases/{address:path}", status_code=HTTPStatus.NO_CONTENT)
-async def set_alias(address: AddressKey, body: AliasBody, means: Means) -> None:
-    """Let an address stand for its targets; 404 if its domain is not ours."""
+async def set_alias(
+    address: AddressKey, body: AliasBody, means: Means, *, force: bool = False
+) -> None:
+    """Let an address stand for its targets; 404 if its domain is not ours.
+
+    An alias goes before the account of the same address, which gets no more mail: 409 unless
+    ``force``. 422 if it stands for nobody but itself.
+    """
+    if {address_key(target) for target in body.targets} == {address}:
+        raise invalid(f"{address} would stand for nobody but itself.")
+    if not force and await directory.account_by_address(means.pool, address):
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            f"{address} is an account, which would get no more mail; force it if you mean that.",
+        )
     await directory.set_alias(means.pool, address, body.targets, body.owner)
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.prompt import Prompt
 
 from postmaster.cli.client import connect, path
-from postmaster.cli.failure import Failure, Group
+from postmaster.cli.failure import Failure, Group, confirm
 from postmaster.cli.imports import import_accounts
 from postmaster.cli.output import AsJson, listing, octets, plain, say
 
@@ -20,6 +20,7 @@ account = typer.Typer(cls=Group, no_args_is_help=True, help="Accounts: people wi
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
 ]
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose, as name@domain.")]
 Quota = Annotated[
     int | None, typer.Option(min=1, help="Octets the mailboxes may hold; without: unlimited.")
 ]
@@ -80,7 +81,7 @@ def domain_remove(name: Annotated[str, typer.Argument(metavar="DOMAIN")]) -> Non
 
 @account.command("add")
 def account_add(
-    address: str, *, password_stdin: PasswordStdin = False, quota: Quota = None
+    address: Address, *, password_stdin: PasswordStdin = False, quota: Quota = None
 ) -> None:
     """Add an account with its mailboxes."""
     password = read_password(from_stdin=password_stdin)
@@ -105,7 +106,11 @@ def account_import(
 
 @account.command("list")
 def account_list(
-    *, domain_name: Annotated[str | None, typer.Option("--domain")] = None, as_json: AsJson = False
+    *,
+    domain_name: Annotated[
+        str | None, typer.Option("--domain", help="Only of this domain.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the accounts."""
     columns = [
@@ -126,7 +131,7 @@ def _change(address: str, body: dict[str, Any], done: str) -> None:
 
 
 @account.command("set-password")
-def account_set_password(address: str, *, password_stdin: PasswordStdin = False) -> None:
+def account_set_password(address: Address, *, password_stdin: PasswordStdin = False) -> None:
     """Set an account's password."""
     password = read_password(from_stdin=password_stdin)
     _change(address, {"password": password}, f"Password of {address} changed.")
@@ -134,7 +139,7 @@ def account_set_password(address: str, *, password_stdin: PasswordStdin = False)
 
 @account.command("set-quota")
 def account_set_quota(
-    address: str,
+    address: Address,
     quota: Annotated[int, typer.Argument(metavar="OCTETS", min=0, help="0: unlimited.")],
 ) -> None:
     """Set how much an account's mailboxes may hold."""
@@ -143,26 +148,26 @@ def account_set_quota(
 
 
 @account.command("enable")
-def account_enable(address: str) -> None:
+def account_enable(address: Address) -> None:
     """Let an account log in and receive again."""
     _change(address, {"enabled": True}, f"Account {address} is enabled.")
 
 
 @account.command("disable")
-def account_disable(address: str) -> None:
+def account_disable(address: Address) -> None:
     """Keep an account's mail, but let nobody log in or deliver to it."""
     _change(address, {"enabled": False}, f"Account {address} is disabled.")
 
 
 @account.command("remove")
 def account_remove(
-    address: str,
+    address: Address,
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Remove an account and all its mail."""
-    if not yes and not typer.confirm(f"Remove {address} and all its mail for ever?"):
-        raise Failure("Nothing was removed.")
+    if not yes:
+        confirm(f"Remove {address} and all its mail for ever?", "Nothing was removed.")
     with connect() as api:
         api.ask("DELETE", path("accounts", address))
     say(f"Account {address} removed.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import typer
@@ -27,3 +28,11 @@ class Group(TyperGroup):
                 f"posthouse: {failure}", style="red", markup=False, highlight=False, soft_wrap=True
             )
             raise typer.Exit(EXIT_FAILURE) from failure
+
+
+def confirm(question: str, otherwise: str) -> None:
+    """Ask the operator; raise `Failure` unless the answer is yes, or if nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise Failure("There is nobody to ask: add --yes.")
+    if not typer.confirm(question):
+        raise Failure(otherwise)

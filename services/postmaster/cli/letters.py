@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from postmaster.cli.client import Client, connect, path
-from postmaster.cli.failure import Failure, Group
+from postmaster.cli.failure import Failure, Group, confirm
 from postmaster.cli.output import AsJson, Column, listing, moment, octets, plain, print_json, say
 
 queue = typer.Typer(cls=Group, no_args_is_help=True, help="The roads and what waits on them.")
@@ -25,7 +25,7 @@ FOUND_COLUMNS = [
 
 Fingerprint = Annotated[str | None, typer.Option(help="All of this fingerprint.")]
 Road = Annotated[str | None, typer.Option(help="All of this road.")]
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...")]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="Their numbers.")]
 
 
 @queue.command("list")
@@ -130,8 +130,8 @@ def dead_discard(
 ) -> None:
     """End dead letters without delivery; their recipients are marked discarded."""
     body = {**_choice(ids, fingerprint, road), "note": note}
-    if not yes and not typer.confirm("End these letters without delivery?"):
-        raise Failure("Nothing was discarded.")
+    if not yes:
+        confirm("End these letters without delivery?", "Nothing was discarded.")
     with connect() as api:
         answer = api.ask("POST", path("dead-letters", "discard"), body=body)
     say(f"{len(answer['discarded'])} dead letters discarded.")
@@ -144,12 +144,16 @@ def _tell_of_more(answer: Mapping[str, Any]) -> None:
 
 
 def trace(
-    ident: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    ident: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The id in the log or the listing.")
+    ] = None,
     *,
     message_id: Annotated[str | None, typer.Option(help="The Message-ID field.")] = None,
     sender: Annotated[str | None, typer.Option(help="The envelope sender.")] = None,
     recipient: Annotated[str | None, typer.Option(help="A recipient, also before aliases.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1000, help="How many, newest first; 1000 at most.")
+    ] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Tell what became of a message, by its id or by what is known of it."""

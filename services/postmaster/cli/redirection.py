@@ -17,15 +17,23 @@ route = typer.Typer(cls=Group, no_args_is_help=True, help="Where mail for a doma
 network = typer.Typer(cls=Group, no_args_is_help=True, help="Clients that may relay unasked.")
 
 
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose mail, as name@domain.")]
+
+
 @alias.command("set")
 def alias_set(
-    address: str,
+    address: Address,
     targets: Annotated[list[str], typer.Argument(metavar="TARGET...")],
+    *,
     owner: Annotated[str | None, typer.Option(help="Makes it a group: gets the bounces.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also over an account, which gets no more mail.")
+    ] = False,
 ) -> None:
     """Let an address stand for one or more others."""
+    body, query = {"targets": targets, "owner": owner}, {"force": "true"} if force else None
     with connect() as api:
-        api.ask("PUT", path("aliases", address), body={"targets": targets, "owner": owner})
+        api.ask("PUT", path("aliases", address), body=body, query=query)
     say(f"Mail for {address} goes to {', '.join(targets)}.")
 
 
@@ -39,7 +47,7 @@ def alias_list(*, as_json: AsJson = False) -> None:
 
 
 @alias.command("remove")
-def alias_remove(address: str) -> None:
+def alias_remove(address: Address) -> None:
     """Remove an alias."""
     with connect() as api:
         api.ask("DELETE", path("aliases", address))
@@ -48,7 +56,7 @@ def alias_remove(address: str) -> None:
 
 @forward.command("set")
 def forward_set(
-    address: str,
+    address: Address,
     targets: Annotated[list[str], typer.Argument(metavar="TARGET...")],
     *,
     keep: Annotated[bool, typer.Option(help="The mailbox here gets it too.")] = True,
@@ -70,7 +78,7 @@ def forward_list(*, as_json: AsJson = False) -> None:
 
 
 @forward.command("remove")
-def forward_remove(address: str) -> None:
+def forward_remove(address: Address) -> None:
     """Stop forwarding an account's mail."""
     with connect() as api:
         api.ask("DELETE", path("forwards", address))

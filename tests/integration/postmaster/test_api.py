@@ -106,12 +106,29 @@ async def test_what_a_change_of_an_account_leaves_out_stays(clerk: LivePostmaste
 async def test_a_new_password_takes_the_place_of_the_old_one(clerk: LivePostmaster) -> None:
     await made(clerk, "anna@example.test")
 
-    await clerk.http.patch("/accounts/anna@example.test", json={"password": "another"})
+    await clerk.http.patch("/accounts/anna@example.test", json={"password": "another one"})
 
     stored = await directory.credentials(clerk.pool, "anna@example.test")
     assert stored is not None
-    assert matches(stored.password_hash, "another")
+    assert matches(stored.password_hash, "another one")
     assert not matches(stored.password_hash, "a secret")
+
+
+@pytest.mark.parametrize("password", ["", "seven77", "\u00e4" * 513])
+async def test_a_password_that_is_too_short_or_too_long_is_refused(
+    clerk: LivePostmaster, password: str
+) -> None:
+    await made(clerk, "anna@example.test")
+
+    new = {"address": "bert@example.test", "password": password}
+    added = await clerk.http.post("/accounts", json=new)
+    changed = await clerk.http.patch("/accounts/anna@example.test", json={"password": password})
+    imported = await clerk.http.post("/imports/accounts", json={"accounts": [new]})
+
+    assert added.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert changed.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert imported.json()["added"] == 0
+    assert "the password has" in imported.json()["refused"][0]["reason"]
 
 
 async def test_an_address_with_a_slash_is_one_path(clerk: LivePostmaster) -> None:
@@ -141,11 +158,12 @@ async def test_what_a_body_does_not_know_is_refused(clerk: LivePostmaster) -> No
 
 async def test_an_account_outside_our_domains_is_refused(clerk: LivePostmaster) -> None:
     answer = await clerk.http.post(
-        "/accounts", json={"address": "anna@elsewhere.test", "password": "x"}
+        "/accounts", json={"address": "anna@elsewhere.test", "password": "long enough"}
     )
 
     assert answer.status_code == HTTPStatus.NOT_FOUND
     assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "Elsewhere.test is not one of our domains."
 
 
 async def test_a_listing_is_paged_by_key_to_its_end(clerk: LivePostmaster) -> None:
@@ -165,7 +183,9 @@ async def test_a_listing_is_paged_by_key_to_its_end(clerk: LivePostmaster) -> No
 async def test_a_listing_of_accounts_can_be_of_one_domain(clerk: LivePostmaster) -> None:
     await made(clerk, "anna@example.test", "bert@example.test")
     await clerk.http.post("/domains", json={"domain": "other.test"})
-    await clerk.http.post("/accounts", json={"address": "eve@other.test", "password": "x"})
+    await clerk.http.post(
+        "/accounts", json={"address": "eve@other.test", "password": "long enough"}
+    )
 
     found = (await clerk.http.get("/accounts", params={"domain": "other.test"})).json()
 
@@ -187,6 +207,33 @@ async def test_redirections_are_set_replaced_listed_and_removed(clerk: LivePostm
         assert name in row.values()
         assert (await http.delete(f"/{room}/{name}")).status_code == 204
         assert (await http.get(f"/{room}")).json()["items"] == []
+
+
+async def test_an_alias_takes_an_accounts_mail_only_by_force(clerk: LivePostmaster) -> None:
+    await made(clerk, "anna@example.test")
+    body = {"targets": ["bert@example.test"]}
+
+    refused = await clerk.http.put("/aliases/Anna@example.test", json=body)
+    before = (await clerk.http.get("/aliases")).json()["items"]
+    forced = await clerk.http.put("/aliases/anna@example.test?force=true", json=body)
+    after = (await clerk.http.get("/aliases")).json()["items"]
+
+    assert refused.status_code == HTTPStatus.CONFLICT
+    assert "is an account" in refused.json()["detail"]
+    assert before == []
+    assert forced.status_code == HTTPStatus.NO_CONTENT
+    assert [row["address"] for row in after] == ["anna@example.test"]
+
+
+async def test_an_alias_of_itself_alone_is_refused(clerk: LivePostmaster) -> None:
+    await made(clerk)
+
+    answer = await clerk.http.put(
+        "/aliases/loop@example.test", json={"targets": ["Loop@Example.test"]}
+    )
+
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert (await clerk.http.get("/aliases")).json()["items"] == []
 
 
 async def test_a_routes_password_is_kept_and_not_shown(clerk: LivePostmaster) -> None:
@@ -236,6 +283,17 @@ async def test_what_makes_no_sense_is_a_problem_of_the_client(clerk: LivePostmas
         assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, (path, answer.text)
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["detail"]
+
+
+async def test_a_refusal_is_in_words_of_operators_not_of_libraries(clerk: LivePostmaster) -> None:
+    trace = await clerk.http.get("/trace/nope")
+    json = {"Content-Type": "application/json"}
+    body = await clerk.http.post("/domains", content=b'{"a": x}', headers=json)
+    empty = await clerk.http.post("/domains", json={})
+
+    assert trace.json()["detail"] == "ident: is not the id of a message."
+    assert body.json()["detail"] == "body: is not JSON."
+    assert empty.json()["detail"] == "domain: is missing."
 
 
 async def test_what_is_not_there_is_404(clerk: LivePostmaster) -> None:

@@ -118,6 +118,9 @@ async def test_what_cannot_be_done_is_said_in_a_sentence(clerk: LivePostmaster) 
     assert "not HOST:PORT" in await refused(clerk, "route", "set", "far.test", "relay")
     assert "Give an id" in await refused(clerk, "trace")
     assert "Say which" in await refused(clerk, "dead", "replay")
+    assert "add --yes" in await refused(clerk, "account", "remove", "anna@example.test")
+    assert "add --yes" in await refused(clerk, "dead", "discard", "7")
+    assert "not the id of a message" in await refused(clerk, "trace", "nope")
     assert "no dead letter 7" in await refused(clerk, "dead", "show", "7")
 
 
