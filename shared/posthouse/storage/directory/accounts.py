@@ -147,7 +147,9 @@ async def _add(queries: Queries, accounts: Sequence[NewAccount]) -> dict[str, in
             [account.quota_octets for account in accounts],
         )
     except asyncpg.ForeignKeyViolationError as missing:
-        raise NoSuchEntry(f"not one of our domains: {missing.detail}") from missing
+        named = sorted({address.domain for address in addresses})
+        which = "is not one" if len(named) == 1 else "are not all"
+        raise NoSuchEntry(f"{', '.join(named)} {which} of our domains") from missing
     return {row["address"]: row["account_id"] for row in rows}
 
 
