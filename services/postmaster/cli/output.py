@@ -8,12 +8,19 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 Cell: TypeAlias = Callable[[object], str]
 Column: TypeAlias = tuple[str, str, Cell]  # heading, key, how to show it
+
+# Ids are copied by hand, so they are never broken.
+WHOLE = ("id", "envelope", "fingerprint")
+# What a narrow terminal can do without, in this order; --json has it all.
+LEAVES_FIRST = ("message_id", "service", "state", "envelope", "sender")
+WIDEST = 10_000  # columns
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024
@@ -75,12 +82,28 @@ def listing(
     if not found:
         say(empty)
         return
+    shown, paper = list(columns), console()
+    while (table := _table(found, shown)) and _too_wide(table, paper):
+        leaving = [column for column in shown if column[1] in LEAVES_FIRST]
+        if not leaving:
+            break
+        shown.remove(min(leaving, key=lambda column: LEAVES_FIRST.index(column[1])))
+    paper.print(table)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, _, _ in columns:
-        table.add_column(heading, overflow="fold")
-    for row in found:
+    for heading, key, show in columns:
+        whole = key in WHOLE or show is moment
+        table.add_column(heading, overflow="fold", no_wrap=whole)
+    for row in rows:
         table.add_row(*(_safe(show(row.get(key))) for _, key, show in columns))
-    console().print(table)
+    return table
+
+
+def _too_wide(table: Table, paper: Console) -> bool:
+    """True if the table would have to break a word."""
+    return Measurement.get(paper, paper.options.update(width=WIDEST), table).minimum > paper.width
 
 
 def _safe(text: str) -> str:

@@ -12,6 +12,7 @@ from postmaster.cli import directory
 from postmaster.cli.client import find_stack, path
 from postmaster.cli.failure import Failure
 from postmaster.cli.imports import read_rows
+from postmaster.cli.letters import FOUND_COLUMNS
 from postmaster.cli.output import listing, moment, octets, plain
 from postmaster.cli.redirection import split_hop
 
@@ -123,3 +124,25 @@ def test_a_password_from_stdin_is_its_first_line(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("sys.stdin", io.StringIO(" spaces stay \r\nnot this\n"))
 
     assert directory.read_password(from_stdin=True) == " spaces stay "
+
+
+def test_an_id_is_never_broken_and_the_message_id_goes_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ident = "0192f3a4-0000-7000-8000-0123456789ab"
+    row = {
+        "id": ident,
+        "accepted_at": "2026-11-22T01:02:03.456789Z",
+        "sender": "anna@example.test",
+        "recipients": ["bert@example.test"],
+        "message_id": "<0123456789.0123456789.0123456789@example.test>",
+    }
+
+    for width in ("80", "110", "200"):
+        monkeypatch.setenv("COLUMNS", width)
+        listing([row], FOUND_COLUMNS, as_json=False, empty="")
+        out = capsys.readouterr().out
+        assert ident in out
+        assert "2026-11-22 01:02:03" in out
+        assert "bert@example.test" in out
+        assert ("Message-ID" in out) == (width == "200")
