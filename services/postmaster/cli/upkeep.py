@@ -12,7 +12,6 @@ from rich.progress import Progress
 from postmaster.cli.client import connect, path
 from postmaster.cli.failure import Failure, Group
 from postmaster.cli.output import AsJson, listing, octets, plain, print_json, say
-from postmaster.cli.schema import migrate_database
 
 broker = typer.Typer(cls=Group, no_args_is_help=True, help="The roads on RabbitMQ.")
 store = typer.Typer(cls=Group, no_args_is_help=True, help="The object store.")
@@ -103,5 +102,8 @@ def config_check(
 
 def migrate() -> None:
     """Bring the database of POSTHOUSE_DATABASE_URL to this version's tables."""
+    # Only here: this command alone needs the database's library.
+    from postmaster.cli.schema import migrate_database  # noqa: PLC0415
+
     applied = migrate_database()
     say(f"Applied: {', '.join(applied)}." if applied else "The database is up to date.")
