@@ -83,7 +83,7 @@ def listing(
         say(empty)
         return
     shown, paper = list(columns), console()
-    while (table := _table(found, shown)) and _too_wide(table, paper):
+    while _too_wide(table := _table(found, shown), paper):
         leaving = [column for column in shown if column[1] in LEAVES_FIRST]
         if not leaving:
             break
