@@ -17,7 +17,7 @@ router = APIRouter(tags=["trace"])
 
 
 class Search(Body):
-    """What is known of a message: exactly one of its three marks."""
+    """What is known of a message: one of its three marks; none: all messages."""
 
     message_id: str | None = None
     sender: str | None = None
@@ -26,16 +26,16 @@ class Search(Body):
     limit: PageSize = 50
 
     @model_validator(mode="after")
-    def _one_mark(self) -> Search:
+    def _one_mark_at_most(self) -> Search:
         marks = (self.message_id, self.sender, self.recipient)
-        if sum(mark is not None for mark in marks) != 1:
-            raise ValueError("give one of message_id, sender and recipient")
+        if sum(mark is not None for mark in marks) > 1:
+            raise ValueError("give one of message_id, sender and recipient at most")
         return self
 
 
 @router.get("/trace")
 async def find_messages(search: Annotated[Search, Query()], means: Means) -> dict[str, Any]:
-    """Return messages by their Message-ID, sender or recipient, newest first."""
+    """Return messages by their Message-ID, sender or recipient, or all; newest first."""
     found = await find(
         means.pool,
         message_id=search.message_id,

@@ -156,11 +156,11 @@ def trace(
     ] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what became of a message, by its id or by what is known of it."""
+    """Tell what became of a message, by its id or by what is known of it; without: the newest."""
     query = {"message_id": message_id, "sender": sender, "recipient": recipient}
     given = [value for value in (ident, *query.values()) if value is not None]
-    if len(given) != 1:
-        raise Failure("Give an id, or one of --message-id, --sender and --recipient.")
+    if len(given) > 1:
+        raise Failure("Give only one: an id, --message-id, --sender or --recipient.")
     with connect() as api:
         if ident is not None:
             _tell_timeline(api, ident, as_json=as_json)

@@ -260,7 +260,6 @@ NONSENSE: tuple[tuple[str, str, object], ...] = (
     ("PUT", "/aliases/team@example.test", {"targets": ["nonsense"]}),
     ("POST", "/domains", {"domain": "no domain"}),
     ("GET", "/domains?limit=0", None),
-    ("GET", "/trace", None),
     ("GET", "/trace?sender=a@b.test&recipient=c@d.test", None),
     ("GET", "/trace/ffffffff-ffff-7fff-bfff-ffffffffffff", None),
     ("POST", "/dead-letters/replay", {}),

@@ -116,7 +116,7 @@ async def test_redirections_from_the_command_line(clerk: LivePostmaster) -> None
 async def test_what_cannot_be_done_is_said_in_a_sentence(clerk: LivePostmaster) -> None:
     assert "No domain nowhere.test" in await refused(clerk, "domain", "remove", "nowhere.test")
     assert "not HOST:PORT" in await refused(clerk, "route", "set", "far.test", "relay")
-    assert "Give an id" in await refused(clerk, "trace")
+    assert "only one" in await refused(clerk, "trace", "--sender", "a@b.test", "--recipient", "c")
     assert "Say which" in await refused(clerk, "dead", "replay")
     assert "add --yes" in await refused(clerk, "account", "remove", "anna@example.test")
     assert "add --yes" in await refused(clerk, "dead", "discard", "7")
@@ -248,3 +248,16 @@ async def test_mail_is_traced_by_whatever_is_known_of_it(clerk: LivePostmaster) 
     assert "accepted" in shown
     assert "bert@example.test" in shown
     assert await rows(clerk, "trace", "--sender", "nobody@far.test") == []
+
+
+async def test_a_trace_of_nothing_in_particular_shows_the_newest(clerk: LivePostmaster) -> None:
+    assert await rows(clerk, "trace") == []
+    mails = [new_mail("bert@example.test", message_id=f"<{n}@far.test>") for n in range(3)]
+    await ledger.enter(clerk.pool, mails)
+    newest = sorted((str(mail.id) for mail in mails), reverse=True)
+
+    found = await rows(clerk, "trace", "--limit", "2")
+    rest = await clerk.http.get("/trace", params={"after": newest[1]})
+
+    assert [row["id"] for row in found] == newest[:2]
+    assert [row["id"] for row in rest.json()["items"]] == newest[2:]

@@ -100,10 +100,8 @@ async def test_a_message_is_found_by_whom_an_alias_stands_for(pool: Pool) -> Non
     assert [(one.id, one.recipients) for one in found] == [(mail.id, ("team@example.test",))]
 
 
-async def test_exactly_one_thing_must_be_known(pool: Pool) -> None:
-    with pytest.raises(ValueError, match="exactly one"):
-        await find(pool)
-    with pytest.raises(ValueError, match="exactly one"):
+async def test_one_thing_at_most_may_be_known(pool: Pool) -> None:
+    with pytest.raises(ValueError, match="at most"):
         await find(pool, sender="a@b.test", recipient="c@d.test")
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
+from posthouse.mail.ids import day_of
 from posthouse.storage.pool import Queries
 
 # Ids sort by time: newest first, and the last one of a page leads to the next page.
@@ -34,6 +35,13 @@ _BY_RECIPIENT = _FIND.format(
     chosen="""
         select day, envelope as id from recipients where address = $1 and envelope < $2
          group by envelope, day order by envelope desc limit $3
+    """
+)
+# The day leads the key and follows from the id: in this order only the last partitions are read.
+_NEWEST = _FIND.format(
+    chosen="""
+        select day, id from envelopes where (day, id) < ($1, $2)
+         order by day desc, id desc limit $3
     """
 )
 _END_OF_TIME = UUID(int=(1 << 128) - 1)
@@ -71,10 +79,10 @@ async def find(
 ) -> tuple[FoundMail, ...]:
     """Return up to ``limit`` messages, newest first, older than ``after``.
 
-    By exactly one of Message-ID, sender (as written) and recipient (as accepted, or after
-    aliases). Raises `ValueError` otherwise.
+    By one of Message-ID, sender (as written) and recipient (as accepted, or after aliases), or all
+    messages if none is given. Raises `ValueError` for more than one.
     """
-    given = [
+    given: list[tuple[str, object]] = [
         (sql, value)
         for sql, value in (
             (_BY_MESSAGE_ID, message_id),
@@ -83,8 +91,8 @@ async def find(
         )
         if value is not None
     ]
-    if len(given) != 1:
-        raise ValueError("give exactly one of message_id, sender and recipient")
-    sql, value = given[0]
+    if len(given) > 1:
+        raise ValueError("give one of message_id, sender and recipient at most")
+    sql, value = given[0] if given else (_NEWEST, day_of(after) if after else date.max)
     rows = await queries.fetch(sql, value, after or _END_OF_TIME, limit)
     return tuple(FoundMail(**{**dict(row), "recipients": tuple(row["recipients"])}) for row in rows)
