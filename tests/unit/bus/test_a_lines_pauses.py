@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 from contextlib import AbstractAsyncContextManager
 
 import pytest
 from aio_pika.abc import AbstractConnection
 
-from posthouse.bus import line as line_module
 from posthouse.bus.line import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_GROWTH, Line
 
 
@@ -29,8 +29,8 @@ async def test_a_pause_is_a_tenth_of_the_time_waited_and_never_beyond_the_longes
             await asyncio.Event().wait()
 
     monkeypatch.setattr(Line, "_open", refused)
-    monkeypatch.setattr(line_module.random, "uniform", lambda _low, high: high)
-    monkeypatch.setattr(line_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(random, "uniform", lambda _low, high: high)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         line = Line("amqp://127.0.0.1:1/", "test", "testing", lambda _: _nothing(), tasks)
         line.start()
