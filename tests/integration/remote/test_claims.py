@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from delivery_remote.delivery import CLAIMED_WAIT
 from posthouse.bus.moves import Ack, Wait
@@ -15,6 +17,7 @@ from posthouse.storage.ledger import claiming
 from posthouse.storage.pool import Pool
 from support.remote import Station
 from support.remote_service import come_true
+from support.roads import until
 
 pytestmark = pytest.mark.integration
 
@@ -28,21 +31,32 @@ _END_THE_HOLDERS = f"select count(pg_terminate_backend(pid)) from {_OURS} and gr
 
 
 async def test_a_claim_whose_session_broke_is_taken_anew_before_the_final_dot(
-    station: Station,
+    station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(
+        claiming, "PULSE_SECONDS", 0.05
+    )  # noticed before the client's patience ends
     peer = await station.server()
     station.domain("b.test", peer.host)
     envelope = await station.accept("bert@b.test")
-    peer.before["DATA"] = lambda: _end_the_holders(station.pool)
 
     with capture_logs() as lines:
+
+        async def end_it() -> None:
+            await _end_the_holders(station.pool)
+            await until(lambda: bool(_told(lines)), "it is noticed")
+
+        peer.before["DATA"] = end_it
         assert await station.delivery.deliver(envelope) == Ack()
 
     assert peer.commands.count("DATA") == 1
     assert len(peer.accepted) == 1
     assert station.parts.claims.trouble() is None
-    told = [line["event"] for line in lines if "claims" in line["event"]]
-    assert told == ["claims lost", "claims kept again"]
+    assert _told(lines) == ["claims lost", "claims kept again"]
+
+
+def _told(lines: Sequence[EventDict]) -> list[str]:
+    return [line["event"] for line in lines if "claims" in line["event"]]
 
 
 async def test_without_its_claim_a_mail_is_cut_off_before_the_final_dot(
