@@ -41,18 +41,7 @@ missing_packages() {
   fi
 }
 
-can_# Of pip's 300 lines a counter is left; its errors come by another way.
-counted() {
-  local count=0 what rest
-  while read -r what rest; do
-    case $what in
-      Collecting) count=$((count + 1)) && printf '\r    %d packages found ...' "$count" ;;
-      Installing) printf '\n    installing them ...\n' ;;
-    esac
-  done
-}
-
-make_environment() {
+can_make_environment() {
   local python
   python=$(find_python)
   [ -n "$python" ] || return 0 # python3 itself is missing: said already, venv comes next
