@@ -162,7 +162,7 @@ async def test_a_mail_accepted_and_never_published_comes_up_for_the_sweeper(pool
 async def test_mail_that_waits_for_company_is_told_of_the_end(
     pool: Pool, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posthouse.storage.ledger.intake.GATHER", timedelta(minutes=1))
+    monkeypatch.setattr("posthouse.storage.ledger.grouping.GATHER", timedelta(minutes=1))
     blocker = await asyncpg.connect(postgres_url)
     async with blocker.transaction():
         await blocker.execute("lock table unpublished in access exclusive mode")
