@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import inspect
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -67,15 +66,9 @@ class LivePostmaster:
             "POSTHOUSE_API_TOKEN": token,
             "COLUMNS": "200",
         }
-        # An AMQP connection that failed closes itself when it is collected, for which it needs the
-        # loop: in the command's thread there is none.
-        gc.disable()
-        try:
-            return await asyncio.to_thread(
-                CliRunner().invoke, app, list(arguments), input=stdin, env=environment
-            )
-        finally:
-            gc.enable()
+        return await asyncio.to_thread(
+            CliRunner().invoke, app, list(arguments), input=stdin, env=environment
+        )
 
 
 async def until(condition: Callable[[], object], what: str) -> None:

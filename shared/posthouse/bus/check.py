@@ -8,6 +8,7 @@ import aio_pika
 
 from posthouse.bus.connection import CLOSE_SECONDS, CONNECT_SECONDS, Broker, losses_told
 from posthouse.bus.declaring import Finding, look_at_all
+from posthouse.bus.transport import GatheringConnection
 
 __all__ = ["Finding", "check", "declare"]
 
@@ -22,7 +23,9 @@ async def check(broker_url: str) -> list[Finding]:
     """
     with losses_told("roads not checked"):
         async with asyncio.timeout(CHECK_SECONDS):
-            connection = await aio_pika.connect(broker_url, timeout=CONNECT_SECONDS)
+            connection = await aio_pika.connect(
+                broker_url, timeout=CONNECT_SECONDS, connection_class=GatheringConnection
+            )
             try:
                 return await look_at_all(connection)
             finally:

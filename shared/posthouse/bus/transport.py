@@ -11,6 +11,7 @@ import ssl
 from typing import Any
 
 from aio_pika import Connection
+from aio_pika.abc import TimeoutType
 from aiormq.connection import Connection as Bare
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
@@ -104,3 +105,14 @@ class GatheringConnection(Connection):
     def __init__(self, url: URL, **kwargs: Any) -> None:  # noqa: ANN401 - the library's signature
         super().__init__(url, **kwargs)
         self.kwargs["transport_factory"] = GatheringTransport()
+
+    async def connect(self, timeout: TimeoutType = None) -> None:  # noqa: ASYNC109 - the library's
+        """Connect, or close what was begun.
+
+        The library leaves that to the garbage collector, which may come when no loop runs.
+        """
+        try:
+            await super().connect(timeout)
+        except BaseException:
+            await self.close()
+            raise

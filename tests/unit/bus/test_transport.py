@@ -1,11 +1,14 @@
 """What is written in one turn of the loop leaves in one segment, and nothing is left behind."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
+from aio_pika.exceptions import AMQPConnectionError
+from yarl import URL
 
-from posthouse.bus.transport import MAX_GATHERED_OCTETS, GatheringWriter
+from posthouse.bus.transport import MAX_GATHERED_OCTETS, GatheringConnection, GatheringWriter
 
 
 class Wire(asyncio.Transport):
@@ -87,3 +90,15 @@ async def test_after_the_end_nothing_is_written(writer: GatheringWriter, wire: W
     writer.close()
 
     assert wire.segments == []
+
+
+async def test_a_connection_that_fails_is_closed_and_not_left_to_the_collector() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # never listens
+        port = nobody.getsockname()[1]
+        connection = GatheringConnection(URL(f"amqp://guest:guest@127.0.0.1:{port}/"))
+
+        with pytest.raises(AMQPConnectionError):
+            await connection.connect(timeout=5)
+
+    assert connection.is_closed
