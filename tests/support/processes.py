@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,15 +13,15 @@ from pathlib import Path
 
 import httpx
 
+from onemachine.ports import free_ports
+
 START_SECONDS = 30.0
 END_SECONDS = 30.0
 
 
 def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    """Return a port nobody listens on, and that no other test is given."""
+    return free_ports(1)[0]
 
 
 @dataclass(slots=True)

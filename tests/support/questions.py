@@ -1,7 +1,6 @@
 """Questions, answers, and those who ask and answer them in tests."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -9,6 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from onemachine.ports import free_ports
 from posthouse.bus.ask import Asker
 
 
@@ -36,10 +36,7 @@ def port_of(server: asyncio.Server) -> int:
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
 def answerer(name: str) -> Callable[[Question], Awaitable[Doubled]]:

@@ -53,16 +53,32 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ``count`` different ports nobody listens on; `PortTaken` if there are not so many."""
+    """Return ``count`` ports nobody listens on; `PortTaken` if there are not so many.
+
+    They stay ours until this process ends: nobody who asks here, in this process or another, is
+    given one of them before its server listens.
+    """
     chance = random.SystemRandom()
-    found: set[int] = set()
+    found: list[int] = []
     for _ in range(_ATTEMPTS + count):
         candidate = chance.randrange(_FREE_FIRST, _FREE_LAST)
-        if candidate not in found and is_free(candidate):
-            found.add(candidate)
+        if is_free(candidate) and _reserve(candidate):
+            found.append(candidate)
         if len(found) == count:
-            return list(found)
+            return found
     raise PortTaken(f"there are no {count} free ports on {LOOPBACK}")
+
+
+def _reserve(port: int) -> bool:
+    """Mark ``port`` as given away by holding the UDP port of the same number; False if it is."""
+    mark = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        mark.bind((LOOPBACK, port))
+    except OSError:
+        mark.close()
+        return False
+    mark.detach()  # open until the process ends, and not a resource that somebody forgot
+    return True
 
 
 def public_ports(env: Mapping[str, str]) -> dict[str, int]:

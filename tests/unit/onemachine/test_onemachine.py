@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from onemachine import ports
 from onemachine.certificates import certificates
 from onemachine.children import Registry, last_words
 from onemachine.keys import kept
@@ -45,6 +46,17 @@ def test_free_ports_are_different_and_free() -> None:
 
     assert len(set(found)) == 20
     check_free([Port("ANY", number) for number in found])
+
+
+def test_a_port_is_given_away_once_though_nobody_listens_there_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = free_ports(1)
+    monkeypatch.setattr(ports, "_FREE_FIRST", first[0])
+    monkeypatch.setattr(ports, "_FREE_LAST", first[0] + 1)
+
+    with pytest.raises(PortTaken):
+        free_ports(1)
 
 
 @pytest.mark.parametrize(("number", "copies"), [(2587, 1), (2687, 2), (2487, 2)])
