@@ -45,7 +45,7 @@ async def bench(count: int, rounds: int, *, alone: bool) -> list[Run]:
             await stack.enter_async_context(posthouse(DOMAIN, users, console.print))
         ]
         if not alone:
-            systems.append(await stack.enter_async_context(peer(DOMAIN, users)))
+            systems.append(await stack.enter_async_context(peer(DOMAIN, users, console.print)))
         for system in systems:
             await measure(system, Course(name="warm-up", count=WARM_UP, reuse=True), users)
         runs = []

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
+from bench.ground import ground
 from bench.system import Unfit
 from onemachine.children import Child
 from onemachine.options import DATABASE, Options
@@ -52,22 +50,24 @@ async def posthouse(
 ) -> AsyncIterator[Posthouse]:
     """Run Posthouse for ``users`` of ``domain`` while inside; nothing of it stays."""
     ports = dict(zip(PUBLIC, free_ports(len(PUBLIC)), strict=True))
-    folder = Path(tempfile.mkdtemp(prefix="posthouse-bench-", dir="/var/tmp"))
-    options = Options(
-        var=folder, store="disk", copies=1, ports=ports, settings={"POSTHOUSE_LOG_LEVEL": "WARNING"}
-    )
-    stack = Stack(options, say)
-    try:
-        await _start(stack)
-        await _populate(stack, domain, users)
-        async with open_pool(stack.servers.postgres.url(DATABASE), connections=1) as pool:
-            yield Posthouse(
-                name="Posthouse", port=ports["SMTP_PORT"], processes=_processes(stack), pool=pool
-            )
-    finally:
-        await stack.stop()
-        await asyncio.to_thread(remove_data, folder)
-        shutil.rmtree(folder, ignore_errors=True)
+    with ground(say) as folder:
+        settings = {"POSTHOUSE_LOG_LEVEL": "WARNING"}
+        stack = Stack(
+            Options(var=folder, store="disk", copies=1, ports=ports, settings=settings), say
+        )
+        try:
+            await _start(stack)
+            await _populate(stack, domain, users)
+            async with open_pool(stack.servers.postgres.url(DATABASE), connections=1) as pool:
+                yield Posthouse(
+                    name="Posthouse",
+                    port=ports["SMTP_PORT"],
+                    processes=_processes(stack),
+                    pool=pool,
+                )
+        finally:
+            await stack.stop()
+            await asyncio.to_thread(remove_data, folder)
 
 
 async def _start(stack: Stack) -> None:

@@ -12,11 +12,12 @@ import os
 import pwd
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.ground import ground
 from bench.system import Unfit
 from onemachine.ports import LOOPBACK, free_ports
 
@@ -122,7 +123,9 @@ def _count(mail: Path) -> int:
 
 
 @asynccontextmanager
-async def peer(domain: str, users: Sequence[str]) -> AsyncIterator[Peer]:
+async def peer(
+    domain: str, users: Sequence[str], say: Callable[[str], None]
+) -> AsyncIterator[Peer]:
     """Run Postfix and Dovecot for ``users`` of ``domain`` while inside.
 
     Raises:
@@ -130,22 +133,21 @@ async def peer(domain: str, users: Sequence[str]) -> AsyncIterator[Peer]:
     """
     _demand()
     (port,) = free_ports(1)
-    home = Path(tempfile.mkdtemp(prefix="posthouse-bench-", dir="/var/tmp"))
-    try:
-        _lay_out(home, domain, users, port)
-        await _run("postmap", f"hash:{home}/etc/mailboxes")
-        await _run("dovecot", "-c", f"{home}/etc/dovecot.conf")
-        await _run("postfix", "-c", f"{home}/etc", "start")
-        await _listening(port)
-        processes = {
-            "postfix": int((home / "spool/pid/master.pid").read_text()),
-            "dovecot": int((home / "dovecot/run/master.pid").read_text()),
-        }
-        yield Peer(name="Postfix + Dovecot", port=port, processes=processes, mail=home / "mail")
-    finally:
-        await _run("postfix", "-c", f"{home}/etc", "stop", must=False)
-        await _run("doveadm", "-c", f"{home}/etc/dovecot.conf", "stop", must=False)
-        shutil.rmtree(home, ignore_errors=True)
+    with ground(say) as home:
+        try:
+            _lay_out(home, domain, users, port)
+            await _run("postmap", f"hash:{home}/etc/mailboxes")
+            await _run("dovecot", "-c", f"{home}/etc/dovecot.conf")
+            await _run("postfix", "-c", f"{home}/etc", "start")
+            await _listening(port)
+            processes = {
+                "postfix": int((home / "spool/pid/master.pid").read_text()),
+                "dovecot": int((home / "dovecot/run/master.pid").read_text()),
+            }
+            yield Peer(name="Postfix + Dovecot", port=port, processes=processes, mail=home / "mail")
+        finally:
+            await _run("postfix", "-c", f"{home}/etc", "stop", must=False)
+            await _run("doveadm", "-c", f"{home}/etc/dovecot.conf", "stop", must=False)
 
 
 def _demand() -> None:
