@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
-from delivery_local.settlement import Decision, decide
+from delivery_local.settlement import decide, unknown
 from posthouse import mime
 from posthouse.blobs import Blobs
 from posthouse.bus.consumer import Ack, Bury, Move, Wait
@@ -26,6 +26,7 @@ from posthouse.mail.envelope import Envelope, Local, LocalRecipient, MailboxChan
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.timetable import Timetable
 from posthouse.runtime.bounces import Reporter, endings, prepare_bounce
+from posthouse.runtime.settlement import Decision
 from posthouse.storage import ledger
 from posthouse.storage.filing import Filed, Filing, Result, file
 from posthouse.storage.ledger import NewMail
@@ -129,15 +130,15 @@ class Delivery:
         timetable = self.timetable if envelope.sender else self.bounce_timetable
         decision = decide(envelope, results, timetable, now)
         await self._settle(envelope, decision, until=envelope.arrived + timetable.give_up)
-        if decision.unknown:
-            return Bury(f"not in the ledger: recipients {decision.unknown}")
+        if lost := unknown(results):
+            return Bury(f"not in the ledger: recipients {lost}")
         if decision.onward is None or decision.delay is None:
             return Ack()
         return Wait(decision.delay, decision.onward)
 
-    async def _settle(self, envelope: Local, decision: Decision, *, until: datetime) -> None:
+    async def _settle(self, envelope: Local, decision: Decision[Local], *, until: datetime) -> None:
         """Write the ends and the deferrals, each with its report, into the ledger."""
-        ended = [each for each in decision.outcomes if not isinstance(each, Deferred)]
+        ended = [each for each in decision.outcomes if isinstance(each, Bounced)]
         bounce = await prepare_bounce(self.reporter, envelope, decision.failed)
         if await self._apply(envelope, ended, decision, bounce) and bounce is not None:
             await self.outbox.publish([bounce.envelope])
@@ -151,7 +152,7 @@ class Delivery:
         self,
         envelope: Local,
         outcomes: Sequence[Bounced | Deferred],
-        decision: Decision,
+        decision: Decision[Local],
         report: NewMail | None,
     ) -> set[int]:
         """Settle or defer ``outcomes``; return the recipients that were not settled before."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from delivery_remote.handover import Results
 from delivery_remote.next_hop import Rest
-from delivery_remote.settlement import Decision, decide, put_off
+from delivery_remote.settlement import decide, put_off
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import Remote
 from posthouse.mail.errors import Unavailable
@@ -24,6 +24,7 @@ from posthouse.mail.outcome import Bounced, Deferred, Discarded, Outcome, Relaye
 from posthouse.mail.timetable import Timetable
 from posthouse.runtime.bounces import Reporter, endings, prepare_bounce
 from posthouse.runtime.outbox import Outbox
+from posthouse.runtime.settlement import Decision
 from posthouse.storage.ledger import NewMail, Settlement, Settler
 from posthouse.storage.trace import Trace
 from posthouse.telemetry.logs import get_logger
@@ -91,7 +92,7 @@ class Books:
         timetable = self.timetable_of(envelope)
         return await self._enter(envelope, put_off(envelope, rest, timetable, datetime.now(UTC)))
 
-    async def _enter(self, envelope: Remote, decision: Decision) -> Move:
+    async def _enter(self, envelope: Remote, decision: Decision[Remote]) -> Move:
         """Bring ``decision`` into the ledger; return what the broker is told.
 
         What was relayed goes first and alone: nothing that may go wrong with a report can make
@@ -115,7 +116,7 @@ class Books:
         self._open += change
         _untold.set(self._open)
 
-    async def _reports(self, envelope: Remote, decision: Decision) -> list[NewMail]:
+    async def _reports(self, envelope: Remote, decision: Decision[Remote]) -> list[NewMail]:
         until = envelope.arrived + self.timetable_of(envelope).give_up
         prepared = (
             await prepare_bounce(self.reporter, envelope, decision.failed),
@@ -126,7 +127,7 @@ class Books:
     async def _write(
         self,
         envelope: Remote,
-        decision: Decision,
+        decision: Decision[Remote],
         some: Sequence[Outcome],
         reports: Sequence[NewMail] = (),
     ) -> Sequence[NewMail]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery_local.deliver import prefix_of
-from delivery_local.settlement import decide
+from delivery_local.settlement import decide, unknown
 from posthouse.mail.envelope import Local, LocalRecipient
 from posthouse.mail.ids import moment_of, new_id
 from posthouse.mail.outcome import Bounced, Deferred
@@ -35,10 +35,12 @@ def _envelope(count: int, **more: object) -> Local:
 
 
 def test_what_was_filed_or_settled_needs_nothing_more() -> None:
-    decision = decide(_envelope(2), {0: FILED, 1: Refused.SETTLED}, TIMETABLE, ARRIVED)
+    results: dict[int, Result] = {0: FILED, 1: Refused.SETTLED}
+
+    decision = decide(_envelope(2), results, TIMETABLE, ARRIVED)
 
     assert (decision.outcomes, decision.onward, decision.delay) == ((), None, None)
-    assert (decision.failed, decision.late, decision.unknown) == ((), (), ())
+    assert (decision.failed, decision.late, unknown(results)) == ((), (), ())
 
 
 def test_a_full_mailbox_waits_alone_with_its_attempt_counted() -> None:
@@ -91,9 +93,10 @@ def test_an_account_that_is_gone_bounces_at_once() -> None:
 
 
 def test_what_the_ledger_does_not_know_is_named() -> None:
-    decision = decide(_envelope(2), {0: FILED, 1: Refused.UNKNOWN}, TIMETABLE, ARRIVED)
+    results: dict[int, Result] = {0: FILED, 1: Refused.UNKNOWN}
 
-    assert decision.unknown == (1,)
+    assert decide(_envelope(2), results, TIMETABLE, ARRIVED).outcomes == ()
+    assert unknown(results) == (1,)
 
 
 @given(
@@ -116,7 +119,7 @@ def test_every_recipient_ends_or_waits_and_none_does_both(
     deferred = {each.n for each in decision.outcomes if isinstance(each, Deferred)}
     assert waiting == deferred
     assert bool(waiting) == (decision.delay is not None)
-    told = {each.n for each in decision.outcomes} | set(decision.unknown)
+    told = {each.n for each in decision.outcomes} | set(unknown(dict(enumerate(results))))
     rest = {n for n, result in enumerate(results) if n not in told}
     assert all(isinstance(results[n], Filed) or results[n] is Refused.SETTLED for n in rest)
     if age >= TIMETABLE.give_up:

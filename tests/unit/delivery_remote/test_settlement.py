@@ -6,13 +6,14 @@ from datetime import timedelta
 
 from delivery_remote.handover import Said
 from delivery_remote.next_hop import Rest
-from delivery_remote.settlement import Decision, decide, put_off
+from delivery_remote.settlement import decide, put_off
 from delivery_remote.trouble import Later, Never, Taken
 from posthouse.mail.envelope import InboundRecipient, Remote
 from posthouse.mail.ids import new_id
 from posthouse.mail.outcome import Bounced, Deferred, Relayed
 from posthouse.mail.status import Status
 from posthouse.mail.timetable import Timetable
+from posthouse.runtime.settlement import Decision
 
 MINUTES = timedelta(minutes=1)
 TABLE = Timetable(
@@ -26,7 +27,7 @@ LATER = Said(Later(Status(451, (4, 4, 1)), "Connection refused"), "mx [1.1.1.1]"
 
 def _put_off(
     envelope: Remote, left: timedelta = 25 * SECONDS, age: timedelta = MINUTES
-) -> Decision:
+) -> Decision[Remote]:
     rest = Rest("b.test", left, Later(Status(451, (4, 4, 1)), "Connection refused"))
     return put_off(envelope, rest, TABLE, envelope.arrived + age)
 
@@ -39,7 +40,7 @@ def _envelope(count: int = 1, *, attempts: int = 0, warned: bool = False) -> Rem
     )  # fmt: skip
 
 
-def _decided(envelope: Remote, *said: Said, age: timedelta = MINUTES) -> Decision:
+def _decided(envelope: Remote, *said: Said, age: timedelta = MINUTES) -> Decision[Remote]:
     return decide(envelope, dict(enumerate(said)), TABLE, envelope.arrived + age)
 
 
