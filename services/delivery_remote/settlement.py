@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from delivery_remote.handover import Results, Said
 from delivery_remote.next_hop import Rest
 from delivery_remote.trouble import Later, Never, Taken
-from posthouse.bus.topology import DELAYS
 from posthouse.mail.envelope import Remote
 from posthouse.mail.outcome import Bounced, Deferred, Outcome, Relayed
 from posthouse.mail.timetable import Timetable
+from posthouse.runtime.durations import nearest_delay
 from posthouse.runtime.settlement import Decision, Turn, attempt_at, conclude
 
 # What is put off waits at least this part of its age: the mail of a destination that is away for
@@ -34,7 +34,7 @@ def put_off(envelope: Remote, rest: Rest, timetable: Timetable, now: datetime) -
     age = now - envelope.arrived
     pause = timetable.next_delay(envelope.attempts + 1, age)
     wanted = max(rest.left, min(age * AGE_SHARE, pause or timedelta()))
-    delay = None if pause is None else min(DELAYS, key=lambda each: abs(each - wanted))
+    delay = None if pause is None else nearest_delay(wanted)
     why = f"not tried: {rest.name} rests until {now + rest.left:%H:%M:%S} after: "
     said = Said(replace(rest.trouble, reply=why + rest.trouble.reply))
     results = {each.n: said for each in envelope.recipients}

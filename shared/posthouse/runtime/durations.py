@@ -1,8 +1,4 @@
-"""Durations in settings: ``90``, ``30s``, ``5m``, ``4h``, ``5d``; and the timetable made of them.
-
-The stations that try again (delivery-local, delivery-remote) share these settings by name:
-POSTHOUSE_RETRY_DELAYS, POSTHOUSE_WARN_AFTER, POSTHOUSE_GIVE_UP.
-"""
+"""Durations in settings: ``90``, ``30s``, ``5m``, ``4h``, ``5d``; and the timetable made of them."""
 
 from __future__ import annotations
 
