@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from posthouse.blobs import Blobs, open_blobs
+from posthouse.blobs.files import JOURNALED_OCTETS
+from posthouse.blobs.journal import HALF_OCTETS
 from posthouse.mail.errors import MissingObject, Unavailable
 from support.servers import S3Store
 
@@ -142,10 +144,10 @@ def files_may_have(octets: int) -> Iterator[None]:
 
 async def test_what_does_not_fit_is_unavailable_and_leaves_nothing_behind(tmp_path: Path) -> None:
     async with open_blobs(f"disk:{tmp_path}") as blobs:
-        with files_may_have(1000):
+        with files_may_have(HALF_OCTETS):
             small, large = await asyncio.gather(
                 blobs.put("mail/small.eml", b"x" * 1000),
-                blobs.put("mail/large.eml", b"x" * 1001),
+                blobs.put("mail/large.eml", b"x" * (HALF_OCTETS + 1)),
                 return_exceptions=True,
             )
 
@@ -154,7 +156,18 @@ async def test_what_does_not_fit_is_unavailable_and_leaves_nothing_behind(tmp_pa
         assert unfinished(tmp_path) == []
         with pytest.raises(MissingObject):
             await blobs.get("mail/large.eml")
-        await blobs.put("mail/large.eml", b"x" * 1001)  # there is room again
+        await blobs.put("mail/large.eml", b"x" * (HALF_OCTETS + 1))  # there is room again
+
+
+async def test_without_room_for_a_journal_nothing_is_stored(tmp_path: Path) -> None:
+    async with open_blobs(f"disk:{tmp_path}") as blobs:
+        with files_may_have(HALF_OCTETS - 1), pytest.raises(Unavailable):
+            await blobs.put("mail/a.eml", b"x")
+
+        with pytest.raises(MissingObject):
+            await blobs.get("mail/a.eml")
+        assert [path.name for path in (tmp_path / ".journal").iterdir()] == ["lock"]
+        await blobs.put("mail/a.eml", b"x")
 
 
 async def test_a_disk_that_hangs_is_unavailable(
@@ -181,8 +194,9 @@ async def test_a_disk_that_hangs_is_unavailable(
     os.close(read_end)
 
 
+@pytest.mark.parametrize("octets", [b"x", b"x" * (JOURNALED_OCTETS + 1)])
 async def test_an_input_output_error_is_unavailable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, octets: bytes
 ) -> None:
     def fail(_descriptor: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
@@ -190,8 +204,9 @@ async def test_an_input_output_error_is_unavailable(
     async with open_blobs(f"disk:{tmp_path}") as blobs:
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", fail)
+            patch.setattr(os, "fdatasync", fail)
             with pytest.raises(Unavailable):
-                await blobs.put("mail/a.eml", b"x")
+                await blobs.put("mail/a.eml", octets)
         assert unfinished(tmp_path) == []
         with pytest.raises(MissingObject):
             await blobs.get("mail/a.eml")

@@ -1,6 +1,6 @@
 """Objects in a directory: the store of one machine.
 
-    put ─▶ queue ─▶ one thread: takes what has gathered, one round of fsyncs ─▶ all return
+    put ─▶ queue ─▶ one thread: takes what has gathered, one flush ─▶ all return
     get ─▶ page cache, without waiting ─▶ else a thread
 
 Several processes may use one directory. What hangs (a dead network mount) becomes `Unavailable`
@@ -25,8 +25,10 @@ from typing import TypeAlias, TypeVar
 from posthouse.blobs.files import Files, Write, walk
 from posthouse.blobs.port import CHECK_KEY, StoredObject, checked_key, checked_prefix
 from posthouse.mail.errors import MissingObject, Unavailable
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
 
-GATHER_MAX = 64  # objects per round of fsyncs
+GATHER_MAX = 64  # objects per flush; they fit into half a journal
 WAITING_MAX = 1000  # objects; more are refused
 READERS = 4
 LISTED_AT_ONCE = 1000
@@ -34,6 +36,11 @@ _INLINE_OCTETS = 262_144  # a larger copy from the page cache would hold up the 
 
 # The page is not in the cache; the file system cannot tell; it knows no such flag.
 _NOT_WITHOUT_WAITING = {errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL}
+
+_RESTORED = counter(
+    "posthouse_blobs_restored_total", "Objects that a power cut took and the journal gave back."
+)
+log = get_logger()
 
 _Job: TypeAlias = tuple[Write, "asyncio.Future[None]"]
 T = TypeVar("T")
@@ -86,8 +93,11 @@ class DiskBlobs:
         await self.put(CHECK_KEY, b"")
 
     async def open(self) -> None:
-        """Make the folders; `open_disk` does it first."""
-        await self._elsewhere(self._files.open)
+        """Make the folders, and back what a power cut took; `open_disk` does it first."""
+        restored = await self._elsewhere(self._files.open)
+        if restored:
+            _RESTORED.inc(restored)
+            log.warning("objects restored from the journal", objects=restored)
 
     async def _read(self, key: str, start: int, end: int | None) -> bytes:
         path = self._files.path_of(checked_key(key))
@@ -116,6 +126,8 @@ class DiskBlobs:
             self._files.write([write for write, _ in gathered])
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._loop.call_soon_threadsafe(self._report, gathered)
+        with suppress(OSError):  # the journal stays, and is read by who opens the store next
+            self._files.close()
 
     def _gathered(self) -> Iterator[_Job]:
         with suppress(Empty):

@@ -1,7 +1,8 @@
-"""Files made durable: what the disk driver does in its threads. Blocking, POSIX.
+"""Files made durable: what the disk driver does in its threads. Blocking, Linux.
 
-A name appears only when its octets are on the disk, and is reported only when the name itself
-is: temporary file, fsync, rename, fsync of the directory, and of every directory made for it.
+A small object is written and then entered into the journal, many of them with one flush. A large
+one would cost its octets twice: temporary file, fsync, rename, fsync of the directory, and of
+every directory made for it. Neither is reported before it would survive a power cut.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from posthouse.blobs.flushes import sync_folder
+from posthouse.blobs.journal import Journal, recover
+
+JOURNALED_OCTETS = 128 * 1024  # of the largest object that goes through the journal
 UNFINISHED = ".unfinished"  # folder of temporary files, on the same file system
 _ABANDONED_SECONDS = 3600.0  # an unfinished file this old belongs to a process that died
 _KNOWN_FOLDERS_MAX = 1000
@@ -28,22 +33,24 @@ class Write:
     """One object on its way to the disk.
 
     Attributes:
+        key: Its key.
         path: Its file.
         octets: What it holds.
-        unfinished: The temporary file.
         fault: Why it is not stored; None if it is, or is still under way.
-        descriptor: That file, while it is open; else negative.
+        descriptor: The file that is being written, while it is open; else negative.
+        begun: The name of that file; removed if the write fails.
     """
 
+    key: str
     path: str
     octets: bytes
-    unfinished: str
     fault: OSError | None = None
     descriptor: int = -1
+    begun: str = ""
 
 
 class Files:
-    """The files of one store; `write` is called from one thread only.
+    """The files of one store; `write` and `close` are called from one thread only.
 
     Paths are plain strings: joining them with pathlib costs as much as writing the file.
 
@@ -54,16 +61,27 @@ class Files:
     def __init__(self, root: Path) -> None:
         self.root = str(root.absolute())
         self._unfinished = f"{self.root}/{UNFINISHED}"
-        self._names = (f"{secrets.token_hex(8)}-{n}" for n in itertools.count())
+        self._names = (f"{self._unfinished}/{secrets.token_hex(8)}-{n}" for n in itertools.count())
         self._durable: set[str] = set()
+        self._journal = Journal(self.root)
 
-    def open(self) -> None:
-        """Make the folders; remove what processes that died left unfinished."""
+    def open(self) -> int:
+        """Make the folders and tidy up after processes that died.
+
+        Returns how many objects had been stored and were lost when the machine went down; they
+        are back from the journals.
+        """
         self._prepare(self._unfinished)
+        restored = recover(self.root, self._restore)
         for path in Path(self._unfinished).iterdir():
             with suppress(FileNotFoundError):  # another process tidies up as well
                 if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                     path.unlink()
+        return restored
+
+    def close(self) -> None:
+        """Leave no journal behind; after the last `write`."""
+        self._journal.close()
 
     def path_of(self, key: str) -> str:
         """Return the file of the object ``key``."""
@@ -71,46 +89,74 @@ class Files:
 
     def new_write(self, key: str, octets: bytes) -> Write:
         """Return what `write` takes."""
-        unfinished = f"{self._unfinished}/{next(self._names)}"
-        return Write(path=self.path_of(key), octets=octets, unfinished=unfinished)
+        return Write(key=key, path=self.path_of(key), octets=octets)
 
     def write(self, writes: Sequence[Write]) -> None:
-        """Store many objects with few fsyncs; a fault stays with the object it concerns."""
-        self._each(writes, self._fill)
-        self._each(writes, _sync)
-        self._each(writes, self._place)
-        self._sync_folders([write for write in writes if write.fault is None])
+        """Store many objects with few flushes; a fault stays with the object it concerns."""
+        self._write_journaled([one for one in writes if len(one.octets) <= JOURNALED_OCTETS])
+        self._write_through([one for one in writes if len(one.octets) > JOURNALED_OCTETS])
         for write in writes:
-            _clear_away(write)
+            if write.fault is not None:
+                _clear_away(write)
 
-    def _each(self, writes: Sequence[Write], step: Callable[[Write], None]) -> None:
+    def _write_journaled(self, writes: Sequence[Write]) -> None:
+        _each(writes, self._lay)
+        laid = [write for write in writes if write.fault is None]
+        if laid and (fault := _fault_of(self._enter, laid)):
+            for write in laid:
+                write.fault = fault
+
+    def _write_through(self, writes: Sequence[Write]) -> None:
+        _each(writes, self._fill)
+        _each(writes, _sync)
+        _each(writes, self._place)
+        faults: dict[str, OSError | None] = {}
         for write in writes:
             if write.fault is None:
-                write.fault = _fault_of(step, write)
+                folder = _folder(write)
+                if folder not in faults:
+                    faults[folder] = _fault_of(sync_folder, folder)
+                write.fault = faults[folder]
 
-    def _sync_folders(self, placed: Sequence[Write]) -> None:
-        faults: dict[str, OSError | None] = {}
-        for write in placed:
-            folder = _folder(write)
-            if folder not in faults:
-                faults[folder] = _fault_of(_sync_folder, folder)
-            write.fault = faults[folder]
+    def _lay(self, write: Write) -> None:
+        """Write the file; one that is there already does not change under a reader's eyes."""
+        try:
+            self._begin_in_its_folder(write)
+        except FileExistsError:
+            _begin(write, next(self._names))
+            os.rename(write.begun, write.path)  # noqa: PTH104 - see the class
+        _end(write)
+
+    def _begin_in_its_folder(self, write: Write) -> None:
+        try:
+            _begin(write, write.path)
+        except FileNotFoundError:
+            os.makedirs(_folder(write), 0o700, exist_ok=True)  # noqa: PTH103 - see the class
+            _begin(write, write.path)
+
+    def _enter(self, laid: Sequence[Write]) -> None:
+        self._journal.write((write.key, write.octets) for write in laid)
+
+    def _restore(self, key: str, octets: bytes) -> bool:
+        """Write the object ``key`` unless it is there, whole; not yet durable."""
+        with suppress(FileNotFoundError):
+            if Path(self.path_of(key)).read_bytes() == octets:
+                return False
+        self._lay(self.new_write(key, octets))
+        return True
 
     def _fill(self, write: Write) -> None:
-        write.descriptor = os.open(write.unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        rest = memoryview(write.octets)
-        while rest:
-            rest = rest[os.write(write.descriptor, rest) :]
+        _begin(write, next(self._names))
 
     def _place(self, write: Write) -> None:
         folder = _folder(write)
         self._prepare(folder)
         try:
-            os.rename(write.unfinished, write.path)  # noqa: PTH104 - see the class
+            os.rename(write.begun, write.path)  # noqa: PTH104 - see the class
         except FileNotFoundError:  # somebody removed the folder: make it again, once
             self._durable.clear()
             self._prepare(folder)
-            os.rename(write.unfinished, write.path)  # noqa: PTH104 - see the class
+            os.rename(write.begun, write.path)  # noqa: PTH104 - see the class
 
     def _prepare(self, folder: str) -> None:
         """Make ``folder`` and see that its name and those above it are on the disk."""
@@ -119,7 +165,7 @@ class Files:
         path, root = Path(folder), Path(self.root)
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for above in path.parents:
-            _sync_folder(str(above))
+            sync_folder(str(above))
             if above == root.parent:
                 break
         if len(self._durable) >= _KNOWN_FOLDERS_MAX:
@@ -131,6 +177,12 @@ def _folder(write: Write) -> str:
     return write.path.rpartition("/")[0]
 
 
+def _each(writes: Sequence[Write], step: Callable[[Write], None]) -> None:
+    for write in writes:
+        if write.fault is None:
+            write.fault = _fault_of(step, write)
+
+
 def _fault_of(step: Callable[[T], None], about: T) -> OSError | None:
     try:
         step(about)
@@ -139,28 +191,31 @@ def _fault_of(step: Callable[[T], None], about: T) -> OSError | None:
     return None
 
 
+def _begin(write: Write, path: str) -> None:
+    """Write the octets to a new file ``path``, which stays open."""
+    write.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    write.begun = path
+    rest = memoryview(write.octets)
+    while rest:
+        rest = rest[os.write(write.descriptor, rest) :]
+
+
 def _sync(write: Write) -> None:
     os.fsync(write.descriptor)
+    _end(write)
+
+
+def _end(write: Write) -> None:
     os.close(write.descriptor)
     write.descriptor = -1
 
 
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _clear_away(write: Write) -> None:
     """Leave nothing behind of a write that failed."""
-    if write.fault is None:
-        return
     with suppress(OSError):  # the disk is in trouble anyway; `Files.open` tidies up later
         if write.descriptor >= 0:
             os.close(write.descriptor)
-        os.unlink(write.unfinished)  # noqa: PTH108 - see the class
+        os.unlink(write.begun)  # noqa: PTH108 - see `Files`
 
 
 def walk(root: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
@@ -171,7 +226,7 @@ def walk(root: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
         with suppress(FileNotFoundError), os.scandir(f"{root}/{folder}") as entries:
             for entry in entries:
                 key = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.name == UNFINISHED:
+                if entry.name.startswith("."):  # no key does
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(key)
