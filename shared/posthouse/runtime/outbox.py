@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
@@ -26,6 +27,7 @@ from posthouse.telemetry.outages import Outage
 
 MAX_WAITING = 20_000  # envelopes; what comes on top is left to the sweeper
 MAX_BATCH = 256
+MARK_AFTER = timedelta(milliseconds=250)  # the sweeper looks at what is seconds old
 GRACE = timedelta(seconds=5)  # for what is waiting when we stop
 
 log = get_logger()
@@ -57,7 +59,7 @@ class Outbox:
         self._something_waits = asyncio.Event()
         self._something_is_confirmed = asyncio.Event()
         self._closing = False
-        self._sent_all = False
+        self._sent_all = asyncio.Event()
         self._tasks = asyncio.TaskGroup()  # a bug in a duty must not hide
         self._duties: tuple[asyncio.Task[None], ...] = ()
 
@@ -102,7 +104,7 @@ class Outbox:
             batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
             _waiting.set(len(self._waiting))
             await self._send(batch)
-        self._sent_all = True
+        self._sent_all.set()
         self._something_is_confirmed.set()
 
     async def _send(self, batch: Sequence[Envelope]) -> None:
@@ -129,14 +131,17 @@ class Outbox:
         self._something_is_confirmed.set()
 
     async def _keep_marking(self) -> None:
-        """Take published messages off the sweeper's list, beside the next batch's publishing."""
-        while self._confirmed or not self._sent_all:
+        """Take published messages off the sweeper's list, many with one commit."""
+        while self._confirmed or not self._sent_all.is_set():
+            self._something_is_confirmed.clear()
             if not self._confirmed:
-                self._something_is_confirmed.clear()
                 await self._something_is_confirmed.wait()
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MARK_AFTER.total_seconds()):
+                    await self._sent_all.wait()
             ids, self._confirmed = self._confirmed, []
-            await self._mark(ids)
+            if ids:
+                await self._mark(ids)
 
     async def _mark(self, ids: Iterable[UUID]) -> None:
         try:
