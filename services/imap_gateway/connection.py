@@ -5,7 +5,8 @@
     `wake` (the mailbox changed) ─┘
 
 An idling client has no task and next to no memory. What a client may make us hold is bounded: the
-framer stops reading while a command is at work, and writing waits for the client.
+framer stops reading while a command is at work, and writing waits for the client. A client that
+ends its half of the connection still gets the answers to all that it has sent.
 """
 
 from __future__ import annotations
@@ -17,14 +18,13 @@ from imap_gateway.budget import Share
 from imap_gateway.client import Client
 from imap_gateway.door import Door
 from imap_gateway.errors import ConnectionLost, Farewell
+from imap_gateway.outlet import Outlet
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.framing import Framer, GoAhead, Hopeless
 from imap_gateway.session import Session
 from imap_gateway.upgrade import upgraded
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
-
-WRITE_BUFFER_OCTETS = 256 * 1024
 
 log = get_logger()
 _accepted = counter("posthouse_imap_connections_total", "Connections accepted.", "kind")
@@ -42,9 +42,8 @@ class Connection(asyncio.Protocol):
         self._session = Session(Client(door.house, self), door.handlers)
         self._task: asyncio.Task[None] | None = None
         self._more = asyncio.Event()  # octets came, or the connection was lost
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._is_lost = False
+        self._outlet = Outlet()
+        self._is_ended = False  # the client says nothing any more
         self._is_woken = False
         self._is_reading = True
         self._is_upgrading = False
@@ -57,7 +56,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, once; after STARTTLS the transport is another one."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_OCTETS)
+        self._outlet.attach(self._transport)
         if self._is_upgrading:
             return
         _accepted.labels("tls" if self._secured else "plain").inc()
@@ -75,10 +74,17 @@ class Connection(asyncio.Protocol):
             self._read(on=False)
         self._start()
 
+    def eof_received(self) -> bool:
+        """Answer what came before the end; TLS cannot be ended by halves."""
+        self._is_ended = True
+        self._more.set()
+        if self._task is None:
+            self.close()
+        return not self._secured
+
     def connection_lost(self, _exc: Exception | None) -> None:
         """Let go of everything."""
-        self._is_lost = True
-        self._writable.set()
+        self._outlet.lose()
         self._more.set()
         self._door.forget(self)
         if self._task is None:
@@ -86,12 +92,12 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client is slow."""
-        self._writable.clear()
+        self._outlet.pause()
 
     def resume_writing(self) -> None:
         """It caught up."""
         self.active_at = self._door.now()
-        self._writable.set()
+        self._outlet.resume()
 
     # What the session calls
 
@@ -113,15 +119,11 @@ class Connection(asyncio.Protocol):
 
     def write(self, octets: bytes) -> None:
         """Send, without waiting."""
-        if self._transport is not None and not self._is_lost and octets:
-            self._transport.write(octets)
+        self._outlet.write(octets)
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what was sent; raise `ConnectionLost`."""
-        await asyncio.sleep(0)  # to a quick client too: others get their turn
-        await self._writable.wait()
-        if self._is_lost:
-            raise ConnectionLost
+        await self._outlet.drain()
 
     async def line(self) -> bytes:
         """Return the client's next line; raise `ConnectionLost` or `Farewell`."""
@@ -141,9 +143,9 @@ class Connection(asyncio.Protocol):
             raise ConnectionLost
         self._is_upgrading = True
         self._transport = await upgraded(transport, self, certificate.context)
-        if self._is_lost:
+        if self._outlet.is_lost:
             raise ConnectionLost
-        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_OCTETS)
+        self._outlet.attach(self._transport)
         self._secured = True
 
     def trust(self) -> None:
@@ -205,14 +207,18 @@ class Connection(asyncio.Protocol):
     # The work
 
     def _start(self) -> None:
-        if self._task is None and not self._is_lost:
+        if self._task is None and not self._outlet.is_lost:
             self._task = self._door.tasks.create_task(self._work())
 
     async def _work(self) -> None:
         """Answer what is there to be answered, then end; the next octets start it again."""
+        self._outlet.begin_turn()
         try:
             while await self._step():
                 self._read(on=True)
+                await self._outlet.drain()
+            if self._is_ended:
+                self.close()
         except Farewell as farewell:
             self.bid_farewell(str(farewell), "session")
         except ConnectionLost:
@@ -222,7 +228,7 @@ class Connection(asyncio.Protocol):
             self.bid_farewell("Internal error", "broken")
         finally:
             self._task = None
-            if self._is_lost:
+            if self._outlet.is_lost:
                 self._end()
 
     def _end(self) -> None:
@@ -231,7 +237,7 @@ class Connection(asyncio.Protocol):
 
     async def _step(self) -> bool:
         """Do one thing; False if there is nothing to do now."""
-        if self._is_lost or (self._transport is not None and self._transport.is_closing()):
+        if self._outlet.is_lost or (self._transport is not None and self._transport.is_closing()):
             return False
         if self._door.is_stopping:
             raise Farewell("Server is shutting down")
@@ -239,35 +245,30 @@ class Connection(asyncio.Protocol):
             self._is_woken = False
             await self._session.refresh_idle()
             return True
-        if self._session.is_idling:
-            return self._idle_line()
-        return await self._command()
+        return self._idle_line() if self._session.is_idling else await self._command()
 
     async def _command(self) -> bool:
         """Take what comes next of a command; False if there is nothing to do now."""
         event = self._framer.frame()
         if not self._share.covers(self._framer.announced):
             await self._afford(self._framer.announced)
-        match event:
-            case None:
-                return False
-            case Hopeless(reason=reason):
-                self.write(responses.status(b"*", b"BAD", reason))
-                raise Farewell(reason)
-            case GoAhead():
-                self.write(b"+ go ahead\r\n")
-            case _:
-                try:
-                    await self._session.answer(event)
-                finally:
-                    self._share.give_back()
-        return True
+        if isinstance(event, Hopeless):
+            self.write(responses.status(b"*", b"BAD", event.reason))
+            raise Farewell(event.reason)
+        if isinstance(event, GoAhead):
+            self.write(b"+ go ahead\r\n")
+        elif event is not None:
+            try:
+                await self._session.answer(event)
+            finally:
+                self._share.give_back()
+        return event is not None
 
     async def _afford(self, octets: int) -> None:
         """Wait, without reading on, for our share of memory: a large command comes in."""
         self._read(on=False)
         await self._share.take(octets)
-        if self._is_lost:
+        if self._outlet.is_lost:
             raise ConnectionLost
         self.active_at = self._door.now()
         self._read(on=True)
@@ -281,17 +282,18 @@ class Connection(asyncio.Protocol):
         return line is not None
 
     async def _wait_for_more(self) -> None:
+        if self._is_ended or self._outlet.is_lost:
+            raise ConnectionLost
         self._more.clear()
         self._read(on=True)
         await self._more.wait()
-        if self._is_lost:
-            raise ConnectionLost
 
     def _read(self, *, on: bool) -> None:
-        if on is self._is_reading or self._transport is None or self._transport.is_closing():
+        transport = self._transport
+        if on is self._is_reading or self._is_ended or transport is None or transport.is_closing():
             return
         self._is_reading = on
         if on:
-            self._transport.resume_reading()
+            transport.resume_reading()
         else:
-            self._transport.pause_reading()
+            transport.pause_reading()

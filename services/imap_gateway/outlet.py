@@ -1,0 +1,76 @@
+"""The way out of a connection: who writes gives way to others now and then, and to a slow client.
+
+Writes of one turn of the event loop leave together, so a session that goes on without waiting
+saves its client half of the packets. It may do so for `TURN`, then the others come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from time import monotonic
+
+from imap_gateway.errors import ConnectionLost
+
+BUFFER_OCTETS = 256 * 1024  # more than that, and who writes waits for the client
+TURN = timedelta(milliseconds=2)  # how long a session may keep the event loop
+
+
+class Outlet:
+    """What one connection writes to; it is attached to one transport after the other.
+
+    Attributes:
+        is_lost: The client is gone.
+    """
+
+    __slots__ = ("_began", "_clock", "_transport", "_writable", "is_lost")
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._began = 0.0
+        self._transport: asyncio.WriteTransport | None = None
+        self.is_lost = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def attach(self, transport: asyncio.WriteTransport) -> None:
+        """Write to this transport from now on."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=BUFFER_OCTETS)
+
+    def write(self, octets: bytes) -> None:
+        """Send, without waiting; nothing, if the client is gone or was sent away."""
+        if self._transport is not None and not self._transport.is_closing() and octets:
+            self._transport.write(octets)
+
+    def begin_turn(self) -> None:
+        """The session has the event loop from now on."""
+        self._began = self._clock()
+
+    async def drain(self) -> None:
+        """Let others have their turn when ours is over, and a slow client catch up.
+
+        Raises `ConnectionLost` if it is gone.
+        """
+        if self._clock() - self._began > TURN.total_seconds():
+            await asyncio.sleep(0)
+            self._began = self._clock()
+        if not self._writable.is_set():
+            await self._writable.wait()
+            self._began = self._clock()
+        if self.is_lost:
+            raise ConnectionLost
+
+    def pause(self) -> None:
+        """The client is slow."""
+        self._writable.clear()
+
+    def resume(self) -> None:
+        """It caught up."""
+        self._writable.set()
+
+    def lose(self) -> None:
+        """It is gone."""
+        self.is_lost = True
+        self._writable.set()
