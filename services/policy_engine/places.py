@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from posthouse.mail.address import Address
+from posthouse.mail.address import DETAIL_DELIMITER, Address
 from posthouse.storage.directory import Account, Alias, Domain, Forward, Found
-
-DELIMITER = "+"
 
 Known: TypeAlias = Mapping[str, Found]
 
@@ -62,7 +60,7 @@ def a_labels(domain: str) -> str:
 
 def keys_of(address: Address) -> tuple[str, ...]:
     """Return all keys under which ``address`` is looked up, the most exact first."""
-    base, detail = address.detail(DELIMITER)
+    base, detail = address.detail(DETAIL_DELIMITER)
     exact = address.key.rpartition("@")[0]
     locals_ = (exact, base.lower()) if detail else (exact,)
     domains = dict.fromkeys((address.domain, a_labels(address.domain)))
@@ -74,7 +72,7 @@ def find(address: Address, known: Known) -> Place | None:
 
     All of `keys_of` must be in ``known``.
     """
-    detail = address.detail(DELIMITER)[1]
+    detail = address.detail(DETAIL_DELIMITER)[1]
     exact = address.key.rpartition("@")[0]
     ours: Place | None = None
     for key in keys_of(address):

@@ -14,7 +14,7 @@ from posthouse.storage.pool import Queries, transaction
 from postmaster.api.fields import AddressKey, Body, DomainName, Limit, Octets, Password, page
 from postmaster.api.imports import Entry, Imported, import_entries
 from postmaster.api.parts import Means
-from postmaster.api.problems import invalid, not_found
+from postmaster.api.problems import SHADOWED, invalid, not_found
 
 MAX_IMPORT = 1000  # accounts per request: some seconds of hashing
 
@@ -38,11 +38,12 @@ class AccountChange(Body):
 
 
 class NewAccounts(BaseModel):
-    """Many accounts at once; each is looked at by itself."""
+    """Many accounts at once; each is looked at by itself. A dry run only tells."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     accounts: Annotated[list[Entry], Field(max_length=MAX_IMPORT)]
+    dry_run: bool = False
 
 
 @router.get("/accounts")
@@ -54,18 +55,30 @@ async def list_accounts(
     return page(found, limit, _shown, lambda account: account.address)
 
 
-@router.post("/accounts", status_code=HTTPStatus.CREATED)
-async def add_account(new: NewAccount, means: Means) -> dict[str, Any]:
-    """Make an account with its mailboxes; 404 if the domain is not ours, 409 if it exists."""
+@router.post("/accounts", status_code=HTTPStatus.CREATED, responses=SHADOWED)
+async def add_account(new: NewAccount, means: Means, *, force: bool = False) -> dict[str, Any]:
+    """Make an account with its mailboxes; 404 if the domain is not ours, 409 if it exists.
+
+    409 also if it would get no mail, because an alias of that address goes first, or if it would
+    take mail that another gets by plus addressing; unless ``force``.
+    """
     password_hash = await means.hasher.one(new.password.get_secret_value())
-    await directory.add_account(means.pool, new.address, password_hash, new.quota_octets)
+    await directory.add_account(
+        means.pool, new.address, password_hash, new.quota_octets, force=force
+    )
     return await show_account(new.address, means)
 
 
-@router.post("/imports/accounts")
-async def import_accounts(new: NewAccounts, means: Means) -> Imported:
-    """Make many accounts; those that cannot be made are told, the others are made."""
-    return await import_entries(means.pool, means.hasher, new.accounts)
+@router.post("/imports/accounts", responses=SHADOWED)
+async def import_accounts(new: NewAccounts, means: Means, *, force: bool = False) -> Imported:
+    """Make many accounts; those that cannot be made are told, the others are made.
+
+    Those that are there already are left as they are and counted. If one would get no mail or take
+    another's, as with a single account, none is made: 409 with all of these, unless ``force``.
+    """
+    return await import_entries(
+        means.pool, means.hasher, new.accounts, force=force, dry_run=new.dry_run
+    )
 
 
 @router.get("/accounts/{address:path}")

@@ -12,6 +12,7 @@ from posthouse.storage.directory import Domain
 from posthouse.storage.pool import transaction
 from postmaster.api.fields import AddressText, Body, DomainName, Limit, page
 from postmaster.api.parts import Means
+from postmaster.api.problems import SHADOWED
 
 router = APIRouter(tags=["domains"])
 
@@ -36,11 +37,14 @@ async def list_domains(means: Means, after: str = "", limit: Limit = 100) -> dic
     return page(found, limit, _shown, lambda domain: domain.domain)
 
 
-@router.post("/domains", status_code=HTTPStatus.CREATED)
-async def add_domain(new: NewDomain, means: Means) -> dict[str, Any]:
-    """Take on a domain; 409 if it is ours already."""
+@router.post("/domains", status_code=HTTPStatus.CREATED, responses=SHADOWED)
+async def add_domain(new: NewDomain, means: Means, *, force: bool = False) -> dict[str, Any]:
+    """Take on a domain; 409 if it is ours already.
+
+    409 also if it has a route, which would take its mail no more; unless ``force``.
+    """
     async with transaction(means.pool) as tx:
-        await directory.add_domain(tx, new.domain)
+        await directory.add_domain(tx, new.domain, force=force)
         if new.catch_all is not None:
             await directory.set_catch_all(tx, new.domain, new.catch_all)
     return _shown(Domain(domain=new.domain, catch_all=new.catch_all))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 from typing_extensions import TypedDict
 
+from posthouse.mail.address import parse_address
 from posthouse.storage import directory
 from posthouse.storage.directory import Found, NewAccount
 from posthouse.storage.pool import Pool
@@ -38,59 +40,111 @@ class Refused(TypedDict):
 
 
 class Imported(TypedDict):
-    """What became of a request."""
+    """What became of a request, or would become in a dry run.
+
+    Attributes:
+        added: How many were made.
+        unchanged: How many were there already and were left as they are, password included.
+        refused: Those that cannot be made.
+        shadowed: Those that get no mail or take another's; they were made because it was forced.
+    """
 
     added: int
+    unchanged: int
     refused: list[Refused]
+    shadowed: list[Refused]
 
 
-async def import_entries(pool: Pool, hasher: Hasher, entries: Sequence[Entry]) -> Imported:
-    """Add what can be added; the order and the outcome of the others do not matter to it."""
-    keys = [_key(entry.address) for entry in entries]
-    found = await directory.resolve(pool, [key for key in keys if key])
-    reasons = [_objection(entry, key, found) for entry, key in zip(entries, keys, strict=True)]
-    _refuse_repetitions(keys, reasons)
-    good = [at for at, reason in enumerate(reasons) if reason is None]
-    hashes = await hasher.many([entries[at].password.get_secret_value() for at in good])
-    new = [
-        NewAccount(address=keys[at], password_hash=hashed)
-        for at, hashed in zip(good, hashes, strict=True)
-    ]
-    added = await directory.add_accounts(pool, new)
-    for at in good:
-        if keys[at] not in added:  # somebody else was faster
-            reasons[at] = "is there already"
-    refused = [
-        Refused(index=at, address=entries[at].address, reason=reason)
-        for at, reason in enumerate(reasons)
-        if reason is not None
-    ]
-    return Imported(added=len(added), refused=refused)
+@dataclass(slots=True)
+class _Row:
+    """One entry on its way.
+
+    Attributes:
+        index: Its place in the request.
+        entry: What was asked for.
+        key: Its address in the form of `Address.key`; empty if it is none.
+        fault: Why it cannot be made.
+        exists: It is there already.
+        shadow: Why its mail would go astray.
+    """
+
+    index: int
+    entry: Entry
+    key: str
+    fault: str = ""
+    exists: bool = False
+    shadow: str = ""
+
+    def told(self, reason: str) -> Refused:
+        """Return what is said of it."""
+        return Refused(index=self.index, address=self.entry.address, reason=reason)
+
+
+async def import_entries(
+    pool: Pool, hasher: Hasher, entries: Sequence[Entry], *, force: bool, dry_run: bool
+) -> Imported:
+    """Add what can be added; with a dry run, only tell.
+
+    Raises `Shadowed` if one would get no mail or take another's, unless that is meant (``force``);
+    then none is added.
+    """
+    rows = [_Row(at, entry, _key(entry.address)) for at, entry in enumerate(entries)]
+    await _look_at(pool, rows)
+    new = [row for row in rows if not (row.fault or row.exists)]
+    shadows = await directory.shadows_of_accounts(pool, [parse_address(row.key) for row in new])
+    reasons = {shadow.address: shadow.reason for shadow in shadows}
+    for row in new:
+        row.shadow = reasons.get(row.key, "")
+    if not dry_run:
+        if shadows and not force:  # told before the work; whoever comes between is found below
+            raise directory.Shadowed(shadows)
+        await _add(pool, hasher, new, force=force)
+    return Imported(
+        added=sum(not row.exists for row in new),
+        unchanged=sum(row.exists for row in rows),
+        refused=[row.told(row.fault) for row in rows if row.fault],
+        shadowed=[row.told(row.shadow) for row in new if row.shadow and not row.exists],
+    )
+
+
+async def _look_at(pool: Pool, rows: Sequence[_Row]) -> None:
+    """Note the faults that can be seen without hashing, and who is there already."""
+    found = await directory.resolve(pool, [row.key for row in rows if row.key])
+    seen: set[str] = set()
+    for row in rows:
+        row.fault = _fault(row, found)
+        if not row.fault and row.key in seen:
+            row.fault = "stands twice in the list"
+        row.exists = not row.fault and found[row.key].account is not None
+        seen.add(row.key)
+
+
+async def _add(pool: Pool, hasher: Hasher, rows: Sequence[_Row], *, force: bool) -> None:
+    hashes = await hasher.many([row.entry.password.get_secret_value() for row in rows])
+    added = await directory.add_accounts(
+        pool,
+        [
+            NewAccount(address=row.key, password_hash=hashed)
+            for row, hashed in zip(rows, hashes, strict=True)
+        ],
+        force=force,
+    )
+    for row in rows:
+        row.exists = row.key not in added  # somebody else was faster
 
 
 def _key(text: str) -> str:
+    """Return the form in which an address is kept, which is one, too; empty if it is none."""
     try:
-        return address_key(text)
+        return address_key(address_key(text))
     except ValueError:
         return ""
 
 
-def _objection(entry: Entry, key: str, found: dict[str, Found]) -> str | None:
-    if not key:
+def _fault(row: _Row, found: dict[str, Found]) -> str:
+    if not row.key:
         return "is not an address"
-    fault = password_fault(entry.password.get_secret_value())
+    fault = password_fault(row.entry.password.get_secret_value())
     if fault is not None:
         return fault
-    if found[key].domain is None:
-        return "is not in one of our domains"
-    if found[key].account is not None:
-        return "is there already"
-    return None
-
-
-def _refuse_repetitions(keys: Sequence[str], reasons: list[str | None]) -> None:
-    seen: set[str] = set()
-    for at, key in enumerate(keys):
-        if reasons[at] is None and key in seen:
-            reasons[at] = "stands twice in the list"
-        seen.add(key)
+    return "" if found[row.key].domain is not None else "is not in one of our domains"

@@ -7,6 +7,7 @@ a refused body may hold a password.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +19,13 @@ from starlette.responses import Response
 
 from posthouse.mail.address import BadAddress
 from posthouse.mail.errors import MailFailure, Unavailable
-from posthouse.storage.directory import AlreadyThere, DirectoryError, NoSuchEntry, StillInUse
+from posthouse.storage.directory import (
+    AlreadyThere,
+    DirectoryError,
+    NoSuchEntry,
+    Shadowed,
+    StillInUse,
+)
 from posthouse.telemetry.logs import get_logger
 
 MEDIA_TYPE = "application/problem+json"  # RFC 9457 §3
@@ -33,6 +40,34 @@ WORDS = {
     "int_parsing_size": "is too large a number",
     "string_type": "is not a text",
     "string_unicode": "holds half a character",
+}
+
+_TEXT = {"type": "string"}
+# What the OpenAPI document says of a refused change that would let mail go astray.
+SHADOWED: dict[int | str, dict[str, Any]] = {
+    int(HTTPStatus.CONFLICT): {
+        "description": "It is there already, or somebody would get no mail by it: see `force`.",
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "title": _TEXT,
+                        "status": {"type": "integer"},
+                        "detail": _TEXT,
+                        "addresses": {
+                            "type": "array",
+                            "description": "All that `force` would be needed for.",
+                            "items": {
+                                "type": "object",
+                                "properties": {"address": _TEXT, "reason": _TEXT},
+                            },
+                        },
+                    },
+                }
+            }
+        },
+    }
 }
 
 log = get_logger()
@@ -130,6 +165,9 @@ async def _on_mail_failure(_: Request, failure: Exception) -> Response:
 
 async def _on_refused_change(_: Request, failure: Exception) -> Response:
     match failure:
+        case Shadowed(shadows=shadows):
+            extra = {"addresses": [asdict(shadow) for shadow in shadows]}
+            return problem_response(HTTPStatus.CONFLICT, f"{failure}.", extra=extra)
         case NoSuchEntry():
             status = HTTPStatus.NOT_FOUND
         case AlreadyThere() | StillInUse():

@@ -12,7 +12,7 @@ from posthouse.storage import directory
 from posthouse.storage.directory import Alias, Forward, Network, Route
 from postmaster.api.fields import AddressKey, AddressText, Body, Limit, Targets, address_key, page
 from postmaster.api.parts import Means
-from postmaster.api.problems import Problem, invalid
+from postmaster.api.problems import SHADOWED, invalid
 
 MAX_HOST = 255
 MAX_PORT = 65_535
@@ -62,23 +62,19 @@ async def list_aliases(means: Means, after: str = "", limit: Limit = 100) -> dic
     return page(found, limit, _alias, lambda alias: alias.address)
 
 
-@router.put("/aliases/{address:path}", status_code=HTTPStatus.NO_CONTENT)
+@router.put("/aliases/{address:path}", status_code=HTTPStatus.NO_CONTENT, responses=SHADOWED)
 async def set_alias(
     address: AddressKey, body: AliasBody, means: Means, *, force: bool = False
 ) -> None:
     """Let an address stand for its targets; 404 if its domain is not ours.
 
-    An alias goes before the account of the same address, which gets no more mail: 409 unless
-    ``force``. 422 if it stands for nobody but itself.
+    An alias goes before the account of the same address, which gets no more mail unless it is one
+    of the targets, and before what another gets by plus addressing: 409 unless ``force``. 422 if
+    it stands for nobody but itself.
     """
     if {address_key(target) for target in body.targets} == {address}:
         raise invalid(f"{address} would stand for nobody but itself.")
-    if not force and await directory.account_by_address(means.pool, address):
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            f"{address} is an account, which would get no more mail; force it if you mean that.",
-        )
-    await directory.set_alias(means.pool, address, body.targets, body.owner)
+    await directory.set_alias(means.pool, address, body.targets, body.owner, force=force)
 
 
 @router.delete("/aliases/{address:path}", status_code=HTTPStatus.NO_CONTENT)
@@ -112,9 +108,12 @@ async def list_routes(means: Means) -> dict[str, Any]:
     return {"items": [_route(route) for route in await directory.routes(means.pool)], "next": None}
 
 
-@router.put("/routes/{domain}", status_code=HTTPStatus.NO_CONTENT)
-async def set_route(domain: str, body: RouteBody, means: Means) -> None:
-    """Send a domain's mail to a host instead of its MX; the domain ``*`` is the smarthost."""
+@router.put("/routes/{domain}", status_code=HTTPStatus.NO_CONTENT, responses=SHADOWED)
+async def set_route(domain: str, body: RouteBody, means: Means, *, force: bool = False) -> None:
+    """Send a domain's mail to a host instead of its MX; the domain ``*`` is the smarthost.
+
+    The mail of a domain of ours ends here, whatever its route says: 409 unless ``force``.
+    """
     password = body.password.get_secret_value() if body.password else None
     route = Route(
         domain=domain.lower(),
@@ -123,7 +122,7 @@ async def set_route(domain: str, body: RouteBody, means: Means) -> None:
         username=body.username,
         password=password,
     )
-    await directory.set_route(means.pool, route)
+    await directory.set_route(means.pool, route, force=force)
 
 
 @router.delete("/routes/{domain}", status_code=HTTPStatus.NO_CONTENT)

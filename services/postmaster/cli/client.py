@@ -76,6 +76,11 @@ def path(*parts: object) -> str:
     return "/api/v1/" + "/".join(quote(str(part), safe="@") for part in parts)
 
 
+def forced(*, force: bool) -> dict[str, str] | None:
+    """Return the query of a change that is, or is not, to be made whoever loses mail by it."""
+    return {"force": "true"} if force else None
+
+
 class Client:
     """One conversation with the API."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.prompt import Prompt
 
-from postmaster.cli.client import connect, path
+from postmaster.cli.client import connect, forced, path
 from postmaster.cli.failure import Failure, Group, confirm
 from postmaster.cli.imports import import_accounts
 from postmaster.cli.output import AsJson, listing, octets, plain, say
@@ -23,6 +23,12 @@ PasswordStdin = Annotated[
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose, as name@domain.")]
 Quota = Annotated[
     int | None, typer.Option(min=1, help="Octets the mailboxes may hold; without: unlimited.")
+]
+OverAlias = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Also where an alias takes the mail, or where it takes another's."
+    ),
 ]
 
 
@@ -45,10 +51,15 @@ def read_password(*, from_stdin: bool) -> str:
 def domain_add(
     name: Annotated[str, typer.Argument(metavar="DOMAIN")],
     catch_all: Annotated[str | None, typer.Option(help="Takes what nobody else does.")] = None,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also over a route, which takes its mail no more.")
+    ] = False,
 ) -> None:
     """Add a domain; from now on we take mail for its accounts."""
+    body = {"domain": name, "catch_all": catch_all}
     with connect() as api:
-        api.ask("POST", path("domains"), body={"domain": name, "catch_all": catch_all})
+        api.ask("POST", path("domains"), body=body, query=forced(force=force))
     say(f"Domain {name} added.")
 
 
@@ -81,13 +92,17 @@ def domain_remove(name: Annotated[str, typer.Argument(metavar="DOMAIN")]) -> Non
 
 @account.command("add")
 def account_add(
-    address: Address, *, password_stdin: PasswordStdin = False, quota: Quota = None
+    address: Address,
+    *,
+    password_stdin: PasswordStdin = False,
+    quota: Quota = None,
+    force: OverAlias = False,
 ) -> None:
     """Add an account with its mailboxes."""
     password = read_password(from_stdin=password_stdin)
     body = {"address": address, "password": password, "quota_octets": quota}
     with connect() as api:
-        api.ask("POST", path("accounts"), body=body)
+        api.ask("POST", path("accounts"), body=body, query=forced(force=force))
     say(f"Account {address} added.")
 
 
@@ -97,11 +112,16 @@ def account_import(
         Path, typer.Argument(exists=True, dir_okay=False, help="CSV: address,password")
     ],
     *,
+    force: OverAlias = False,
     as_json: AsJson = False,
 ) -> None:
-    """Add the accounts of a CSV file; rows that cannot be added are told, the others are."""
+    """Add the accounts of a CSV file; rows that cannot be added are told, the others are added.
+
+    Accounts that are there already are left as they are, so an import can be run again. If an
+    address belongs to an alias, nothing is added unless you force it.
+    """
     with connect() as api:
-        import_accounts(api, file, as_json=as_json)
+        import_accounts(api, file, force=force, as_json=as_json)
 
 
 @account.command("list")

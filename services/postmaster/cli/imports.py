@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 from rich.console import Console
 from rich.progress import Progress
 
-from postmaster.cli.client import Client, path
+from postmaster.cli.client import Client, forced, path
 from postmaster.cli.failure import Failure
 from postmaster.cli.output import print_json, say
 
-PORTION = 500  # accounts per request; each costs the postmaster some 4 ms of hashing
+MAX_ROWS = 100_000  # a file's; they are held in memory
+MAX_LINE_OCTETS = 4096
+GLANCE = 1000  # accounts per request that only looks at them
+PORTION = 500  # accounts per request that adds; each costs the postmaster some 4 ms of hashing
 COLUMNS = 2  # address, password
 HEADING = ["address", "password"]
 BOM = b"\xef\xbb\xbf"  # spreadsheets begin UTF-8 with it
@@ -46,10 +50,12 @@ def read_rows(file: Path) -> Iterator[tuple[int, Entry | str]]:
     """Yield line number and account of each line, or why it is none.
 
     A line is an account; a heading and empty lines are passed over. What is wrong with a line is
-    said without repeating it: it may hold a password.
+    said without repeating it: it may hold a password. Raises `Failure` for a line without end.
     """
     with file.open("rb") as lines:
-        for number, octets in enumerate(lines, start=1):
+        for number, octets in enumerate(iter(lambda: lines.readline(MAX_LINE_OCTETS), b""), 1):
+            if len(octets) == MAX_LINE_OCTETS:
+                raise Failure(f"line {number} of {file} has {MAX_LINE_OCTETS} octets or more")
             row = _row(octets.removeprefix(BOM) if number == 1 else octets)
             if isinstance(row, str):
                 yield number, row
@@ -71,54 +77,115 @@ def _row(octets: bytes) -> list[str] | str:
     return row
 
 
-def import_accounts(api: Client, file: Path, *, as_json: bool) -> None:
+@dataclass(slots=True)
+class _Tally:
+    """What became of the rows so far."""
+
+    rows: int = 0
+    added: int = 0
+    unchanged: int = 0
+    refused: list[Refused] = field(default_factory=list)
+    shadowed: list[Refused] = field(default_factory=list)
+
+
+Rows: TypeAlias = list[tuple[int, Entry]]
+
+
+def import_accounts(api: Client, file: Path, *, force: bool, as_json: bool) -> None:
     """Add the accounts of ``file``; rows that cannot be added are told, the others are added.
 
+    All rows are looked at before the first is added. Accounts that are there already are left as
+    they are. If some would get no mail or take another's, nothing is added unless it is forced.
+
     Raises:
-        Failure: If the API breaks off, or some rows were refused; what became of the rows until
-            then is told first.
+        Failure: If the API breaks off, some rows were refused, or nothing was added; what became
+            of the rows until then is told first.
     """
-    rows, began, refused = list(read_rows(file)), time.monotonic(), list[Refused]()
-    entries = [(line, entry) for line, entry in rows if not isinstance(entry, str)]
-    refused += [
-        Refused(line=line, address="", reason=reason)
-        for line, reason in rows
-        if isinstance(reason, str)
-    ]
-    sent, unreadable = 0, len(refused)
+    began, tally = time.monotonic(), _Tally()
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("Accounts", total=len(entries))
-            while sent < len(entries):
-                portion = entries[sent : sent + PORTION]
-                refused += _add(api, portion)
-                sent += len(portion)
-                progress.advance(task, len(portion))
+            good = _look_at(api, _sort_out(file, tally), tally, progress)
+            if force or not tally.shadowed:
+                _add(api, good, tally, progress, force=force)
     finally:
-        added = sent + unreadable - len(refused)
-        _tell(added, sorted(refused, key=_line), time.monotonic() - began, as_json=as_json)
-    if refused:
-        raise Failure(f"{len(refused)} of {len(rows)} accounts were not added.")
+        _tell(tally, time.monotonic() - began, as_json=as_json)
+    if tally.shadowed and not force:
+        raise Failure(
+            f"Nothing was added: the mail of {len(tally.shadowed)} accounts would go astray. "
+            "Remove these aliases, or add --force if you mean that."
+        )
+    if tally.refused:
+        raise Failure(f"{len(tally.refused)} of {tally.rows} accounts were not added.")
 
 
-def _line(row: Refused) -> int:
-    return row["line"]
+def _sort_out(file: Path, tally: _Tally) -> Rows:
+    """Return the rows that are accounts, each address once; tell the others."""
+    good: Rows = []
+    seen: set[str] = set()
+    for line, row in read_rows(file):
+        tally.rows += 1
+        if tally.rows > MAX_ROWS:
+            raise Failure(f"{file} has more than {MAX_ROWS} accounts: split it.")
+        if isinstance(row, str):
+            tally.refused.append(Refused(line=line, address="", reason=row))
+        elif row["address"].lower() in seen:
+            reason = "stands twice in the file"
+            tally.refused.append(Refused(line=line, address=row["address"], reason=reason))
+        else:
+            seen.add(row["address"].lower())
+            good.append((line, row))
+    return good
 
 
-def _add(api: Client, portion: list[tuple[int, Entry]]) -> list[Refused]:
-    body = {"accounts": [entry for _, entry in portion]}
-    answer: dict[str, Any] = api.ask("POST", path("imports", "accounts"), body=body)
+def _look_at(api: Client, rows: Rows, tally: _Tally, progress: Progress) -> Rows:
+    """Return the rows that can be added, and tell the others; nothing is changed."""
+    bad: set[int] = set()
+    for portion in progress.track(list(_portions(rows, GLANCE)), description="Looking at them"):
+        answer = _ask(api, portion, {"dry_run": True})
+        refused = _told(portion, answer["refused"])
+        tally.refused += refused
+        tally.shadowed += _told(portion, answer["shadowed"])
+        bad.update(row["line"] for row in refused)
+    return [(line, entry) for line, entry in rows if line not in bad]
+
+
+def _add(api: Client, rows: Rows, tally: _Tally, progress: Progress, *, force: bool) -> None:
+    task = progress.add_task("Adding accounts", total=len(rows))
+    for portion in _portions(rows, PORTION):
+        answer = _ask(api, portion, {}, query=forced(force=force))
+        tally.added += answer["added"]
+        tally.unchanged += answer["unchanged"]
+        tally.refused += _told(portion, answer["refused"])
+        progress.advance(task, len(portion))
+
+
+def _portions(rows: Rows, size: int) -> Iterator[Rows]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _ask(
+    api: Client, portion: Rows, how: dict[str, bool], query: dict[str, str] | None = None
+) -> dict[str, Any]:
+    body = {"accounts": [entry for _, entry in portion], **how}
+    return api.ask("POST", path("imports", "accounts"), body=body, query=query)
+
+
+def _told(portion: Rows, rows: list[dict[str, Any]]) -> list[Refused]:
     return [
-        Refused(line=portion[at["index"]][0], address=at["address"], reason=at["reason"])
-        for at in answer["refused"]
+        Refused(line=portion[row["index"]][0], address=row["address"], reason=row["reason"])
+        for row in rows
     ]
 
 
-def _tell(added: int, refused: list[Refused], seconds: float, *, as_json: bool) -> None:
+def _tell(tally: _Tally, seconds: float, *, as_json: bool) -> None:
+    refused = sorted(tally.refused, key=lambda row: row["line"])
     if as_json:
-        print_json({"added": added, "refused": refused, "seconds": round(seconds, 1)})
+        counts = {"added": tally.added, "unchanged": tally.unchanged, "refused": refused}
+        print_json({**counts, "shadowed": tally.shadowed, "seconds": round(seconds, 1)})
         return
-    for row in refused:
-        who = f"{row['address']}: " if row["address"] else ""
+    for row in sorted(refused + tally.shadowed, key=lambda row: row["line"]):
+        who = f"{row['address']} " if row["address"] else ""
         say(f"line {row['line']}: {who}{row['reason']}")
-    say(f"{added} added, {len(refused)} refused, in {seconds:.1f} s.")
+    there = f"{tally.unchanged} left as they were, " if tally.unchanged else ""
+    say(f"{tally.added} added, {there}{len(refused)} refused, in {seconds:.1f} s.")

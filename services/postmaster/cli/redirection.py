@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from postmaster.cli.client import connect, path
+from postmaster.cli.client import connect, forced, path
 from postmaster.cli.failure import Failure, Group
 from postmaster.cli.output import AsJson, listing, plain, say
 
@@ -31,9 +31,9 @@ def alias_set(
     ] = False,
 ) -> None:
     """Let an address stand for one or more others."""
-    body, query = {"targets": targets, "owner": owner}, {"force": "true"} if force else None
+    body = {"targets": targets, "owner": owner}
     with connect() as api:
-        api.ask("PUT", path("aliases", address), body=body, query=query)
+        api.ask("PUT", path("aliases", address), body=body, query=forced(force=force))
     say(f"Mail for {address} goes to {', '.join(targets)}.")
 
 
@@ -94,6 +94,9 @@ def route_set(
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also for a domain of ours, whose mail ends here.")
+    ] = False,
 ) -> None:
     """Send a domain's mail to a host instead of its MX."""
     host, port = split_hop(hop)
@@ -102,7 +105,7 @@ def route_set(
         raise Failure("Give --user and --password-stdin together, or neither.")
     body = {"host": host, "port": port, "username": user, "password": password}
     with connect() as api:
-        api.ask("PUT", path("routes", name), body=body)
+        api.ask("PUT", path("routes", name), body=body, query=forced(force=force))
     say(f"Mail for {name} goes to {hop}.")
 
 

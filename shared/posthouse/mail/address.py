@@ -13,6 +13,7 @@ from dataclasses import dataclass
 MAX_LOCAL_PART_OCTETS = 64  # RFC 5321 §4.5.3.1.1
 MAX_DOMAIN_OCTETS = 255  # RFC 5321 §4.5.3.1.2
 MAX_PATH_OCTETS = 256  # RFC 5321 §4.5.3.1.3, angle brackets included
+DETAIL_DELIMITER = "+"  # in our own domains (RFC 5233 §1)
 
 # atext of RFC 5322 §3.2.3, widened to UTF-8 by RFC 6531 §3.3
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"

@@ -225,6 +225,96 @@ async def test_an_alias_takes_an_accounts_mail_only_by_force(clerk: LivePostmast
     assert [row["address"] for row in after] == ["anna@example.test"]
 
 
+async def test_an_account_under_an_alias_is_made_only_by_force(clerk: LivePostmaster) -> None:
+    await made(clerk)
+    await clerk.http.put("/aliases/anna@example.test", json={"targets": ["bert@far.test"]})
+    body = {"address": "Anna@example.test", "password": "a secret"}
+
+    refused = await clerk.http.post("/accounts", json=body)
+    before = (await clerk.http.get("/accounts")).json()["items"]
+    forced = await clerk.http.post("/accounts?force=true", json=body)
+    again = await clerk.http.post("/accounts", json=body)
+
+    assert refused.status_code == HTTPStatus.CONFLICT
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["detail"].startswith("anna@example.test is an alias")
+    assert [row["address"] for row in refused.json()["addresses"]] == ["anna@example.test"]
+    assert before == []
+    assert forced.status_code == HTTPStatus.CREATED
+    assert "is there already" in again.json()["detail"]
+
+
+async def test_an_import_under_aliases_is_made_only_by_force(clerk: LivePostmaster) -> None:
+    await made(clerk, "old@example.test")
+    for name in ("anna", "bert"):
+        await clerk.http.put(f"/aliases/{name}@example.test", json={"targets": ["x@far.test"]})
+    rows = [
+        {"address": f"{name}@example.test", "password": "long enough"}
+        for name in ("carl", "anna", "bert", "old", '"quo ted"')
+    ]
+    where = "/imports/accounts"
+
+    glance = await clerk.http.post(where, json={"accounts": rows, "dry_run": True})
+    refused = await clerk.http.post(where, json={"accounts": rows})
+    before = (await clerk.http.get("/accounts")).json()["items"]
+    forced = await clerk.http.post(f"{where}?force=true", json={"accounts": rows})
+
+    assert [row["index"] for row in glance.json()["shadowed"]] == [1, 2]
+    assert refused.status_code == HTTPStatus.CONFLICT
+    assert [row["address"] for row in refused.json()["addresses"]] == [
+        "anna@example.test",
+        "bert@example.test",
+    ]
+    assert [row["address"] for row in before] == ["old@example.test"]
+    assert forced.json() == glance.json()
+    assert {name: forced.json()[name] for name in ("added", "unchanged")} == {
+        "added": 3,
+        "unchanged": 1,
+    }
+    assert [row["index"] for row in forced.json()["refused"]] == [4]
+    assert len((await clerk.http.get("/accounts")).json()["items"]) == 4
+
+
+async def test_a_domain_of_ours_and_a_route_for_it_only_by_force(clerk: LivePostmaster) -> None:
+    route = {"host": "relay.test"}
+    assert (await clerk.http.put("/routes/far.test", json=route)).is_success
+
+    refused = await clerk.http.post("/domains", json={"domain": "far.test"})
+    forced = await clerk.http.post("/domains?force=true", json={"domain": "far.test"})
+    over = await clerk.http.put("/routes/far.test", json=route)
+    over_by_force = await clerk.http.put("/routes/far.test?force=true", json=route)
+
+    assert [answer.status_code for answer in (refused, forced, over, over_by_force)] == [
+        HTTPStatus.CONFLICT,
+        HTTPStatus.CREATED,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.NO_CONTENT,
+    ]
+
+
+async def test_the_document_tells_of_every_refusal_that_can_be_forced(
+    clerk: LivePostmaster,
+) -> None:
+    paths = (await clerk.http.get("/openapi.json")).json()["paths"]
+    forcible = {
+        (method, url): operation
+        for url, methods in paths.items()
+        for method, operation in methods.items()
+        if any(each["name"] == "force" for each in operation.get("parameters", ()))
+    }
+
+    assert set(forcible) == {
+        ("post", "/api/v1/accounts"),
+        ("post", "/api/v1/imports/accounts"),
+        ("put", "/api/v1/aliases/{address}"),
+        ("post", "/api/v1/domains"),
+        ("put", "/api/v1/routes/{domain}"),
+    }
+    for operation in forcible.values():
+        (kind,) = operation["responses"]["409"]["content"]
+        assert kind == "application/problem+json"
+
+
 async def test_an_alias_of_itself_alone_is_refused(clerk: LivePostmaster) -> None:
     await made(clerk)
 

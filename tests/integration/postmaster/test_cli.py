@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -168,12 +169,12 @@ async def test_an_import_adds_what_it_can_and_tells_the_rest(
     result = await clerk.cli("account", "import", str(file))
 
     assert result.exit_code == 1
-    assert "5 of 7 accounts were not added" in result.stderr
+    assert "4 of 7 accounts were not added" in result.stderr
+    assert "2 added, 1 left as they were, 4 refused" in result.stdout
     for line, reason in (
         (4, "stands twice"),
         (5, "is not an address"),
         (6, "not in one of our domains"),
-        (7, "is there already"),
         (8, "fewer than 8 characters"),
     ):
         assert f"line {line}: " in result.stdout
@@ -185,6 +186,75 @@ async def test_an_import_adds_what_it_can_and_tells_the_rest(
     assert matches(anna.password_hash, "with, comma")
     assert matches(dora.password_hash, " spaces stay ")
     assert is_outdated(anna.password_hash)
+
+
+async def test_an_import_can_be_run_again(clerk: LivePostmaster, tmp_path: Path) -> None:
+    await done(clerk, "domain", "add", "example.test")
+    file = tmp_path / "accounts.csv"
+    file.write_text("".join(f"u{n}@example.test,secret of {n}\n" for n in range(3)))
+    await done(clerk, "account", "import", str(file))
+    before = await directory.credentials(clerk.pool, "u0@example.test")
+    file.write_text(file.read_text().replace("secret of 0", "another secret"))
+
+    again = await done(clerk, "account", "import", str(file))
+
+    assert "0 added, 3 left as they were, 0 refused" in again
+    assert await directory.credentials(clerk.pool, "u0@example.test") == before
+
+
+async def test_an_import_under_aliases_adds_nothing_unless_forced(
+    clerk: LivePostmaster, tmp_path: Path
+) -> None:
+    await done(clerk, "domain", "add", "example.test")
+    for n in (7, 1100):  # in the first portion and in the last
+        await done(clerk, "alias", "set", f"u{n}@example.test", "x@far.test")
+    file = tmp_path / "accounts.csv"
+    file.write_text("".join(f"u{n}@example.test,secret of {n}\n" for n in range(1101)))
+
+    result = await clerk.cli("account", "import", str(file))
+    as_json = json.loads((await clerk.cli("account", "import", str(file), "--json")).stdout)
+
+    assert result.exit_code == 1
+    assert "Nothing was added" in result.stderr
+    assert "--force" in result.stderr
+    *astray, end = result.stdout.splitlines()
+    assert [line.split(" is ")[0] for line in astray] == [
+        "line 8: u7@example.test",
+        "line 1101: u1100@example.test",
+    ]
+    assert end.startswith("0 added, 0 refused")
+    assert [row["line"] for row in as_json["shadowed"]] == [8, 1101]
+    assert await rows(clerk, "account", "list") == []
+
+    single = await refused(
+        clerk, "account", "add", "u7@example.test", "--password-stdin", stdin="a secret\n"
+    )
+    forced = await done(clerk, "account", "import", str(file), "--force")
+
+    assert "u7@example.test is an alias" in single
+    assert "1101 added, 0 refused" in forced
+
+
+async def test_an_alias_that_comes_while_an_import_runs_stops_it(
+    clerk: LivePostmaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await done(clerk, "domain", "add", "example.test")
+    file = tmp_path / "accounts.csv"
+    file.write_text("".join(f"u{n}@example.test,secret of {n}\n" for n in range(501)))
+    hash_many = clerk.parts.hasher.many
+
+    async def meanwhile(passwords: Sequence[str]) -> list[str]:
+        if len(passwords) == 1:  # the last portion
+            await directory.set_alias(clerk.pool, "u500@example.test", ["x@far.test"])
+        return await hash_many(passwords)
+
+    monkeypatch.setattr(clerk.parts.hasher, "many", meanwhile)
+    result = await clerk.cli("account", "import", str(file))
+
+    assert result.exit_code == 1
+    assert "u500@example.test is an alias" in result.stderr
+    assert "500 added" in result.stdout
+    assert await directory.account_by_address(clerk.pool, "u500@example.test") is None
 
 
 async def test_rows_that_are_no_csv_are_told_and_the_others_added(

@@ -39,8 +39,11 @@ from posthouse.storage.directory.errors import (
     AlreadyThere,
     DirectoryError,
     NoSuchEntry,
+    Shadow,
+    Shadowed,
     StillInUse,
 )
+from posthouse.storage.directory.precedence import shadows_of_accounts
 from posthouse.storage.directory.resolving import Found, resolve
 from posthouse.storage.directory.routes import (
     SMARTHOST,
@@ -68,6 +71,8 @@ __all__ = [
     "NewAccount",
     "NoSuchEntry",
     "Route",
+    "Shadow",
+    "Shadowed",
     "StillInUse",
     "account_by_address",
     "accounts",
@@ -95,4 +100,5 @@ __all__ = [
     "set_password",
     "set_quota",
     "set_route",
+    "shadows_of_accounts",
 ]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import asyncpg
-
-from posthouse.mail.address import parse_address
+from posthouse.mail.address import Address, parse_address
 from posthouse.storage.directory.errors import AlreadyThere, NoSuchEntry
+from posthouse.storage.directory.precedence import hold, refuse, shadows_of_accounts
 from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
 
 ADD_BATCH = 1000  # accounts per statement at import
@@ -111,45 +110,53 @@ class Credential:
 
 
 async def add_account(
-    queries: Queries, address: str, password_hash: str, quota_octets: int | None = None
+    queries: Pool | Tx,
+    address: str,
+    password_hash: str,
+    quota_octets: int | None = None,
+    *,
+    force: bool = False,
 ) -> int:
     """Make an account with its mailboxes and return its id.
 
-    Raises `AlreadyThere`, `NoSuchEntry` if the domain is not ours, `BadAddress`.
+    Raises `AlreadyThere`, `NoSuchEntry` if the domain is not ours, `BadAddress`, and `Shadowed` if
+    it would get no mail or take another's, unless that is meant (``force``).
     """
     new = NewAccount(address=address, password_hash=password_hash, quota_octets=quota_octets)
-    added = await _add(queries, [new])
+    added = await add_accounts(queries, [new], force=force)
     if not added:
         raise AlreadyThere(f"account {address} is there already")
     return next(iter(added.values()))
 
 
-async def add_accounts(pool: Pool, accounts: Sequence[NewAccount]) -> dict[str, int]:
+async def add_accounts(
+    queries: Pool | Tx, accounts: Sequence[NewAccount], *, force: bool = False
+) -> dict[str, int]:
     """Make many accounts, all or none; return the ids of the new ones by address.
 
     Those that exist already are left as they are. Raises as `add_account` does.
     """
+    addresses = [parse_address(account.address) for account in accounts]
     added: dict[str, int] = {}
-    async with transaction(pool) as tx:
+    async with transaction(queries) as tx:
+        await hold(tx, (address.domain for address in addresses))
+        refuse(await shadows_of_accounts(tx, addresses), force=force)
         for start in range(0, len(accounts), ADD_BATCH):
-            added |= await _add(tx, accounts[start : start + ADD_BATCH])
+            some = slice(start, start + ADD_BATCH)
+            added |= await _add(tx, addresses[some], accounts[some])
     return added
 
 
-async def _add(queries: Queries, accounts: Sequence[NewAccount]) -> dict[str, int]:
-    addresses = [parse_address(account.address) for account in accounts]
-    try:
-        rows = await queries.fetch(
-            _ADD,
-            [address.key for address in addresses],
-            [address.domain for address in addresses],
-            [account.password_hash for account in accounts],
-            [account.quota_octets for account in accounts],
-        )
-    except asyncpg.ForeignKeyViolationError as missing:
-        named = sorted({address.domain for address in addresses})
-        which = "is not one" if len(named) == 1 else "are not all"
-        raise NoSuchEntry(f"{', '.join(named)} {which} of our domains") from missing
+async def _add(
+    tx: Tx, addresses: Sequence[Address], accounts: Sequence[NewAccount]
+) -> dict[str, int]:
+    rows = await tx.fetch(
+        _ADD,
+        [address.key for address in addresses],
+        [address.domain for address in addresses],
+        [account.password_hash for account in accounts],
+        [account.quota_octets for account in accounts],
+    )
     return {row["address"]: row["account_id"] for row in rows}
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import asyncpg
-
 from posthouse.mail.address import parse_address
 from posthouse.storage.directory.errors import DirectoryError, NoSuchEntry
-from posthouse.storage.pool import Queries
+from posthouse.storage.directory.precedence import hold, refuse, shadows_of_alias
+from posthouse.storage.pool import Pool, Queries, Tx, transaction
 
 _SET_ALIAS = """
     insert into aliases (address, domain, targets, owner) values ($1, $2, $3, $4)
@@ -65,18 +64,24 @@ class Forward:
 
 
 async def set_alias(
-    queries: Queries, address: str, targets: Sequence[str], owner: str | None = None
+    queries: Pool | Tx,
+    address: str,
+    targets: Sequence[str],
+    owner: str | None = None,
+    *,
+    force: bool = False,
 ) -> None:
     """Let ``address`` stand for ``targets``, replacing what it stood for.
 
-    Raises `NoSuchEntry` if its domain is not ours, `BadAddress`, `DirectoryError` without targets.
+    Raises `NoSuchEntry` if its domain is not ours, `BadAddress`, `DirectoryError` without targets,
+    and `Shadowed` if somebody would get no more mail, unless that is meant (``force``).
     """
-    parsed = parse_address(address)
+    parsed, new = parse_address(address), _parsed(targets)
     bounces_to = None if owner is None else str(parse_address(owner))
-    try:
-        await queries.execute(_SET_ALIAS, parsed.key, parsed.domain, _parsed(targets), bounces_to)
-    except asyncpg.ForeignKeyViolationError as missing:
-        raise NoSuchEntry(f"{parsed.domain} is not one of our domains") from missing
+    async with transaction(queries) as tx:
+        await hold(tx, [parsed.domain])
+        refuse(await shadows_of_alias(tx, parsed, new), force=force)
+        await tx.execute(_SET_ALIAS, parsed.key, parsed.domain, new, bounces_to)
 
 
 async def remove_alias(queries: Queries, address: str) -> None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import asyncpg
 
 from posthouse.mail.address import BadAddress, is_domain, parse_address
-from posthouse.storage.directory.errors import AlreadyThere, NoSuchEntry, StillInUse
-from posthouse.storage.pool import Queries
+from posthouse.storage.directory.errors import AlreadyThere, NoSuchEntry, Shadow, StillInUse
+from posthouse.storage.directory.precedence import hold_routes, refuse
+from posthouse.storage.pool import Pool, Queries, Tx, transaction
 
 _ADD = "insert into domains (domain) values ($1) on conflict do nothing"
+_HAS_ROUTE = "select true from routes where domain = $1"
 _REMOVE = "delete from domains where domain = $1"
 _LIST = "select domain, catch_all from domains where domain > $1 order by domain limit $2"
 _SET_CATCH_ALL = "update domains set catch_all = $2 where domain = $1"
@@ -29,12 +31,21 @@ class Domain:
     catch_all: str | None = None
 
 
-async def add_domain(queries: Queries, domain: str) -> None:
-    """Take on ``domain``; raise `AlreadyThere`, or `BadAddress` if it is no domain name."""
+async def add_domain(queries: Pool | Tx, domain: str, *, force: bool = False) -> None:
+    """Take on ``domain``.
+
+    Raises `AlreadyThere`, `BadAddress` if it is no domain name, and `Shadowed` if it has a route,
+    which would take its mail no more, unless that is meant (``force``).
+    """
     if not is_domain(domain):
         raise BadAddress(f"not a domain: {domain}")
-    if not await queries.execute(_ADD, domain.lower()):
-        raise AlreadyThere(f"domain {domain} is there already")
+    name = domain.lower()
+    async with transaction(queries) as tx:
+        await hold_routes(tx)
+        if not await tx.execute(_ADD, name):
+            raise AlreadyThere(f"domain {domain} is there already")
+        if await tx.fetchval(_HAS_ROUTE, name):
+            refuse([Shadow(name, "has a route, which would take its mail no more")], force=force)
 
 
 async def remove_domain(queries: Queries, domain: str) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from posthouse.mail.address import BadAddress, is_domain
-from posthouse.storage.directory.errors import DirectoryError, NoSuchEntry
-from posthouse.storage.pool import Queries
+from posthouse.storage.directory.errors import DirectoryError, NoSuchEntry, Shadow
+from posthouse.storage.directory.precedence import hold_routes, refuse
+from posthouse.storage.pool import Pool, Queries, Tx, transaction
 
 SMARTHOST = "*"  # the route of every domain that has none of its own
 MAX_PORT = 65_535
@@ -17,6 +18,7 @@ _SET_ROUTE = """
         on conflict (domain) do update set host = excluded.host, port = excluded.port,
            username = excluded.username, password = excluded.password
 """
+_IS_OURS = "select true from domains where domain = $1"
 _REMOVE_ROUTE = "delete from routes where domain = $1"
 _ROUTES = "select domain, host, port, username, password from routes order by domain"
 _ADD_NETWORK = """
@@ -54,15 +56,22 @@ class Network:
     note: str = ""
 
 
-async def set_route(queries: Queries, route: Route) -> None:
-    """Set or replace the route of a domain; raise `BadAddress` or `DirectoryError` if it is none."""
+async def set_route(queries: Pool | Tx, route: Route, *, force: bool = False) -> None:
+    """Set or replace the route of a domain.
+
+    Raises `BadAddress` or `DirectoryError` if it is none, and `Shadowed` if the domain is ours, so
+    that its mail ends here whatever its route says, unless that is meant (``force``).
+    """
     if route.domain != SMARTHOST and not is_domain(route.domain):
         raise BadAddress(f"not a domain: {route.domain}")
     if not route.host or not 1 <= route.port <= MAX_PORT:
         raise DirectoryError(f"not a host and port: {route.host}:{route.port}")
-    await queries.execute(
-        _SET_ROUTE, route.domain.lower(), route.host, route.port, route.username, route.password
-    )
+    domain = route.domain.lower()
+    async with transaction(queries) as tx:
+        await hold_routes(tx)
+        if await tx.fetchval(_IS_OURS, domain):
+            refuse([Shadow(domain, "is ours: its mail ends here, not at its route")], force=force)
+        await tx.execute(_SET_ROUTE, domain, route.host, route.port, route.username, route.password)
 
 
 async def remove_route(queries: Queries, domain: str) -> None:
