@@ -80,8 +80,11 @@ class GatheringTransport(TransportFactory):
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to the broker.
 
+        Its certificate must lead to an authority of the URL's ``cafile`` (one of the system's if
+        there is none) and say the URL's host.
+
         Raises:
-            AMQPConnectionError: If nobody is there.
+            AMQPConnectionError: If nobody is there, or not the one we trust.
         """
         provider = kwargs.pop("ssl_context_provider", None)
         context: ssl.SSLContext | None = None
@@ -95,8 +98,18 @@ class GatheringTransport(TransportFactory):
                 lambda: protocol, url.host or "", url.port or 0, ssl=context, **kwargs
             )
         except OSError as error:
-            raise AMQPConnectionError(*error.args) from error
+            raise AMQPConnectionError(_in_words(error)) from error
         return reader, GatheringWriter(transport, protocol, reader, loop)
+
+
+def _in_words(error: OSError) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is refused: {error.verify_message}"
+        case ssl.SSLError():
+            return f"no TLS with it: {error.reason}"
+        case _:
+            return str(error)
 
 
 class GatheringConnection(Connection):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -19,6 +20,11 @@ EX_CONFIG = 78  # sysexits.h: something was found in an unconfigured or misconfi
 PREFIX = "POSTHOUSE_"
 MASK = "********"
 _MAX_PORT = 65_535
+# Options of the addresses that name files.
+_FILES_IN_URLS = {
+    "database_url": ("sslrootcert", "sslcert", "sslkey", "sslcrl"),
+    "broker_url": ("cafile", "certfile", "keyfile"),
+}
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -62,8 +68,10 @@ class CommonSettings(BaseSettings):
     """What every service is told.
 
     Attributes:
-        database_url: PostgreSQL, ``postgresql://user:password@host:port/name``.
-        broker_url: RabbitMQ, ``amqp://user:password@host:port/vhost``, or ``amqps://``.
+        database_url: PostgreSQL, ``postgresql://user:password@host:port/name``; over TLS with
+            ``?sslmode=verify-full&sslrootcert=/path``.
+        broker_url: RabbitMQ, ``amqp://user:password@host:port/vhost``; over TLS with ``amqps://``
+            and ``?cafile=/path``, if its authority is none of the system's.
         store: Object storage: ``disk:/path`` or ``s3://bucket?endpoint=...&region=...``.
         store_access_key: For S3.
         store_secret_key: For S3.
@@ -154,11 +162,19 @@ def _missing_halves(cls: type[BaseSettings]) -> list[str]:
                     f"{PREFIX}{there.upper()}: is missing, but {PREFIX}{here.upper()} is set"
                 )
     faults += [
-        f"{PREFIX}{name.upper()}: the file {told[name]} cannot be read"
-        for name in ("tls_certificate", "tls_key")
-        if name in told and not os.access(told[name], os.R_OK)
+        f"{PREFIX}{name.upper()}: the file {path} cannot be read"
+        for name, path in _files(told)
+        if not os.access(path, os.R_OK)
     ]
     return faults
+
+
+def _files(told: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the files that settings name, each with the setting's name."""
+    yield from ((name, told[name]) for name in ("tls_certificate", "tls_key") if name in told)
+    for name, options in _FILES_IN_URLS.items():
+        named = parse_qsl(told.get(name, "").partition("?")[2])
+        yield from ((name, path) for option, path in named if option in options)
 
 
 def _in_words(detail: ErrorDetails) -> str:
