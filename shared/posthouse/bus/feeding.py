@@ -31,8 +31,8 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 WATCH_SECONDS = 10.0  # how often a quiet session is asked whether it still lives
 RENEWAL = 30  # looks without any work (5 min): then a consumer is made anew, to be sure
-COMPANY_SECONDS = 0.015  # how long a small batch waits for company in busy times
-BUSY_SECONDS = 0.02  # after the end of work more is expected
+COMPANY_SECONDS = 0.02  # how long a small batch waits for company in busy times
+BUSY_SECONDS = 0.03  # after the end of work more is expected
 MAX_PREFETCH = 65_535  # AMQP 0-9-1: a short
 MAX_REMEMBERED = 10_000  # settled messages that are recognised when they are delivered again
 
