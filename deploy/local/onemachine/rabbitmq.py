@@ -3,7 +3,6 @@
 Posthouse itself needs no plugin, and without them the node starts with less work and stops 5 s sooner
 (the agent of the management plugin keeps the node that long).
 
-
 Debian's ``/usr/sbin`` wrappers insist on a certain user, so the programs below them are called.
 Everything they would read from /etc is turned off by name. The name service of Erlang nodes (epmd)
 would stay behind as a daemon; here it is a child like any other.
@@ -20,6 +19,7 @@ import httpx
 from onemachine.children import Child, Command, Registry, spawn
 from onemachine.ports import LOOPBACK
 from onemachine.ready import NotReady, loopback_client, wait_ready
+from onemachine.trimming import trimmed
 
 _GREETING = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, section 4.2.2; the answer is a frame
 _ASK_SECONDS = 5.0
@@ -73,6 +73,10 @@ class RabbitMQ:
         return f"http://{LOOPBACK}:{self.ports.management}"
 
     @property
+    def _plugins(self) -> tuple[str, ...]:
+        return ("rabbitmq_management",) if self.management else ()
+
+    @property
     def data(self) -> Path:
         """Where the queues lie; deleting it is losing the broker."""
         return self.home / "data"
@@ -80,6 +84,9 @@ class RabbitMQ:
     async def start(self) -> None:
         """Start it and wait until it takes connections."""
         self._write_configuration()
+        program = await asyncio.to_thread(
+            trimmed, _PROGRAM, self.home / "distribution", self._plugins
+        )
         env = self._environment()
         names = ["epmd", "-port", str(self.ports.epmd), "-address", LOOPBACK]
         if self._names is None or not self._names.alive:
@@ -87,7 +94,7 @@ class RabbitMQ:
                 Command(name=f"{self.name}-epmd", argv=names, env=env), self.registry
             )
         self.child = await spawn(
-            Command(name=self.name, argv=[str(_PROGRAM)], env=env), self.registry
+            Command(name=self.name, argv=[str(program)], env=env), self.registry
         )
         await wait_ready(self.child, self.registry, self._question, within_seconds=90)
 
@@ -108,8 +115,7 @@ class RabbitMQ:
             cookie.touch(mode=0o600)
             cookie.write_text(secrets.token_hex(20))
             cookie.chmod(0o400)
-        plugins = "rabbitmq_management" if self.management else ""
-        (self.home / "enabled_plugins").write_text(f"[{plugins}].\n")
+        (self.home / "enabled_plugins").write_text(f"[{','.join(self._plugins)}].\n")
         conf = self.home / "rabbitmq.conf"
         conf.touch(mode=0o600)
         conf.write_text(
