@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -12,10 +13,11 @@ from types import TracebackType
 from typing import Self
 
 from ingress_smtp import replies
-from ingress_smtp.listener import HANDSHAKE, Connection, Patience
+from ingress_smtp.listener import Connection, Patience
 from ingress_smtp.session import House
 from ingress_smtp.transaction import Terms
 from posthouse.credentials.failures import network_of
+from posthouse.runtime.doorstep import Doorstep
 from posthouse.telemetry.logs import get_logger
 
 BACKLOG = 512
@@ -83,6 +85,7 @@ class Listeners:
         self._sessions: set[Connection] = set()
         self._per_client: Counter[str] = Counter()
         self._servers: list[asyncio.Server] = []
+        self._doorsteps: list[Doorstep] = []
         self._empty = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -99,17 +102,13 @@ class Listeners:
         await self.drain(timedelta())
 
     async def _open(self, port: Port) -> None:
+        welcome: Callable[[], asyncio.Protocol] = partial(Connection, self, port.terms)
+        if port.implicit_tls and self.certificate is not None:
+            doorstep = Doorstep(self.certificate, welcome)
+            self._doorsteps.append(doorstep)
+            welcome = doorstep.newcomer
         loop = asyncio.get_running_loop()
-        context = self.certificate if port.implicit_tls else None
-        handshake = HANDSHAKE.total_seconds() if context else None
-        server = await loop.create_server(
-            partial(Connection, self, port.terms),
-            self._host,
-            port.number,
-            ssl=context,
-            backlog=BACKLOG,
-            ssl_handshake_timeout=handshake,
-        )
+        server = await loop.create_server(welcome, self._host, port.number, backlog=BACKLOG)
         self._servers.append(server)
         self.numbers.append(server.sockets[0].getsockname()[1])
         log.info("listener opened", host=self._host, port=self.numbers[-1], role=port.terms.role)
@@ -140,6 +139,8 @@ class Listeners:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for doorstep in self._doorsteps:
+            await doorstep.close()
         for connection in tuple(self._sessions):
             session = connection.conversation
             if session is None or session.is_idle:
