@@ -42,6 +42,10 @@ class Wire(Protocol):
     def trust(self) -> None:
         """Somebody has logged in: larger literals may come."""
 
+    @property
+    def is_idle(self) -> bool:
+        """No command is at work."""
+
     def wake(self) -> None:
         """See to it that `Session.refresh_idle` is called."""
 
@@ -118,9 +122,9 @@ class Client:
         """No mailbox is selected any more."""
         if self.selected is None:
             return
-        view = self.selected.position.view
-        self.house.views.unwatch(view, self.wire)
-        self.house.views.release(view)
+        position = self.selected.position
+        self.house.views.unwatch(position.view, self.wire)
+        self.house.views.release(position)
         self.selected = None
         self.state = State.AUTHENTICATED
 

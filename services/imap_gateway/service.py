@@ -52,7 +52,8 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
     verifier = await enter(
         Verifier(partial(directory.credentials, pool), upgrade=partial(directory.renew_hash, pool))
     )
-    views = Views(pool, asyncio.get_running_loop().time)
+    clock, budget = asyncio.get_running_loop().time, settings.imap_views_octets_max
+    views = Views(pool, clock, max_octets=budget)
     updates = Updates(pool, views, Publisher(broker))
     duties = (updates.keep_telling(), updates.keep_fresh(), updates.keep_looking())
     for duty in (*duties, subscribe(broker, updates.heard, updates.missed)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from imap_gateway.client import Client, Done
@@ -14,7 +15,7 @@ from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.framing import Frame, TooLarge
 from imap_gateway.protocol.grammar import BadCommand, parse
 from imap_gateway.protocol.search_grammar import BadCharset
-from imap_gateway.state import ALLOWED, COUNTING, State
+from imap_gateway.state import ALLOWED, COUNTING, LEAVING, State
 from imap_gateway.telling import tell
 from posthouse.mail.errors import MailFailure, MissingObject, Unavailable
 from posthouse.storage.mailboxes import MailboxExists, NoSuchMailbox, TooManyMailboxes
@@ -23,6 +24,8 @@ from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
 MAX_BAD_COMMANDS = 20  # in a row; RFC 3501 says nothing, but no mail client needs more
+
+AGAIN = timedelta(seconds=30)  # an outage kept news from an idling client
 
 log = get_logger()
 _commands = counter("posthouse_imap_commands_total", "Commands answered.", "command", "answer")
@@ -106,6 +109,8 @@ class Session:
 
     async def _run(self, tagged: Tagged) -> Done:
         command: Command = tagged.command
+        if self.client.selected is not None and tagged.name not in LEAVING:
+            await self.client.house.views.recall(self.client.selected.position)
         done = await self._handlers[type(command)](self.client, command)
         if isinstance(command, Idle):
             self._idle_tag = tagged.tag
@@ -128,8 +133,15 @@ class Session:
             self._wire.write(responses.status(tag, b"BAD", "Expected DONE"))
 
     async def refresh_idle(self) -> None:
-        """Tell an idling client what is new."""
-        if self.is_idling and self.client.selected is not None:
+        """Tell an idling client what is new; what is not known because of an outage, later."""
+        if not self.is_idling or self.client.selected is None:
+            return
+        try:
+            await self.client.house.views.recall(self.client.selected.position)
+        except Unavailable as error:
+            log.warning("news not told", reason=str(error))
+            asyncio.get_running_loop().call_later(AGAIN.total_seconds(), self._wire.wake)
+        else:
             await tell(self.client, allow_expunge=True, with_uid=False)
 
     def _watch(self) -> None:

@@ -22,6 +22,7 @@ class ImapSettings(CommonSettings):
         imap_idle_seconds: How long a client may be silent (RFC 3501 §5.4: at least 30 minutes).
         imap_login_seconds: How long a client may stay without logging in.
         imap_failure_seconds: How long the answer to the first failed login takes; then doubled.
+        imap_views_octets_max: What the mailboxes in memory may take; idle ones are dropped.
         message_octets_max: The largest message that APPEND takes.
     """
 
@@ -34,4 +35,5 @@ class ImapSettings(CommonSettings):
     imap_idle_seconds: Annotated[float, Field(ge=1, le=86_400)] = 1800.0
     imap_login_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
     imap_failure_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
+    imap_views_octets_max: Annotated[int, Field(ge=1_048_576, le=1_000_000_000_000)] = 268_435_456
     message_octets_max: Annotated[int, Field(ge=65_536, le=2_000_000_000)] = 52_428_800

@@ -34,6 +34,9 @@ ALLOWED: dict[State, frozenset[str]] = {
 # While these run no EXPUNGE may be sent: the client counts messages (RFC 3501 §7.4.1).
 COUNTING = frozenset({"FETCH", "STORE", "SEARCH"})
 
+# These end the selected state whatever the mailbox holds.
+LEAVING = frozenset({"SELECT", "EXAMINE", "CLOSE", "UNSELECT", "LOGOUT"})
+
 # Before login: what the greeting says (RFC 3501 §7.2.1).
 _BEFORE = b"IMAP4rev1 LITERAL+ SASL-IR ID"
 _AFTER = (

@@ -1,17 +1,18 @@
 """The mailboxes that this process has in its memory, shared by its sessions and kept up to date.
 
 A view is loaded once, then only the steps after its own are asked for. Whoever changes a mailbox
-here applies the step himself (`flags_changed`, `expunged`) and spares the reading. Views that no
-session holds are kept for the next login, as long as all of them together stay small.
+here applies the step himself (`flags_changed`, `expunged`) and spares the reading. A view that
+was dropped for want of memory (`imap_gateway.shelf`) is loaded again by the next command, or news,
+and the history of the mailbox gives every session the messages back that its client was told of.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Sequence
 
+from imap_gateway.errors import Farewell
+from imap_gateway.shelf import MAX_OCTETS, VIEW_OCTETS, Entry, Holder, Key, Shelf, Watcher
+from imap_gateway.view.position import Position
 from imap_gateway.view.rows import OCTETS_PER_MESSAGE, Rows
 from imap_gateway.view.shared import SharedView
 from posthouse.storage.mailboxes import NoSuchMailbox
@@ -22,156 +23,165 @@ from posthouse.storage.snapshots import (
     Delta,
     changes_since,
     current_step,
+    expunged_between,
     load_page,
 )
-from posthouse.telemetry.metrics import counter, gauge
-
-MAX_UNHELD_MESSAGES = 1_000_000  # 28 MB
-MAX_UNHELD_VIEWS = 10_000
-
-Key: TypeAlias = tuple[int, int]  # account and mailbox
+from posthouse.telemetry.metrics import counter
 
 _loaded = counter("posthouse_imap_views_loaded_total", "Mailboxes read whole.")
 _refreshed = counter("posthouse_imap_views_refreshed_total", "Mailboxes brought up to date.")
-_held = gauge("posthouse_imap_views", "Mailboxes in memory.")
-
-
-class Watcher(Protocol):
-    """A session that waits for news of its mailbox."""
-
-    def wake(self) -> None:
-        """Something changed; called on the event loop, must be quick."""
-
-
-class _Entry:
-    """A view with its readers."""
-
-    __slots__ = ("checked", "holders", "lock", "view", "watchers")
-
-    def __init__(self, view: SharedView) -> None:
-        self.view = view
-        self.lock = asyncio.Lock()  # steps are applied one after the other
-        self.holders = 0
-        self.watchers: set[Watcher] = set()
-        self.checked = 0.0
 
 
 class Views:
     """All views of the process; `Unavailable` escapes from whatever reads."""
 
-    def __init__(self, pool: Pool, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, pool: Pool, clock: Callable[[], float], *, max_octets: int = MAX_OCTETS
+    ) -> None:
         self._pool = pool
         self._clock = clock
-        self._entries: OrderedDict[Key, _Entry] = OrderedDict()  # unheld ones first to go in front
+        self._shelf = Shelf(max_octets)
 
-    async def open(self, account: int, mailbox: int, uidvalidity: int) -> SharedView:
-        """Return the view of a mailbox, up to date, and hold it; raise `NoSuchMailbox`."""
-        key = (account, mailbox)
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = self._entries[key] = _Entry(SharedView(account, mailbox, uidvalidity))
-            _held.set(len(self._entries))
-        self._entries.move_to_end(key)
-        entry.holders += 1
+    @property
+    def octets(self) -> int:
+        """What all views take."""
+        return self._shelf.octets
+
+    async def open(self, account: int, mailbox: int, uidvalidity: int, holder: Holder) -> Position:
+        """Return a position in the view of a mailbox, up to date; raise `NoSuchMailbox`."""
+        entry = self._shelf.place(account, mailbox, uidvalidity)
+        entry.openers += 1
         try:
-            await self.refresh(entry.view)
-        except BaseException:
-            self.release(entry.view)
-            raise
-        if entry.view.is_gone:
-            self.release(entry.view)
-            raise NoSuchMailbox("No such mailbox")
-        return entry.view
+            async with entry.lock:
+                await self._renew(entry, whole=True)
+                if entry.view.is_gone:
+                    raise NoSuchMailbox("No such mailbox")
+                position = Position(entry.view)
+                entry.positions[position] = holder
+                return position
+        finally:
+            entry.openers -= 1
+            self._shelf.used(entry)
 
-    def release(self, view: SharedView) -> None:
-        """Hold the view no longer."""
-        entry = self._entries.get((view.account, view.mailbox))
-        if entry is not None and entry.view is view:
-            entry.holders -= 1
-            self._trim()
+    def release(self, position: Position) -> None:
+        """The session has left this mailbox."""
+        entry = self._shelf.entry_of(position.view)
+        entry.positions.pop(position, None)
+        self._shelf.used(entry)
+
+    async def recall(self, position: Position) -> None:
+        """Give a position its messages back; they stay as long as the session is at work.
+
+        Raises `Farewell` if the history of the mailbox does not tell them any more, or if the
+        mailbox is gone.
+        """
+        if position.is_here:
+            return
+        view, entry = position.view, self._shelf.entry_of(position.view)
+        async with entry.lock:
+            if not view.is_loaded:
+                await self._renew(entry, whole=True)
+            if view.is_gone:
+                raise Farewell("The selected mailbox was deleted")
+            gone = await expunged_between(
+                self._pool, view.account, view.mailbox, position.step, view.modseq
+            )
+            if gone is None or not position.recall(gone):
+                raise Farewell("The selected mailbox changed too much meanwhile")
+            self._shelf.used(entry)
 
     def watch(self, view: SharedView, watcher: Watcher) -> None:
         """Wake ``watcher`` when the view has changed."""
-        self._entry(view).watchers.add(watcher)
+        self._shelf.entry_of(view).watchers.add(watcher)
 
     def unwatch(self, view: SharedView, watcher: Watcher) -> None:
         """End that."""
-        self._entry(view).watchers.discard(watcher)
+        self._shelf.entry_of(view).watchers.discard(watcher)
 
     def watched_view(self, key: Key) -> SharedView | None:
         """Return the view of a mailbox if somebody waits for it."""
-        entry = self._entries.get(key)
+        entry = self._shelf.find(key)
         return entry.view if entry is not None and entry.watchers else None
 
     def watched(self) -> dict[Key, SharedView]:
         """Return the views that somebody waits for."""
-        return {key: entry.view for key, entry in self._entries.items() if entry.watchers}
+        return self._shelf.watched()
 
     async def refresh(self, view: SharedView, *, max_age: float = 0.0) -> None:
         """Bring the view up to date, unless that was done less than ``max_age`` seconds ago.
 
-        A mailbox that was deleted shows in ``view.is_gone``.
+        A dropped one is loaded if anything is new to those who idle. A mailbox that was deleted
+        shows in ``view.is_gone``.
         """
-        entry = self._entry(view)
+        entry = self._shelf.entry_of(view)
         if entry.checked + max_age > self._clock():
             return
         async with entry.lock:
-            before = self._clock()
-            try:
-                await self._catch_up(entry)
-            except NoSuchMailbox:
-                self._gone(entry)
-            entry.checked = before
+            await self._renew(entry)
 
     async def flags_changed(self, view: SharedView, modseq: int, packed: bytes) -> None:
         """Apply a step of our own that changed flags, or read if there were others before it."""
-        entry = self._entry(view)
+        entry = self._shelf.entry_of(view)
         async with entry.lock:
             if modseq == view.modseq + 1:
                 view.change_flags(modseq, packed)
                 view.reach(modseq, view.uidnext)
-                _wake(entry)
+                self._shelf.used(entry)
+                entry.wake()
                 return
         await self.refresh(view)
 
     async def expunged(self, view: SharedView, modseq: int, uids: Sequence[int]) -> None:
         """Apply a step of our own that removed messages, likewise."""
-        entry = self._entry(view)
+        entry = self._shelf.entry_of(view)
         async with entry.lock:
             if modseq == view.modseq + 1:
                 view.expunge(modseq, uids)
                 view.reach(modseq, view.uidnext)
-                _wake(entry)
+                self._shelf.used(entry)
+                entry.wake()
                 return
         await self.refresh(view)
 
-    def _entry(self, view: SharedView) -> _Entry:
-        entry = self._entries.get((view.account, view.mailbox))
-        if entry is None or entry.view is not view:
-            entry = _Entry(view)  # of a mailbox that is gone: its sessions still hold the view
-        return entry
+    async def _renew(self, entry: Entry, *, whole: bool = False) -> None:
+        """Bring the view up to date; wake who waits if it changed, or is gone.
 
-    async def _catch_up(self, entry: _Entry) -> None:
-        view = entry.view
-        if view.is_gone:
+        With ``whole`` the messages are there afterwards, even if nothing is new.
+        """
+        if entry.view.is_gone:
             return
-        if not view.modseq:
-            await self._load(view)
-        elif await current_step(self._pool, view.account, view.mailbox) != view.modseq:
-            delta = await changes_since(
-                self._pool, view.account, view.mailbox, view.modseq, view.uidnext
-            )
-            _refreshed.inc()
-            if _fits(delta, view):
-                _apply(view, delta)
-            else:
-                await self._load(view)
-            _wake(entry)
+        before = self._clock()
+        work = self._load if whole and not entry.view.is_loaded else self._catch_up
+        try:
+            is_changed = await work(entry)
+        except NoSuchMailbox:
+            entry.view.is_gone = is_changed = True
+            self._shelf.remove(entry)
+        entry.checked = before
+        if is_changed:
+            self._shelf.used(entry)
+            entry.wake()
 
-    async def _load(self, view: SharedView) -> None:
+    async def _catch_up(self, entry: Entry) -> bool:
+        view = entry.view
+        if await current_step(self._pool, view.account, view.mailbox) == view.modseq:
+            return False
+        if not view.is_loaded:
+            return await self._load(entry)
+        delta = await changes_since(
+            self._pool, view.account, view.mailbox, view.modseq, view.uidnext
+        )
+        _refreshed.inc()
+        if not _fits(delta, view):
+            return await self._load(entry)
+        _apply(view, delta)
+        return True
+
+    async def _load(self, entry: Entry) -> bool:
         """Read the mailbox page by page, then what changed while that went on."""
-        rows = Rows()
+        view, rows = entry.view, Rows()
         first = page = await load_page(self._pool, view.account, view.mailbox)
+        self._shelf.make_room(entry, VIEW_OCTETS + first.mailbox.exists * OCTETS_PER_MESSAGE)
         rows.extend(page.messages, page.keywords)
         while len(page.messages) == CHUNK_MESSAGES * OCTETS_PER_MESSAGE:
             page = await load_page(self._pool, view.account, view.mailbox, rows.uids[-1] + 1)
@@ -183,23 +193,7 @@ class Views:
                 self._pool, view.account, view.mailbox, view.modseq, view.uidnext
             )
             _apply(view, delta)
-
-    def _gone(self, entry: _Entry) -> None:
-        entry.view.is_gone = True
-        self._entries.pop((entry.view.account, entry.view.mailbox), None)
-        _held.set(len(self._entries))
-        _wake(entry)
-
-    def _trim(self) -> None:
-        """Let go of views that nobody holds, the longest unused first, until they are few."""
-        unheld = [(k, e) for k, e in self._entries.items() if not e.holders and not e.lock.locked()]
-        weight = sum(len(entry.view.rows) for _, entry in unheld)
-        for position, (key, entry) in enumerate(unheld):
-            if weight <= MAX_UNHELD_MESSAGES and len(unheld) - position <= MAX_UNHELD_VIEWS:
-                break
-            weight -= len(entry.view.rows)
-            del self._entries[key]
-        _held.set(len(self._entries))
+        return True
 
 
 def _fits(delta: Delta, view: SharedView) -> bool:
@@ -216,9 +210,3 @@ def _apply(view: SharedView, delta: Delta) -> None:
         elif change.kind == "e":
             view.expunge(change.modseq, unpack_uids(change.data))
     view.reach(delta.page.mailbox.modseq, delta.page.mailbox.uidnext)
-
-
-def _wake(entry: _Entry) -> None:
-    watchers: Iterable[Watcher] = tuple(entry.watchers)
-    for watcher in watchers:
-        watcher.wake()

@@ -21,6 +21,7 @@ from imap_gateway.handlers import HANDLERS
 from imap_gateway.house import House, Limits
 from imap_gateway.listener import Listener
 from imap_gateway.reads import Reads
+from imap_gateway.shelf import MAX_OCTETS
 from imap_gateway.updates import Updates
 from imap_gateway.views import Views
 from onemachine.certificates import Certificates, certificates
@@ -170,6 +171,7 @@ async def gateway(
     *,
     limits: Limits = LIMITS,
     hub: Hub | None = None,
+    views_octets: int = MAX_OCTETS,
     is_plaintext_allowed: bool = True,
 ) -> AsyncIterator[Gateway]:
     """Listen on two free ports, plaintext and TLS."""
@@ -181,7 +183,7 @@ async def gateway(
         Verifier(partial(directory.credentials, pool)) as verifier,
         asyncio.TaskGroup() as tasks,
     ):
-        views = Views(pool, asyncio.get_running_loop().time)
+        views = Views(pool, asyncio.get_running_loop().time, max_octets=views_octets)
         updates = Updates(pool, views, hub)
         hub.updates.append(updates)
         house = House(

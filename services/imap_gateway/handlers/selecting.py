@@ -20,8 +20,8 @@ async def select(client: Client, command: c.Select) -> Done:
         client.deselect()
     client.is_condstore = client.is_condstore or command.is_condstore
     found = await find_mailbox(house.pool, client.account, command.mailbox)
-    view = await house.views.open(client.account, found.id, found.uidvalidity)
-    position = Position(view)
+    position = await house.views.open(client.account, found.id, found.uidvalidity, client.wire)
+    view = position.view
     client.selected = Selected(
         name=command.mailbox, position=position, is_read_only=command.is_examine
     )

@@ -2,10 +2,14 @@ r"""What one session was told of its mailbox, and what it has to be told next (R
 
 Sequence numbers count the messages that the client knows of, not those that are there: they stay
 as they are until `news` was allowed to tell of expunges.
+
+While its session idles a position may `forget` the messages: what the client was told of are those
+that existed at one step, below one UID, so the history of the mailbox brings them back (`recall`).
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,31 +41,51 @@ class Position:
     Attributes:
         view: Shared with others.
         count: How many messages the client knows of.
+        is_here: False from `forget` to `recall`: then nothing but these two may be used.
         recent: Ranges of UIDs, first to before last, that are ``\Recent`` to this session.
     """
 
-    __slots__ = (
-        "_expunged_to",
-        "_flags_to",
-        "_own",
-        "_rows",
-        "_uidnext",
-        "_untold",
-        "count",
-        "recent",
-        "view",
-    )
+    __slots__ = ("_expunged_to", "_flags_to", "_own", "_rows", "_uidnext", "_untold", "count",
+                 "is_here", "recent", "view")  # fmt: skip
 
     def __init__(self, view: SharedView) -> None:
         self.view = view
         self._rows = view.rows
         self.count = len(view.rows)
+        self.is_here = True
         self.recent: list[tuple[int, int]] = []
         self._flags_to = view.modseq
         self._expunged_to = view.modseq
         self._uidnext = view.uidnext
         self._own: set[int] = set()
         self._untold: set[int] = set()  # UIDs whose flags could not be told in their turn
+
+    @property
+    def step(self) -> int:
+        """The modseq at which the messages existed that the client knows of."""
+        return self._expunged_to
+
+    @property
+    def own_rows(self) -> Rows | None:
+        """The rows that are kept for this position, when they are not the view's."""
+        return None if self.is_current() or not self.is_here else self._rows
+
+    def forget(self) -> None:
+        """Let go of the messages."""
+        self._rows = Rows()
+        self.is_here = False
+
+    def recall(self, gone: Sequence[int]) -> bool:
+        """Know the messages again; ``gone`` are those expunged from `step` on, ascending.
+
+        Returns False if these are not the messages that the client was told of.
+        """
+        here = self.view.rows
+        end = bisect_left(here.uids, self._uidnext)
+        missing = gone[: bisect_left(gone, self._uidnext)]
+        self._rows = here if not missing else _with(here.uids, end, missing)
+        self.is_here = end + len(missing) == self.count
+        return self.is_here
 
     @property
     def uids(self) -> Sequence[int]:
@@ -164,6 +188,18 @@ class Position:
             places = [at for at in range(len(old) - 1, -1, -1) if old[at] not in left]
         self.count -= len(places)
         return tuple(at + 1 for at in places)
+
+
+def _with(uids: array[int], end: int, missing: Sequence[int]) -> Rows:
+    """Return rows of UIDs alone: those before ``end`` and the missing ones between them."""
+    rows, start = Rows(), 0
+    for uid in missing:
+        at = bisect_left(uids, uid, start, end)
+        rows.uids.extend(uids[start:at])
+        rows.uids.append(uid)
+        start = at
+    rows.uids.extend(uids[start:end])
+    return rows
 
 
 def _indexes(uids: Sequence[int], wanted: set[int]) -> list[int]:

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 OCTETS_PER_MESSAGE = 28
+OCTETS_PER_KEYWORDS = 250  # of a message that has any: an entry of a dict, a tuple
 _WORDS = OCTETS_PER_MESSAGE // 4
 
 
@@ -40,6 +41,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.uids)
 
+    @property
+    def octets(self) -> int:
+        """What these messages take, about."""
+        return OCTETS_PER_MESSAGE * len(self.uids) + OCTETS_PER_KEYWORDS * len(self.keywords)
+
     def extend(self, packed: bytes, keywords: str) -> None:
         """Add messages as `posthouse.storage.snapshots` packs them; all after those here."""
         words = array("I", packed)
@@ -61,7 +67,7 @@ class Rows:
         """Return where those of ``uids`` are that are here."""
         return [at for at in map(self.find, uids) if at >= 0]
 
-    def change(self, packed: bytes, modseq: int) -> list[int]:
+    def change(self, packed: bytes, modseq: int) -> array[int]:
         """Apply the data of an ``f`` step; return the UIDs that it names."""
         count = int.from_bytes(packed[:4], "big")
         words = array("I", packed[4 : 4 + 8 * count])
@@ -74,7 +80,7 @@ class Rows:
             if at >= 0 and self.modseqs[at] <= modseq:
                 self.flags[at], self.modseqs[at] = flags, modseq
                 self._set_keywords(uid, keywords.get(uid))
-        return uids.tolist()
+        return uids
 
     def without(self, places: Sequence[int]) -> Rows:
         """Return rows without the messages at ``places`` (ascending)."""

@@ -7,6 +7,7 @@ not more than `MAX_EVENTS`: a session that is further behind compares for itself
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from imap_gateway.view.rows import Rows
 
 MAX_EVENTS = 1000
 MAX_EVENT_UIDS = 200_000
+EVENT_UID_OCTETS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,12 @@ class Event:
 
     Attributes:
         modseq: The step.
-        uids: The messages it touched, ascending where they went.
+        uids: The messages it touched, ascending where they went; 4 octets each.
         is_expunge: They went; else their flags changed.
     """
 
     modseq: int
-    uids: Sequence[int]
+    uids: array[int]
     is_expunge: bool
 
 
@@ -41,14 +43,15 @@ class SharedView:
         uidvalidity: Of the mailbox.
         uidnext: As of this step.
         modseq: The step.
-        rows: The messages.
+        rows: The messages; none while they are not loaded.
+        is_loaded: They are; the view knows its step all the same.
         is_gone: The mailbox was deleted.
         covered_headers: Up to this UID all headers are searchable.
         covered_bodies: Up to this UID all bodies are.
     """
 
-    __slots__ = ("_events", "_forgotten", "_weight", "account", "covered_bodies", "covered_headers", "is_gone", "mailbox", "modseq", "rows",
-                 "uidnext", "uidvalidity")  # fmt: skip
+    __slots__ = ("_events", "_forgotten", "_weight", "account", "covered_bodies", "covered_headers", "is_gone", "is_loaded", "mailbox",
+                 "modseq", "rows", "uidnext", "uidvalidity")  # fmt: skip
 
     def __init__(self, account: int, mailbox: int, uidvalidity: int) -> None:
         self.account = account
@@ -57,6 +60,7 @@ class SharedView:
         self.uidnext = 1
         self.modseq = 0
         self.rows = Rows()
+        self.is_loaded = False
         self.is_gone = False
         self.covered_headers = 0
         self.covered_bodies = 0
@@ -70,11 +74,23 @@ class SharedView:
 
     def restart(self, rows: Rows, modseq: int, uidnext: int) -> None:
         """Everything was read anew: no events tell what changed since."""
+        self.unload()
         self.rows = rows
-        self._events.clear()
-        self._weight = 0
+        self.is_loaded = True
         self._forgotten = modseq
         self.reach(modseq, uidnext)
+
+    def unload(self) -> None:
+        """Let go of the messages and the events, until `restart`."""
+        self.rows = Rows()
+        self.is_loaded = False
+        self._events.clear()
+        self._weight = 0
+
+    @property
+    def octets(self) -> int:
+        """What messages and events take, about."""
+        return self.rows.octets + self._weight * EVENT_UID_OCTETS
 
     def add(self, packed: bytes, keywords: str) -> None:
         """Add new messages at the end."""
@@ -89,7 +105,7 @@ class SharedView:
         places = self.rows.places(uids)
         if places:
             self.rows = self.rows.without(places)
-        self._remember(Event(modseq, uids, is_expunge=True))
+        self._remember(Event(modseq, array("I", uids), is_expunge=True))
 
     def knows_since(self, modseq: int) -> bool:
         """True if every event after this step is kept."""

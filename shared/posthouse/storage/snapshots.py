@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from posthouse.storage.mailboxes import COLUMNS, Mailbox, NoSuchMailbox, mailbox_of
+from posthouse.storage.messages import unpack_uids
 from posthouse.storage.pool import Queries
 
 CHUNK_MESSAGES = 50_000  # about 1.4 MB and 8 ms
@@ -113,6 +114,25 @@ async def changes_since(
         ),
         changes=tuple(Change(modseq=step, kind=kind, data=data) for step, kind, data in steps),
     )
+
+
+_EXPUNGED = """
+    select count(*) as steps, array_agg(data) filter (where kind = 'e') as gone
+      from changes where account_id = $1 and mailbox_id = $2 and modseq > $3 and modseq <= $4
+"""
+
+
+async def expunged_between(
+    queries: Queries, account: int, mailbox: int, after: int, until: int
+) -> list[int] | None:
+    """Return the UIDs expunged by the steps after ``after`` up to ``until``, ascending.
+
+    None if the history does not go back so far.
+    """
+    row = await queries.fetchrow(_EXPUNGED, account, mailbox, after, until)
+    if row is None or row["steps"] != until - after:
+        return None
+    return sorted(uid for packed in row["gone"] or () for uid in unpack_uids(packed))
 
 
 _STEP = "select modseq from mailboxes where account_id = $1 and mailbox_id = $2"

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imap_gateway.view.flags import DELETED, SEEN
 from imap_gateway.view.position import News, Position
@@ -185,3 +189,72 @@ def test_large_numbers_are_kept() -> None:
 
     assert (rows.uids[0], rows.flags[0], rows.sizes[0]) == (uid, 31, 2**31 - 1)
     assert (rows.modseqs[0], rows.contents[0]) == (modseq, content)
+
+
+class Pair:
+    """Two views of one mailbox, one kept and one dropped now and then; a session on each."""
+
+    def __init__(self) -> None:
+        self.views = a_view(8), a_view(8)
+        self.steady, self.forgetful = map(Position, self.views)
+        self.gone: list[tuple[int, int]] = []
+
+    def arrive(self, uids: set[int]) -> None:
+        for view in self.views:
+            arrive(view, *range(view.uidnext, view.uidnext + 1 + len(uids)))
+
+    def expunge(self, uids: set[int]) -> None:
+        here = sorted(uids & set(self.views[0].rows.uids))
+        for view in self.views:
+            expunge(view, *here)
+        self.gone += [(self.views[0].modseq, uid) for uid in here]
+
+    def flag(self, uids: set[int]) -> None:
+        for view in self.views:
+            change(view, *[(uid, view.modseq % 32) for uid in uids])
+
+    def flag_ourselves(self, uids: set[int]) -> None:
+        self.flag(uids)
+        for position in (self.steady, self.forgetful):
+            position.tells_itself(position.view.modseq)
+
+    def drop(self, _uids: set[int]) -> None:
+        position, view = self.forgetful, self.views[1]
+        rows, modseq = view.rows, view.modseq
+        position.forget()
+        view.unload()
+        view.restart(rows, modseq, view.uidnext)
+        assert position.recall(sorted(uid for step, uid in self.gone if step > position.step))
+
+    def tell(self, uids: set[int]) -> None:
+        one, other = (p.news(allow_expunge=bool(uids)) for p in (self.steady, self.forgetful))
+        assert replace(one, changed=()) == replace(other, changed=())
+        assert set(one.changed) <= set(other.changed)  # its own changes it may tell again
+
+
+WHATS = st.sampled_from([
+    Pair.arrive, Pair.expunge, Pair.flag, Pair.flag_ourselves, Pair.drop, Pair.tell,
+])  # fmt: skip
+
+
+@given(st.lists(st.tuples(WHATS, st.sets(st.integers(1, 12), max_size=4)), max_size=25))
+def test_a_position_that_forgot_and_recalled_tells_the_same(
+    things: list[tuple[Callable[[Pair, set[int]], None], set[int]]],
+) -> None:
+    pair = Pair()
+    for happens, uids in [*things, (Pair.tell, {1})]:
+        happens(pair, uids)
+
+        assert list(pair.steady.uids) == list(pair.forgetful.uids)
+        assert pair.steady.recent_count() == pair.forgetful.recent_count()
+
+
+def test_a_position_refuses_messages_that_it_was_not_told_of() -> None:
+    view = a_view()
+    position = Position(view)
+    expunge(view, 2)
+
+    position.forget()
+
+    assert not position.recall([])
+    assert position.recall([2])
