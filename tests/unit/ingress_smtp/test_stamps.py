@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingress_smtp.stamps import (
     Arrival,
@@ -71,6 +74,40 @@ def test_a_strange_name_does_not_get_into_the_field(hello: str) -> None:
 def test_results_tell_who_authenticated() -> None:
     assert authentication_results(PLAIN, hostname=HOST).endswith(b"test; none\r\n")
     assert b"auth=pass smtp.auth=anna@example.test" in authentication_results(SAFE, hostname=HOST)
+
+
+@pytest.mark.parametrize(
+    ("account", "value"),
+    [
+        ("o'brien+x.y@example.test", "o'brien+x.y@example.test"),
+        ("jörg@exämple.test", "jörg@exämple.test"),
+        ("a; spf=pass@example.test", '"a; spf=pass"@example.test'),
+        ("a (b@example.test", '"a (b"@example.test'),
+        ('a"b\\c@example.test', r'"a\"b\\c"@example.test'),
+        ("a@b@example.test", '"a@b"@example.test'),
+        ("a..b@example.test", '"a..b"@example.test'),
+        ("@example.test", '""@example.test'),
+        ("a\r\nX: y\x85@example.test", '"a??X: y?@example.test"'),
+        ("a@[192.0.2.1]", '"a@[192.0.2.1]"'),
+        ("a@b.test; spf=pass", '"a@b.test; spf=pass"'),
+        ("anna", '"anna"'),
+        ("a\u2028b@example.test", '"a\u2028b@example.test"'),
+    ],
+)
+def test_an_unusual_account_is_quoted_in_the_results(account: str, value: str) -> None:
+    field = authentication_results(replace(SAFE, auth=account), hostname=HOST).decode()
+
+    assert field == f"Authentication-Results: {HOST};\r\n\tauth=pass smtp.auth={value}\r\n"
+
+
+@given(st.text('ab.@ ;()"\\\r\n\u2028é', min_size=1, max_size=40) | st.text(min_size=1))
+def test_no_account_says_more_in_the_results_than_its_name(account: str) -> None:
+    octets = authentication_results(replace(SAFE, auth=account), hostname=HOST)
+
+    head, value = octets.decode().removesuffix("\r\n").split("smtp.auth=", 1)
+    assert head == f"Authentication-Results: {HOST};\r\n\tauth=pass "
+    bare = re.sub(r'"(?:[^"\\\x00-\x1f\x7f]|\\["\\])*"', "quoted", value)
+    assert not re.search(r'[\s;()"\\]', bare)
 
 
 @pytest.mark.parametrize(
