@@ -53,10 +53,10 @@ class Bodies:
 
     async def _object(self, place: Place, first: int, last: int) -> bytes:
         whole = self._cache.get(place.object_id)
-        key = object_key(place.object_id)
-        if whole is None and place.size <= WHOLE_OCTETS:
+        if whole is None:
+            key = object_key(place.object_id)
+            if place.size > WHOLE_OCTETS:
+                return await self._blobs.get_range(key, first, last)
             whole = await self._blobs.get(key)
             self._cache.put(place.object_id, whole)
-        if whole is None:
-            return await self._blobs.get_range(key, first, last)
         return whole if last - first == len(whole) else whole[first:last]

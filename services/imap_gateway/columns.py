@@ -73,11 +73,6 @@ def needs_seen(item: FetchItem) -> bool:
     return isinstance(item, Section) and not item.is_peek
 
 
-def has_bodies(items: Iterable[FetchItem]) -> bool:
-    """True if answers may be as large as messages."""
-    return any(isinstance(item, Section) for item in items)
-
-
 async def values(chunk: Chunk, item: FetchItem) -> Sequence[object]:
     """Return the item's value for every message of the chunk."""
     if isinstance(item, Section):
@@ -139,11 +134,11 @@ async def _dates(chunk: Chunk) -> Sequence[bytes]:
 
 
 async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:
+    client, contents = chunk.client, chunk.contents
     if not section.path and section.text in _HEADERS:
-        house, account = chunk.client.house, chunk.client.account
-        headers = await house.contents.column(account, "header", chunk.contents)
+        headers = await client.house.contents.column(client.account, "header", contents)
         return [literal(_cut(_of_header(header, section), section)) for header in headers]
-    places = await chunk.client.house.contents.places(chunk.client.account, chunk.contents)
+    places = await client.house.contents.places(client.account, contents)
     gate = asyncio.Semaphore(READS_AT_ONCE)
 
     async def read(content: int) -> bytes:
@@ -151,11 +146,11 @@ async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:
         if place is None:
             return NOTHING  # its account is being removed
         async with gate:
-            return await _section(chunk.client, place, section)
+            return await _section(client, place, section)
 
-    if len(chunk.contents) == 1:
-        return [await read(chunk.contents[0])]
-    return await asyncio.gather(*map(read, chunk.contents))
+    if len(contents) == 1:
+        return [await read(contents[0])]
+    return await asyncio.gather(*map(read, contents))
 
 
 async def _section(client: Client, place: Place, section: Section) -> bytes:

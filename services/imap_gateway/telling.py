@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from imap_gateway.client import Client, Selected
 from imap_gateway.errors import Farewell
 from imap_gateway.view.flags import Keywords
-from imap_gateway.view.position import News, message_rows
+from imap_gateway.view.position import NOTHING, message_rows
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import claim_recent
 from posthouse.storage.messages import keyword_names
@@ -28,7 +28,7 @@ async def tell(client: Client, *, allow_expunge: bool, with_uid: bool) -> None:
     if position.view.is_gone:
         raise Farewell("The selected mailbox was deleted")
     news = position.news(allow_expunge=allow_expunge)
-    if news == News():
+    if news == NOTHING:
         return
     lines = [b"* %d EXPUNGE\r\n" % number for number in news.expunged]
     if news.exists is not None:

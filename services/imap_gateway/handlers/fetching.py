@@ -8,10 +8,12 @@ larger than a chunk goes out piece by piece: nobody's memory holds it whole.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 from imap_gateway.client import Client, Done, Selected
-from imap_gateway.columns import Chunk, has_bodies, needs_seen, template, values
+from imap_gateway.columns import Chunk, needs_seen, template, values
 from imap_gateway.errors import Refusal
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.items import FetchItem, Item, Section
@@ -30,13 +32,14 @@ async def fetch(client: Client, command: c.Fetch) -> Done:
     """FETCH and UID FETCH."""
     selected = client.mailbox()
     await client.house.views.refresh(selected.position.view, max_age=FRESH_SECONDS)
-    items = _complete(client, command)
+    plan = plan_of(command.items, is_uid=command.is_uid, is_delta=command.changed_since is not None)
+    client.is_condstore = client.is_condstore or plan.tells_modseq
     indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
     if command.changed_since is not None:
         indexes = _changed(selected.position, indexes, command.changed_since)
-    if any(needs_seen(item) for item in items) and not selected.is_read_only:
-        await _mark_seen(client, selected, indexes, tells_flags=Item.FLAGS in items)
-    missing = await _send(client, selected.position, items, indexes)
+    if plan.needs_seen and not selected.is_read_only:
+        await _mark_seen(client, selected, indexes, tells_flags=Item.FLAGS in plan.items)
+    missing = await _send(client, selected.position, plan, indexes)
     if missing and not command.is_uid:
         raise Refusal("Some messages were expunged", b"EXPUNGEISSUED")  # RFC 5530 §3
     return Done("FETCH done")
@@ -49,16 +52,40 @@ def chosen(position: Position, numbers: SequenceSet, *, is_uid: bool) -> Sequenc
     return numbers.indexes_of_sequence(position.count)
 
 
-def _complete(client: Client, command: c.Fetch) -> tuple[FetchItem, ...]:
-    """Add the items that are answered without being asked for."""
-    items = list(command.items)
-    if command.is_uid and Item.UID not in items:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a FETCH is answered.
+
+    Attributes:
+        items: Those asked for and those answered all the same.
+        line: The template of a response: its number, then the items' values.
+        bodies: How many of the items may be as large as the message.
+        needs_seen: Some of them set the flag.
+        tells_modseq: The client knows of modification sequences (RFC 7162 §3.1).
+    """
+
+    items: tuple[FetchItem, ...]
+    line: bytes
+    bodies: int
+    needs_seen: bool
+    tells_modseq: bool
+
+
+@lru_cache(maxsize=64)  # a command line makes half a megabyte of them at most
+def plan_of(asked: tuple[FetchItem, ...], *, is_uid: bool, is_delta: bool) -> Plan:
+    """Make the plan; clients ask for the same items again and again."""
+    items = list(asked)
+    if is_uid and Item.UID not in items:
         items.insert(0, Item.UID)  # RFC 3501 §6.4.8
-    if command.changed_since is not None and Item.MODSEQ not in items:
+    if is_delta and Item.MODSEQ not in items:
         items.append(Item.MODSEQ)  # RFC 7162 §3.1.4.1
-    if Item.MODSEQ in items:
-        client.is_condstore = True
-    return tuple(items)
+    return Plan(
+        items=tuple(items),
+        line=b"* %%d FETCH (%b)\r\n" % template(items),
+        bodies=sum(isinstance(item, Section) for item in items),
+        needs_seen=any(map(needs_seen, items)),
+        tells_modseq=Item.MODSEQ in items,
+    )
 
 
 def _changed(position: Position, indexes: Sequence[int], since: int) -> list[int]:
@@ -88,42 +115,36 @@ async def _mark_seen(
         await house.reads.note(client.account, contents)
 
 
-async def _send(
-    client: Client, position: Position, items: tuple[FetchItem, ...], indexes: Sequence[int]
-) -> bool:
+async def _send(client: Client, position: Position, plan: Plan, indexes: Sequence[int]) -> bool:
     """Write the responses; return whether messages were missing."""
     missing = False
-    for part in _chunks(position, items, indexes):
+    for part in _chunks(position, plan.bodies, indexes):
         rows, here, places = message_rows(position, part)
         chunk = Chunk(client=client, rows=rows, places=places)
-        if len(here) == 1 and has_bodies(items) and rows.sizes[places[0]] > CHUNK_OCTETS:
-            await send_in_pieces(chunk, here[0] + 1, items)
+        if len(here) == 1 and plan.bodies and rows.sizes[places[0]] > CHUNK_OCTETS:
+            await send_in_pieces(chunk, here[0] + 1, plan.items)
         else:  # nothing of it is kept here while a slow client takes it
-            client.wire.write(await _lines(chunk, here, items))
+            client.wire.write(await _lines(chunk, here, plan))
         await client.wire.drain()
         missing = missing or len(here) < len(part)
     return missing
 
 
-async def _lines(chunk: Chunk, indexes: Sequence[int], items: tuple[FetchItem, ...]) -> bytes:
-    line = b"* %%d FETCH (%b)\r\n" % template(items)
-    columns = [await values(chunk, item) for item in items]
+async def _lines(chunk: Chunk, indexes: Sequence[int], plan: Plan) -> bytes:
+    columns = [await values(chunk, item) for item in plan.items]
     numbers = [index + 1 for index in indexes]
     flat = tuple(chain.from_iterable(zip(numbers, *columns, strict=True)))
-    return line * len(indexes) % flat
+    return plan.line * len(indexes) % flat
 
 
-def _chunks(
-    position: Position, items: Sequence[FetchItem], indexes: Sequence[int]
-) -> Iterator[Sequence[int]]:
+def _chunks(position: Position, bodies: int, indexes: Sequence[int]) -> Iterator[Sequence[int]]:
     """Cut ``indexes`` into chunks; where bodies go out, by the sizes of the messages."""
-    if not has_bodies(items):
+    if not bodies or len(indexes) == 1:
         for start in range(0, len(indexes), CHUNK_MESSAGES):
             yield indexes[start : start + CHUNK_MESSAGES]
         return
     weight = 0
     part: list[int] = []
-    bodies = sum(isinstance(item, Section) for item in items)
     for index in indexes:
         row = position.row(index)
         size = bodies * position.view.rows.sizes[row] if row >= 0 else 0

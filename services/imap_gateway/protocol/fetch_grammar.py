@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
 from imap_gateway.protocol.items import ALL, FAST, FULL, FetchItem, Item, Section, Text
 
 MAX_ITEMS = 1000
 MAX_PATH_PARTS = 100  # deeper than any structure that is kept
+MAX_KNOWN_OCTETS = 1024  # of items that are remembered
 
 _MACROS = {b"ALL": ALL, b"FAST": FAST, b"FULL": FULL}
 _OLD_FORMS = {
@@ -14,6 +17,29 @@ _OLD_FORMS = {
     b"RFC822.HEADER": Section(text=Text.HEADER, is_peek=True, label=b"RFC822.HEADER"),
     b"RFC822.TEXT": Section(text=Text.TEXT, label=b"RFC822.TEXT"),
 }
+
+
+@lru_cache(maxsize=256)
+def _parsed(octets: bytes) -> tuple[FetchItem, ...] | None:
+    """Return the items that ``octets`` are, whole; None if they are not."""
+    cursor = Cursor(octets)
+    try:
+        items = fetch_items(cursor)
+    except BadSyntax:
+        return None
+    return items if cursor.at == len(octets) else None
+
+
+def known_items(cursor: Cursor) -> tuple[FetchItem, ...] | None:
+    """Take the rest of the command as `fetch_items`, from memory: clients ask the same again.
+
+    Returns None and takes nothing where it is anything else, or long.
+    """
+    rest = cursor.data[cursor.at :]
+    items = _parsed(rest) if len(rest) <= MAX_KNOWN_OCTETS else None
+    if items is not None:
+        cursor.at = len(cursor.data)
+    return items
 
 
 def fetch_items(cursor: Cursor) -> tuple[FetchItem, ...]:

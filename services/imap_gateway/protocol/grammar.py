@@ -10,7 +10,7 @@ from typing import Final
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import mutf7
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
-from imap_gateway.protocol.fetch_grammar import fetch_items
+from imap_gateway.protocol.fetch_grammar import fetch_items, known_items
 from imap_gateway.protocol.search_grammar import search_key
 from imap_gateway.protocol.sequences import sequence_set
 from imap_gateway.protocol.words import date_time, flag, flag_list, mailbox, text
@@ -145,7 +145,7 @@ def _fetch(cursor: Cursor, *, is_uid: bool) -> c.Command:
     cursor.space()
     numbers = sequence_set(cursor)
     cursor.space()
-    items, since = fetch_items(cursor), None
+    items, since = known_items(cursor) or fetch_items(cursor), None
     if cursor.skip(b" ("):  # RFC 4466 §2.4 fetch-modifiers
         if cursor.word() != b"CHANGEDSINCE":
             raise BadSyntax("unknown modifier")

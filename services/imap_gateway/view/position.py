@@ -35,6 +35,9 @@ class News:
     changed: tuple[int, ...] = ()
 
 
+NOTHING = News()
+
+
 class Position:
     r"""The session's place in a `SharedView`.
 
@@ -139,6 +142,9 @@ class Position:
 
     def news(self, *, allow_expunge: bool) -> News:
         """Return what the client does not know yet; from now on it does."""
+        is_same = self._flags_to == self.view.modseq and not self._untold
+        if is_same and self.is_current() and len(self._rows) == self.count:
+            return NOTHING
         changed = self._changed()
         if self.is_current():
             self._expunged_to = self.view.modseq
