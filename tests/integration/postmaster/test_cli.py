@@ -253,7 +253,7 @@ async def test_an_alias_that_comes_while_an_import_runs_stops_it(
 
     assert result.exit_code == 1
     assert "u500@example.test is an alias" in result.stderr
-    assert "500 added" in result.stdout
+    assert "500 added" in result.stdout  # two portions of 250
     assert await directory.account_by_address(clerk.pool, "u500@example.test") is None
 
 
