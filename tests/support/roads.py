@@ -13,8 +13,8 @@ from posthouse.bus.connection import Broker
 from posthouse.bus.consumer import Ack, Move, consume
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import LOCAL
-from posthouse.bus.wire import decode
-from posthouse.mail.envelope import Local, LocalRecipient
+from posthouse.bus.wire import decode, unbundled
+from posthouse.mail.envelope import Envelope, Local, LocalRecipient
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.ids import new_id
 from posthouse.telemetry.probes import Probes
@@ -172,6 +172,17 @@ async def consuming(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def taken_off(broker: Broker, road: str) -> list[Envelope]:
+    """Take everything that lies ready on ``road``."""
+    channel = await broker.consuming.channel(confirms=False)
+    queue = await channel.declare_queue(road, passive=True)
+    found: list[Envelope] = []
+    while (message := await queue.get(no_ack=True, fail=False)) is not None:
+        found.extend(decode(line, road) for line in unbundled(message.body))
+    await channel.close()
+    return found
 
 
 def envelope_in(letter: dict[str, Any]) -> Local:

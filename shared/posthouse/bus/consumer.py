@@ -9,6 +9,8 @@ first it publishes what goes on (confirmed), then it acknowledges. The rules of 
   (its consumer_timeout) and counts that as a delivery, so a long outage would park sound mail.
 * Any other exception from several envelopes: each is tried alone, so that one poisonous envelope
   does not spoil its neighbours.
+* A message with several envelopes that comes again is taken apart and put on the road anew, one by
+  one: it may have killed whoever had it, and only one of them is to blame.
 * From one envelope: a bug of ours. It waits, longer each time (`moves.BUG_WAITS`), then it is
   buried. A `PermanentFailure` (missing object, unreadable envelope) is buried at once.
 
@@ -20,13 +22,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TypeAlias, TypeVar, cast
 
 from posthouse.bus.connection import Broker
 from posthouse.bus.feeding import Delivery, Feed
 from posthouse.bus.moves import Ack, Bury, Move, Wait, patience_after
-from posthouse.bus.obituary import compose, history_in
+from posthouse.bus.obituary import History, compose, history_in
 from posthouse.bus.publisher import Parcel, Publisher
 from posthouse.bus.wire import decode, encode
 from posthouse.mail.envelope import Envelope
@@ -52,6 +56,19 @@ _split = counter("posthouse_bus_batches_split_total", "Batches retried one by on
 E = TypeVar("E", bound=Envelope)
 T = TypeVar("T")
 Handler: TypeAlias = Callable[[Sequence[E]], Awaitable[Sequence[Move]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """One envelope of a delivery, not yet read."""
+
+    delivery: Delivery
+    body: bytes
+
+    @property
+    def history(self) -> History:
+        """What travelled beside it: envelopes that have failed travel alone."""
+        return history_in(self.delivery.headers)
 
 
 class _Abandoned(Exception):
@@ -81,8 +98,8 @@ async def consume(
         batch: The most envelopes in one call. What has gathered is taken without waiting.
         concurrency: The most calls at once.
     """
-    consumer = _Consumer(broker, road, cast(Handler[Envelope], handler), beat)
-    working = asyncio.create_task(consumer.work(batch, concurrency), name=f"consume {road}")
+    consumer = _Consumer(broker, road, cast(Handler[Envelope], handler), beat, batch)
+    working = asyncio.create_task(consumer.work(concurrency), name=f"consume {road}")
     try:
         await asyncio.shield(working)
     except asyncio.CancelledError:
@@ -99,8 +116,11 @@ async def consume(
 class _Consumer:
     """One road, one handler."""
 
-    def __init__(self, broker: Broker, road: str, handler: Handler[Envelope], beat: Beat) -> None:
+    def __init__(
+        self, broker: Broker, road: str, handler: Handler[Envelope], beat: Beat, batch: int
+    ) -> None:
         self.feed = Feed(broker, road, beat)
+        self._batch = batch
         self._broker = broker
         self._road = road
         self._handler = handler
@@ -109,13 +129,14 @@ class _Consumer:
         self._holding = 0
         self._outage = Outage("work held", "work no longer held", road=road)
 
-    async def work(self, batch: int, concurrency: int) -> None:
+    async def work(self, concurrency: int) -> None:
         """Take batches and work on them until the feed is stopped."""
         slots = asyncio.Semaphore(concurrency)
-        async with self.feed.open(prefetch=2 * batch * concurrency), asyncio.TaskGroup() as tasks:
+        prefetch = 2 * self._batch * concurrency
+        async with self.feed.open(prefetch), asyncio.TaskGroup() as tasks:
             while True:
                 await slots.acquire()
-                deliveries = await self.feed.take(batch)
+                deliveries = await self.feed.take(self._batch)
                 if not deliveries:
                     break
                 task = tasks.create_task(self._work_on(deliveries))
@@ -124,8 +145,7 @@ class _Consumer:
     async def _work_on(self, deliveries: Sequence[Delivery]) -> None:
         """Bring ``deliveries`` to their end, or leave them to redelivery."""
         try:
-            parcels = await self._decide(deliveries)
-            onward = [parcel for parcel in parcels if parcel is not None]
+            onward = await self._decide(deliveries)
             if onward:
                 await self._hold(lambda: self._publisher.dispatch(onward), deliveries)
         except _Abandoned as reason:
@@ -136,23 +156,29 @@ class _Consumer:
         else:
             await self.feed.settle(deliveries)
 
-    async def _decide(self, deliveries: Sequence[Delivery]) -> list[Parcel | None]:
-        """Return for each delivery what is to be published before it is acknowledged."""
-        read: list[tuple[Delivery, Envelope]] = []
-        parcels: dict[int, Parcel | None] = {}
-        for at, delivery in enumerate(deliveries):
+    async def _decide(self, deliveries: Sequence[Delivery]) -> list[Parcel]:
+        """Return what is to be published before ``deliveries`` are acknowledged."""
+        read: list[tuple[_Letter, Envelope]] = []
+        onward: list[Parcel] = []
+        for letter in chain.from_iterable(map(_letters, deliveries)):
             try:
-                read.append((delivery, decode(delivery.body, self._road)))
+                if letter.delivery.is_again and len(letter.delivery.lines) > 1:
+                    onward.append(self._apart(letter))
+                else:
+                    read.append((letter, decode(letter.body, self._road)))
             except BadEnvelope as error:
                 _settled.labels(self._road, "bury").inc()
-                parcels[at] = self._bury(delivery, error)
-        answers = iter(await self._handle(read) if read else ())
-        return [parcels[at] if at in parcels else next(answers) for at in range(len(deliveries))]
+                onward.append(self._bury(letter, error))
+        for at in range(0, len(read), self._batch):
+            parcels = await self._handle(read[at : at + self._batch])
+            onward.extend(parcel for parcel in parcels if parcel is not None)
+        return onward
 
-    async def _handle(self, read: Sequence[tuple[Delivery, Envelope]]) -> list[Parcel | None]:
+    async def _handle(self, read: Sequence[tuple[_Letter, Envelope]]) -> list[Parcel | None]:
         """Ask the handler, isolating what it cannot bear."""
         envelopes = tuple(envelope for _, envelope in read)
-        deliveries = [delivery for delivery, _ in read]
+        letters = [letter for letter, _ in read]
+        deliveries = [letter.delivery for letter in letters]
         try:
             moves = await self._hold(lambda: self._handler(envelopes), deliveries, LONGEST_HOLD)
             if len(moves) != len(read):
@@ -160,17 +186,15 @@ class _Consumer:
         except _Abandoned:
             raise
         except _Postponed:
-            return [self._postpone(delivery) for delivery in deliveries]
+            return [self._postpone(letter) for letter in letters]
         except Exception as error:
             _bugs.labels(self._road).inc()
             log.exception("handler failed", road=self._road, count=len(read))
             if len(read) == 1:
-                return [self._blame(deliveries[0], error)]
+                return [self._blame(letters[0], error)]
             _split.labels(self._road).inc()
             return [parcel for one in read for parcel in await self._handle([one])]
-        return [
-            self._carry(delivery, move) for delivery, move in zip(deliveries, moves, strict=True)
-        ]
+        return [self._carry(letter, move) for letter, move in zip(letters, moves, strict=True)]
 
     async def _hold(
         self,
@@ -209,45 +233,54 @@ class _Consumer:
             raise _Abandoned("the broker has taken it back") from trouble
         self._beat.hold(str(trouble))
 
-    def _postpone(self, delivery: Delivery) -> Parcel:
-        """Return what brings ``delivery`` back later, as if it had not been here."""
-        _settled.labels(self._road, "postpone").inc()
-        history = history_in(delivery.headers)
-        return Parcel.waiting(AFTER_LONGEST_HOLD, self._road, delivery.body, history)
+    def _apart(self, letter: _Letter) -> Parcel:
+        """Return what lets one of several envelopes go on alone."""
+        _settled.labels(self._road, "apart").inc()
+        return Parcel.on_road(self._road, letter.body)
 
-    def _carry(self, delivery: Delivery, move: Move) -> Parcel | None:
+    def _postpone(self, letter: _Letter) -> Parcel:
+        """Return what brings ``letter`` back later, as if it had not been here."""
+        _settled.labels(self._road, "postpone").inc()
+        history = letter.history
+        return Parcel.waiting(AFTER_LONGEST_HOLD, self._road, letter.body, history)
+
+    def _carry(self, letter: _Letter, move: Move) -> Parcel | None:
         """Return what ``move`` publishes."""
         _settled.labels(self._road, type(move).__name__.lower()).inc()
         match move:
             case Ack():
                 return None
             case Wait(delay=delay, envelope=envelope):
-                body = delivery.body if envelope is None else encode(envelope)
+                body = letter.body if envelope is None else encode(envelope)
                 return Parcel.waiting(delay, self._road, body)
             case Bury(reason=reason):
-                return self._bury(delivery, PermanentFailure(reason))
+                return self._bury(letter, PermanentFailure(reason))
 
-    def _blame(self, delivery: Delivery, error: Exception) -> Parcel:
+    def _blame(self, letter: _Letter, error: Exception) -> Parcel:
         """Return what becomes of an envelope whose handling has failed: wait, or be buried."""
-        history = history_in(delivery.headers).once_more(datetime.now(UTC))
+        history = letter.history.once_more(datetime.now(UTC))
         delay = patience_after(history.failures)
         if isinstance(error, PermanentFailure) or delay is None:
             _settled.labels(self._road, "bury").inc()
-            return self._bury(delivery, error)
+            return self._bury(letter, error)
         log.warning(
-            "envelope waits", road=self._road, message=delivery.message_id,
+            "envelope waits", road=self._road, message=letter.delivery.message_id,
             failures=history.failures, again_in=delay.total_seconds(),
         )  # fmt: skip
         _settled.labels(self._road, "retry").inc()
-        return Parcel.waiting(delay, self._road, delivery.body, history)
+        return Parcel.waiting(delay, self._road, letter.body, history)
 
-    def _bury(self, delivery: Delivery, error: Exception) -> Parcel:
-        """Return the dead letter that ``delivery`` becomes."""
-        history, now = history_in(delivery.headers), datetime.now(UTC)
+    def _bury(self, letter: _Letter, error: Exception) -> Parcel:
+        """Return the dead letter that ``letter`` becomes."""
+        history, now = letter.history, datetime.now(UTC)
         obituary = compose(self._broker.name, self._road, error, history, now)
         log.error(
             "envelope buried",
-            road=self._road, message=delivery.message_id, reason=obituary.reason,
+            road=self._road, message=letter.delivery.message_id, reason=obituary.reason,
             fingerprint=obituary.fingerprint,
         )  # fmt: skip
-        return Parcel.dead(self._road, delivery.body, obituary)
+        return Parcel.dead(self._road, letter.body, obituary)
+
+
+def _letters(delivery: Delivery) -> list[_Letter]:
+    return [_Letter(delivery, line) for line in delivery.lines]

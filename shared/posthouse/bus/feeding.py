@@ -21,6 +21,7 @@ from aiormq.abc import DeliveredMessage
 from posthouse.bus.connection import Broker
 from posthouse.bus.session import Session
 from posthouse.bus.topology import REMOTE_ROADS
+from posthouse.bus.wire import unbundled
 from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -52,18 +53,20 @@ class Delivery:
     Attributes:
         session: The channel's life in which it can be acknowledged.
         tag: Its number there.
-        body: Its octets.
+        lines: Its envelopes, not yet read.
         headers: What travelled beside them.
         message_id: Stays the same when it is delivered again.
+        is_again: It was delivered before, perhaps to somebody whom it killed.
         taken: When the work on it began, by the clock of the pulse.
         twins: Later deliveries of the same message.
     """
 
     session: Session
     tag: int
-    body: bytes
+    lines: tuple[bytes, ...]
     headers: Mapping[str, object]
     message_id: str
+    is_again: bool
     taken: float = 0.0
     twins: list[Delivery] = field(default_factory=list)
 
@@ -85,6 +88,7 @@ class Feed:
         self._road = road
         self._beat = beat
         self._inbox: deque[Delivery] = deque()
+        self._waiting = 0  # envelopes in it
         self._running: dict[str, Delivery] = {}
         self._settled: OrderedDict[str, None] = OrderedDict()
         self._delivered = _consumed.labels(road)
@@ -121,16 +125,19 @@ class Feed:
             await keeper
 
     async def take(self, most: int) -> list[Delivery]:
-        """Return 1 to ``most`` deliveries as soon as there are any; none when stopping."""
+        """Return deliveries with up to ``most`` envelopes as soon as there are any.
+
+        The first is returned even if it has more. None are when stopping.
+        """
         while True:
             while not self._inbox and not self.is_stopping:
                 self._arrival.clear()
                 await self._arrival.wait()
-            if len(self._inbox) < most and (self._running or self._beat.now() < self._busy_until):
+            if self._waiting < most and (self._running or self._beat.now() < self._busy_until):
                 await self._company(most)
             if self.is_stopping:
                 return []
-            taken = [self._inbox.popleft() for _ in range(min(most, len(self._inbox)))]
+            taken = self._next(most)
             old = [one for one in taken if one.message_id in self._settled]
             if old:
                 await self.settle(old)
@@ -159,6 +166,14 @@ class Feed:
         """Leave ``deliveries`` to redelivery."""
         self._forget(deliveries)
 
+    def _next(self, most: int) -> list[Delivery]:
+        taken: list[Delivery] = []
+        while self._inbox and (not taken or len(self._inbox[0].lines) <= most):
+            taken.append(self._inbox.popleft())
+            most -= len(taken[-1].lines)
+            self._waiting -= len(taken[-1].lines)
+        return taken
+
     def _begun(self, deliveries: list[Delivery]) -> list[Delivery]:
         for delivery in deliveries:
             delivery.taken = self._beat.now()
@@ -171,11 +186,12 @@ class Feed:
         delivery = Delivery(
             session=session,
             tag=tag,
-            body=message.body,
+            lines=unbundled(message.body),
             headers=properties.headers or {},
             message_id=properties.message_id or f"{id(session)}/{tag}",
+            is_again=bool(message.redelivered),
         )
-        self._delivered.inc()
+        self._delivered.inc(len(delivery.lines))
         self._arrivals += 1
         self._beat.busy()
         if (running := self._running.get(delivery.message_id)) is not None:
@@ -183,7 +199,8 @@ class Feed:
             running.twins.append(delivery)
             return
         self._inbox.append(delivery)
-        if len(self._inbox) >= self._wanted:
+        self._waiting += len(delivery.lines)
+        if self._waiting >= self._wanted:
             self._arrival.set()
 
     async def _company(self, most: int) -> None:
@@ -261,6 +278,7 @@ class Feed:
     def _drop(self, session: Session) -> None:
         """Forget what only waited: the broker will deliver it again."""
         self._inbox = deque(one for one in self._inbox if one.session is not session)
+        self._waiting = sum(len(one.lines) for one in self._inbox)
         self._feel()
 
     async def _mend(self, error: Unavailable) -> None:

@@ -27,7 +27,7 @@ from posthouse.bus.topology import (
     dead_queue,
     wait_exchange,
 )
-from posthouse.bus.wire import encode, encode_notices
+from posthouse.bus.wire import bundled, encode, encode_notices
 from posthouse.mail.envelope import Envelope, MailboxChanged
 from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.metrics import Counter, counter
@@ -97,7 +97,7 @@ class Publisher:
         Raises:
             Unavailable: If any of them was not confirmed; some others may have been.
         """
-        await self.dispatch([Parcel.on_road(road, encode(envelope)) for envelope in envelopes])
+        await self.dispatch([Parcel.on_road(road, body) for body in bundled(road, envelopes)])
 
     async def wait(
         self, delay: timedelta, road: str, envelope: Envelope, failures: History | None = None

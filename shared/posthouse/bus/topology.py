@@ -64,6 +64,7 @@ REMOTE = "mail.remote"
 REMOTE_SHARDS = 8
 REMOTE_ROADS = tuple(f"{REMOTE}.{shard}" for shard in range(REMOTE_SHARDS))
 ROADS = (INBOUND, LOCAL, *REMOTE_ROADS)
+BUNDLED_ROADS = (INBOUND, LOCAL)  # a message carries several envelopes; outside each takes its time
 KIND_ON: Mapping[str, type[Envelope]] = {
     INBOUND: Inbound,
     LOCAL: Local,

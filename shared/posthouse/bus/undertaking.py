@@ -69,7 +69,11 @@ async def undertake(broker: Broker, queue: str, file: File, *, beat: Beat) -> No
     async with feed.open(prefetch=2 * BATCH):
         while deliveries := await feed.take(BATCH):
             now = datetime.now(UTC)
-            burials = [read_burial(queue, one.body, one.headers, now) for one in deliveries]
+            burials = [
+                read_burial(queue, line, one.headers, now)
+                for one in deliveries
+                for line in one.lines
+            ]
             if await _filed(feed, file, burials, beat):
                 await feed.settle(deliveries)
             else:

@@ -142,7 +142,8 @@ async def test_stopping_finishes_what_runs_and_leaves_the_rest(
         return [Ack() for _ in envelopes]
 
     desk.answer = slowly
-    await publisher.send(LOCAL, [local(n) for n in range(5)])
+    for n in range(5):
+        await publisher.send(LOCAL, [local(n)])
 
     async with consuming(broker, desk, concurrency=2) as task:
         await until(lambda: len(desk.calls) == 2, "two were at work")

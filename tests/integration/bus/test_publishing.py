@@ -12,7 +12,7 @@ from posthouse.bus.events import subscribe
 from posthouse.bus.obituary import Obituary
 from posthouse.bus.publisher import Parcel, Publisher
 from posthouse.bus.topology import LOCAL
-from posthouse.bus.wire import decode
+from posthouse.bus.wire import BUNDLE_MAX, decode, unbundled
 from posthouse.mail.envelope import MailboxChanged
 from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.probes import Probes
@@ -27,7 +27,9 @@ async def test_what_was_sent_lies_on_its_road(publisher: Publisher, management: 
     await publisher.send(LOCAL, envelopes)
 
     letters = await management.letters(LOCAL)
-    assert [decode(letter["payload"].encode()) for letter in letters] == envelopes
+    lines = [line for letter in letters for line in unbundled(letter["payload"].encode())]
+    assert [decode(line) for line in lines] == envelopes
+    assert len(letters) == len(envelopes) / BUNDLE_MAX
     assert letters[0]["properties"]["delivery_mode"] == 2
 
 

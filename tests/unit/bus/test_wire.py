@@ -2,11 +2,24 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.bus.wire import decode, decode_notices, encode, encode_notices
+from posthouse.bus.topology import INBOUND as INBOUND_ROAD
+from posthouse.bus.topology import LOCAL as LOCAL_ROAD
+from posthouse.bus.topology import REMOTE_ROADS
+from posthouse.bus.wire import (
+    BUNDLE_MAX,
+    BUNDLE_OCTETS,
+    bundled,
+    decode,
+    decode_notices,
+    encode,
+    encode_notices,
+    unbundled,
+)
 from posthouse.mail.envelope import (
     Envelope,
     Inbound,
@@ -94,3 +107,36 @@ def test_notices_travel_together() -> None:
 def test_what_is_no_notice_is_refused(octets: bytes) -> None:
     with pytest.raises(BadEnvelope):
         decode_notices(octets)
+
+
+def _summary(octets: int) -> Summary:
+    return Summary(envelope=b"x" * octets, bodystructure=b"", header=b"", parts=b"")
+
+
+@given(st.lists(st.integers(0, BUNDLE_OCTETS), max_size=3 * BUNDLE_MAX))
+def test_bundles_carry_all_in_their_order_and_stay_small(sizes: list[int]) -> None:
+    envelopes = [
+        msgspec.structs.replace(INBOUND, size=n, summary=_summary(size))
+        for n, size in enumerate(sizes)
+    ]
+
+    bodies = bundled(INBOUND_ROAD, envelopes)
+
+    assert [decode(line) for body in bodies for line in unbundled(body)] == envelopes
+    for body in bodies:
+        assert 1 <= len(unbundled(body)) <= BUNDLE_MAX
+        assert len(body) <= BUNDLE_OCTETS or len(unbundled(body)) == 1
+
+
+def test_envelopes_that_are_worked_off_in_turn_share_a_message() -> None:
+    assert len(bundled(LOCAL_ROAD, [LOCAL] * BUNDLE_MAX)) == 1
+
+
+def test_what_goes_outside_travels_alone() -> None:
+    assert len(bundled(REMOTE_ROADS[0], [REMOTE] * 3)) == 3
+
+
+def test_rubbish_with_many_lines_stays_in_one_piece() -> None:
+    rubbish = b"\n" * BUNDLE_MAX
+
+    assert unbundled(rubbish) == (rubbish,)
