@@ -16,6 +16,7 @@ from imap_gateway.views import Views
 from posthouse.blobs import Blobs
 from posthouse.credentials.failures import Failures
 from posthouse.credentials.passwords import Credential
+from posthouse.storage.appending import Appender
 from posthouse.storage.pool import Pool
 
 FOLDED_AT_ONCE = 2  # batches of bodies
@@ -55,6 +56,7 @@ class House:
     Attributes:
         verify: Checks a name and a password; `Unavailable` in an outage.
         reads: Notes in the trace what was read.
+        appender: Files appended messages.
         is_plaintext_allowed: Passwords may be sent without TLS.
         logged_in: How many sessions each account has now.
         failures: Of logins, over all connections.
@@ -70,6 +72,7 @@ class House:
     contents: Contents
     verify: Verify
     reads: Reads
+    appender: Appender
     limits: Limits
     is_plaintext_allowed: bool
     logged_in: dict[int, int]

@@ -22,6 +22,7 @@ from posthouse.credentials.passwords import Verifier
 from posthouse.runtime.foundation import START, open_foundation, own_certificate
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage import directory
+from posthouse.storage.appending import Appender
 from posthouse.storage.trace import Trace
 
 NAME = "imap-gateway"
@@ -67,6 +68,7 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
         contents=Contents(pool),
         reads=Reads(pool, partial(trace.note, what="read")),
         verify=verifier.verify,
+        appender=await enter(Appender(pool)),
         limits=_limits(settings),
         is_plaintext_allowed=settings.imap_plaintext_login,
         logged_in={},

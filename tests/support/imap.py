@@ -32,6 +32,7 @@ from posthouse.mail.ids import object_key
 from posthouse.mime import scan
 from posthouse.runtime.tls import ServerCertificate
 from posthouse.storage import directory
+from posthouse.storage.appending import Appender
 from posthouse.storage.filing import Filed, file
 from posthouse.storage.pool import Pool
 from support.dialogue import play
@@ -181,6 +182,7 @@ async def gateway(
     async with (
         open_blobs(f"disk:{folder}/objects") as blobs,
         Verifier(partial(directory.credentials, pool)) as verifier,
+        Appender(pool) as appender,
         asyncio.TaskGroup() as tasks,
     ):
         views = Views(pool, asyncio.get_running_loop().time, max_octets=views_octets)
@@ -195,6 +197,7 @@ async def gateway(
             contents=Contents(pool),
             reads=Reads(pool, reads.append),
             verify=verifier.verify,
+            appender=appender,
             limits=limits,
             is_plaintext_allowed=is_plaintext_allowed,
             logged_in={},

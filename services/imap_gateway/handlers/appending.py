@@ -13,8 +13,8 @@ from imap_gateway.view.flags import split
 from posthouse.mail.envelope import Summary
 from posthouse.mail.ids import new_id, object_key
 from posthouse.mime import scan
+from posthouse.storage.appending import NewMessage
 from posthouse.storage.mailboxes import NoSuchMailbox, find_mailbox
-from posthouse.storage.messages import NewMessage, append
 
 INLINE_OCTETS = 128 * 1024  # a larger message is scanned in a thread
 
@@ -27,7 +27,8 @@ async def append_(client: Client, command: c.Append) -> Done:
     if len(message) > house.limits.message_octets:
         raise Refusal("Message too large", b"TOOBIG")
     try:
-        target = await find_mailbox(house.pool, client.account, command.mailbox)
+        if len(message) > INLINE_OCTETS:  # too much to be stored in vain
+            await find_mailbox(house.pool, client.account, command.mailbox)
         bits, words = split(command.flags)
         await make_keywords(client, words)
         ident = new_id()
@@ -35,6 +36,8 @@ async def append_(client: Client, command: c.Append) -> Done:
             _scan(message), house.blobs.put(object_key(ident), message)
         )
         new = NewMessage(
+            account=client.account,
+            mailbox=command.mailbox,
             object_id=ident,
             size=len(message),
             summary=summary,
@@ -42,12 +45,12 @@ async def append_(client: Client, command: c.Append) -> Done:
             flags=bits,
             keywords=[n for word in words if (n := client.keywords.number(word)) is not None],
         )
-        done = await append(house.pool, client.account, target.id, new)
+        done = await house.appender.append(new)
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
-    house.updates.tell(client.account, target.id, done.modseq)
+    house.updates.tell(client.account, done.mailbox, done.modseq)
     selected = client.selected
-    if selected is not None and selected.position.view.mailbox == target.id:
+    if selected is not None and selected.position.view.mailbox == done.mailbox:
         await house.views.refresh(selected.position.view)
     return Done("APPEND done", b"APPENDUID %d %d" % (done.uidvalidity, done.uid))
 

@@ -10,11 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
-from uuid import UUID
 
-from posthouse.mail.envelope import Summary
 from posthouse.mail.errors import PermanentFailure
 from posthouse.mail.status import MAILBOX_FULL
 from posthouse.storage.mailboxes import NoSuchMailbox, TooManyMailboxes
@@ -161,61 +158,6 @@ async def copy(
         source_uids=unpack_uids(row["came_from"] or b""),
         first_uid=row["first_uid"],
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewMessage:
-    """A message whose object is durable already.
-
-    Attributes:
-        object_id: Its object.
-        size: Octets of the object.
-        summary: The scan of its octets.
-        internaldate: RFC 3501 §2.3.3.
-        flags: Bits of the system flags.
-        keywords: Ids of keywords.
-    """
-
-    object_id: UUID
-    size: int
-    summary: Summary
-    internaldate: datetime
-    flags: int = 0
-    keywords: Sequence[int] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Appended:
-    """Where a message went (RFC 4315 §3 APPENDUID), and the mailbox's modseq afterwards."""
-
-    modseq: int
-    uid: int
-    uidvalidity: int
-
-
-_APPEND = "select * from append_message($1, $2, $3, $4, $5, $6, $7, $8)"
-
-
-async def append(pool: Queries, account: int, mailbox: int, message: NewMessage) -> Appended:
-    """File ``message``; raise `NoSuchMailbox` or `OverQuota`, and then nothing was filed."""
-    made = message.summary
-    columns = [made.envelope, made.bodystructure, made.header, made.parts]
-    row = await pool.fetchrow(
-        _APPEND,
-        account,
-        mailbox,
-        message.object_id,
-        message.size,
-        columns,
-        message.internaldate,
-        message.flags,
-        sorted(set(message.keywords)),
-    )
-    if row is None or row["refusal"] == "gone":
-        raise NoSuchMailbox("Mailbox was deleted")
-    if row["refusal"] == "quota":
-        raise OverQuota("Quota exceeded")
-    return Appended(modseq=row["step"], uid=row["new_uid"], uidvalidity=row["validity"])
 
 
 _KEYWORDS = "select name, keyword_id from keywords where account_id = $1"

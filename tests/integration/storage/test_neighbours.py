@@ -9,6 +9,7 @@ import pytest
 
 from posthouse.mail.ids import new_id
 from posthouse.mime import scan
+from posthouse.storage.appending import NewMessage, append_all
 from posthouse.storage.mailboxes import Mailbox, create_mailbox, find_mailbox
 from posthouse.storage.messages import (
     DELETED,
@@ -16,8 +17,6 @@ from posthouse.storage.messages import (
     SEEN,
     FlagChange,
     Mode,
-    NewMessage,
-    append,
     copy,
     expunge,
     store_flags,
@@ -35,11 +34,11 @@ async def filled(pool: Pool, account: int, name: str, *, gone: Sequence[int] = (
     made = await create_mailbox(pool, account, name)
     for uid in range(1, 10):
         new = NewMessage(
-            object_id=new_id(), size=len(LETTER), summary=scan(LETTER),
+            account=account, mailbox=name, object_id=new_id(), size=len(LETTER), summary=scan(LETTER),
             internaldate=datetime.now(UTC), flags=FLAGGED if uid == 3 else 0,
             keywords=[7] if uid == 3 else [],
         )  # fmt: skip
-        await append(pool, account, made.id, new)
+        await append_all(pool, [new])
     await expunge(pool, account, made.id, gone, deleted_only=False)
     return made
 

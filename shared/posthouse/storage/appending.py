@@ -1,0 +1,140 @@
+"""APPEND into the mailboxes: clients that append at the same time share a commit.
+
+Each message is filed or refused for itself; its object is durable before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from uuid import UUID
+
+from posthouse.mail.envelope import Summary
+from posthouse.mail.errors import PermanentFailure
+from posthouse.storage.ledger.grouping import GroupCommit
+from posthouse.storage.mailboxes import NoSuchMailbox
+from posthouse.storage.messages import OverQuota
+from posthouse.storage.pool import Pool, Queries, Row
+from posthouse.telemetry.metrics import counter
+
+_appended = counter("posthouse_appended_total", "Messages that APPEND filed.")
+_commits = counter("posthouse_append_commits_total", "Commits that carried them.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message whose object is durable already.
+
+    Attributes:
+        account: Whose.
+        mailbox: The name of the mailbox it goes to.
+        object_id: Its object.
+        size: Octets of the object.
+        summary: The scan of its octets.
+        internaldate: RFC 3501 §2.3.3.
+        flags: Bits of the system flags.
+        keywords: Ids of keywords.
+    """
+
+    account: int
+    mailbox: str
+    object_id: UUID
+    size: int
+    summary: Summary
+    internaldate: datetime
+    flags: int = 0
+    keywords: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """Where a message went (RFC 4315 §3 APPENDUID).
+
+    Attributes:
+        mailbox: The mailbox's id.
+        modseq: The mailbox's modification sequence afterwards.
+        uid: The message's.
+        uidvalidity: The mailbox's.
+    """
+
+    mailbox: int
+    modseq: int
+    uid: int
+    uidvalidity: int
+
+
+class Appender:
+    """Files messages in shared commits; use it as a context manager around the sessions."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._group = GroupCommit(self._file, is_wanted_by_caller=True)
+
+    async def __aenter__(self) -> Appender:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._group.__aexit__(kind, raised, traceback)
+
+    async def append(self, message: NewMessage) -> Appended:
+        """File ``message``; raise `NoSuchMailbox` or `OverQuota`, and then nothing was filed.
+
+        Raises `Unavailable` when the commit was not confirmed: it may have happened.
+        """
+        done = await self._group.submit(message)
+        if isinstance(done, PermanentFailure):
+            raise done
+        return done
+
+    async def _file(self, messages: Sequence[NewMessage]) -> list[Appended | PermanentFailure]:
+        done = await append_all(self._pool, messages)
+        _commits.inc()
+        _appended.inc(sum(isinstance(one, Appended) for one in done))
+        return done
+
+
+_APPEND = "select * from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+
+
+async def append_all(
+    queries: Queries, messages: Sequence[NewMessage]
+) -> list[Appended | PermanentFailure]:
+    """File ``messages`` in one commit; return what became of each: `Appended` or its refusal."""
+    columns = [list(column) for column in zip(*map(_columns_of, messages), strict=True)]
+    return [_result(row) for row in await queries.fetch(_APPEND, *columns)]
+
+
+def _columns_of(message: NewMessage) -> tuple[object, ...]:
+    made = message.summary
+    words = ",".join(map(str, sorted(set(message.keywords))))
+    return (
+        message.account,
+        message.mailbox,
+        message.object_id,
+        message.size,
+        made.envelope,
+        made.bodystructure,
+        made.header,
+        made.parts,
+        message.internaldate,
+        message.flags,
+        f"{{{words}}}",
+    )
+
+
+def _result(row: Row) -> Appended | PermanentFailure:
+    if row["refusal"] == "gone":
+        return NoSuchMailbox("No such mailbox")
+    if row["refusal"] == "quota":
+        return OverQuota("Quota exceeded")
+    return Appended(
+        mailbox=row["box"], modseq=row["step"], uid=row["new_uid"], uidvalidity=row["validity"]
+    )
