@@ -106,9 +106,7 @@ async def file(pool: Pool | Tx, batch: Sequence[Filing]) -> list[Result]:
     async with transaction(pool) as tx:
         results = await _lock_ledger(tx, batch)
         wanted = {one.key: one for one in batch if one.key not in results}
-        targets = await _find_mailboxes(tx, list(wanted.values()))
-        boxes = await _lock_mailboxes(tx, targets.values())
-        planned = _plan(wanted, targets, boxes)
+        planned = _plan(wanted, await _lock_mailboxes(tx, wanted.values()))
         await _write(
             tx, [(wanted[key], to) for key, to in planned.items() if isinstance(to, Filed)]
         )
@@ -142,32 +140,22 @@ async def _lock_ledger(tx: Tx, batch: Sequence[Filing]) -> dict[Key, Result]:
 
 # The mailbox that the address names if the account has it, by its exact name rather than by one
 # that differs in case; otherwise INBOX. Strangers choose the name, so never what the owner wrote.
-_FIND_MAILBOXES = f"""
-    select asked.account, asked.folder, m.mailbox_id
+# Row locks in one order: two deliveries to one mailbox take their UIDs in commit order.
+_LOCK_MAILBOXES = f"""
+    select asked.account, asked.folder, m.mailbox_id, m.name, m.uidnext, m.modseq,
+           a.quota_octets is not null as has_quota
       from unnest($1::bigint[], $2::text[]) as asked (account, folder)
       cross join lateral (
         select mailbox_id from mailboxes
          where account_id = asked.account
            and (name = '{INBOX}' or asked.folder <> '' and lower(name) = lower(asked.folder)
                 and coalesce(special_use, '') not in ('\\Sent', '\\Drafts'))
-         order by name = asked.folder desc, name = '{INBOX}', name limit 1) m
-"""  # noqa: S608  constants only
-
-
-async def _find_mailboxes(tx: Tx, batch: Sequence[Filing]) -> dict[Wish, BoxKey]:
-    """Return where each wish leads; an account that is gone has no mailbox."""
-    rows = await tx.fetch(_FIND_MAILBOXES, *_columns({one.wish for one in batch}, 2))
-    return {(row["account"], row["folder"]): (row["account"], row["mailbox_id"]) for row in rows}
-
-
-# Row locks in one order: two deliveries to one mailbox take their UIDs in commit order. What room
-# there is, is asked by a statement of its own: its snapshot is taken after the locks were had.
-_LOCK_MAILBOXES = """
-    select m.account_id, m.mailbox_id, m.name, m.uidnext, m.modseq
-      from unnest($1::bigint[], $2::bigint[]) as asked (account_id, mailbox_id)
-      join mailboxes m using (account_id, mailbox_id)
+         order by name = asked.folder desc, name = '{INBOX}', name limit 1) found
+      join mailboxes m on m.account_id = asked.account and m.mailbox_id = found.mailbox_id
+      join accounts a on a.account_id = asked.account
      order by m.account_id, m.mailbox_id for update of m
-"""
+"""  # noqa: S608  constants only
+# A statement of its own: its snapshot is taken after the locks were had.
 _ROOM = """
     select a.account_id, a.quota_octets - sum(m.octets) as room
       from accounts a join mailboxes m using (account_id)
@@ -179,30 +167,35 @@ _ROOM = """
 class _Boxes:
     """The mailboxes that are locked, and what their accounts may still take (no entry: anything)."""
 
-    rows: dict[BoxKey, Row]
+    rows: dict[Wish, Row]
     room: dict[int, int]
 
 
-async def _lock_mailboxes(tx: Tx, targets: Iterable[BoxKey]) -> _Boxes:
-    keys = sorted(set(targets))
-    rows = await tx.fetch(_LOCK_MAILBOXES, *_columns(keys, 2))
-    room = await tx.fetch(_ROOM, sorted({account for account, _ in keys}))
-    return _Boxes(
-        rows={(row["account_id"], row["mailbox_id"]): row for row in rows},
-        room={row["account_id"]: int(row["room"]) for row in room},
-    )
+async def _lock_mailboxes(tx: Tx, batch: Iterable[Filing]) -> _Boxes:
+    """Lock where each wish leads; an account that is gone has no mailbox."""
+    wishes = {one.wish for one in batch}
+    rows = await _locked(tx, wishes)
+    if lost := {wish for wish in wishes - rows.keys() if wish[1]}:
+        # The mailbox went while we waited for its lock; INBOX is there. Out of order: should that
+        # make a circle, PostgreSQL breaks it and the batch is tried again.
+        rows |= await _locked(tx, lost)
+    bounded = sorted({row["account"] for row in rows.values() if row["has_quota"]})
+    room = await tx.fetch(_ROOM, bounded) if bounded else []
+    return _Boxes(rows=rows, room={row["account_id"]: int(row["room"]) for row in room})
 
 
-def _plan(
-    wanted: Mapping[Key, Filing], targets: Mapping[Wish, BoxKey], boxes: _Boxes
-) -> dict[Key, Result]:
+async def _locked(tx: Tx, wishes: set[Wish]) -> dict[Wish, Row]:
+    rows = await tx.fetch(_LOCK_MAILBOXES, *_columns(wishes, 2))
+    return {(row["account"], row["folder"]): row for row in rows}
+
+
+def _plan(wanted: Mapping[Key, Filing], boxes: _Boxes) -> dict[Key, Result]:
     """Decide for each what becomes of it: UIDs rise in the order of the batch."""
     planned: dict[Key, Result] = {}
     taken: dict[BoxKey, int] = {}
     for key, one in wanted.items():
-        box = targets.get(one.wish)
-        row = boxes.rows.get(box) if box else None
-        if box is None or row is None:
+        row = boxes.rows.get(one.wish)
+        if row is None:
             planned[key] = Refused.NO_ACCOUNT
             continue
         room = boxes.room.get(one.account)
@@ -211,6 +204,7 @@ def _plan(
             continue
         if room is not None:
             boxes.room[one.account] = room - one.octets
+        box = one.account, row["mailbox_id"]
         uid = row["uidnext"] + taken.get(box, 0)
         taken[box] = taken.get(box, 0) + 1
         planned[key] = Filed(

@@ -81,9 +81,14 @@ async def test_the_same_recipient_twice_in_one_batch_is_filed_once(pool: Pool) -
     assert await pool.fetchval("select count(*) from messages") == 1
 
 
-async def test_many_deliveries_at_once_file_each_message_once_in_commit_order(pool: Pool) -> None:
+@pytest.mark.parametrize(("folder", "name"), [("", "INBOX"), ("archive", "Archive")])
+async def test_many_deliveries_at_once_file_each_message_once_in_commit_order(
+    pool: Pool, folder: str, name: str
+) -> None:
     accounts = await add_accounts(pool, "anna", "bert", "carl")
-    filings = [one for _ in range(60) for one in await accepted(pool, *accounts.values())]
+    filings = [
+        one for _ in range(60) for one in await accepted(pool, *accounts.values(), folder=folder)
+    ]
     chance = random.Random(7)  # noqa: S311 - an order, not a secret
     doubled = [chance.sample(filings, k=40) for _ in range(30)] + [filings]
 
@@ -92,7 +97,7 @@ async def test_many_deliveries_at_once_file_each_message_once_in_commit_order(po
             tasks.create_task(file(pool, batch))
 
     for account in accounts.values():
-        inbox = await mailboxes.find_mailbox(pool, account, "INBOX")
+        inbox = await mailboxes.find_mailbox(pool, account, name)
         rows = await pool.fetch(
             "select uid, modseq from messages where account_id = $1 order by uid", account
         )
@@ -162,6 +167,29 @@ async def test_the_detail_chooses_a_mailbox_that_exists(
     [filed] = await _only_filed(pool, await accepted(pool, accounts["anna"], folder=detail))
 
     assert filed.folder == folder
+
+
+async def test_what_asks_for_a_mailbox_that_goes_meanwhile_lands_in_the_inbox(pool: Pool) -> None:
+    accounts = await add_accounts(pool, "anna")
+    await mailboxes.create_mailbox(pool, accounts["anna"], "Lists")
+    batch = await accepted(pool, accounts["anna"], folder="lists")
+
+    async with asyncio.TaskGroup() as tasks, transaction(pool) as tx:
+        await mailboxes.delete_mailbox(tx, accounts["anna"], "Lists")
+        filing = tasks.create_task(_only_filed(pool, batch))
+        await _until_one_waits(pool)
+
+    assert [filed.folder for filed in filing.result()] == ["INBOX"]
+
+
+async def _until_one_waits(pool: Pool) -> None:
+    """Return as soon as a statement of this database waits for a lock."""
+    async with asyncio.timeout(10):
+        while not await pool.fetchval(  # noqa: ASYNC110 - of the server, which tells nobody
+            "select count(*) from pg_stat_activity"
+            " where datname = current_database() and wait_event_type = 'Lock'"
+        ):
+            await asyncio.sleep(0.01)
 
 
 async def test_an_account_that_is_gone_takes_nothing_and_others_do_not_suffer(pool: Pool) -> None:
