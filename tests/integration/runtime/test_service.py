@@ -25,6 +25,11 @@ QUIET = """
     await lifecycle.stopping.wait()
     log.info("main returns")
 """
+COLLECTING = """
+    import gc
+    log.info("counted", looked_at=len(gc.get_objects()), left_alone=gc.get_freeze_count())
+    await lifecycle.stopping.wait()
+"""
 DYING_DUTY = """
     async def die():
         raise ValueError("a bug in a duty")
@@ -135,6 +140,16 @@ async def test_a_second_signal_ends_at_once() -> None:
         service.process.terminate()
 
         assert await service.end() == 130
+
+
+async def test_the_collector_leaves_alone_what_the_modules_made() -> None:
+    async with started(COLLECTING) as service:
+        counted = await service.until("counted")
+
+    looked_at, left_alone = counted["looked_at"], counted["left_alone"]
+    assert isinstance(looked_at, int)
+    assert isinstance(left_alone, int)
+    assert left_alone > 20 * looked_at
 
 
 async def test_a_dying_duty_ends_the_service_and_is_logged() -> None:
