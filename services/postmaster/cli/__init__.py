@@ -6,31 +6,34 @@ POSTHOUSE_API_URL and POSTHOUSE_API_TOKEN. Every listing also comes with ``--jso
 
 from __future__ import annotations
 
-import typer
-
 from postmaster.cli import directory, letters, redirection, upkeep
-from postmaster.cli.failure import Group
+from postmaster.cli.help import Commands
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,  # locals may hold passwords
-    help="Posthouse, a mail system for large organizations.",
+WHO = "Who is here"
+WHERE = "Where mail goes instead"
+MAIL = "Mail under way"
+MACHINERY = "The machinery"
+
+app = Commands(
+    "Posthouse, a mail system for large organizations."
+    "\n\n"
+    "It asks the postmaster: the one that POSTHOUSE_API_URL and POSTHOUSE_API_TOKEN name, else the "
+    "one that `make run` started in this folder. Every listing takes --json. A command that cannot "
+    "be carried out says why and ends with status 1."
 )
-app.add_typer(directory.domain, name="domain")
-app.add_typer(directory.account, name="account")
-app.add_typer(redirection.alias, name="alias")
-app.add_typer(redirection.forward, name="forward")
-app.add_typer(redirection.route, name="route")
-app.add_typer(redirection.network, name="network")
-app.add_typer(letters.queue, name="queue")
-app.add_typer(letters.dead, name="dead")
-app.command("trace")(letters.trace)
-app.add_typer(upkeep.broker, name="broker")
-app.add_typer(upkeep.store, name="store")
-app.add_typer(upkeep.config, name="config")
-app.command("migrate")(upkeep.migrate)
+app.add_typer(directory.domain, name="domain", rich_help_panel=WHO)
+app.add_typer(directory.account, name="account", rich_help_panel=WHO)
+app.add_typer(redirection.alias, name="alias", rich_help_panel=WHERE)
+app.add_typer(redirection.forward, name="forward", rich_help_panel=WHERE)
+app.add_typer(redirection.route, name="route", rich_help_panel=WHERE)
+app.add_typer(redirection.network, name="network", rich_help_panel=WHERE)
+app.add("trace", MAIL)(letters.trace)
+app.add_typer(letters.queue, name="queue", rich_help_panel=MAIL)
+app.add_typer(letters.dead, name="dead", rich_help_panel=MAIL)
+app.add_typer(upkeep.broker, name="broker", rich_help_panel=MACHINERY)
+app.add_typer(upkeep.store, name="store", rich_help_panel=MACHINERY)
+app.add_typer(upkeep.config, name="config", rich_help_panel=MACHINERY)
+app.add("migrate", MACHINERY)(upkeep.migrate)
 
 
 def main() -> None:

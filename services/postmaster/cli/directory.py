@@ -10,19 +10,21 @@ import typer
 from rich.prompt import Prompt
 
 from postmaster.cli.client import connect, forced, path
-from postmaster.cli.failure import Failure, Group, confirm
+from postmaster.cli.failure import Failure, confirm
+from postmaster.cli.help import Commands
 from postmaster.cli.imports import import_accounts
 from postmaster.cli.output import AsJson, listing, octets, plain, say
 
-domain = typer.Typer(cls=Group, no_args_is_help=True, help="Domains whose mail lives here.")
-account = typer.Typer(cls=Group, no_args_is_help=True, help="Accounts: people with a mailbox.")
+domain = Commands("Domains whose mail lives here.")
+account = Commands("Accounts: people with a mailbox.")
 
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
 ]
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose, as name@domain.")]
 Quota = Annotated[
-    int | None, typer.Option(min=1, help="Octets the mailboxes may hold; without: unlimited.")
+    int | None,
+    typer.Option(metavar="OCTETS", min=1, help="What the mailboxes may hold; without: unlimited."),
 ]
 OverAlias = Annotated[
     bool,
@@ -47,10 +49,12 @@ def read_password(*, from_stdin: bool) -> str:
     return password
 
 
-@domain.command("add")
+@domain.add("add")
 def domain_add(
-    name: Annotated[str, typer.Argument(metavar="DOMAIN")],
-    catch_all: Annotated[str | None, typer.Option(help="Takes what nobody else does.")] = None,
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="Its name, as example.org.")],
+    catch_all: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Who takes what nobody else does.")
+    ] = None,
     *,
     force: Annotated[
         bool, typer.Option("--force", help="Also over a route, which takes its mail no more.")
@@ -63,7 +67,7 @@ def domain_add(
     say(f"Domain {name} added.")
 
 
-@domain.command("list")
+@domain.add("list")
 def domain_list(*, as_json: AsJson = False) -> None:
     """List the domains."""
     columns = [("Domain", "domain", plain), ("Catch-all", "catch_all", plain)]
@@ -71,10 +75,10 @@ def domain_list(*, as_json: AsJson = False) -> None:
         listing(api.rows(path("domains")), columns, as_json=as_json, empty="There are no domains.")
 
 
-@domain.command("catch-all")
+@domain.add("catch-all")
 def domain_catch_all(
-    name: Annotated[str, typer.Argument(metavar="DOMAIN")],
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Empty: none.")],
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="Its name, as example.org.")],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Who; '' for nobody.")],
 ) -> None:
     """Set the address that takes what nobody else in the domain does."""
     with connect() as api:
@@ -82,15 +86,17 @@ def domain_catch_all(
     say(f"Mail for unknown users of {name} goes to {address or 'nobody'}.")
 
 
-@domain.command("remove")
-def domain_remove(name: Annotated[str, typer.Argument(metavar="DOMAIN")]) -> None:
+@domain.add("remove")
+def domain_remove(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="Its name, as example.org.")],
+) -> None:
     """Remove a domain that has no accounts and no aliases."""
     with connect() as api:
         api.ask("DELETE", path("domains", name))
     say(f"Domain {name} removed.")
 
 
-@account.command("add")
+@account.add("add")
 def account_add(
     address: Address,
     *,
@@ -106,10 +112,13 @@ def account_add(
     say(f"Account {address} added.")
 
 
-@account.command("import")
+@account.add("import")
 def account_import(
     file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="CSV: address,password")
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, help="CSV in UTF-8; each line is address,password."
+        ),
     ],
     *,
     force: OverAlias = False,
@@ -124,11 +133,11 @@ def account_import(
         import_accounts(api, file, force=force, as_json=as_json)
 
 
-@account.command("list")
+@account.add("list")
 def account_list(
     *,
     domain_name: Annotated[
-        str | None, typer.Option("--domain", help="Only of this domain.")
+        str | None, typer.Option("--domain", metavar="DOMAIN", help="Only of this domain.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -150,14 +159,14 @@ def _change(address: str, body: dict[str, Any], done: str) -> None:
     say(done)
 
 
-@account.command("set-password")
+@account.add("set-password")
 def account_set_password(address: Address, *, password_stdin: PasswordStdin = False) -> None:
     """Set an account's password."""
     password = read_password(from_stdin=password_stdin)
     _change(address, {"password": password}, f"Password of {address} changed.")
 
 
-@account.command("set-quota")
+@account.add("set-quota")
 def account_set_quota(
     address: Address,
     quota: Annotated[int, typer.Argument(metavar="OCTETS", min=0, help="0: unlimited.")],
@@ -167,19 +176,19 @@ def account_set_quota(
     _change(address, {"quota_octets": quota or None}, f"Quota of {address} is {text}.")
 
 
-@account.command("enable")
+@account.add("enable")
 def account_enable(address: Address) -> None:
     """Let an account log in and receive again."""
     _change(address, {"enabled": True}, f"Account {address} is enabled.")
 
 
-@account.command("disable")
+@account.add("disable")
 def account_disable(address: Address) -> None:
     """Keep an account's mail, but let nobody log in or deliver to it."""
     _change(address, {"enabled": False}, f"Account {address} is disabled.")
 
 
-@account.command("remove")
+@account.add("remove")
 def account_remove(
     address: Address,
     *,

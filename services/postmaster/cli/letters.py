@@ -9,11 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from postmaster.cli.client import Client, connect, path
-from postmaster.cli.failure import Failure, Group, confirm
+from postmaster.cli.failure import Failure, confirm
+from postmaster.cli.help import Commands
 from postmaster.cli.output import AsJson, Column, listing, moment, octets, plain, print_json, say
+from postmaster.cli.timeline import lines
 
-queue = typer.Typer(cls=Group, no_args_is_help=True, help="The roads and what waits on them.")
-dead = typer.Typer(cls=Group, no_args_is_help=True, help="Letters that nobody could deliver.")
+queue = Commands("The roads and what waits on them.")
+dead = Commands("Letters that nobody could deliver.")
 
 FOUND_COLUMNS = [
     ("Id", "id", plain),
@@ -22,13 +24,21 @@ FOUND_COLUMNS = [
     ("Recipients", "recipients", plain),
     ("Message-ID", "message_id", plain),
 ]
+STEP_COLUMNS: list[Column] = [
+    ("Time (UTC)", "time", plain),
+    ("After", "after", plain),
+    ("Service", "service", plain),
+    ("What", "what", plain),
+    ("Recipient", "recipient", plain),
+    ("Detail", "detail", plain),
+]
 
-Fingerprint = Annotated[str | None, typer.Option(help="All of this fingerprint.")]
-Road = Annotated[str | None, typer.Option(help="All of this road.")]
+Fingerprint = Annotated[str | None, typer.Option(metavar="TEXT", help="All of this fingerprint.")]
+Road = Annotated[str | None, typer.Option(metavar="NAME", help="All of this road.")]
 Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="Their numbers.")]
 
 
-@queue.command("list")
+@queue.add("list")
 def queue_list(*, as_json: AsJson = False) -> None:
     """List the queues of the broker, and what the ledger says is under way."""
     with connect() as api:
@@ -45,12 +55,14 @@ def queue_list(*, as_json: AsJson = False) -> None:
     listing(answer["ledger"], ledger, as_json=False, empty="Nothing is under way.")
 
 
-@dead.command("list")
+@dead.add("list")
 def dead_list(
     *,
     fingerprint: Fingerprint = None,
     road: Road = None,
-    state: Annotated[str, typer.Option(help="waiting, replayed, discarded or all.")] = "waiting",
+    state: Annotated[
+        str, typer.Option(metavar="STATE", help="waiting, replayed, discarded or all.")
+    ] = "waiting",
     as_json: AsJson = False,
 ) -> None:
     """List the dead letters, oldest first."""
@@ -69,9 +81,11 @@ def dead_list(
         listing(rows, columns, as_json=as_json, empty="There are no dead letters.")
 
 
-@dead.command("show")
+@dead.add("show")
 def dead_show(
-    ident: Annotated[int, typer.Argument(metavar="ID")], *, as_json: AsJson = False
+    ident: Annotated[int, typer.Argument(metavar="ID", help="Its number.")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Show one dead letter with the envelope that lies in it."""
     with connect() as api:
@@ -91,7 +105,7 @@ def _choice(ids: list[int] | None, fingerprint: str | None, road: str | None) ->
     return {"ids": ids or None, "fingerprint": fingerprint, "road": road}
 
 
-@dead.command("replay")
+@dead.add("replay")
 def dead_replay(
     ids: Ids = None,
     *,
@@ -119,13 +133,13 @@ def _tell_replay(answer: Mapping[str, Any], *, as_json: bool, verb: str) -> None
         raise Failure(f"{len(answer['kept'])} dead letters stay.")
 
 
-@dead.command("discard")
+@dead.add("discard")
 def dead_discard(
     ids: Ids = None,
     *,
     fingerprint: Fingerprint = None,
     road: Road = None,
-    note: Annotated[str, typer.Option(help="Why; kept with the letter.")] = "",
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the letter.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """End dead letters without delivery; their recipients are marked discarded."""
@@ -148,11 +162,20 @@ def trace(
         str | None, typer.Argument(metavar="ID", help="The id in the log or the listing.")
     ] = None,
     *,
-    message_id: Annotated[str | None, typer.Option(help="The Message-ID field.")] = None,
-    sender: Annotated[str | None, typer.Option(help="The envelope sender.")] = None,
-    recipient: Annotated[str | None, typer.Option(help="A recipient, also before aliases.")] = None,
+    message_id: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="The Message-ID field.")
+    ] = None,
+    sender: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The envelope sender.")
+    ] = None,
+    recipient: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A recipient, also before aliases.")
+    ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=1000, help="How many, newest first; 1000 at most.")
+        int,
+        typer.Option(
+            metavar="NUMBER", min=1, max=1000, help="How many, newest first; 1000 at most."
+        ),
     ] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -178,16 +201,8 @@ def _tell_timeline(api: Client, ident: str, *, as_json: bool) -> None:
     sender = envelope["sender"] or "<>"
     say(f"{envelope['id']} from {sender}, {octets(envelope['size'])}, {envelope['message_id']}")
     who = {row["n"]: row["address"] for row in timeline["recipients"]}
-    columns: list[Column] = [
-        ("At", "at", moment),
-        ("Service", "service", plain),
-        ("What", "what", plain),
-    ]
-    columns += [
-        ("Recipient", "recipient", lambda n: str(who.get(n, ""))),
-        ("Detail", "detail", plain),
-    ]
-    listing(timeline["events"], columns, as_json=False, empty="Nothing was noted.")
+    steps = list(lines(timeline["events"], who))
+    listing(steps, STEP_COLUMNS, as_json=False, empty="Nothing was noted.")
     say("")
     states = [("Recipient", "address", plain), ("State", "state", plain)]
     states += [("Attempts", "attempts", plain), ("Reply", "reply", plain)]

@@ -16,8 +16,8 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON inst
 Cell: TypeAlias = Callable[[object], str]
 Column: TypeAlias = tuple[str, str, Cell]  # heading, key, how to show it
 
-# Ids are copied by hand, so they are never broken.
-WHOLE = ("id", "envelope", "fingerprint")
+# Ids are copied by hand, so they are never broken; nor are times.
+WHOLE = ("id", "envelope", "fingerprint", "time", "after")
 # What a narrow terminal can do without, in this order; --json has it all.
 LEAVES_FIRST = ("message_id", "service", "state", "envelope", "sender")
 WIDEST = 10_000  # columns

@@ -8,24 +8,29 @@ from typing import Annotated
 import typer
 
 from postmaster.cli.client import connect, forced, path
-from postmaster.cli.failure import Failure, Group
+from postmaster.cli.failure import Failure
+from postmaster.cli.help import Commands
 from postmaster.cli.output import AsJson, listing, plain, say
 
-alias = typer.Typer(cls=Group, no_args_is_help=True, help="Addresses that stand for others.")
-forward = typer.Typer(cls=Group, no_args_is_help=True, help="Accounts whose mail goes elsewhere.")
-route = typer.Typer(cls=Group, no_args_is_help=True, help="Where mail for a domain goes.")
-network = typer.Typer(cls=Group, no_args_is_help=True, help="Clients that may relay unasked.")
+alias = Commands("Addresses that stand for others.")
+forward = Commands("Accounts whose mail goes elsewhere.")
+route = Commands("Where mail for a domain goes.")
+network = Commands("Clients that may relay unasked.")
 
 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose mail, as name@domain.")]
 
 
-@alias.command("set")
+@alias.add("set")
 def alias_set(
     address: Address,
-    targets: Annotated[list[str], typer.Argument(metavar="TARGET...")],
+    targets: Annotated[
+        list[str], typer.Argument(metavar="TARGET", help="Who gets it, as name@domain.")
+    ],
     *,
-    owner: Annotated[str | None, typer.Option(help="Makes it a group: gets the bounces.")] = None,
+    owner: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Who gets the bounces: makes it a group.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also over an account, which gets no more mail.")
     ] = False,
@@ -37,7 +42,7 @@ def alias_set(
     say(f"Mail for {address} goes to {', '.join(targets)}.")
 
 
-@alias.command("list")
+@alias.add("list")
 def alias_list(*, as_json: AsJson = False) -> None:
     """List the aliases and groups."""
     columns = [("Address", "address", plain), ("Targets", "targets", plain)]
@@ -46,7 +51,7 @@ def alias_list(*, as_json: AsJson = False) -> None:
         listing(api.rows(path("aliases")), columns, as_json=as_json, empty="There are no aliases.")
 
 
-@alias.command("remove")
+@alias.add("remove")
 def alias_remove(address: Address) -> None:
     """Remove an alias."""
     with connect() as api:
@@ -54,12 +59,16 @@ def alias_remove(address: Address) -> None:
     say(f"Alias {address} removed.")
 
 
-@forward.command("set")
+@forward.add("set")
 def forward_set(
     address: Address,
-    targets: Annotated[list[str], typer.Argument(metavar="TARGET...")],
+    targets: Annotated[
+        list[str], typer.Argument(metavar="TARGET", help="Who gets it, as name@domain.")
+    ],
     *,
-    keep: Annotated[bool, typer.Option(help="The mailbox here gets it too.")] = True,
+    keep: Annotated[
+        bool, typer.Option(help="Whether the mailbox here gets it too; without: it does.")
+    ] = True,
 ) -> None:
     """Send an account's mail to other addresses."""
     with connect() as api:
@@ -67,7 +76,7 @@ def forward_set(
     say(f"Mail for {address} is forwarded to {', '.join(targets)}.")
 
 
-@forward.command("list")
+@forward.add("list")
 def forward_list(*, as_json: AsJson = False) -> None:
     """List the forwards."""
     columns = [("Account", "address", plain), ("Targets", "targets", plain)]
@@ -77,7 +86,7 @@ def forward_list(*, as_json: AsJson = False) -> None:
         listing(rows, columns, as_json=as_json, empty="There are no forwards.")
 
 
-@forward.command("remove")
+@forward.add("remove")
 def forward_remove(address: Address) -> None:
     """Stop forwarding an account's mail."""
     with connect() as api:
@@ -85,12 +94,16 @@ def forward_remove(address: Address) -> None:
     say(f"Mail for {address} stays here.")
 
 
-@route.command("set")
+@route.add("set")
 def route_set(
-    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="'*' is the smarthost.")],
-    hop: Annotated[str, typer.Argument(metavar="HOST:PORT")],
+    name: Annotated[
+        str, typer.Argument(metavar="DOMAIN", help="Whose mail; '*' is all that has no route.")
+    ],
+    hop: Annotated[str, typer.Argument(metavar="HOST:PORT", help="Where to; IPv6 in brackets.")],
     *,
-    user: Annotated[str | None, typer.Option(help="Log in there as this user.")] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Log in there as this user.")
+    ] = None,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
@@ -117,7 +130,7 @@ def split_hop(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-@route.command("list")
+@route.add("list")
 def route_list(*, as_json: AsJson = False) -> None:
     """List the routes."""
     columns = [("Domain", "domain", plain), ("Host", "host", plain), ("Port", "port", plain)]
@@ -127,18 +140,20 @@ def route_list(*, as_json: AsJson = False) -> None:
         listing(rows, columns, as_json=as_json, empty="All mail goes by MX.")
 
 
-@route.command("remove")
-def route_remove(name: Annotated[str, typer.Argument(metavar="DOMAIN")]) -> None:
+@route.add("remove")
+def route_remove(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="Whose; '*' is the smarthost.")],
+) -> None:
     """Send a domain's mail by its MX again."""
     with connect() as api:
         api.ask("DELETE", path("routes", name))
     say(f"Mail for {name} goes by MX.")
 
 
-@network.command("add")
+@network.add("add")
 def network_add(
-    cidr: Annotated[str, typer.Argument(metavar="NETWORK", help="192.0.2.0/24, 2001:db8::/32")],
-    note: Annotated[str, typer.Option(help="Whose it is.")] = "",
+    cidr: Annotated[str, typer.Argument(metavar="NETWORK", help="As 192.0.2.0/24, 2001:db8::/32.")],
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Whose it is.")] = "",
 ) -> None:
     """Let the clients of a network relay without a password."""
     with connect() as api:
@@ -146,7 +161,7 @@ def network_add(
     say(f"Clients in {cidr} may relay.")
 
 
-@network.command("list")
+@network.add("list")
 def network_list(*, as_json: AsJson = False) -> None:
     """List the networks."""
     columns = [("Network", "network", plain), ("Note", "note", plain)]
@@ -155,8 +170,10 @@ def network_list(*, as_json: AsJson = False) -> None:
         listing(rows, columns, as_json=as_json, empty="Nobody may relay without a password.")
 
 
-@network.command("remove")
-def network_remove(cidr: Annotated[str, typer.Argument(metavar="NETWORK")]) -> None:
+@network.add("remove")
+def network_remove(
+    cidr: Annotated[str, typer.Argument(metavar="NETWORK", help="As in the list.")],
+) -> None:
     """Take the right to relay from a network."""
     with connect() as api:
         api.ask("DELETE", path("networks", cidr))

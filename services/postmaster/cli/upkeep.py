@@ -10,15 +10,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from postmaster.cli.client import connect, path
-from postmaster.cli.failure import Failure, Group
+from postmaster.cli.failure import Failure
+from postmaster.cli.help import Commands
 from postmaster.cli.output import AsJson, listing, octets, plain, print_json, say
 
-broker = typer.Typer(cls=Group, no_args_is_help=True, help="The roads on RabbitMQ.")
-store = typer.Typer(cls=Group, no_args_is_help=True, help="The object store.")
-config = typer.Typer(cls=Group, no_args_is_help=True, help="Settings and connections.")
+broker = Commands("The roads on RabbitMQ.")
+store = Commands("The object store.")
+config = Commands("Settings and connections.")
 
 
-@broker.command("check")
+@broker.add("check")
 def broker_check(*, as_json: AsJson = False) -> None:
     """Compare the broker's queues with the plan."""
     with connect() as api:
@@ -29,7 +30,7 @@ def broker_check(*, as_json: AsJson = False) -> None:
         raise Failure(f"{len(findings)} findings; `posthouse broker rebuild` puts them right.")
 
 
-@broker.command("rebuild")
+@broker.add("rebuild")
 def broker_rebuild(*, as_json: AsJson = False) -> None:
     """Declare the roads and publish everything that is under way again, from the ledger."""
     last: dict[str, Any] = {}
@@ -51,7 +52,7 @@ def broker_rebuild(*, as_json: AsJson = False) -> None:
     say(f"{last['published']} envelopes published in {last['seconds']:.1f} s ({rate:.0f}/s).")
 
 
-@store.command("collect")
+@store.add("collect")
 def store_collect(
     *,
     dry_run: Annotated[
@@ -76,7 +77,7 @@ def store_collect(
     say(f"{last['seen']} objects seen, {last['gone']} {what} ({octets(last['octets'])}).")
 
 
-@config.command("check")
+@config.add("check")
 def config_check(
     *,
     local: Annotated[
