@@ -26,9 +26,10 @@ from typing import Protocol
 from aiosmtpd.smtp import SMTP
 
 from ingress_smtp import replies
+from ingress_smtp.conversation import House
 from ingress_smtp.exchange import Expected
 from ingress_smtp.replies import Reply
-from ingress_smtp.session import House, Session
+from ingress_smtp.session import Session
 from ingress_smtp.stamps import Tls
 from ingress_smtp.transaction import Terms
 from posthouse.telemetry.logs import get_logger

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from ingress_smtp import replies
+from ingress_smtp.conversation import House
 from ingress_smtp.listener import Connection, Patience
-from ingress_smtp.session import House
 from ingress_smtp.transaction import Terms
 from posthouse.credentials.failures import network_of
 from posthouse.runtime.doorstep import Doorstep

@@ -11,12 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from ingress_smtp.authentication import Authentication
+from ingress_smtp.conversation import House
 from ingress_smtp.intake import Acceptance
 from ingress_smtp.listener import Patience
 from ingress_smtp.ports import Limits, Listeners, Port
 from ingress_smtp.reception import Budget
 from ingress_smtp.recipients import Gate
-from ingress_smtp.session import House
 from ingress_smtp.transaction import Role, Terms
 from posthouse.mail.admission import MailQuestion, Question, Verdict, accept, refuse
 from posthouse.mail.envelope import Envelope

@@ -1,0 +1,48 @@
+"""What the parts of one SMTP session share: the conversation so far, and the house behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ingress_smtp.authentication import Authentication
+from ingress_smtp.exchange import Exchange, Wire
+from ingress_smtp.intake import Acceptance
+from ingress_smtp.reception import Budget
+from ingress_smtp.recipients import Gate
+from ingress_smtp.replies import Reply
+from ingress_smtp.transaction import State
+
+SAID = Reply(b"")  # what was to be said has been said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """The parts that all sessions share."""
+
+    gate: Gate
+    acceptance: Acceptance
+    authentication: Authentication
+    budget: Budget
+
+
+@dataclass(slots=True, kw_only=True)
+class Conversation:
+    """One client's session, for those who carry out its commands.
+
+    Attributes:
+        wire: Its connection.
+        talk: The octets that come and go.
+        house: See `House`.
+        state: Where the session stands.
+        messages: How many were accepted.
+        fruitless: Replies since the last one on the way to no message.
+        failed_logins: How many attempts to authenticate went wrong.
+    """
+
+    wire: Wire
+    talk: Exchange
+    house: House
+    state: State
+    messages: int = 0
+    fruitless: int = 0
+    failed_logins: int = 0

@@ -1,0 +1,27 @@
+"""Judging: MAIL and RCPT, as far as policy has a say in them."""
+
+from __future__ import annotations
+
+from ingress_smtp.commands import Mail
+from ingress_smtp.conversation import Conversation
+from ingress_smtp.replies import Reply
+from ingress_smtp.transaction import Judge
+from posthouse.mail.admission import MailQuestion, RcptQuestion
+
+
+async def judge(session: Conversation, step: Judge) -> Reply:
+    """Ask policy; the transaction goes on only if it accepts."""
+    command, state, client = step.command, session.state, session.wire.client
+    gate = session.house.gate
+    if isinstance(command, Mail):
+        reply = await gate.sender(
+            MailQuestion(sender=command.sender, auth=state.auth, client=client, helo=state.hello)
+        )
+    else:
+        sender = state.mail.sender if state.mail else ""
+        reply = await gate.recipient(
+            RcptQuestion(recipient=command.recipient, sender=sender, auth=state.auth, client=client)
+        )
+    if reply.accepts:
+        session.state = step.state
+    return reply

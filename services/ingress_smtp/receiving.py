@@ -1,0 +1,79 @@
+"""Receiving: DATA, from 354 to the reply behind the message (RFC 5321 §4.1.1.4)."""
+
+from __future__ import annotations
+
+from ingress_smtp import replies, transaction
+from ingress_smtp.conversation import SAID, Conversation
+from ingress_smtp.extensions import MailParameters
+from ingress_smtp.framing import flaw
+from ingress_smtp.replies import Reply
+from ingress_smtp.stamps import Arrival
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
+
+_REFUSED = counter(
+    "posthouse_ingress_messages_refused_total", "Messages refused after DATA.", "code"
+)
+log = get_logger()
+
+
+async def take_data(session: Conversation) -> Reply:
+    """Read a message and accept it, or say why not."""
+    if session.house.budget.is_spent:
+        return replies.NO_MEMORY
+    session.talk.say(replies.GO_AHEAD.wire)
+    await session.talk.flush()
+    with session.house.budget.open() as share:
+        limit = session.state.terms.message_octets_max
+        content = await session.talk.message(limit, share)
+        objection = content.refusal
+        if objection is None:
+            message = content.message()
+            content.octets.clear()
+            objection = flaw(message, content.ends, limit)
+            if objection is None:
+                return await _accept(session, message)
+    _REFUSED.labels(str(objection.code)).inc()
+    log.info("message refused", client=session.wire.client, reply=str(objection))
+    session.state = transaction.reset(session.state)
+    return objection
+
+
+async def _accept(session: Conversation, message: bytes) -> Reply:
+    """Take responsibility, say so, and only then put it on the road (promises 1 and 5)."""
+    arrival, session.state = _arrival(session), transaction.reset(session.state)
+    inbound = await session.house.acceptance.accept(arrival, message)
+    session.messages += 1
+    session.fruitless = 0
+    session.talk.say(f"250 2.0.0 Ok: queued as {inbound.id}\r\n".encode())
+    log.info(
+        "message accepted",
+        envelope=inbound.id,
+        sender=inbound.sender,
+        recipients=len(inbound.recipients),
+        octets=inbound.size,
+        client=session.wire.client,
+        auth=inbound.auth,
+    )
+    if not session.talk.has_more:
+        await session.talk.flush()
+    await session.house.acceptance.publish(inbound)
+    return SAID
+
+
+def _arrival(session: Conversation) -> Arrival:
+    state = session.state
+    mail = state.mail
+    parameters = mail.parameters if mail else MailParameters()
+    return Arrival(
+        client=session.wire.client,
+        hello=state.hello,
+        extended=state.extended,
+        tls=session.wire.tls,
+        auth=state.auth,
+        is_submission=state.terms.role == "submission",
+        sender=mail.sender if mail else "",
+        recipients=tuple(dict.fromkeys(state.recipients)),
+        body=parameters.body,
+        smtputf8=parameters.smtputf8,
+    )
