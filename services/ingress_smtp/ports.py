@@ -17,7 +17,7 @@ from ingress_smtp.conversation import House
 from ingress_smtp.listener import Connection, Patience
 from ingress_smtp.transaction import Terms
 from posthouse.credentials.failures import network_of
-from posthouse.runtime.doorstep import Doorstep
+from posthouse.runtime.doorstep import ROOM, Doorstep, Room
 from posthouse.telemetry.logs import get_logger
 
 BACKLOG = 512
@@ -49,11 +49,13 @@ class Limits:
         sessions: Open at once in this process.
         sessions_per_client: Of these, from one client (an IPv6 /64).
         patience: See `Listeners`.
+        handshakes: Before a session on the port for implicit TLS.
     """
 
     sessions: int
     sessions_per_client: int
     patience: Patience
+    handshakes: Room = ROOM
 
 
 class Listeners:
@@ -104,7 +106,7 @@ class Listeners:
     async def _open(self, port: Port) -> None:
         welcome: Callable[[], asyncio.Protocol] = partial(Connection, self, port.terms)
         if port.implicit_tls and self.certificate is not None:
-            doorstep = Doorstep(self.certificate, welcome)
+            doorstep = Doorstep(self.certificate, welcome, self._limits.handshakes)
             self._doorsteps.append(doorstep)
             welcome = doorstep.newcomer
         loop = asyncio.get_running_loop()

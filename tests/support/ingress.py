@@ -22,9 +22,11 @@ from posthouse.mail.admission import MailQuestion, Question, Verdict, accept, re
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.status import NO_SUCH_USER, RELAY_DENIED
+from posthouse.runtime.doorstep import Room
 from posthouse.storage.ledger import NewMail
 
 HOSTNAME = "mx.example.test"
+HANDSHAKES = Room(guests=20, guests_per_client=10)
 PATIENCE = Patience(silence=timedelta(seconds=20), message=timedelta(seconds=20))
 
 
@@ -177,6 +179,7 @@ async def running_ingress(
         sessions=sessions,
         sessions_per_client=sessions_per_client,
         patience=patience,
+        handshakes=HANDSHAKES,
     )
     async with Listeners(
         house, host="127.0.0.1", ports=ports, certificate=certificate, limits=limits
