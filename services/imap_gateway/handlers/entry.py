@@ -56,11 +56,12 @@ async def _enter(client: Client, user: str, password: str) -> Done:
     if credential is None:
         await _refuse(client, user)
         raise Refusal("Wrong name or password", b"AUTHENTICATIONFAILED")
-    sessions = house.logged_in.get(credential.account_id, 0)
+    keywords = Keywords(await keyword_names(house.pool, credential.account_id))
+    sessions = house.logged_in.get(credential.account_id, 0)  # no waiting until it is counted
     if sessions >= house.limits.connections_per_account:
         _logins.labels("too many").inc()
         raise Refusal("Too many connections of this account", b"LIMIT")
-    client.keywords = Keywords(await keyword_names(house.pool, credential.account_id))
+    client.keywords = keywords
     house.logged_in[credential.account_id] = sessions + 1
     client.account, client.user = credential.account_id, credential.address
     client.state = State.AUTHENTICATED
