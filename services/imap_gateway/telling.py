@@ -13,6 +13,8 @@ from posthouse.storage.mailboxes import claim_recent
 from posthouse.storage.messages import keyword_names
 from posthouse.telemetry.logs import get_logger
 
+LINES_AT_ONCE = 1000  # then others get their turn
+
 log = get_logger()
 
 
@@ -27,21 +29,30 @@ async def tell(client: Client, *, allow_expunge: bool, with_uid: bool) -> None:
     position = selected.position
     if position.view.is_gone:
         raise Farewell("The selected mailbox was deleted")
-    news = position.news(allow_expunge=allow_expunge)
+    news = await client.house.views.news(position, allow_expunge=allow_expunge)
     if news == NOTHING:
         return
-    lines = [b"* %d EXPUNGE\r\n" % number for number in news.expunged]
+    for start in range(0, len(news.expunged), LINES_AT_ONCE):
+        numbers = news.expunged[start : start + LINES_AT_ONCE]
+        client.wire.write(b"".join(b"* %d EXPUNGE\r\n" % number for number in numbers))
+        await client.wire.drain()
     if news.exists is not None:
         await _claim(client, selected, news.new_uids)
-        lines.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (news.exists, position.recent_count()))
-    if news.changed:
-        try:
-            lines += await flag_lines(client, news.changed, with_uid=with_uid)
-        except Unavailable as error:
-            position.tell_again(news.changed)
-            log.warning("flags not told", reason=str(error))
-    client.wire.write(b"".join(lines))
-    await client.wire.drain()
+        told = (news.exists, position.recent_count())
+        client.wire.write(b"* %d EXISTS\r\n* %d RECENT\r\n" % told)
+    try:
+        await tell_flags(client, news.changed, with_uid=with_uid)
+    except Unavailable as error:
+        position.tell_again(news.changed)
+        log.warning("flags not told", reason=str(error))
+
+
+async def tell_flags(client: Client, indexes: Sequence[int], *, with_uid: bool) -> None:
+    """Write FETCH responses with the flags of these messages, of those that are still there."""
+    for start in range(0, len(indexes), LINES_AT_ONCE):
+        part = indexes[start : start + LINES_AT_ONCE]
+        client.wire.write(b"".join(await flag_lines(client, part, with_uid=with_uid)))
+        await client.wire.drain()
 
 
 async def flag_lines(client: Client, indexes: Sequence[int], *, with_uid: bool) -> list[bytes]:

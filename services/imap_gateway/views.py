@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from imap_gateway.aside import aside
 from imap_gateway.errors import Farewell
 from imap_gateway.shelf import MAX_OCTETS, VIEW_OCTETS, Entry, Holder, Key, Shelf, Watcher
-from imap_gateway.view.position import Position
+from imap_gateway.view.position import NOTHING, News, Position
 from imap_gateway.view.rows import OCTETS_PER_MESSAGE, Rows
 from imap_gateway.view.shared import SharedView
 from posthouse.storage.mailboxes import NoSuchMailbox
@@ -119,12 +120,20 @@ class Views:
         async with entry.lock:
             await self._renew(entry)
 
+    async def news(self, position: Position, *, allow_expunge: bool) -> News:
+        """Return `Position.news`; much of it is found in a thread, while the view stands still."""
+        if position.is_told():
+            return NOTHING
+        many = max(position.count, len(position.view.rows))
+        async with self._shelf.entry_of(position.view).lock:  # no step meanwhile
+            return await aside(many, position.news, allow_expunge=allow_expunge)
+
     async def flags_changed(self, view: SharedView, modseq: int, packed: bytes) -> None:
         """Apply a step of our own that changed flags, or read if there were others before it."""
         entry = self._shelf.entry_of(view)
         async with entry.lock:
             if modseq == view.modseq + 1:
-                view.change_flags(modseq, packed)
+                await aside(len(view.rows), view.change_flags, modseq, packed)
                 view.reach(modseq, view.uidnext)
                 self._shelf.used(entry)
                 entry.wake()
@@ -136,7 +145,7 @@ class Views:
         entry = self._shelf.entry_of(view)
         async with entry.lock:
             if modseq == view.modseq + 1:
-                view.expunge(modseq, uids)
+                await aside(len(view.rows), view.expunge, modseq, uids)
                 view.reach(modseq, view.uidnext)
                 self._shelf.used(entry)
                 entry.wake()
@@ -174,7 +183,7 @@ class Views:
         _refreshed.inc()
         if not _fits(delta, view):
             return await self._load(entry)
-        _apply(view, delta)
+        await aside(len(view.rows), _apply, view, delta)
         return True
 
     async def _load(self, entry: Entry) -> bool:
@@ -192,7 +201,7 @@ class Views:
             delta = await changes_since(
                 self._pool, view.account, view.mailbox, view.modseq, view.uidnext
             )
-            _apply(view, delta)
+            await aside(len(view.rows), _apply, view, delta)
         return True
 
 

@@ -18,7 +18,7 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     view, house = selected.position.view, client.house
     await house.views.refresh(view, max_age=FRESH_SECONDS)
     indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
-    uids = [selected.position.uid(index) for index in indexes]
+    uids = selected.position.uids_of(indexes)
     try:
         target = await find_mailbox(house.pool, client.account, command.mailbox)
         done = await copy(
@@ -58,7 +58,7 @@ async def expunge_(client: Client, command: c.Expunge) -> Done:
     if command.uids is not None:
         await house.views.refresh(view, max_age=FRESH_SECONDS)
         indexes = chosen(selected.position, command.uids, is_uid=True)
-        uids = [selected.position.uid(index) for index in indexes]
+        uids = selected.position.uids_of(indexes)
     done = await expunge(house.pool, client.account, view.mailbox, uids)
     if not done.uids:
         await house.views.refresh(view)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
+from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Selected
 from imap_gateway.columns import Chunk, needs_seen, template, values
 from imap_gateway.errors import Refusal
@@ -36,7 +37,8 @@ async def fetch(client: Client, command: c.Fetch) -> Done:
     client.is_condstore = client.is_condstore or plan.tells_modseq
     indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
     if command.changed_since is not None:
-        indexes = _changed(selected.position, indexes, command.changed_since)
+        since = command.changed_since
+        indexes = await aside(len(indexes), _changed, selected.position, indexes, since)
     if plan.needs_seen and not selected.is_read_only:
         await _mark_seen(client, selected, indexes, tells_flags=Item.FLAGS in plan.items)
     missing = await _send(client, selected.position, plan, indexes)
@@ -99,13 +101,10 @@ async def _mark_seen(
 ) -> None:
     r"""Set ``\Seen`` before the bodies go out; the change itself is told as news."""
     view = selected.position.view
-    rows, _, places = message_rows(selected.position, indexes)
-    unseen = [place for place in places if not rows.flags[place] & SEEN]
-    if not unseen:
+    uids, contents = await aside(len(indexes), _unseen, selected.position, indexes)
+    if not uids:
         return
     house, change = client.house, FlagChange(mode=Mode.ADD, flags=SEEN)
-    uids = [rows.uids[row] for row in unseen]
-    contents = [rows.contents[row] for row in unseen]
     done = await store_flags(house.pool, client.account, view.mailbox, uids, change)
     if done.changed:
         if tells_flags:
@@ -113,6 +112,13 @@ async def _mark_seen(
         await house.views.flags_changed(view, done.modseq, done.changed)
         house.updates.tell(client.account, view.mailbox, done.modseq)
         await house.reads.note(client.account, contents)
+
+
+def _unseen(position: Position, indexes: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return the UIDs and contents of those of these messages that are unseen."""
+    rows, _, places = message_rows(position, indexes)
+    unseen = [place for place in places if not rows.flags[place] & SEEN]
+    return [rows.uids[row] for row in unseen], [rows.contents[row] for row in unseen]
 
 
 async def _send(client: Client, position: Position, plan: Plan, indexes: Sequence[int]) -> bool:

@@ -27,7 +27,8 @@ async def select(client: Client, command: c.Select) -> Done:
     )
     client.state = State.SELECTED
     await _claim(client, found, position, is_read_only=command.is_examine)
-    await know_keywords(client, [w for words in view.rows.keywords.values() for w in words])
+    used = tuple(view.rows.keywords.values())  # at once: a step may be under way in a thread
+    await know_keywords(client, tuple({number for numbers in used for number in numbers}))
     client.wire.write(_opening(client, position, is_read_only=command.is_examine))
     if command.is_examine:
         return Done("EXAMINE done", b"READ-ONLY")
@@ -52,7 +53,7 @@ def _opening(client: Client, position: Position, *, is_read_only: bool) -> bytes
         b"%d EXISTS" % position.count,
         b"%d RECENT" % position.recent_count(),
     ]
-    first_unseen = next((at for at, f in enumerate(view.rows.flags, 1) if not f & SEEN), 0)
+    first_unseen = view.rows.first_without(SEEN) + 1
     if first_unseen:
         lines.append(b"OK [UNSEEN %d] First unseen message" % first_unseen)
     lines += [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.sequences import write_set
-from imap_gateway.telling import flag_lines
+from imap_gateway.telling import LINES_AT_ONCE, tell_flags
 from imap_gateway.view.flags import SEEN, Keywords, split
 from imap_gateway.view.position import Position, message_rows
 from posthouse.storage.messages import (
@@ -37,9 +38,10 @@ async def store(client: Client, command: c.Store) -> Done:
     if command.unchanged_since is not None:
         client.is_condstore = True
     indexes = chosen(position, command.numbers, is_uid=command.is_uid)
-    uids = [position.uid(index) for index in indexes]
+    uids = position.uids_of(indexes)
     change = await flag_change(client, command)
-    unread = _unread(position, indexes) if change.flags & SEEN else []
+    many = len(indexes) if change.flags & SEEN else 0
+    unread = await aside(many, _unread, position, indexes[:many])
     done = await store_flags(house.pool, client.account, view.mailbox, uids, change)
     if done.changed:
         position.tells_itself(done.modseq)
@@ -86,20 +88,25 @@ async def _answer(client: Client, command: c.Store, indexes: Sequence[int], done
     """Tell the new flags; where silence was asked for, only the new modseq (RFC 7162 §3.1.3)."""
     position = client.mailbox().position
     failed = set(done.modified)
-    told: Sequence[int] = [index for index in indexes if position.uid(index) not in failed]
+    told = indexes
+    if failed:
+        told = [index for index in indexes if position.uid(index) not in failed]
     if not command.is_silent:
-        lines = await flag_lines(client, told, with_uid=command.is_uid)
+        await tell_flags(client, told, with_uid=command.is_uid)
     elif client.is_condstore:
-        rows, told, places = message_rows(position, told)
-        lines = [
-            b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (at + 1, rows.uids[row], rows.modseqs[row])
-            for at, row in zip(told, places, strict=True)
-            if rows.modseqs[row] == done.modseq
-        ]
-    else:
-        return
-    client.wire.write(b"".join(lines))
-    await client.wire.drain()
+        for start in range(0, len(told), LINES_AT_ONCE):
+            part = told[start : start + LINES_AT_ONCE]
+            client.wire.write(b"".join(_modseq_lines(position, part, done.modseq)))
+            await client.wire.drain()
+
+
+def _modseq_lines(position: Position, indexes: Sequence[int], modseq: int) -> list[bytes]:
+    rows, told, places = message_rows(position, indexes)
+    return [
+        b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (at + 1, rows.uids[row], modseq)
+        for at, row in zip(told, places, strict=True)
+        if rows.modseqs[row] == modseq
+    ]
 
 
 def _ending(client: Client, command: c.Store, indexes: Sequence[int], done: Stored) -> Done:
@@ -112,6 +119,8 @@ def _ending(client: Client, command: c.Store, indexes: Sequence[int], done: Stor
             else [index + 1 for index in indexes if position.uid(index) in failed]
         )
         return Done("Conditional STORE failed", b"MODIFIED " + write_set(numbers))
-    if not command.is_uid and any(position.row(index) < 0 for index in indexes):
+    if command.is_uid or position.is_current():
+        return Done("STORE done")
+    if any(position.row(index) < 0 for index in indexes):
         raise Refusal("Some messages were expunged", b"EXPUNGEISSUED")  # RFC 5530 §3
     return Done("STORE done")

@@ -104,6 +104,13 @@ class Position:
         """Return the UID of the message with the sequence number ``index + 1``."""
         return self._rows.uids[index]
 
+    def uids_of(self, indexes: Sequence[int]) -> list[int]:
+        """Return the UIDs of these messages; quickly where they are a range."""
+        uids = self._rows.uids
+        if isinstance(indexes, range) and indexes.step == 1:
+            return uids[indexes.start : indexes.stop].tolist()
+        return [uids[index] for index in indexes]
+
     def index(self, uid: int) -> int:
         """Return the index of ``uid`` among the told messages, -1 if it is none."""
         at = bisect_left(self._rows.uids, uid, 0, self.count)
@@ -140,10 +147,14 @@ class Position:
         """The flags of these messages were not told after all: they are news once more."""
         self._untold.update(map(self.uid, indexes))
 
+    def is_told(self) -> bool:
+        """True if the client knows everything."""
+        is_same = self._flags_to == self.view.modseq and not self._untold
+        return is_same and self.is_current() and len(self._rows) == self.count
+
     def news(self, *, allow_expunge: bool) -> News:
         """Return what the client does not know yet; from now on it does."""
-        is_same = self._flags_to == self.view.modseq and not self._untold
-        if is_same and self.is_current() and len(self._rows) == self.count:
+        if self.is_told():
             return NOTHING
         changed = self._changed()
         if self.is_current():
@@ -167,10 +178,10 @@ class Position:
     def _changed(self) -> tuple[int, ...]:
         """Return indexes of messages whose flags others changed since the client was told."""
         since, self._flags_to = self._flags_to, self.view.modseq
-        own, self._own = self._own, set()
+        own, self._own = {step for step in self._own if step > since}, set()
         uids, self._untold = self._untold, set()
-        if since == self.view.modseq:
-            pass
+        if len(own) == self.view.modseq - since:
+            pass  # all steps were its own, or there were none
         elif self.view.knows_since(since):
             for event in self.view.events_since(since):
                 if not event.is_expunge and event.modseq not in own:
@@ -191,7 +202,7 @@ class Position:
             places = sorted(_indexes(old, gone), reverse=True)
         else:
             left = set(self._rows.uids)
-            places = [at for at in range(len(old) - 1, -1, -1) if old[at] not in left]
+            places = [at for at, uid in enumerate(old) if uid not in left][::-1]
         self.count -= len(places)
         return tuple(at + 1 for at in places)
 
@@ -224,5 +235,15 @@ def message_rows(
     rows = position.view.rows
     if position.is_current():
         return rows, indexes, indexes
-    pairs = [(index, row) for index in indexes if (row := position.row(index)) >= 0]
-    return rows, [index for index, _ in pairs], [row for _, row in pairs]
+    told: list[int] = []
+    places: list[int] = []
+    uids, next_ = rows.uids, 0
+    for index in indexes:
+        uid = position.uid(index)
+        if next_ >= len(uids) or uids[next_] != uid:  # mostly neighbours follow each other
+            next_ = bisect_left(uids, uid)
+        if next_ < len(uids) and uids[next_] == uid:
+            told.append(index)
+            places.append(next_)
+            next_ += 1
+    return rows, told, places

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 OCTETS_PER_MESSAGE = 28
 OCTETS_PER_KEYWORDS = 250  # of a message that has any: an entry of a dict, a tuple
+CHUNK_MESSAGES = 10_000
 _WORDS = OCTETS_PER_MESSAGE // 4
 
 
@@ -64,8 +65,15 @@ class Rows:
         return at if at < len(self.uids) and self.uids[at] == uid else -1
 
     def places(self, uids: Iterable[int]) -> list[int]:
-        """Return where those of ``uids`` are that are here."""
-        return [at for at in map(self.find, uids) if at >= 0]
+        """Return where those of ``uids`` (ascending) are that are here."""
+        found, here, next_ = [], self.uids, 0
+        for uid in uids:
+            if next_ >= len(here) or here[next_] != uid:  # mostly neighbours follow each other
+                next_ = bisect_left(here, uid, next_)
+            if next_ < len(here) and here[next_] == uid:
+                found.append(next_)
+                next_ += 1
+        return found
 
     def change(self, packed: bytes, modseq: int) -> array[int]:
         """Apply the data of an ``f`` step; return the UIDs that it names."""
@@ -74,9 +82,11 @@ class Rows:
         if sys.byteorder == "little":
             words.byteswap()
         keywords = dict(read_keywords(packed[4 + 8 * count :].decode()))
-        uids = words[0::2]
+        uids, next_ = words[0::2], 0
         for uid, flags in zip(uids, words[1::2], strict=True):
-            at = self.find(uid)
+            is_next = next_ < len(self.uids) and self.uids[next_] == uid
+            at = next_ if is_next else self.find(uid)
+            next_ = at + 1
             if at >= 0 and self.modseqs[at] <= modseq:
                 self.flags[at], self.modseqs[at] = flags, modseq
                 self._set_keywords(uid, keywords.get(uid))
@@ -85,15 +95,25 @@ class Rows:
     def without(self, places: Sequence[int]) -> Rows:
         """Return rows without the messages at ``places`` (ascending)."""
         kept, rows = _gaps(places, len(self.uids)), Rows()
-        for first, last in kept:
-            rows.uids.extend(self.uids[first:last])
-            rows.flags.extend(self.flags[first:last])
-            rows.modseqs.extend(self.modseqs[first:last])
-            rows.contents.extend(self.contents[first:last])
-            rows.sizes.extend(self.sizes[first:last])
+        rows.uids = _cut_out(self.uids, kept)
+        rows.flags = _cut_out(self.flags, kept)
+        rows.modseqs = _cut_out(self.modseqs, kept)
+        rows.contents = _cut_out(self.contents, kept)
+        rows.sizes = _cut_out(self.sizes, kept)
         gone = {self.uids[at] for at in places}
         rows.keywords = {uid: words for uid, words in self.keywords.items() if uid not in gone}
         return rows
+
+    def first_without(self, bit: int) -> int:
+        """Return where the first message without this flag is, -1 if all have it."""
+        lowest = 0 if sys.byteorder == "little" else self.flags.itemsize - 1
+        table = bytes(bool(octet & bit) for octet in range(256))
+        for start in range(0, len(self.flags), CHUNK_MESSAGES):
+            octets = self.flags[start : start + CHUNK_MESSAGES].tobytes()
+            found = octets[lowest :: self.flags.itemsize].translate(table).find(0)
+            if found >= 0:
+                return start + found
+        return -1
 
     def _set_keywords(self, uid: int, words: tuple[int, ...] | None) -> None:
         if words:
@@ -114,6 +134,13 @@ def _wide(high: array[int], low: array[int]) -> array[int]:
     if high.tobytes().count(0) == high.itemsize * len(high):
         return array("Q", low)
     return array("Q", (h << 32 | n for h, n in zip(high, low, strict=True)))
+
+
+def _cut_out(column: array[int], ranges: Sequence[tuple[int, int]]) -> array[int]:
+    kept = array(column.typecode)
+    for first, last in ranges:
+        kept.extend(column[first:last])
+    return kept
 
 
 def _gaps(places: Sequence[int], count: int) -> list[tuple[int, int]]:

@@ -113,7 +113,7 @@ class SharedView:
 
     def events_since(self, modseq: int) -> Iterator[Event]:
         """Yield the events after this step, the latest first."""
-        for event in reversed(self._events):
+        for event in reversed(tuple(self._events)):
             if event.modseq <= modseq:
                 return
             yield event
