@@ -9,6 +9,8 @@ SETUP := .venv/.ready
 TOOLS := .venv/.ready-for-tests
 WORKERS ?= 2
 PORTS := SMTP_PORT SUBMISSION_PORT SMTPS_PORT IMAP_PORT IMAPS_PORT POP3_PORT POP3S_PORT POSTMASTER_PORT
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNKNOWN = $(filter-out STORE COPIES WORKERS BENCH POSTHOUSE_% $(PORTS) MAKE%,$(GIVEN))
 ONEMACHINE := PYTHONPATH=deploy/local $(PYTHON) -m onemachine
 WITH_SERVERS := $(ONEMACHINE).testservers --
 PYTEST := $(PYTHON) -m pytest -q
@@ -37,6 +39,7 @@ $(TOOLS): $(SETUP)
 	@touch $@
 
 run: $(SETUP) ## the whole system here, with a demo domain, until Ctrl-C
+	$(if $(UNKNOWN),$(error there is no setting $(UNKNOWN); `make help` names them))
 	@STORE=$(STORE) COPIES=$(COPIES) \
 	  $(foreach port,$(PORTS),$(if $($(port)),POSTHOUSE_$(port)=$($(port)))) $(ONEMACHINE)
 

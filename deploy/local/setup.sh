@@ -93,7 +93,7 @@ make_environment() {
   fi
   say "installing what requirements-dev.lock names"
   if command -v uv >/dev/null; then
-    uv pip install --python .venv/bin/python --require-hashes -r requirements-dev.lock
+    uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements-dev.lock
     uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
   else
     .venv/bin/python -m pip install --disable-pip-version-check --require-hashes \

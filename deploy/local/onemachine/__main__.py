@@ -44,11 +44,19 @@ async def run(chosen: Options, console: Console) -> None:
         starting.cancel()
         await asyncio.wait([starting])
     finally:
+        await _take_down(stack, console)
+
+
+async def _take_down(stack: Stack, console: Console) -> None:
+    """Stop everything; of a stack that never began there is nothing to tell."""
+    began = any(part.child for part in stack.parts)
+    if began:
         console.print("stopping")
-        ended = time.monotonic()
-        await stack.stop()
+    ended = time.monotonic()
+    await stack.stop()
+    if began:
         console.print(
-            f"stopped in {time.monotonic() - ended:.1f} s; the data stays in {chosen.var}"
+            f"stopped in {time.monotonic() - ended:.1f} s; the data stays in {stack.options.var}"
         )
 
 

@@ -43,13 +43,20 @@ class Port:
 
 def is_free(port: int) -> bool:
     """Tell whether a server could listen on ``port`` now."""
+    return not _trouble(port)
+
+
+def _trouble(port: int) -> str:
+    """Return why a server could not listen on ``port`` now; empty if it could."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
+        except PermissionError:
+            return "is for root alone"
         except OSError:
-            return False
-        return True
+            return "is in use by another program"
+        return ""
 
 
 def free_ports(count: int) -> list[int]:
@@ -93,17 +100,19 @@ def public_ports(env: Mapping[str, str]) -> dict[str, int]:
 
 
 def check_free(ports: Sequence[Port]) -> None:
-    """Raise `PortTaken` naming every port in use, or wanted twice, and the setting that moves it."""
+    """Raise `PortTaken` naming every port in use, or wanted twice, and the settings that move them."""
     _check_distinct(ports)
-    taken = [port for port in ports if not is_free(port.number)]
-    if taken:
-        raise PortTaken(
-            "\n".join(
-                f"port {port.number} on {LOOPBACK} is in use by another program; stop that one or "
-                f"choose another port: make run {port.setting}={port.number + 1}"
-                for port in taken
-            )
-        )
+    taken = {port: trouble for port in ports if (trouble := _trouble(port.number))}
+    if not taken:
+        return
+    lines = [
+        f"port {port.number} on {LOOPBACK} ({port.setting}) {trouble}"
+        for port, trouble in taken.items()
+    ]
+    settings = dict.fromkeys(port.setting for port in taken)
+    others = zip(settings, free_ports(len(settings)), strict=True)
+    way = " ".join(f"{setting}={number}" for setting, number in others)
+    raise PortTaken("\n".join([*lines, f"Choose others, for instance: make run {way}"]))
 
 
 def _check_distinct(ports: Sequence[Port]) -> None:

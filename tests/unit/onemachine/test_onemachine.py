@@ -37,8 +37,12 @@ def test_a_taken_port_is_told_with_the_setting_that_moves_it() -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
         number = other.getsockname()[1]
 
-        with pytest.raises(PortTaken, match=rf"port {number} .* make run IMAP_PORT={number + 1}"):
-            check_free([Port("IMAP_PORT", number)])
+        with pytest.raises(PortTaken, match=rf"port {number} .* in use") as refusal:
+            check_free([Port("IMAP_PORT", number), Port("IMAP_PORT", number)])
+
+    told = str(refusal.value).splitlines()[-1]
+    other_port = int(told.rpartition("make run IMAP_PORT=")[2])
+    assert other_port != number
 
 
 def test_free_ports_are_different_and_free() -> None:
