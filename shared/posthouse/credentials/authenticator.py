@@ -1,0 +1,107 @@
+"""The one place that knows who somebody is: mechanisms offered, exchanges driven, links asked.
+
+    client ◀─▶ mechanism (pure) ─▶ attempt ─▶ link, link, … ─▶ Identity
+
+Links are asked in their order. One that does not know this kind of attempt says None; the first
+that accepts has the word; a refusal stands if nobody accepts. A link in an outage is not a refusal:
+if nobody else accepts, the client is told to come again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from posthouse.credentials import exchange
+from posthouse.credentials.exchange import (
+    Accepted,
+    Challenge,
+    Channel,
+    Failed,
+    Mechanism,
+    Password,
+    Question,
+    Refused,
+    Verdict,
+)
+from posthouse.mail.errors import Unavailable
+
+Ask: TypeAlias = Callable[[bytes], Awaitable[bytes]]
+
+
+class Link(Protocol):
+    """Somebody who can judge: our accounts, an LDAP directory, an issuer of tokens."""
+
+    async def judge(self, attempt: object, channel: Channel) -> Verdict | None:
+        """Return the verdict, None for an attempt that is not ours to judge.
+
+        Raises `Unavailable` if that cannot be found out now.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """What a service needs to let people in.
+
+    Attributes:
+        mechanisms: Those that the operator wants, the best first.
+        links: Those who judge, in their order.
+    """
+
+    mechanisms: Sequence[Mechanism]
+    links: Sequence[Link]
+
+    def offered(self, channel: Channel) -> tuple[str, ...]:
+        """Return the names of the mechanisms that can succeed on ``channel``; none in the clear."""
+        if not channel.is_private:
+            return ()
+        return tuple(one.name for one in self.mechanisms if one.is_possible(channel))
+
+    async def converse(
+        self, mechanism: str, initial: bytes | None, channel: Channel, ask: Ask
+    ) -> Accepted | Failed:
+        """Run the exchange of ``mechanism`` (any case) to its end.
+
+        Args:
+            mechanism: Its name, as the client wrote it.
+            initial: The initial response in base64; None if there is none.
+            channel: What is known of the connection.
+            ask: Sends a challenge in base64 and returns the client's next line.
+
+        Raises:
+            Unavailable: Nobody can be asked now.
+        """
+        name = mechanism.upper()
+        if name not in self.offered(channel):
+            return Failed("unknown mechanism")
+        [chosen] = [one for one in self.mechanisms if one.name == name]
+        step = exchange.start(chosen, initial, channel)
+        while isinstance(step, Challenge | Question):
+            if isinstance(step, Challenge):
+                step = exchange.answer(step, await ask(step.wire))
+            else:
+                step = step.then(await self.judge(step.attempt, channel))
+        return step
+
+    async def log_in(self, user: str, password: str, channel: Channel) -> Accepted | Failed:
+        """Judge a name and a password that came without SASL; raise as `converse` does."""
+        verdict = await self.judge(Password(user=user, password=password), channel)
+        return verdict if isinstance(verdict, Accepted) else Failed("wrong")
+
+    async def judge(self, attempt: object, channel: Channel) -> Verdict:
+        """Ask the links; raise `Unavailable` if none accepts and one could not be asked."""
+        verdict: Verdict | None = None
+        outage: Unavailable | None = None
+        for link in self.links:
+            try:
+                found = await link.judge(attempt, channel)
+            except Unavailable as trouble:
+                outage = outage or trouble
+                continue
+            if found is not None and not isinstance(found, Refused):
+                return found
+            verdict = verdict or found
+        if outage is not None:
+            raise outage
+        return verdict or Refused()
