@@ -21,7 +21,7 @@ from ingress_smtp.framing import (
 )
 from ingress_smtp.reception import Share
 from ingress_smtp.replies import Reply
-from ingress_smtp.stamps import Tls
+from posthouse.mail.encryption import Tls
 
 MAX_SKIPPED_OCTETS = 1024 * 1024  # of one over-long command line
 

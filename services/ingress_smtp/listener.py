@@ -30,8 +30,9 @@ from ingress_smtp.conversation import House
 from ingress_smtp.exchange import Expected
 from ingress_smtp.replies import Reply
 from ingress_smtp.session import Session
-from ingress_smtp.stamps import Tls
 from ingress_smtp.transaction import Terms
+from posthouse.mail.encryption import Tls
+from posthouse.runtime.tls_facts import agreed
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter, gauge
 
@@ -105,7 +106,7 @@ class Connection(SMTP):
         """Begin the session, in a task of its own."""
         peer = transport.get_extra_info("peername")
         self.client = peer[0] if peer else "unknown"
-        self.tls = _agreed(transport)
+        self.tls = agreed(transport)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -200,7 +201,7 @@ class Connection(SMTP):
         self.transport = self._writer.transport
         # Flow control goes through TLS now.
         self._reader._transport = self.transport  # type: ignore[attr-defined] # noqa: SLF001
-        self.tls = _agreed(self.transport)
+        self.tls = agreed(self.transport)
         return True
 
     async def _handle_client(self) -> None:
@@ -234,12 +235,3 @@ class Connection(SMTP):
             async with asyncio.timeout(LINGER.total_seconds()):
                 while unheard > 0 and (octets := await self.read()):
                     unheard -= len(octets)
-
-
-def _agreed(transport: asyncio.BaseTransport) -> Tls | None:
-    """Return what the handshake agreed on, None in plain text."""
-    encrypted = transport.get_extra_info("ssl_object")
-    if encrypted is None:
-        return None
-    cipher = encrypted.cipher()
-    return Tls(encrypted.version() or "TLS", cipher[0] if cipher else "unknown")

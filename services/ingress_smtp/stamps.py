@@ -13,6 +13,7 @@ from datetime import datetime
 from uuid import UUID
 
 from posthouse.mail.address import is_domain
+from posthouse.mail.encryption import Tls
 from posthouse.mail.envelope import Body
 from posthouse.mail.header import first, format_date, header_end, unfold
 
@@ -25,14 +26,6 @@ _DOT_STRING = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")  # RFC 5321 §4.1.2, RFC 6
 _SPECIAL = re.compile(r'["\\]')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LITERAL = re.compile(r"\[[0-9A-Za-z:.]+\]")
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """What was agreed on in the handshake: ``TLSv1.3``, ``TLS_AES_256_GCM_SHA384``."""
-
-    version: str
-    cipher: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
