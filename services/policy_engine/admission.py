@@ -29,6 +29,7 @@ from posthouse.mail.status import (
 
 BAD_SENDER = Status(550, (5, 1, 7))  # RFC 3463 §3.2
 BAD_RECIPIENT = Status(550, (5, 1, 3))  # RFC 3463 §3.2
+_STRANGER = refuse(NO_SUCH_USER, "No such user here", "unknown recipient")
 _DETOURS = frozenset("@%!")  # in a local part they ask to be sent on
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -97,8 +98,10 @@ def judge_recipient(question: RcptQuestion, grounds: Grounds) -> Verdict:
     is_ours = place is not None or recipient.domain == grounds.hostname.lower()
     if grounds.has_postmaster and is_ours and is_postmaster(recipient):
         return accept("postmaster")
-    if place is None:
+    if not is_ours:
         return _relay(question, recipient, grounds.networks)
+    if place is None:
+        return _STRANGER
     return _mailbox(place) if place.is_known else _nobody(question, recipient, place, grounds)
 
 
@@ -108,7 +111,7 @@ def _nobody(question: RcptQuestion, recipient: Address, place: Place, grounds: G
         return accept("bounce of a forward")
     if place.domain.catch_all:
         return accept("catch-all")
-    return refuse(NO_SUCH_USER, "No such user here", "unknown recipient")
+    return _STRANGER
 
 
 def _is_way_back(question: RcptQuestion, recipient: Address, grounds: Grounds) -> bool:

@@ -1,8 +1,11 @@
 """What an address is here: the directory's answers, put together for one address. Pure.
 
 One address may be looked up under several keys: as written and, when it has a detail, without it
-(plus addressing, RFC 5233); an internationalized domain also as A-labels (RFC 5890 §2.3.2.1).
-`keys_of` tells which must be known before `find` can answer.
+(plus addressing, RFC 5233); an internationalized domain in both its forms, A-labels and U-labels
+(RFC 5890 §2.3.2.1). `keys_of` tells which must be known before `find` can answer.
+
+Nothing is mapped before a domain is compared (RFC 5891 §5.2): ``ｅxample`` is not ``example``, and
+``straße`` is not ``strasse``. What looks alike is another's domain, to whom ours is not given.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
+
+import idna
 
 from posthouse.mail.address import DETAIL_DELIMITER, Address
 from posthouse.storage.directory import Account, Alias, Domain, Forward, Found
@@ -49,11 +54,21 @@ def is_postmaster(address: Address) -> bool:
 
 
 def a_labels(domain: str) -> str:
-    """Return ``domain`` in A-labels, or as it is if it has none."""
+    """Return ``domain`` in A-labels (RFC 5891 §4), or as it is if it has none."""
     if domain.isascii():
         return domain
     try:
-        return domain.encode("idna").decode("ascii").lower()
+        return idna.encode(domain, strict=True).decode("ascii")
+    except UnicodeError:
+        return domain
+
+
+def u_labels(domain: str) -> str:
+    """Return ``domain`` in U-labels (RFC 5891 §5), or as it is if it has none."""
+    if "xn--" not in domain:
+        return domain
+    try:
+        return idna.decode(domain, strict=True)
     except UnicodeError:
         return domain
 
@@ -63,7 +78,8 @@ def keys_of(address: Address) -> tuple[str, ...]:
     base, detail = address.detail(DETAIL_DELIMITER)
     exact = address.key.rpartition("@")[0]
     locals_ = (exact, base.lower()) if detail else (exact,)
-    domains = dict.fromkeys((address.domain, a_labels(address.domain)))
+    own = address.domain
+    domains = dict.fromkeys((own, a_labels(own), u_labels(own)))
     return tuple(f"{local}@{domain}" for local in locals_ for domain in domains)
 
 
