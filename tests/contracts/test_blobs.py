@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +45,43 @@ async def test_what_was_put_is_got(blobs: Blobs, size: int) -> None:
     await blobs.put(key, octets)
 
     assert await blobs.get(key) == octets
+
+
+@contextmanager
+def nameless(folder: Path | None, octets: bytes) -> Iterator[int]:
+    """Yield the descriptor of a file that has no name and holds ``octets``."""
+    flags = os.O_TMPFILE | os.O_RDWR
+    descriptor = os.open(folder or tempfile.gettempdir(), flags, 0o600)
+    try:
+        assert os.write(descriptor, octets) == len(octets)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("place", ["nearby", "elsewhere"])
+@pytest.mark.parametrize("size", [0, 1, 262_145, 3 * LARGE_OCTETS + 1])
+async def test_what_a_file_holds_is_got(blobs: Blobs, size: int, place: str) -> None:
+    folder = blobs.nearby if place == "nearby" else Path("/dev/shm")  # noqa: S108 - another file system
+    key, octets = object_key(new_id()), secrets.token_bytes(size)
+
+    with nameless(folder, octets) as descriptor:
+        await blobs.put_file(key, descriptor)
+        await blobs.put_file(key, descriptor)  # the same again is harmless
+        assert os.pread(descriptor, size + 1, 0) == octets  # it is still the caller's
+
+    assert await blobs.get(key) == octets
+    assert await listed(blobs) == {key: size}
+
+
+async def test_many_files_at_once_are_all_stored(blobs: Blobs) -> None:
+    objects = {object_key(new_id()): secrets.token_bytes(300_000 + n) for n in range(20)}
+
+    with ExitStack() as stack:
+        files = {k: stack.enter_context(nameless(blobs.nearby, o)) for k, o in objects.items()}
+        await asyncio.gather(*(blobs.put_file(key, file) for key, file in files.items()))
+
+    assert {key: await blobs.get(key) for key in objects} == objects
 
 
 async def test_the_same_again_is_harmless(blobs: Blobs) -> None:
@@ -154,6 +194,8 @@ async def test_a_store_that_works_says_so(blobs: Blobs) -> None:
 async def test_nothing_but_a_key_is_taken(blobs: Blobs, key: str) -> None:
     with pytest.raises(ValueError, match="not a key"):
         await blobs.put(key, b"")
+    with pytest.raises(ValueError, match="not a key"), nameless(blobs.nearby, b"") as descriptor:
+        await blobs.put_file(key, descriptor)
     with pytest.raises(ValueError, match="not a key"):
         await blobs.get(key)
     with pytest.raises(ValueError, match="not a key"):

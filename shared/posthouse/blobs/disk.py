@@ -1,6 +1,7 @@
 """Objects in a directory: the store of one machine.
 
     put ─▶ queue ─▶ one thread: takes what has gathered, one flush ─▶ all return
+    put_file ─▶ a thread: one flush, then the file gets its name
     get ─▶ page cache, without waiting ─▶ else a thread
 
 Several processes may use one directory. What hangs (a dead network mount) becomes `Unavailable`
@@ -23,7 +24,13 @@ from threading import Thread
 from typing import TypeAlias, TypeVar
 
 from posthouse.blobs.files import Files, Write, walk
-from posthouse.blobs.port import CHECK_KEY, StoredObject, checked_key, checked_prefix
+from posthouse.blobs.port import (
+    CHECK_KEY,
+    SLOWEST_OCTETS_PER_SECOND,
+    StoredObject,
+    checked_key,
+    checked_prefix,
+)
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -31,6 +38,7 @@ from posthouse.telemetry.metrics import counter
 GATHER_MAX = 64  # objects per flush; they fit into half a journal
 WAITING_MAX = 1000  # objects; more are refused
 READERS = 4
+FILERS = 4  # threads that make objects of files; none before the first of these
 LISTED_AT_ONCE = 1000
 _INLINE_OCTETS = 262_144  # a larger copy from the page cache would hold up the event loop
 
@@ -50,8 +58,10 @@ class DiskBlobs:
     """Implements `posthouse.blobs.port.Blobs` in a directory; made by `open_disk`."""
 
     def __init__(self, files: Files, readers: ThreadPoolExecutor, deadline: timedelta) -> None:
+        self.nearby = Path(files.unfinished)
         self._files = files
         self._readers = readers
+        self._filers = ThreadPoolExecutor(FILERS, "blob-filer")
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -61,11 +71,25 @@ class DiskBlobs:
         """See `posthouse.blobs.port.Blobs.put`."""
         write = self._files.new_write(checked_key(key), octets)
         if self._waiting >= WAITING_MAX:
-            raise Unavailable("object store is too busy", detail="disk: too many writes wait")
+            raise _too_busy()
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting += 1
         self._jobs.put((write, done))
         await self._in_time(done)
+
+    async def put_file(self, key: str, descriptor: int) -> None:
+        """See `posthouse.blobs.port.Blobs.put_file`."""
+        checked_key(key)
+        if self._waiting >= WAITING_MAX:
+            raise _too_busy()
+        size, own = os.fstat(descriptor).st_size, os.dup(descriptor)
+        done = self._loop.run_in_executor(self._filers, self._files.adopt, key, own)
+        self._waiting += 1
+        done.add_done_callback(self._filed)
+        try:
+            await self._in_time(asyncio.shield(done), size)
+        except OSError as trouble:
+            raise _unavailable(trouble) from trouble
 
     async def get(self, key: str) -> bytes:
         """See `posthouse.blobs.port.Blobs.get`."""
@@ -112,9 +136,15 @@ class DiskBlobs:
         with _named_trouble(key):
             return await self._in_time(self._loop.run_in_executor(self._readers, work, *arguments))
 
-    async def _in_time(self, done: asyncio.Future[T]) -> T:
+    def _filed(self, done: asyncio.Future[None]) -> None:
+        self._waiting -= 1
+        if not done.cancelled():
+            done.exception()  # seen: whoever waits, if he still does, is told as well
+
+    async def _in_time(self, done: asyncio.Future[T], octets: int = 0) -> T:
+        seconds = self._deadline.total_seconds() + octets / SLOWEST_OCTETS_PER_SECOND
         try:
-            async with asyncio.timeout(self._deadline.total_seconds()):
+            async with asyncio.timeout(seconds):
                 return await done
         except TimeoutError as late:
             raise Unavailable("object store does not answer", detail="disk: too slow") from late
@@ -149,6 +179,11 @@ class DiskBlobs:
         """Let `serve` return after what is waiting."""
         self._jobs.put(None)
 
+    def close(self) -> None:
+        """Begin nothing new in a thread; what is under way there goes on."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._filers.shutdown(wait=False)
+
 
 @asynccontextmanager
 async def open_disk(root: Path, deadline: timedelta) -> AsyncIterator[DiskBlobs]:
@@ -165,7 +200,7 @@ async def open_disk(root: Path, deadline: timedelta) -> AsyncIterator[DiskBlobs]
         blobs.stop()
         if writer.is_alive():
             await asyncio.to_thread(writer.join, deadline.total_seconds())
-        readers.shutdown(wait=False, cancel_futures=True)
+        blobs.close()
 
 
 @contextmanager
@@ -177,6 +212,10 @@ def _named_trouble(key: str) -> Iterator[None]:
         raise MissingObject("message is not in the store", detail=f"no object {key}") from missing
     except OSError as trouble:
         raise _unavailable(trouble) from trouble
+
+
+def _too_busy() -> Unavailable:
+    return Unavailable("object store is too busy", detail="disk: too many writes wait")
 
 
 def _unavailable(trouble: OSError) -> Unavailable:

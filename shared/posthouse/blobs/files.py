@@ -2,11 +2,13 @@
 
 A small object is written and then entered into the journal, many of them with one flush. A large
 one would cost its octets twice: temporary file, fsync, rename, fsync of the directory, and of
-every directory made for it. Neither is reported before it would survive a power cut.
+every directory made for it. A file that somebody else has written gets a name instead of being
+copied. None is reported before it would survive a power cut.
 """
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import secrets
@@ -24,6 +26,9 @@ JOURNALED_OCTETS = 128 * 1024  # of the largest object that goes through the jou
 UNFINISHED = ".unfinished"  # folder of temporary files, on the same file system
 _ABANDONED_SECONDS = 3600.0  # an unfinished file this old belongs to a process that died
 _KNOWN_FOLDERS_MAX = 1000
+
+# It lies on another file system; its last name is gone, and it was not made without one.
+_NOT_LINKABLE = {errno.EXDEV, errno.ENOENT}
 
 T = TypeVar("T")
 
@@ -50,18 +55,20 @@ class Write:
 
 
 class Files:
-    """The files of one store; `write` and `close` are called from one thread only.
+    """The files of one store; `write` and `close` are called from one thread only, `adopt` from any.
 
     Paths are plain strings: joining them with pathlib costs as much as writing the file.
 
     Attributes:
         root: The store's folder.
+        unfinished: The folder of temporary files.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = str(root.absolute())
-        self._unfinished = f"{self.root}/{UNFINISHED}"
-        self._names = (f"{self._unfinished}/{secrets.token_hex(8)}-{n}" for n in itertools.count())
+        self.unfinished = f"{self.root}/{UNFINISHED}"
+        self._mine = f"{self.unfinished}/{secrets.token_hex(8)}"
+        self._count = itertools.count()
         self._durable: set[str] = set()
         self._journal = Journal(self.root)
 
@@ -71,9 +78,9 @@ class Files:
         Returns how many objects had been stored and were lost when the machine went down; they
         are back from the journals.
         """
-        self._prepare(self._unfinished)
+        self._prepare(self.unfinished)
         restored = recover(self.root, self._restore)
-        for path in Path(self._unfinished).iterdir():
+        for path in Path(self.unfinished).iterdir():
             with suppress(FileNotFoundError):  # another process tidies up as well
                 if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                     path.unlink()
@@ -99,6 +106,45 @@ class Files:
             if write.fault is not None:
                 _clear_away(write)
 
+    def adopt(self, key: str, descriptor: int) -> None:
+        """Make the open file the object ``key``, or a copy of it if it lies elsewhere.
+
+        The descriptor is closed. Blocks as long as all its octets take to the disk.
+
+        Raises:
+            OSError: It is not stored.
+        """
+        write = self.new_write(key, b"")
+        try:
+            self._name(write, descriptor)
+            _sync(write)
+            self._place(write)
+            sync_folder(_folder(write))
+        except OSError:
+            _clear_away(write)
+            raise
+        finally:
+            os.close(descriptor)
+
+    def _name(self, write: Write, descriptor: int) -> None:
+        """Give the file a name among the unfinished ones; if it has no place here, to a copy."""
+        name = self._new_name()
+        try:
+            # src_dir_fd means nothing here, but makes it linkat(2), which follows the link.
+            os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor)
+        except OSError as refused:
+            if refused.errno not in _NOT_LINKABLE:
+                raise
+            write.descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            write.begun = name
+            _copy(descriptor, write.descriptor)
+        else:
+            write.begun = name
+            write.descriptor = os.dup(descriptor)
+
+    def _new_name(self) -> str:
+        return f"{self._mine}-{next(self._count)}"
+
     def _write_journaled(self, writes: Sequence[Write]) -> None:
         _each(writes, self._lay)
         laid = [write for write in writes if write.fault is None]
@@ -123,7 +169,7 @@ class Files:
         try:
             self._begin_in_its_folder(write)
         except FileExistsError:
-            _begin(write, next(self._names))
+            _begin(write, self._new_name())
             os.rename(write.begun, write.path)  # noqa: PTH104 - see the class
         _end(write)
 
@@ -146,7 +192,7 @@ class Files:
         return True
 
     def _fill(self, write: Write) -> None:
-        _begin(write, next(self._names))
+        _begin(write, self._new_name())
 
     def _place(self, write: Write) -> None:
         folder = _folder(write)
@@ -198,6 +244,12 @@ def _begin(write: Write, path: str) -> None:
     rest = memoryview(write.octets)
     while rest:
         rest = rest[os.write(write.descriptor, rest) :]
+
+
+def _copy(source: int, target: int) -> None:
+    at, size = 0, os.fstat(source).st_size
+    while at < size:
+        at += os.sendfile(target, source, at, size - at)
 
 
 def _sync(write: Write) -> None:

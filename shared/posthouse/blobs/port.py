@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 CHECK_KEY = "check/alive"  # written again and again to see that writing works
@@ -13,6 +14,7 @@ CHECK_KEY = "check/alive"  # written again and again to see that writing works
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._\-]{0,199}"
 _KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 _MAX_KEY_OCTETS = 900
+SLOWEST_OCTETS_PER_SECOND = 1_048_576  # a slower store counts as one that does not answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +35,21 @@ class StoredObject:
 class Blobs(Protocol):
     """A store of objects. Every method raises `Unavailable` when the store does not answer."""
 
+    @property
+    def nearby(self) -> Path | None:
+        """A folder whose nameless files become objects without being copied, if there is one."""
+        ...
+
     async def put(self, key: str, octets: bytes) -> None:
         """Store ``octets``; they are durable when this returns. The same again is harmless."""
+        ...
+
+    async def put_file(self, key: str, descriptor: int) -> None:
+        """Store all that the open file holds, in bounded memory; else like `put`.
+
+        Nobody may write to the file any more: it may become the object itself. The caller closes
+        it, whenever he likes.
+        """
         ...
 
     async def get(self, key: str) -> bytes:

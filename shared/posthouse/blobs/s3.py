@@ -7,23 +7,33 @@ object; then `Unavailable`.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from posthouse.blobs.port import CHECK_KEY, StoredObject, checked_key, checked_prefix
+from posthouse.blobs.port import (
+    CHECK_KEY,
+    SLOWEST_OCTETS_PER_SECOND,
+    StoredObject,
+    checked_key,
+    checked_prefix,
+)
 from posthouse.mail.errors import MissingObject, Unavailable
 
 RETRIES = 3
-SLOWEST_OCTETS_PER_SECOND = 1_048_576  # a slower store counts as one that does not answer
 DELETED_AT_ONCE = 1000  # the S3 API's limit
 LISTED_AT_ONCE = 1000
+PART_OCTETS = 5 * 1024 * 1024  # of an upload in parts; the S3 API takes no smaller ones
+PARTS_AT_ONCE = 2  # of one upload
+UPLOADS_AT_ONCE = 4  # of files; all parts of these are in memory: 40 MiB
 _FIRST_BACKOFF = timedelta(milliseconds=50)
 _LONGEST_BACKOFF = timedelta(seconds=1)
 _CONNECT = timedelta(seconds=2)
@@ -59,13 +69,34 @@ class S3Blobs:
     """Implements `posthouse.blobs.port.Blobs` in a bucket; made by `open_s3`."""
 
     def __init__(self, store: S3Store, deadline: timedelta) -> None:
+        self.nearby: Path | None = None
         self._store = store
         self._deadline = deadline
+        self._uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
     async def put(self, key: str, octets: bytes) -> None:
         """See `posthouse.blobs.port.Blobs.put`."""
         work = obstore.put_async(self._store, checked_key(key), octets, use_multipart=False)
         await self._in_time(work, key, len(octets))
+
+    async def put_file(self, key: str, descriptor: int) -> None:
+        """See `posthouse.blobs.port.Blobs.put_file`."""
+        checked_key(key)
+        own = os.dup(descriptor)
+        try:
+            size = os.fstat(own).st_size
+            async with self._uploads:
+                work = obstore.put_async(
+                    self._store,
+                    key,
+                    Path(f"/proc/self/fd/{own}"),  # read by the library, without our interpreter
+                    use_multipart=size > PART_OCTETS,
+                    chunk_size=PART_OCTETS,
+                    max_concurrency=PARTS_AT_ONCE,
+                )
+                await self._in_time(work, key, size)
+        finally:
+            os.close(own)
 
     async def get(self, key: str) -> bytes:
         """See `posthouse.blobs.port.Blobs.get`."""

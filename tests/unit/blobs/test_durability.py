@@ -77,6 +77,40 @@ async def test_of_a_large_object_octets_then_name_then_folders_are_on_the_disk(
         assert ("fsync", above) in at_return
 
 
+@pytest.mark.parametrize("place", [None, "/dev/shm"])  # noqa: S108 - another file system
+async def test_of_a_file_octets_then_name_then_folders_are_on_the_disk(
+    tmp_path: Path, witness: Witness, place: str | None
+) -> None:
+    async with open_blobs(f"disk:{tmp_path}/objects") as blobs:
+        descriptor = os.open(place or str(blobs.nearby), os.O_TMPFILE | os.O_RDWR, 0o600)
+        os.write(descriptor, LARGE)
+        inode = os.fstat(descriptor).st_ino
+        witness.seen.clear()
+        await blobs.put_file("mail/22/a.eml", descriptor)
+        at_return = list(witness.seen)
+        os.close(descriptor)
+
+    day = tmp_path / "objects/mail/22"
+    named = witness.index("rename", day / "a.eml")
+    assert any(what == "fsync" and UNFINISHED in p.parts for what, p in at_return[:named])
+    assert ("fsync", day) in at_return[named:]
+    assert ("fsync", tmp_path / "objects/mail") in at_return
+    assert ((day / "a.eml").stat().st_ino == inode) is (place is None)  # not copied
+    assert not list((tmp_path / "objects" / UNFINISHED).iterdir())
+
+
+async def test_a_file_that_cannot_be_stored_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with open_blobs(f"disk:{tmp_path}/objects") as blobs:
+        (tmp_path / "objects/mail").write_bytes(b"")  # where a folder should be
+        descriptor = os.open(tmp_path, os.O_TMPFILE | os.O_RDWR, 0o600)
+        with pytest.raises(Unavailable):
+            await blobs.put_file("mail/a.eml", descriptor)
+        os.close(descriptor)
+
+        assert not list((tmp_path / "objects" / UNFINISHED).iterdir())
+        await blobs.check()
+
+
 async def test_of_a_small_object_the_octets_are_in_a_journal_that_is_on_the_disk(
     tmp_path: Path, witness: Witness
 ) -> None:
