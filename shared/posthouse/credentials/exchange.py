@@ -16,7 +16,6 @@ import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 MAX_RESPONSE_OCTETS = 12_288  # RFC 4954 §4, base64 included
@@ -27,7 +26,6 @@ Reason: TypeAlias = Literal[
     "unknown mechanism", "cancelled", "malformed", "not authorized", "wrong"
 ]
 Service: TypeAlias = Literal["smtp", "imap", "pop"]  # as registered for RFC 4422 §4
-NO_BINDINGS: Mapping[str, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +57,7 @@ class Channel:
     service: Service
     client: str
     is_private: bool
-    bindings: Mapping[str, bytes] = field(default=NO_BINDINGS, repr=False)
+    bindings: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     certificate: Certificate | None = None
 
 
