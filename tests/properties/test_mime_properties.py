@@ -11,7 +11,7 @@ from email.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posthouse.mime import scan, unpack_parts
+from posthouse.mime import Pages, scan, unpack_parts
 from posthouse.mime.addresses import parse_addresses
 from posthouse.mime.structure import MESSAGE, MULTIPART, Entity, read_tree
 from posthouse.mime.text import decode_words, header_lines, search_text
@@ -55,6 +55,13 @@ def test_any_octets_are_scanned(octets: bytes) -> None:
     assert _is_one_list(summary.bodystructure)
     search_text(octets, unpack_parts(summary.parts))
     list(header_lines(summary.header))
+
+
+@given(octets=OCTETS | st.lists(OCTETS, max_size=40).map(b"".join), step=st.integers(1, 400))
+def test_what_is_read_by_the_page_is_the_same(octets: bytes, step: int) -> None:
+    pages = Pages(len(octets), lambda start, end: octets[start:end], step)
+
+    assert scan(pages) == scan(octets)
 
 
 @given(st.binary(max_size=200))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from posthouse.mail.envelope import Summary
+from posthouse.mime.pages import Octets, Pages
 from posthouse.mime.parts import Part, Parts, pack_parts, unpack_parts
 from posthouse.mime.structure import read_tree
 from posthouse.mime.wire import bodystructure, envelope
 
-__all__ = ["Part", "Parts", "scan", "unpack_parts"]
+__all__ = ["Pages", "Part", "Parts", "scan", "unpack_parts"]
 
 
-def scan(octets: bytes) -> Summary:
+def scan(octets: Octets) -> Summary:
     """Read a message: any octets, never an exception, time linear in their number."""
     root = read_tree(octets)
     return Summary(

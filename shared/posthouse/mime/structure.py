@@ -20,6 +20,7 @@ import re
 from typing import NamedTuple
 
 from posthouse.mime.fields import CONTENT_FIELDS, MESSAGE_FIELDS, Fields, pick
+from posthouse.mime.pages import Octets, search
 from posthouse.mime.parameters import Parametric, parse_content_type
 
 MAX_DEPTH = 30
@@ -34,8 +35,6 @@ _OPAQUE_TYPE = Parametric(b"application/octet-stream", ())
 _MESSAGE_TYPE = Parametric(b"message/rfc822", ())
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _COUNTED = frozenset({TEXT, MESSAGE})
-_CR = 0x0D
-_CR = 0x0D
 
 
 class Entity:
@@ -76,13 +75,13 @@ class _Delimiter(NamedTuple):
     is_close: bool
 
 
-def read_tree(octets: bytes) -> Entity:
+def read_tree(octets: Octets) -> Entity:
     """Return the tree of the message in ``octets``."""
     return _Scanner(octets).run()
 
 
 class _Scanner:
-    def __init__(self, octets: bytes) -> None:
+    def __init__(self, octets: Octets) -> None:
         self._octets = octets
         self._open: list[Entity] = []  # multiparts and messages, outermost first
         self._boundaries: dict[bytes, int] = {}  # of the multiparts that are open: level
@@ -152,12 +151,12 @@ class _Scanner:
     def _header_end(self, start: int) -> int:
         """Return where the header at ``start`` ends: behind the empty line, or at a delimiter."""
         octets = self._octets
-        if octets.startswith((b"\r\n", b"\n"), start):
-            return octets.index(b"\n", start) + 1
+        beginning = octets[start : start + 2]
+        if beginning == b"\r\n" or beginning[:1] == b"\n":
+            return start + (2 if beginning == b"\r\n" else 1)
         since, begins, ends = self._empty_line
         if not since <= start < begins:
-            match = _EMPTY_LINE.search(octets, start)
-            begins, ends = match.span() if match else (len(octets), len(octets))
+            begins, ends = search(octets, _EMPTY_LINE, start) or (len(octets), len(octets))
             self._empty_line = (start, begins, ends)
         if self._boundaries:
             delimiter = self._find_delimiter(start, begins)
@@ -186,7 +185,8 @@ class _Scanner:
         at = entity.body
         leaf = entity if entity.kind in {LEAF, TEXT, OPAQUE} else None
         while delimiter := self._find_delimiter(at, len(self._octets)):
-            end = delimiter.start - (2 if self._octets[delimiter.start - 2] == _CR else 1)
+            is_crlf = self._octets[delimiter.start - 2 : delimiter.start - 1] == b"\r"
+            end = delimiter.start - (2 if is_crlf else 1)
             self._end(leaf, delimiter.level + 1, end)
             leaf, at = None, delimiter.after
             if not delimiter.is_close:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
-from posthouse.mime import scan, unpack_parts
+from posthouse.mime import Pages, scan, unpack_parts
+from posthouse.mime.pages import OVERLAP_OCTETS, PAGE_OCTETS
 from posthouse.mime.structure import MAX_DEPTH, MAX_PARTS, read_tree
 
 
@@ -320,3 +323,25 @@ def test_more_parts_than_anybody_reads_are_one_part() -> None:
     assert len(tree.children) == MAX_PARTS - 1
     assert tree.children[-1].type.value == b"application/octet-stream"
     assert tree.children[-1].end == len(octets)
+
+
+def test_a_large_message_is_scanned_in_the_memory_of_a_few_pages() -> None:
+    part = b"--b\r\nContent-Type: text/plain\r\n\r\n" + b"0123456789abcde\r\n" * 200_000
+    octets = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * 3 + b"--b--\r\n"
+    largest = 0
+
+    def read(start: int, end: int) -> bytes:
+        nonlocal largest
+        largest = max(largest, end - start)
+        return octets[start:end]
+
+    tracemalloc.start()
+    try:
+        summary = scan(Pages(len(octets), read))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert summary == scan(octets)
+    assert largest == PAGE_OCTETS + OVERLAP_OCTETS
+    assert peak < 4 * PAGE_OCTETS < len(octets) / 8
