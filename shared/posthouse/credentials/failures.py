@@ -1,57 +1,84 @@
-"""Failed logins per client: who guesses again and again is not listened to for a while.
+"""Failed logins per client network: who guesses again and again is not listened to for a while.
 
-The window begins anew with each failure. An IPv6 client is counted by its /64, the least that
-anybody is given: its addresses within cost nothing to change.
+Each failure is answered later than the one before. A network that has used up its failures is
+locked out for the whole period; who fails again right behind it is so anew. The account that
+somebody tried to enter is never locked, or anybody could lock anybody out.
+
+An IPv6 client is counted by its /64, the least that anybody is given: its addresses within cost
+nothing to change.
 """
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import AddressValueError, IPv6Address
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+
+from posthouse.mail.rates import Buckets, Rate
 
 MAX_FAILURES = 50  # in the window below; an office behind one address needs some
 WINDOW = timedelta(minutes=10)
-MAX_CLIENTS = 10_000
-_HOST_BITS = 64
+LONGEST_PAUSE = timedelta(seconds=30)
+PATIENCE = Rate(MAX_FAILURES, WINDOW)
+WHAT = "login-failures"
+_MAX_DOUBLINGS = 10
+_MAX_NAMES = 10_000
+
+
+def network_of(client: str, ipv4_bits: int = 32, ipv6_bits: int = 64) -> str:
+    """Return what stands for ``client``: its address, or the network of so many bits."""
+    if ipv4_bits == 32 and ":" not in client:  # noqa: PLR2004 - the bits of an address
+        return client
+    return _network_of(client, ipv4_bits, ipv6_bits)
+
+
+@lru_cache(maxsize=_MAX_NAMES)
+def _network_of(client: str, ipv4_bits: int, ipv6_bits: int) -> str:
+    try:
+        address = ip_address(client.partition("%")[0])
+    except ValueError:
+        return client
+    address = getattr(address, "ipv4_mapped", None) or address
+    bits = ipv4_bits if address.version == 4 else ipv6_bits  # noqa: PLR2004 - the version's name
+    if bits == address.max_prefixlen:
+        return str(address)
+    return str(ip_network((address, bits), strict=False))
 
 
 @dataclass(slots=True)
 class Failures:
-    """Counts failures per client address, for a while and for a bounded number of clients."""
+    """Counts failures per client network.
 
-    clock: Callable[[], float] = time.monotonic
-    _counts: OrderedDict[str, tuple[float, int]] = field(default_factory=OrderedDict)
+    Attributes:
+        buckets: Where they are counted; by default for this process alone.
+        rate: More than these lock a network out; `posthouse.mail.rates.UNLIMITED` never does.
+        name: Returns what stands for a client; empty if it is never locked out.
+    """
+
+    buckets: Buckets = field(default_factory=Buckets)
+    rate: Rate = PATIENCE
+    name: Callable[[str], str] = network_of
 
     def are_too_many(self, client: str) -> bool:
         """True if ``client`` is not to be verified now."""
-        return self._count(network_of(client)) >= MAX_FAILURES
+        name = self.name(client)
+        return bool(name) and not self.buckets.has_room((name, WHAT), self.rate)
 
-    def add(self, client: str) -> None:
-        """Count one more; whoever failed least recently is forgotten when there are too many."""
-        key = network_of(client)
-        number = self._count(key)
-        self._counts[key] = (self.clock() + WINDOW.total_seconds(), number + 1)
-        self._counts.move_to_end(key)
-        if len(self._counts) > MAX_CLIENTS:
-            self._counts.popitem(last=False)
-
-    def _count(self, key: str) -> int:
-        until, number = self._counts.get(key, (0.0, 0))
-        return number if until > self.clock() else 0
+    def add(self, client: str) -> int:
+        """Count one more of ``client``; return its recent failures, on all pods as far as known."""
+        name = self.name(client)
+        if not name:
+            return 1
+        number = self.buckets.add((name, WHAT), self.rate)
+        if self.rate.most and number >= self.rate.most:  # locked out until it has room again
+            self.buckets.add((name, WHAT), self.rate, self.rate.most)
+        return max(1, number)
 
 
-def network_of(client: str) -> str:
-    """Return what stands for ``client``: its address, in IPv6 its network."""
-    if ":" not in client:
-        return client
-    try:
-        address = IPv6Address(client)
-    except AddressValueError:
-        return client
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return f"{int(address) >> _HOST_BITS:x}::/64"
+def pause_after(failures: int, first: timedelta) -> float:
+    """Return in how many seconds a failed login is answered: ``first``, then doubled each time."""
+    doubled = first.total_seconds() * 2.0 ** min(failures - 1, _MAX_DOUBLINGS)
+    longest = max(first, LONGEST_PAUSE).total_seconds()
+    return min(doubled, longest)

@@ -1,11 +1,20 @@
-"""Who guesses again and again: counted by address or network, forgotten, and never too many."""
+"""Who guesses again and again: counted by network, locked out for a while, answered late."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from posthouse.credentials import failures
-from posthouse.credentials.failures import MAX_FAILURES, WINDOW, Failures
+from posthouse.credentials.failures import (
+    LONGEST_PAUSE,
+    MAX_FAILURES,
+    WINDOW,
+    Failures,
+    network_of,
+    pause_after,
+)
+from posthouse.mail.rates import UNLIMITED, Buckets
 
 CLIENT = "192.0.2.1"
 
@@ -15,17 +24,32 @@ def fail(counted: Failures, client: str, times: int) -> None:
         counted.add(client)
 
 
-def test_failures_count_for_a_while() -> None:
+def test_a_network_that_guesses_is_locked_out_for_a_while() -> None:
     now = 0.0
-    counted = Failures(clock=lambda: now)
+    counted = Failures(Buckets(lambda: now))
     fail(counted, CLIENT, MAX_FAILURES - 1)
     assert not counted.are_too_many(CLIENT)
     counted.add(CLIENT)
     assert counted.are_too_many(CLIENT)
     assert not counted.are_too_many("192.0.2.2")
 
-    now += WINDOW.total_seconds() + 1
+    now += WINDOW.total_seconds() - 1
+    assert counted.are_too_many(CLIENT)
+    now += WINDOW.total_seconds() / MAX_FAILURES
     assert not counted.are_too_many(CLIENT)
+
+
+def test_who_fails_again_right_behind_it_is_locked_out_anew() -> None:
+    now = 0.0
+    counted = Failures(Buckets(lambda: now))
+    fail(counted, CLIENT, MAX_FAILURES)
+    now += WINDOW.total_seconds() * 1.1
+    assert not counted.are_too_many(CLIENT)
+
+    fail(counted, CLIENT, 10)
+    assert counted.are_too_many(CLIENT)
+    now += WINDOW.total_seconds() * 0.95
+    assert counted.are_too_many(CLIENT)
 
 
 @pytest.mark.parametrize(
@@ -45,10 +69,36 @@ def test_a_network_of_ipv6_is_one_client(first: str, other: str, *, is_same: boo
     assert counted.are_too_many(other) is is_same
 
 
-def test_the_number_of_clients_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failures, "MAX_CLIENTS", 3)
-    counted = Failures()
-    for n in range(10):
-        counted.add(f"192.0.2.{n}")
+@pytest.mark.parametrize(
+    ("client", "name"),
+    [
+        ("192.0.2.77", "192.0.2.64/26"),
+        ("::ffff:192.0.2.77", "192.0.2.64/26"),
+        ("2001:db8:1:2::1", "2001:db8:1::/48"),
+        ("fe80::1%eth0", "fe80::/48"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_networks_may_be_wider(client: str, name: str) -> None:
+    assert network_of(client, 26, 48) == name
+    assert network_of("2001:db8:1:2::1") == "2001:db8:1:2::/64"
+    assert network_of("2001:db8:1:2::1", 32, 128) == "2001:db8:1:2::1"
 
-    assert len(counted._counts) == 3
+
+def test_some_are_never_locked_out() -> None:
+    buckets = Buckets()
+    exempt, unlimited = Failures(buckets, name=lambda _: ""), Failures(buckets, UNLIMITED)
+    fail(exempt, CLIENT, 1000)
+    fail(unlimited, CLIENT, 1000)
+
+    assert not exempt.are_too_many(CLIENT)
+    assert not unlimited.are_too_many(CLIENT)
+    assert len(buckets) == 0
+
+
+def test_each_failure_is_answered_later_than_the_one_before() -> None:
+    second = timedelta(seconds=1)
+    assert [pause_after(n, second) for n in (1, 2, 3, 4)] == [1, 2, 4, 8]
+    assert pause_after(50, second) == LONGEST_PAUSE.total_seconds()
+    assert pause_after(50, timedelta(minutes=1)) == 60
+    assert pause_after(50, timedelta()) == 0

@@ -1,0 +1,99 @@
+"""Rates over all pods: each decides by its own count and hears once a second of the others'.
+
+So the way of a mail pays for a dictionary and no round trip, and a rate may be overshot by what all
+pods take within one exchange. While PostgreSQL is away each pod limits by its own count; what it
+has taken meanwhile, as far as it still matters, is told afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from posthouse.mail.errors import Unavailable
+from posthouse.mail.rates import Buckets
+from posthouse.storage import rates
+from posthouse.storage.pool import Pool
+from posthouse.telemetry.metrics import counter, gauge, histogram
+from posthouse.telemetry.outages import Outage
+
+EXCHANGE = timedelta(seconds=1)
+FORGET = timedelta(minutes=1)
+MAX_FORGOTTEN = 50_000  # rows at once
+
+_kept = gauge("posthouse_rates_buckets", "Buckets of clients and accounts that this process keeps.")
+_exchanges = counter("posthouse_rates_exchanges_total", "Exchanges with the other pods.", "outcome")
+_seconds = histogram("posthouse_rates_exchange_seconds", "How long an exchange took.")
+
+
+class SharedRates:
+    """Keeps `buckets` in step with the other pods while it is open: ``async with``.
+
+    Attributes:
+        buckets: Where to count.
+    """
+
+    def __init__(self, pool: Pool, *, every: timedelta = EXCHANGE) -> None:
+        self.buckets = Buckets()
+        self._pool = pool
+        self._every = every.total_seconds()
+        self._outage = Outage("rates limited by this process alone", "rates shared again")
+        self._tasks = asyncio.TaskGroup()  # a bug in the duty must not hide
+        self._duties: tuple[asyncio.Task[None], ...] = ()
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._duties = (
+            self._tasks.create_task(self._keep_exchanging(), name="rates exchanged"),
+            self._tasks.create_task(self._keep_forgetting(), name="rates forgotten"),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for duty in self._duties:
+            duty.cancel()
+        await self._tasks.__aexit__(kind, error, trace)
+        await self.exchange()  # what was taken last
+
+    async def exchange(self) -> None:
+        """Tell what was taken here and hear what all have taken; an outage changes nothing."""
+        told = self.buckets.told()
+        _kept.set(len(self.buckets))
+        if not told:
+            return
+        began = time.monotonic()
+        try:
+            left = await rates.exchange(self._pool, told)
+        except Unavailable as outage:
+            self.buckets.untold(told)
+            _exchanges.labels("unavailable").inc()
+            self._outage.away(str(outage))
+        except asyncio.CancelledError:
+            self.buckets.untold(told)
+            raise
+        else:
+            self.buckets.learn(told, left)
+            _exchanges.labels("done").inc()
+            _seconds.observe(time.monotonic() - began)
+            self._outage.over()
+
+    async def _keep_exchanging(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            self.buckets.forget_empty()
+            await self.exchange()
+
+    async def _keep_forgetting(self) -> None:
+        while True:
+            await asyncio.sleep(FORGET.total_seconds())
+            with suppress(Unavailable):  # the exchange tells of outages
+                await rates.forget_empty(self._pool, MAX_FORGOTTEN)
