@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from posthouse.mail.encryption import Tls
+
 MAX_RESPONSE_OCTETS = 12_288  # RFC 4954 §4, base64 included
 CANCEL = b"*"
 EMPTY = b"="  # an initial response that is there and empty (RFC 4954 §4, RFC 9051 §6.2.2)
@@ -29,36 +31,30 @@ Service: TypeAlias = Literal["smtp", "imap", "pop"]  # as registered for RFC 442
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
-    """What a client's certificate says, after TLS has verified it.
-
-    Attributes:
-        emails: Its rfc822Name entries (RFC 5280 §4.2.1.6), as they are written.
-        common_name: Of its subject; empty if there is none.
-    """
-
-    emails: tuple[str, ...] = ()
-    common_name: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """What is known of a connection before anybody has proven anything.
 
     Attributes:
         service: What the client wants of us.
         client: Its IP address.
-        is_private: TLS is active, or the operator vouches for the network.
-        bindings: Channel bindings by their type, ``tls-exporter`` (RFC 9266) and such; empty
-            without TLS.
-        certificate: The client's, None if it showed none that was verified.
+        tls: What the handshake agreed on, None in plain text.
+        is_trusted: The operator lets passwords cross it without TLS, too.
     """
 
     service: Service
     client: str
-    is_private: bool
-    bindings: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    certificate: Certificate | None = None
+    tls: Tls | None = None
+    is_trusted: bool = False
+
+    @property
+    def is_private(self) -> bool:
+        """True if secrets may cross it."""
+        return self.tls is not None or self.is_trusted
+
+    @property
+    def bindings(self) -> Mapping[str, bytes]:
+        """What a proof may be bound to (RFC 5056), by its type; none without TLS."""
+        return self.tls.channel_bindings if self.tls else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

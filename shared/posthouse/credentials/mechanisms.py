@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from posthouse.credentials.exchange import (
-    Certificate,
     Challenge,
     Channel,
     Claim,
@@ -133,7 +132,7 @@ def external(mapping: External) -> Mechanism:
 
 def names_in(channel: Channel, mapping: External) -> tuple[str, ...]:
     """Return the addresses that the client's certificate proves."""
-    shown: Certificate | None = channel.certificate
+    shown = channel.tls.peer if channel.tls else None
     if shown is None or mapping == "off":
         return ()
     if mapping == "email":
