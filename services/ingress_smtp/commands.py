@@ -14,6 +14,7 @@ from typing import TypeAlias
 from ingress_smtp import extensions, replies
 from ingress_smtp.extensions import BadParameters, MailParameters
 from ingress_smtp.replies import Reply
+from posthouse.mail.handling import DEFAULT, Notify
 
 _HELLO = re.compile(r"[!-~\u0080-\U0010ffff]{1,255}")
 # Verbs of protocols whose clients are tricked into talking to us.
@@ -38,9 +39,15 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Rcpt:
-    """RCPT TO: one recipient; ``postmaster`` alone has no domain (RFC 5321 §4.5.1)."""
+    """RCPT TO: one recipient; ``postmaster`` alone has no domain (RFC 5321 §4.5.1).
+
+    Attributes:
+        recipient: The forward path, without brackets.
+        notify: What the sender wants to be told of it.
+    """
 
     recipient: str
+    notify: Notify = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +125,12 @@ def _mail(argument: str) -> Command:
 
 
 def _rcpt(argument: str) -> Command:
-    """``"RCPT TO:" Forward-path [SP Rcpt-parameters]`` (RFC 5321 §4.1.1.3); we know none."""
+    """``"RCPT TO:" Forward-path [SP Rcpt-parameters]`` (RFC 5321 §4.1.1.3)."""
     path, rest = extensions.take_path(argument, "TO:")
     if path is None:
         return Bad(replies.BAD_RECIPIENT)
-    if rest:
-        return Bad(replies.UNKNOWN_PARAMETER)
     try:
-        return Rcpt(extensions.forward_path(path))
+        return Rcpt(extensions.forward_path(path), extensions.rcpt_parameters(rest))
     except BadParameters as bad:
         return Bad(bad.reply)
 

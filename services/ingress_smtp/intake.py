@@ -156,8 +156,10 @@ def _envelope(arrival: Arrival, octets: bytes, ident: UUID) -> Inbound:
         body=body,
         smtputf8=arrival.smtputf8,
         auth=arrival.auth,
+        handling=arrival.handling,
         recipients=tuple(
-            InboundRecipient(n=n, address=address) for n, address in enumerate(arrival.recipients)
+            InboundRecipient(n=n, address=to.recipient, notify=to.notify)
+            for n, to in enumerate(arrival.recipients)
         ),
     )
 
@@ -176,6 +178,7 @@ def _entry(arrival: Arrival, inbound: Inbound, content: bytes) -> NewMail:
         client=f"{arrival.client} {arrival.hello}",
         auth=inbound.auth,
         message_id=message_id,
-        recipients=tuple(NewRecipient(each.n, each.address) for each in inbound.recipients),
+        recipients=tuple(NewRecipient(to.n, to.address, to.notify) for to in inbound.recipients),
+        handling=inbound.handling,
         envelope=inbound,
     )

@@ -73,7 +73,8 @@ def _arrival(session: Conversation) -> Arrival:
         auth=state.auth,
         is_submission=state.terms.role == "submission",
         sender=mail.sender if mail else "",
-        recipients=tuple(dict.fromkeys(state.recipients)),
+        recipients=tuple({to.recipient: to for to in state.recipients}.values()),
         body=parameters.body,
         smtputf8=parameters.smtputf8,
+        handling=parameters.handling,
     )

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from ingress_smtp.commands import Rcpt
 from posthouse.mail.address import is_domain
 from posthouse.mail.encryption import Tls
 from posthouse.mail.envelope import Body
+from posthouse.mail.handling import PLAIN, Handling
 from posthouse.mail.header import first, format_date, header_end, unfold
 
 _BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|>?From ")  # a field, or the envelope line of an mbox
@@ -40,9 +42,10 @@ class Arrival:
         auth: The account that authenticated; empty if none did.
         origin: Whether it came by submission.
         sender: The reverse path; empty for the null path.
-        recipients: Forward paths; never empty.
+        recipients: RCPT commands; never empty.
         body: What the client declared.
         smtputf8: It asked for SMTPUTF8.
+        handling: What its sender asks for.
     """
 
     client: str
@@ -52,9 +55,10 @@ class Arrival:
     auth: str
     is_submission: bool
     sender: str
-    recipients: tuple[str, ...]
+    recipients: tuple[Rcpt, ...]
     body: Body
     smtputf8: bool
+    handling: Handling = PLAIN
 
     @property
     def protocol(self) -> str:
@@ -72,7 +76,9 @@ def received(arrival: Arrival, *, hostname: str, ident: UUID, now: datetime) -> 
     literal = f"[IPv6:{arrival.client}]" if ":" in arrival.client else f"[{arrival.client}]"
     tls = arrival.tls
     cipher = f"\r\n\t(using {tls.version} with cipher {tls.cipher})" if tls else ""
-    target = f"\r\n\tfor <{arrival.recipients[0]}>" if len(arrival.recipients) == 1 else ""
+    target = (
+        f"\r\n\tfor <{arrival.recipients[0].recipient}>" if len(arrival.recipients) == 1 else ""
+    )
     return (
         f"Received: from {_name(arrival.hello)} ({literal}){cipher}\r\n"
         f"\tby {hostname} with {arrival.protocol} id {ident}{target};\r\n"

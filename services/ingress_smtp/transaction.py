@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 from ingress_smtp import extensions, replies
 from ingress_smtp.commands import Auth, Bad, Chat, Command, Data, Hello, Mail, Rcpt, Reset, StartTls
 from ingress_smtp.replies import Reply
+from posthouse.mail.handling import DEFAULT
 
 Role: TypeAlias = Literal["mx", "submission"]
 
@@ -61,7 +62,7 @@ class State:
     secure: bool = False
     auth: str = ""
     mail: Mail | None = None
-    recipients: tuple[str, ...] = ()
+    recipients: tuple[Rcpt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +168,13 @@ def _parameters_fit(state: State, command: Mail) -> Reply | None:
 
 
 def _recipient_fits(state: State, command: Rcpt) -> Reply | None:
+    if not state.extended and command.notify != DEFAULT:
+        return replies.UNKNOWN_PARAMETER
     if len(state.recipients) >= state.terms.recipients_max:
         return replies.TOO_MANY_RECIPIENTS
     utf8 = state.mail is not None and state.mail.parameters.smtputf8
-    return None if utf8 or command.recipient.isascii() else replies.NEEDS_SMTPUTF8
+    is_ascii = command.recipient.isascii() and command.notify.orcpt.isascii()
+    return None if utf8 or is_ascii else replies.NEEDS_SMTPUTF8
 
 
 def _tls_can_begin(state: State, _: Command) -> Reply | None:
@@ -205,8 +209,9 @@ def _judge_mail(state: State, command: Mail) -> Step:
 
 def _judge_rcpt(state: State, command: Rcpt) -> Step:
     if command.recipient == extensions.POSTMASTER:
-        command = Rcpt(f"{extensions.POSTMASTER}@{state.terms.hostname}")
-    return Judge(command, replace(state, recipients=(*state.recipients, command.recipient)))
+        mailbox = f"{extensions.POSTMASTER}@{state.terms.hostname}"
+        command = replace(command, recipient=mailbox)
+    return Judge(command, replace(state, recipients=(*state.recipients, command)))
 
 
 def _take_auth(_: State, command: Auth) -> Step:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from uuid import UUID
 
 from posthouse.mail.envelope import Inbound, InboundRecipient
+from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.mail.ids import day_of, new_id
 from posthouse.storage.ledger import NewMail, NewRecipient
 from posthouse.storage.pool import Pool, Row
 
 
-def a_mail(*addresses: str, ident: UUID | None = None, sender: str = "carl@far.test") -> NewMail:
+def a_mail(
+    *addresses: str,
+    ident: UUID | None = None,
+    sender: str = "carl@far.test",
+    handling: Handling = PLAIN,
+    notify: Notify = DEFAULT,
+) -> NewMail:
     """Return a mail to ``addresses`` (anna if none), numbered from 0."""
     made = ident or new_id()
     to = addresses or ("anna@example.test",)
@@ -21,12 +28,16 @@ def a_mail(*addresses: str, ident: UUID | None = None, sender: str = "carl@far.t
         size=4096,
         client="192.0.2.1 far.test",
         message_id=f"<{made}@far.test>",
-        recipients=tuple(NewRecipient(n, address) for n, address in enumerate(to)),
+        recipients=tuple(NewRecipient(n, address, notify) for n, address in enumerate(to)),
+        handling=handling,
         envelope=Inbound(
             id=made,
             sender=sender,
             size=4096,
-            recipients=tuple(InboundRecipient(n=n, address=a) for n, a in enumerate(to)),
+            handling=handling,
+            recipients=tuple(
+                InboundRecipient(n=n, address=a, notify=notify) for n, a in enumerate(to)
+            ),
         ),
     )
 

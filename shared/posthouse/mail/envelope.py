@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.mail.ids import moment_of, object_key
 
 Body: TypeAlias = Literal["7BIT", "8BITMIME"]  # RFC 6152 §2
@@ -42,19 +43,21 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.envelope) + len(self.bodystructure) + len(self.header) + len(self.parts)
 
 
-class InboundRecipient(msgspec.Struct, frozen=True, kw_only=True):
+class InboundRecipient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A recipient as it was accepted.
 
     Attributes:
         n: Its number in the ledger; with the envelope's id the key of idempotent work.
         address: The forward path of RCPT, without brackets.
+        notify: What its sender wants to be told of.
     """
 
     n: int
     address: str
+    notify: Notify = DEFAULT
 
 
-class LocalRecipient(msgspec.Struct, frozen=True, kw_only=True):
+class LocalRecipient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A recipient with a mailbox here.
 
     Attributes:
@@ -62,15 +65,17 @@ class LocalRecipient(msgspec.Struct, frozen=True, kw_only=True):
         address: The final address, after aliases; goes into ``Delivered-To``.
         account: Whose mailbox.
         folder: The detail of plus addressing; the mailbox of that name is used when it exists.
+        notify: What its sender wants to be told of.
     """
 
     n: int
     address: str
     account: int
     folder: str = ""
+    notify: Notify = DEFAULT
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True):
+class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What every envelope says of its message.
 
     Attributes:
@@ -80,6 +85,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
         size: Octets of the stored object.
         body: What the client declared (RFC 6152 §2).
         smtputf8: The message needs SMTPUTF8 (RFC 6531 §3.4).
+        handling: What its sender asks for.
     """
 
     id: UUID
@@ -87,6 +93,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     body: Body = "7BIT"
     smtputf8: bool = False
+    handling: Handling = PLAIN
 
     @property
     def blob(self) -> str:
@@ -99,7 +106,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
         return moment_of(self.id)
 
 
-class Inbound(_Message, frozen=True, kw_only=True, tag="inbound"):
+class Inbound(_Message, frozen=True, kw_only=True, tag="inbound", omit_defaults=True):
     """Accepted, not yet routed: the road ``mail.inbound``.
 
     Attributes:
@@ -113,7 +120,7 @@ class Inbound(_Message, frozen=True, kw_only=True, tag="inbound"):
     summary: Summary | None = None
 
 
-class Local(_Message, frozen=True, kw_only=True, tag="local"):
+class Local(_Message, frozen=True, kw_only=True, tag="local", omit_defaults=True):
     """For mailboxes of this house: the road ``mail.local``.
 
     Attributes:
@@ -129,7 +136,7 @@ class Local(_Message, frozen=True, kw_only=True, tag="local"):
     warned: bool = False
 
 
-class Remote(_Message, frozen=True, kw_only=True, tag="remote"):
+class Remote(_Message, frozen=True, kw_only=True, tag="remote", omit_defaults=True):
     """For one next hop outside: the roads ``mail.remote.<shard>``.
 
     Attributes:

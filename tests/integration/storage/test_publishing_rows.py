@@ -16,6 +16,7 @@ from posthouse.mail.envelope import (
     LocalRecipient,
     Remote,
 )
+from posthouse.mail.handling import Handling, Notify
 from posthouse.mail.ids import new_id
 from posthouse.mail.outcome import Deferred, Relayed
 from posthouse.mail.status import LOCAL_ERROR
@@ -55,6 +56,20 @@ async def test_what_was_published_does_not_come_up(pool: Pool) -> None:
     await published(pool, [mails[0].id, mails[2].id])
 
     assert await claim_unpublished(pool, AT_ONCE, 10) == [mails[1].envelope]
+
+
+async def test_what_the_sender_asked_for_comes_up_again(pool: Pool) -> None:
+    asked = a_mail(
+        handling=Handling(envid="QQ+3D1", ret="FULL", requiretls=True),
+        notify=Notify(on="SUCCESS,DELAY", orcpt="rfc822;Anna@Far.test"),
+    )
+    plain = a_mail()
+    await enter(pool, [asked, plain])
+
+    claimed = await claim_unpublished(pool, AT_ONCE, 10)
+    unsettled = await everything(pool)
+
+    assert claimed == unsettled == [asked.envelope, plain.envelope]
 
 
 async def test_fresh_mail_is_left_to_its_acceptor(pool: Pool) -> None:

@@ -31,6 +31,7 @@ from posthouse.mail.envelope import (
     Summary,
 )
 from posthouse.mail.errors import BadEnvelope
+from posthouse.mail.handling import DEFAULT, PLAIN
 from posthouse.mail.ids import new_id
 
 SUMMARY = Summary(envelope=b"(NIL)", bodystructure=b"()", header=b"A: \xff\r\n\r\n", parts=b"\0")
@@ -70,13 +71,24 @@ def test_an_old_station_reads_a_new_envelope() -> None:
 
 
 def test_a_new_station_reads_an_old_envelope() -> None:
-    old = json.loads(encode(LOCAL))
-    del old["warned"], old["summary"], old["body"]
+    old = {
+        "type": "local",
+        "id": str(new_id()),
+        "sender": "",
+        "size": 7,
+        "recipients": [{"n": 0, "address": "anna@example.test", "account": 1}],
+    }
 
     envelope = decode(json.dumps(old).encode(), "mail.local")
 
     assert isinstance(envelope, Local)
-    assert not envelope.warned
+    assert (envelope.warned, envelope.summary, envelope.body) == (False, None, "7BIT")
+    assert (envelope.handling, envelope.recipients[0].notify) == (PLAIN, DEFAULT)
+
+
+def test_what_nobody_asked_for_takes_no_room_on_the_road() -> None:
+    assert b"handling" not in encode(LOCAL)
+    assert b"notify" not in encode(LOCAL)
 
 
 def test_an_envelope_of_another_road_is_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 from ingress_smtp import replies
 from ingress_smtp.commands import Bad, Mail, Rcpt, parse
 from ingress_smtp.extensions import MAX_SIZE_DIGITS, MailParameters, offer
+from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 
 
 @pytest.mark.parametrize(
@@ -46,8 +47,24 @@ def test_a_sender_is_read(line: str, sender: str, parameters: MailParameters) ->
         ("MAIL FROM:<a@b.test> SIZE=٣", replies.BAD_PARAMETER),
         ("MAIL FROM:<a@b.test> BODY", replies.BAD_PARAMETER),
         ("MAIL FROM:<a@b.test> AUTH=a+b", replies.BAD_PARAMETER),
-        ("MAIL FROM:<a@b.test> RET=FULL", replies.UNKNOWN_PARAMETER),
-        ("RCPT TO:<a@b.test> ORCPT=rfc822;a@b.test", replies.UNKNOWN_PARAMETER),
+        ("MAIL FROM:<a@b.test> RET=ALL", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> RET", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> RET=FULL RET=FULL", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> ENVID=a=b", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> ENVID=a+2b", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> ENVID=" + 101 * "x", replies.BAD_PARAMETER),
+        ("MAIL FROM:<a@b.test> NOTIFY=NEVER", replies.UNKNOWN_PARAMETER),
+        ("RCPT TO:<a@b.test> RET=FULL", replies.UNKNOWN_PARAMETER),
+        ("RCPT TO:<a@b.test> NOTIFY=NEVER,FAILURE", replies.BAD_PARAMETER),
+        ("RCPT TO:<a@b.test> NOTIFY=SUCCESS,", replies.BAD_PARAMETER),
+        ("RCPT TO:<a@b.test> NOTIFY=ALWAYS", replies.BAD_PARAMETER),
+        ("RCPT TO:<a@b.test> NOTIFY", replies.BAD_PARAMETER),
+        ("RCPT TO:<a@b.test> NOTIFY=DELAY NOTIFY=DELAY", replies.BAD_PARAMETER),
+        ("RCPT TO:<a@b.test> ORCPT=a@b.test", replies.BAD_PARAMETER),
+        ("RCPT TO:<a@b.test> ORCPT=rfc822;a+b@c.test", replies.BAD_PARAMETER),
+        ("RCPT TO:<a@b.test> ORCPT=rf(c822;a@b.test", replies.BAD_PARAMETER),
+        ("RCPT TO:<a@b.test> ORCPT=rfc822;ä@b.test", replies.BAD_PARAMETER),
+        ("RCPT TO:<a@b.test> ORCPT=rfc822;" + 494 * "x", replies.BAD_PARAMETER),
         ("RCPT TO:a@b.test", replies.BAD_RECIPIENT),
         ("RCPT TO:<>", replies.BAD_RECIPIENT),
         ("RCPT TO:<a>", replies.BAD_RECIPIENT),
@@ -79,3 +96,37 @@ def test_only_what_holds_is_offered() -> None:
     assert b"AUTH" not in plain
     assert safe.endswith(b"250 AUTH PLAIN LOGIN\r\n")
     assert b"STARTTLS" not in safe
+
+
+def test_what_a_sender_asks_for_is_kept_with_its_case() -> None:
+    mail = parse(b"MAIL FROM:<a@b.test> ret=hdrs EnvId=QQ+3D314159")
+    rcpt = parse(b"RCPT TO:<bob@b.test> notify=delay,success orcpt=rfc822;Bob+2Bx@B.Test")
+
+    assert isinstance(mail, Mail)
+    assert mail.parameters.handling == Handling(ret="HDRS", envid="QQ+3D314159")
+    assert rcpt == Rcpt("bob@b.test", Notify(on="SUCCESS,DELAY", orcpt="rfc822;Bob+2Bx@B.Test"))
+
+
+def test_sizes_of_rfc_3461_are_taken() -> None:
+    orcpt = "rfc822;" + 493 * "x"
+    rcpt = parse(f"RCPT TO:<bob@b.test> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT={orcpt}".encode())
+    mail = parse(f"MAIL FROM:<a@b.test> ENVID={100 * 'x'}".encode())
+
+    assert rcpt == Rcpt("bob@b.test", Notify(on="SUCCESS,FAILURE,DELAY", orcpt=orcpt))
+    assert isinstance(mail, Mail)
+
+
+def test_an_original_address_of_the_type_utf_8_may_stand_in_unicode() -> None:
+    rcpt = parse("RCPT TO:<a@b.test> ORCPT=utf-8;ärger@b.test".encode())
+
+    assert rcpt == Rcpt("a@b.test", Notify(orcpt="utf-8;ärger@b.test"))
+
+
+def test_who_asks_for_nothing_costs_nothing() -> None:
+    mail = parse(b"MAIL FROM:<a@b.test> SIZE=10 BODY=8BITMIME")
+    rcpt = parse(b"RCPT TO:<bob@b.test>")
+
+    assert isinstance(mail, Mail)
+    assert mail.parameters.handling is PLAIN
+    assert isinstance(rcpt, Rcpt)
+    assert rcpt.notify is DEFAULT

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingress_smtp.commands import Rcpt
 from ingress_smtp.stamps import (
     Arrival,
     Tls,
@@ -26,7 +27,7 @@ ID = UUID("01a2010c-6ae7-79a1-99fc-b5db4ca40671")
 NOW = datetime(2026, 11, 22, 2, 18, 40, tzinfo=UTC)
 PLAIN = Arrival(
     client="192.0.2.1", hello="b.test", extended=True, tls=None, auth="", is_submission=False,
-    sender="e@far.test", recipients=("anna@example.test",), body="7BIT", smtputf8=False,
+    sender="e@far.test", recipients=(Rcpt("anna@example.test"),), body="7BIT", smtputf8=False,
 )  # fmt: skip
 SAFE = replace(PLAIN, tls=Tls("TLSv1.3", "AES"), auth="anna@example.test", client="2001:db8::1")
 
@@ -42,7 +43,10 @@ def test_received_tells_the_way() -> None:
 
 def test_received_tells_of_tls_and_hides_several_recipients() -> None:
     field = received(
-        replace(SAFE, recipients=("a@b.test", "c@d.test")), hostname=HOST, ident=ID, now=NOW
+        replace(SAFE, recipients=(Rcpt("a@b.test"), Rcpt("c@d.test"))),
+        hostname=HOST,
+        ident=ID,
+        now=NOW,
     )
 
     assert b"from b.test ([IPv6:2001:db8::1])\r\n\t(using TLSv1.3 with cipher AES)\r\n" in field

@@ -16,7 +16,7 @@ TERMS = Terms(
 )
 GREETED = State(terms=TERMS, hello="b.test", extended=True)
 OPEN = replace(GREETED, mail=Mail("a@b.test", MailParameters()))
-ADDRESSED = replace(OPEN, recipients=("anna@example.test",))
+ADDRESSED = replace(OPEN, recipients=(Rcpt("anna@example.test"),))
 SUBMISSION = replace(GREETED, terms=replace(TERMS, role="submission"))
 
 
@@ -60,7 +60,7 @@ def test_a_judged_recipient_is_added_only_in_the_next_state() -> None:
     step = decide(OPEN, Rcpt("anna@example.test"))
 
     assert isinstance(step, Judge)
-    assert step.state.recipients == ("anna@example.test",)
+    assert step.state.recipients == (Rcpt("anna@example.test"),)
     assert OPEN.recipients == ()
 
 
@@ -72,7 +72,7 @@ def test_postmaster_alone_gets_our_domain() -> None:
 
 
 def test_one_recipient_too_many_waits() -> None:
-    full = replace(OPEN, recipients=("a@b.test", "c@d.test"))
+    full = replace(OPEN, recipients=(Rcpt("a@b.test"), Rcpt("c@d.test")))
 
     assert decide(full, Rcpt("e@f.test")) == Say(replies.TOO_MANY_RECIPIENTS, full)
 

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from uuid import UUID
 
 from posthouse.mail.envelope import Body, Inbound
+from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.mail.ids import day_of, moment_of
 from posthouse.storage.pool import Queries
 
@@ -21,14 +22,15 @@ Origin: TypeAlias = Literal["smtp", "submission", "bounce"]
 _ENTER = """
     with new_envelopes as (
         insert into envelopes (day, id, accepted_at, origin, sender, size, body, smtputf8,
-                               client, auth, message_id, subject_id)
+                               client, auth, message_id, subject_id, envid, ret, requiretls)
         select * from unnest($1::date[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[],
                              $6::int[], $7::text[], $8::bool[], $9::text[], $10::text[],
-                             $11::text[], $12::uuid[])
+                             $11::text[], $12::uuid[], $13::text[], $14::text[], $15::bool[])
             on conflict do nothing
     ), new_recipients as (
-        insert into recipients (day, envelope, n, address)
-        select * from unnest($13::date[], $14::uuid[], $15::int[], $16::text[])
+        insert into recipients (day, envelope, n, address, notify, orcpt)
+        select * from unnest($16::date[], $17::uuid[], $18::int[], $19::text[], $20::text[],
+                             $21::text[])
             on conflict do nothing
     )
     insert into unpublished (id) select * from unnest($2::uuid[]) on conflict do nothing
@@ -42,10 +44,12 @@ class NewRecipient:
     Attributes:
         n: Its number within the message.
         address: The forward path of RCPT, without brackets.
+        notify: What its sender wants to be told of.
     """
 
     n: int
     address: str
+    notify: Notify = DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,7 @@ class NewMail:
         message_id: Its Message-ID field, for searching; may be empty.
         recipients: Never empty.
         subject_id: Of a bounce: the message it speaks of.
+        handling: What its sender asks for.
         envelope: What is published after the commit.
     """
 
@@ -78,17 +83,14 @@ class NewMail:
     message_id: str = ""
     recipients: tuple[NewRecipient, ...]
     subject_id: UUID | None = None
+    handling: Handling = PLAIN
     envelope: Inbound
 
 
 async def enter(queries: Queries, mails: Sequence[NewMail]) -> None:
     """Write ``mails``; those that are there already stay as they are."""
     envelopes = [_envelope_row(mail) for mail in mails]
-    recipients = [
-        (day_of(mail.id), mail.id, recipient.n, storable(recipient.address))
-        for mail in mails
-        for recipient in mail.recipients
-    ]
+    recipients = [_recipient_row(mail, each) for mail in mails for each in mail.recipients]
     columns = (*zip(*envelopes, strict=True), *zip(*recipients, strict=True))
     await queries.execute(_ENTER, *columns)
 
@@ -107,6 +109,20 @@ def _envelope_row(mail: NewMail) -> tuple[object, ...]:
         storable(mail.auth),
         storable(mail.message_id),
         mail.subject_id,
+        mail.handling.envid or None,
+        mail.handling.ret or None,
+        mail.handling.requiretls or None,
+    )
+
+
+def _recipient_row(mail: NewMail, recipient: NewRecipient) -> tuple[object, ...]:
+    return (
+        day_of(mail.id),
+        mail.id,
+        recipient.n,
+        storable(recipient.address),
+        recipient.notify.on or None,
+        storable(recipient.notify.orcpt) or None,
     )
 
 

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from uuid import UUID
 
 from posthouse.mail.envelope import Envelope
+from posthouse.mail.handling import PLAIN, Handling
 from posthouse.mail.ids import day_of
 from posthouse.storage.ledger.standing import (
     STANDING_COLUMNS,
@@ -32,7 +33,8 @@ _CLAIM = """
  returning id
 """
 _FACTS = """
-    e.day, e.id, e.sender as envelope_sender, e.size, e.body, e.smtputf8, e.auth
+    e.day, e.id, e.sender as envelope_sender, e.size, e.body, e.smtputf8, e.auth, e.envid, e.ret,
+    e.requiretls
 """
 _ACCEPTED = f"""
     select {_FACTS}, {STANDING_COLUMNS}
@@ -128,4 +130,12 @@ def _facts(row: Row) -> Facts:
         body=row["body"],
         smtputf8=row["smtputf8"],
         auth=row["auth"],
+        handling=_handling(row),
     )
+
+
+def _handling(row: Row) -> Handling:
+    envid, ret, requiretls = row["envid"], row["ret"], row["requiretls"]
+    if envid is None and ret is None and requiretls is None:
+        return PLAIN
+    return Handling(envid=envid or "", ret=ret or "", requiretls=bool(requiretls))

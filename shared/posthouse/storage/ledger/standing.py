@@ -22,6 +22,7 @@ from posthouse.mail.envelope import (
     Remote,
     Summary,
 )
+from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.storage.pool import Row
 
 Road: TypeAlias = Literal["local", "remote"]
@@ -32,7 +33,7 @@ State: TypeAlias = Literal[
 
 STANDING_COLUMNS = """
     r.n, r.address, r.state, r.road, r.account_id, r.folder, r.domain, r.sender, r.attempts,
-    r.warned
+    r.warned, r.notify, r.orcpt, r.redistributed
 """
 
 
@@ -47,6 +48,7 @@ class Facts:
         body: What the client declared (RFC 6152 §2).
         smtputf8: The message needs SMTPUTF8 (RFC 6531 §3.4).
         auth: The account that submitted it.
+        handling: What its sender asks for.
         summary: The scan of its octets, if it travels.
     """
 
@@ -56,6 +58,7 @@ class Facts:
     body: Body = "7BIT"
     smtputf8: bool = False
     auth: str = ""
+    handling: Handling = PLAIN
     summary: Summary | None = None
 
 
@@ -74,6 +77,9 @@ class Standing:
         sender: The reverse path of this branch, if it is not the message's.
         attempts: How often delivery was tried and deferred.
         warned: The sender was told of the delay.
+        notify: What its sender wants to be told of.
+        redistributed: A group of ours answers for it: what the message's sender asked for is not
+            handed on (RFC 3461 §5.2.7.1).
     """
 
     n: int
@@ -86,6 +92,8 @@ class Standing:
     sender: str | None = None
     attempts: int = 0
     warned: bool = False
+    notify: Notify = DEFAULT
+    redistributed: bool = False
 
 
 def standing_of(row: Row) -> Standing:
@@ -101,7 +109,16 @@ def standing_of(row: Row) -> Standing:
         sender=row["sender"],
         attempts=row["attempts"],
         warned=row["warned"],
+        notify=_notify(row),
+        redistributed=bool(row["redistributed"]),
     )
+
+
+def _notify(row: Row) -> Notify:
+    on, orcpt = row["notify"], row["orcpt"]
+    if on is None and orcpt is None:
+        return DEFAULT
+    return Notify(on=on or "", orcpt=orcpt or "")
 
 
 def facts_of(envelope: Inbound) -> Facts:
@@ -113,6 +130,7 @@ def facts_of(envelope: Inbound) -> Facts:
         body=envelope.body,
         smtputf8=envelope.smtputf8,
         auth=envelope.auth,
+        handling=envelope.handling,
         summary=envelope.summary,
     )
 
@@ -132,12 +150,13 @@ def envelopes_of(facts: Facts, standings: Iterable[Standing]) -> tuple[Envelope,
 def _kind(standing: Standing) -> Standing:
     """Equal for recipients that can share an envelope."""
     state: State = "accepted" if standing.road is None else "routed"
-    return replace(standing, n=0, address="", state=state, account=None, folder="")
+    return replace(standing, n=0, address="", state=state, account=None, folder="", notify=DEFAULT)
 
 
 def _envelope(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Envelope:
     sender = facts.sender if kind.sender is None else kind.sender
-    addressed = tuple(InboundRecipient(n=m.n, address=m.address) for m in members)
+    handling = _handed_on(facts.handling) if kind.redistributed else facts.handling
+    addressed = tuple(InboundRecipient(n=m.n, address=m.address, notify=m.notify) for m in members)
     if kind.road is None:
         return Inbound(
             id=facts.id,
@@ -145,6 +164,7 @@ def _envelope(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Enve
             size=facts.size,
             body=facts.body,
             smtputf8=facts.smtputf8,
+            handling=handling,
             recipients=addressed,
             auth=facts.auth,
             summary=facts.summary,
@@ -156,6 +176,7 @@ def _envelope(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Enve
             size=facts.size,
             body=facts.body,
             smtputf8=facts.smtputf8,
+            handling=handling,
             domain=kind.domain or "",
             recipients=addressed,
             attempts=kind.attempts,
@@ -167,11 +188,19 @@ def _envelope(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Enve
         size=facts.size,
         body=facts.body,
         smtputf8=facts.smtputf8,
+        handling=handling,
         recipients=tuple(
-            LocalRecipient(n=m.n, address=m.address, account=m.account or 0, folder=m.folder)
+            LocalRecipient(
+                n=m.n, address=m.address, account=m.account or 0, folder=m.folder, notify=m.notify
+            )
             for m in members
         ),
         summary=facts.summary,
         attempts=kind.attempts,
         warned=kind.warned,
     )
+
+
+def _handed_on(handling: Handling) -> Handling:
+    """Return what of ``handling`` holds beyond a group: the secrecy of the way."""
+    return Handling(requiretls=True) if handling.requiretls else PLAIN
