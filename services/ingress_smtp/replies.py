@@ -111,10 +111,22 @@ SHUTTING_DOWN = say("421 4.3.2 Going down, try again soon", closes=True)
 
 # The message
 BARE_CR_OR_LF = say("550 5.6.11 Message has a bare CR or LF")  # registered for RFC 5321 §2.3.8
-NUL_OCTET = say("550 5.6.0 Message has a NUL octet")  # RFC 2045 §2.8
 LONG_TEXT_LINE = say("550 5.6.0 Message has a line over 65536 octets")
+NUL_OCTET = say("550 5.6.0 Message has a NUL octet")  # RFC 2045 §2.8
 HEADER_TOO_LARGE = say("552 5.3.4 Message header too large")
+TOO_MANY_FIELDS = say("552 5.3.4 Message header has too many fields")
 LOOPING = say("554 5.4.6 Too many hops")  # RFC 5321 §6.3
+HAD_IT = say("554 5.4.6 Mail loop: Delivered-To already names the recipient")
+SEVERAL_FROM = say("550 5.6.0 Message has more than one From field")  # RFC 5322 §3.6
+EIGHT_BIT_HEADER = say(
+    "550 5.6.0 Message header has 8-bit octets, and neither 8BITMIME nor SMTPUTF8"
+)
+
+
+def long_text_line(octets: int) -> Reply:
+    """Build the refusal of a line that is longer than ``octets`` (RFC 5321 §4.5.3.1.6)."""
+    return say(f"550 5.6.0 Message has a line over {octets} octets")
+
 
 # Our house
 UNAVAILABLE = say("451 4.3.0 Temporarily unavailable, try again later")
