@@ -11,7 +11,6 @@ from structlog.testing import capture_logs
 from posthouse.bus.connection import connect
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import INBOUND
-from posthouse.bus.wire import decode
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import Unavailable
 from posthouse.runtime import outbox as room
@@ -20,7 +19,7 @@ from posthouse.storage.ledger import Intake, NewMail
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
 from support.ledger import a_mail
-from support.roads import Management, until
+from support.roads import Management, taken_off, until
 
 pytestmark = pytest.mark.integration
 
@@ -89,9 +88,9 @@ async def test_on_a_real_broker_too(
         await broker.wait_until_up()
         async with Outbox(pool, Publisher(broker)) as outbox:
             await outbox.publish(envelopes(mails))
-        letters = await management.letters(INBOUND)
+        assert len(await management.letters(INBOUND)) == 1
+        found = await taken_off(broker, INBOUND)
 
-    found = [decode(letter["payload"].encode(), INBOUND) for letter in letters]
     assert found == envelopes(mails)
     assert await unpublished(pool) == 0
 
