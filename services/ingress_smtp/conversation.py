@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ingress_smtp.authentication import Authentication
 from ingress_smtp.exchange import Exchange, Wire
+from ingress_smtp.hygiene import Rules
 from ingress_smtp.intake import Acceptance
 from ingress_smtp.reception import Budget
 from ingress_smtp.recipients import Gate
@@ -23,6 +24,7 @@ class House:
     acceptance: Acceptance
     authentication: Authentication
     budget: Budget
+    rules: Rules = field(default_factory=Rules)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,13 +10,9 @@ from __future__ import annotations
 from ingress_smtp import replies
 from ingress_smtp.replies import Reply
 from posthouse.credentials.sasl import MAX_RESPONSE_OCTETS
-from posthouse.mail.header import header_end
 
 MAX_COMMAND_OCTETS = 2048  # RFC 5321 §4.5.3.1.4 asks 512, extensions add to it
 MAX_AUTH_OCTETS = MAX_RESPONSE_OCTETS + 64  # RFC 4954 §4: response, verb and mechanism
-MAX_TEXT_LINE_OCTETS = 65_536  # RFC 5321 §4.5.3.1.6 asks 1000; more is common and harmless
-MAX_HEADER_OCTETS = 512 * 1024  # five times what others take; fields are read one by one
-MAX_HOPS = 50  # RFC 5321 §6.3 asks for a large threshold
 DRAIN_OCTETS = 16 * 1024 * 1024  # of a refused message are read on before we hang up
 
 _END = b"\r\n.\r\n"
@@ -61,41 +57,17 @@ def skip_line(buffer: bytearray) -> bool:
     return end >= 0
 
 
-class Ends:
-    """Counts line ends while octets come in, so that a large message costs no pause at its end."""
-
-    def __init__(self) -> None:
-        self._pairs = self._returns = self._feeds = 0
-        self._behind_return = False
-        self.has_nul = False
-
-    @property
-    def are_whole(self) -> bool:
-        """True if every CR and every LF was half of a <CR><LF>."""
-        return self._pairs == self._returns == self._feeds
-
-    def see(self, octets: bytes) -> None:
-        """Count the next octets."""
-        self._pairs += octets.count(b"\r\n") + (self._behind_return and octets[:1] == b"\n")
-        self._returns += octets.count(b"\r")
-        self._feeds += octets.count(b"\n")
-        self.has_nul = self.has_nul or b"\0" in octets
-        self._behind_return = octets.endswith(b"\r") if octets else self._behind_return
-
-
 class Content:
     """The message behind 354, read in chunks of any size.
 
     Attributes:
         octets: What was received; still with its dots doubled and, at the end, ``.<CR><LF>``.
-        ends: Its line ends.
         refusal: Why it will be refused, None so far; then nothing more is kept.
         dropped: Octets that were read and thrown away since.
     """
 
     def __init__(self, limit: int) -> None:
         self.octets = bytearray()
-        self.ends = Ends()
         self.refusal: Reply | None = None
         self.dropped = 0
         self._limit = limit
@@ -106,7 +78,6 @@ class Content:
         self.octets += chunk
         end = self._find_end()
         if end < 0:
-            self.ends.see(chunk)
             self._scanned = max(0, len(self.octets) - len(_END) + 1)
             # Doubled dots do not count (RFC 1870 §5): at worst every line is one, ``.<CR><LF>``.
             if self.refusal is None and len(self.octets) > self._limit * 4 // 3 + len(_END):
@@ -115,7 +86,6 @@ class Content:
                 self._drop()
             return None
         behind = len(self.octets) - end
-        self.ends.see(chunk[: len(chunk) - behind])
         del self.octets[end:]
         return behind
 
@@ -146,34 +116,3 @@ class Content:
         if octets.startswith(b"."):
             octets = octets[1:]
         return octets.replace(b"\r\n.", b"\r\n") if b"\r\n." in octets else octets
-
-
-def flaw(octets: bytes, ends: Ends, limit: int) -> Reply | None:
-    """Return why a complete message cannot be taken, None if it can."""
-    if len(octets) > limit:
-        return replies.TOO_LARGE
-    if not ends.are_whole:
-        return replies.BARE_CR_OR_LF
-    if ends.has_nul:
-        return replies.NUL_OCTET
-    return replies.LONG_TEXT_LINE if _has_long_line(octets) else _header_flaw(octets)
-
-
-def _header_flaw(octets: bytes) -> Reply | None:
-    end = header_end(octets)
-    if end > MAX_HEADER_OCTETS:
-        return replies.HEADER_TOO_LARGE
-    header = octets[:end].lower()
-    hops = header.count(b"\nreceived:") + header.startswith(b"received:")
-    return replies.LOOPING if hops > MAX_HOPS else None
-
-
-def _has_long_line(octets: bytes) -> bool:
-    """True if a line is over the limit; looks only at one line end per 64 KiB."""
-    at = 0
-    while len(octets) - at > MAX_TEXT_LINE_OCTETS:
-        end = octets.rfind(b"\n", at, at + MAX_TEXT_LINE_OCTETS)
-        if end < 0:
-            return True
-        at = end + 1
-    return False

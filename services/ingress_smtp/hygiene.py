@@ -89,6 +89,7 @@ class Inspection:
 
     def see(self, portion: bytes) -> bytes:
         """Look at the next octets; return those that are to be kept of it and of those before."""
+        self._fit(len(portion))  # too large is said before what else is wrong
         return self._keep(portion if self._is_binary else self._as_lines(portion))
 
     def rest(self) -> bytes:
@@ -117,10 +118,13 @@ class Inspection:
             self.objection = reply
             _SEEN.labels(rule, "refused").inc()
 
-    def _keep(self, octets: bytes) -> bytes:
-        self.octets += len(octets)
-        if self.octets > self._limit:
+    def _fit(self, more: int) -> None:
+        if self.octets + more > self._limit:
             self._refuse("size", replies.TOO_LARGE)
+
+    def _keep(self, octets: bytes) -> bytes:
+        self._fit(len(octets))
+        self.octets += len(octets)
         if not self._has_whole_header:
             self._gather(octets)
         return octets

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ingress_smtp import replies, transaction
 from ingress_smtp.conversation import SAID, Conversation
 from ingress_smtp.extensions import MailParameters
-from ingress_smtp.framing import flaw
+from ingress_smtp.hygiene import Inspection
 from ingress_smtp.replies import Reply
 from ingress_smtp.stamps import Arrival
 from posthouse.telemetry.logs import get_logger
@@ -28,20 +28,25 @@ async def take_data(session: Conversation) -> Reply:
         content = await session.talk.message(limit, share)
         objection = content.refusal
         if objection is None:
-            message = content.message()
+            inspection = Inspection(session.house.rules, limit=limit)
+            message = inspection.see(content.message()) + inspection.rest()
             content.octets.clear()
-            objection = flaw(message, content.ends, limit)
+            arrival = _arrival(session)
+            objection = inspection.finish(
+                recipients=[to.recipient for to in arrival.recipients],
+                declared=arrival.body != "7BIT" or arrival.smtputf8,
+            )
             if objection is None:
-                return await _accept(session, message)
+                return await _accept(session, arrival, message)
     _REFUSED.labels(str(objection.code)).inc()
     log.info("message refused", client=session.wire.client, reply=str(objection))
     session.state = transaction.reset(session.state)
     return objection
 
 
-async def _accept(session: Conversation, message: bytes) -> Reply:
+async def _accept(session: Conversation, arrival: Arrival, message: bytes) -> Reply:
     """Take responsibility, say so, and only then put it on the road (promises 1 and 5)."""
-    arrival, session.state = _arrival(session), transaction.reset(session.state)
+    session.state = transaction.reset(session.state)
     inbound = await session.house.acceptance.accept(arrival, message)
     session.messages += 1
     session.fruitless = 0

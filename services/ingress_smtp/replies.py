@@ -111,7 +111,6 @@ SHUTTING_DOWN = say("421 4.3.2 Going down, try again soon", closes=True)
 
 # The message
 BARE_CR_OR_LF = say("550 5.6.11 Message has a bare CR or LF")  # registered for RFC 5321 §2.3.8
-LONG_TEXT_LINE = say("550 5.6.0 Message has a line over 65536 octets")
 NUL_OCTET = say("550 5.6.0 Message has a NUL octet")  # RFC 2045 §2.8
 HEADER_TOO_LARGE = say("552 5.3.4 Message header too large")
 TOO_MANY_FIELDS = say("552 5.3.4 Message header has too many fields")

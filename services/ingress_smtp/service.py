@@ -75,6 +75,7 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
             verifier, penalty=timedelta(seconds=settings.auth_failure_seconds)
         ),
         budget=Budget(settings.reception_octets_max),
+        rules=settings.rules,
     )
 
 

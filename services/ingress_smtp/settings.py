@@ -7,8 +7,9 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from ingress_smtp.hygiene_settings import HygieneSettings
 from posthouse.bus.ask import parse_endpoint
-from posthouse.runtime.settings import CommonSettings, Port
+from posthouse.runtime.settings import Port
 
 
 def _endpoints(text: str) -> str:
@@ -20,7 +21,7 @@ def _endpoints(text: str) -> str:
     return text
 
 
-class IngressSettings(CommonSettings):
+class IngressSettings(HygieneSettings):
     """The settings of this service beside the common ones.
 
     Attributes:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ingress_smtp.commands import Auth, Bad, Chat, Data, Hello, Mail, Rcpt, Reset, StartTls, parse
 from ingress_smtp.extensions import BadParameters, mail_parameters
-from ingress_smtp.framing import BadLine, Content, Ends, flaw, take_line
+from ingress_smtp.framing import BadLine, Content, take_line
+from ingress_smtp.hygiene import Inspection, Rules
 from ingress_smtp.stamps import without_forged_results
 from ingress_smtp.transaction import State, Terms, decide
 from posthouse.mail.address import parse_address
@@ -97,14 +98,36 @@ def test_only_crlf_dot_crlf_ends_a_message(octets: bytes, cuts: list[int]) -> No
     assert behind == (None if at < 0 else len(whole) - at - 5)
 
 
-@given(octets=OCTETS, cut=st.integers(0, 10_000))
-def test_a_message_without_a_flaw_has_no_bare_line_end(octets: bytes, cut: int) -> None:
-    ends = Ends()
-    for part in (octets[:cut], octets[cut:]):
-        ends.see(part)
-    bare = octets.replace(b"\r\n", b"")
+def inspected(octets: bytes, cuts: list[int], rules: Rules) -> tuple[bytes, bool]:
+    """Return what is kept of ``octets`` that come in portions, and whether they are taken."""
+    inspection = Inspection(rules, limit=100_000)
+    places = sorted({0, len(octets), *(cut % (len(octets) + 1) for cut in cuts)})
+    kept = b"".join(inspection.see(octets[start:end]) for start, end in pairwise(places))
+    kept += inspection.rest()
+    return kept, inspection.finish(recipients=["a@b.test"], declared=False) is None
 
-    assert (flaw(octets, ends, 1_000_000) is None) == (not set(bare) & set(b"\r\n\0"))
+
+@given(octets=OCTETS, cuts=st.lists(st.integers(0, 10_000), max_size=10))
+def test_what_is_taken_has_no_bare_line_end_and_is_kept_as_it_came(
+    octets: bytes, cuts: list[int]
+) -> None:
+    kept, is_taken = inspected(octets, cuts, Rules())
+
+    assert kept == octets
+    assert is_taken == (not set(octets.replace(b"\r\n", b"")) & set(b"\r\n\0"))
+
+
+@given(octets=OCTETS, cuts=st.lists(st.integers(0, 10_000), max_size=10))
+def test_what_was_mended_has_nothing_left_to_mend_however_it_is_cut(
+    octets: bytes, cuts: list[int]
+) -> None:
+    mending = Rules(bare_line_ends="normalise", nul_octets="remove")
+
+    kept, is_taken = inspected(octets, cuts, mending)
+
+    assert is_taken
+    assert kept == inspected(octets, [], mending)[0]
+    assert inspected(kept, [], Rules()) == (kept, True)
 
 
 @given(st.binary(max_size=200))
