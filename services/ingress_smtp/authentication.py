@@ -1,7 +1,8 @@
 """Who is this? Passwords verified with patience that runs out (RFC 4954, RFC 4616 §6).
 
-A failure costs the client time and, after a few, the session; a client address that fails again
-and again is not verified at all for a while, so that guessing costs us nothing.
+A failure costs the client time, each one more than the last, and after a few the session; a client
+network that fails again and again is not verified at all for a while, so that guessing costs us
+nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Protocol
 
 from ingress_smtp import replies
 from ingress_smtp.replies import Reply
-from posthouse.credentials.failures import Failures
+from posthouse.credentials.failures import Failures, pause_after
 from posthouse.credentials.passwords import Credential
 from posthouse.credentials.sasl import Attempt, Failed
 from posthouse.mail.address import BadAddress, parse_address
@@ -50,10 +51,12 @@ class Login:
 class Authentication:
     """Verifies attempts for all sessions."""
 
-    def __init__(self, passwords: Passwords, *, penalty: timedelta) -> None:
+    def __init__(
+        self, passwords: Passwords, *, penalty: timedelta, failures: Failures | None = None
+    ) -> None:
         self._passwords = passwords
         self._penalty = penalty
-        self._failures = Failures()
+        self._failures = failures or Failures()
 
     async def login(self, attempt: Attempt | Failed, client: str) -> Login:
         """Return what the client is told, after a pause if it failed."""
@@ -70,10 +73,10 @@ class Authentication:
         if account is not None:
             _LOGINS.labels("succeeded").inc()
             return Login(replies.OK_AUTHENTICATED, account.address)
-        self._failures.add(client)
+        number = self._failures.add(client)
         _LOGINS.labels("failed").inc()
-        log.warning("login failed", client=client)
-        await asyncio.sleep(self._penalty.total_seconds())
+        log.warning("login failed", client=client, failures=number)
+        await asyncio.sleep(pause_after(number, self._penalty))
         return Login(replies.AUTH_WRONG)
 
     async def _verified(self, attempt: Attempt) -> Credential | None:

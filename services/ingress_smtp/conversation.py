@@ -8,6 +8,7 @@ from ingress_smtp.authentication import Authentication
 from ingress_smtp.exchange import Exchange, Wire
 from ingress_smtp.hygiene import Rules
 from ingress_smtp.intake import Acceptance
+from ingress_smtp.limits import Limits
 from ingress_smtp.reception import Budget
 from ingress_smtp.recipients import Gate
 from ingress_smtp.replies import Reply
@@ -25,6 +26,7 @@ class House:
     authentication: Authentication
     budget: Budget
     rules: Rules = field(default_factory=Rules)
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(slots=True, kw_only=True)

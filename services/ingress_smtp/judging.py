@@ -1,4 +1,4 @@
-"""Judging: MAIL and RCPT, as far as policy has a say in them."""
+"""Judging: MAIL and RCPT, as far as limits and policy have a say in them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from posthouse.mail.admission import MailQuestion, RcptQuestion
 
 
 async def judge(session: Conversation, step: Judge) -> Reply:
-    """Ask policy; the transaction goes on only if it accepts."""
+    """Look at the limits, then ask policy; the transaction goes on only if both accept."""
     command, state, client = step.command, session.state, session.wire.client
-    gate = session.house.gate
+    gate, limits = session.house.gate, session.house.limits
+    counted = limits.message if isinstance(command, Mail) else limits.recipient
+    if objection := counted(client, state.auth):
+        return objection
     if isinstance(command, Mail):
         reply = await gate.sender(
             MailQuestion(sender=command.sender, auth=state.auth, client=client, helo=state.hello)

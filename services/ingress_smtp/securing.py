@@ -30,6 +30,8 @@ async def take_auth(session: Conversation, command: Auth) -> Reply:
         exchange = sasl.answer(exchange, await session.talk.line(MAX_AUTH_OCTETS))
     login = await session.house.authentication.login(exchange, session.wire.client)
     if login.account:
+        if objection := session.house.limits.login(login.account):
+            return objection
         session.state = transaction.authenticated(session.state, login.account)
     elif login.reply is replies.AUTH_WRONG:
         session.failed_logins += 1

@@ -15,6 +15,7 @@ from ingress_smtp.conversation import Conversation, House
 from ingress_smtp.exchange import Exchange, Gone, Wire
 from ingress_smtp.framing import BadLine
 from ingress_smtp.judging import judge
+from ingress_smtp.limits import TOO_MANY_FAILURES
 from ingress_smtp.receiving import take_data
 from ingress_smtp.replies import Reply, say
 from ingress_smtp.securing import take_auth, take_tls
@@ -64,7 +65,9 @@ class Session:
         began = time.monotonic()
         its = self._its
         try:
-            its.talk.say(f"220 {its.state.terms.hostname} ESMTP Posthouse\r\n".encode())
+            if not self._greeted():
+                await its.talk.flush()
+                return True
             while not await self._turn():
                 pass
             await its.talk.flush()
@@ -84,6 +87,15 @@ class Session:
                 seconds=round(time.monotonic() - began, 3),
             )
 
+    def _greeted(self) -> bool:
+        """Say the first words; False if they were the last."""
+        its = self._its
+        if objection := its.house.limits.connection(its.wire.client):
+            its.talk.say(objection.wire)
+            return False
+        its.talk.say(f"220 {its.state.terms.hostname} ESMTP Posthouse\r\n".encode())
+        return True
+
     async def _turn(self) -> bool:
         """Read one command and answer it; True if the session is to end."""
         talk = self._its.talk
@@ -95,17 +107,22 @@ class Session:
         except BadLine as bad:
             reply = bad.reply
         talk.say(reply.wire)
-        if self._is_out_of_patience(reply):
-            talk.say(replies.TOO_MANY_ERRORS.wire)
+        if farewell := self._out_of_patience(reply):
+            talk.say(farewell.wire)
             return True
         self._said_bye = reply is replies.BYE
         return reply.closes
 
-    def _is_out_of_patience(self, reply: Reply) -> bool:
-        """Count ``reply``; True if the client has talked nonsense, or to no end, for long enough."""
+    def _out_of_patience(self, reply: Reply) -> Reply | None:
+        """Count ``reply``; return our last one if there was nonsense, or no end, for long enough."""
+        its = self._its
         self._errors += _is_error(reply)
-        self._its.fruitless += _is_fruitless(reply)
-        return self._errors >= MAX_ERRORS or self._its.fruitless >= MAX_FRUITLESS
+        its.fruitless += _is_fruitless(reply)
+        if self._errors >= MAX_ERRORS or its.fruitless >= MAX_FRUITLESS:
+            return replies.TOO_MANY_ERRORS
+        if not its.house.limits.replied(reply, its.wire.client, its.state.auth):
+            return TOO_MANY_FAILURES
+        return None
 
     async def _answered(self, line: bytes) -> Reply:
         its = self._its

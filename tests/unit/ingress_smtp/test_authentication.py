@@ -8,8 +8,9 @@ import pytest
 
 from ingress_smtp import replies
 from ingress_smtp.authentication import Authentication, Login
-from posthouse.credentials import failures
+from posthouse.credentials.failures import Failures
 from posthouse.credentials.sasl import Attempt, Failed
+from posthouse.mail.rates import Rate
 from support.ingress import Passwords
 
 CLIENT = "192.0.2.1"
@@ -46,10 +47,9 @@ async def test_an_exchange_that_failed_names_its_reason(logins: Authentication) 
     assert await logins.login(Failed(reason="not authorized"), CLIENT) == Login(replies.AUTH_WRONG)
 
 
-async def test_who_fails_again_and_again_is_not_verified_for_a_while(
-    logins: Authentication, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(failures, "MAX_FAILURES", 2)
+async def test_who_fails_again_and_again_is_not_verified_for_a_while() -> None:
+    failures = Failures(rate=Rate(2, timedelta(minutes=1)))
+    logins = Authentication(Passwords(), penalty=timedelta(), failures=failures)
     for _ in range(2):
         await logins.login(attempt("anna@example.test", "guess"), CLIENT)
 
