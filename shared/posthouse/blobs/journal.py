@@ -16,7 +16,7 @@ import secrets
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,7 @@ class Journal:
         """Make the objects durable and remove the journal; if that fails the next `recover` does."""
         halves = [half for half in (self._active, self._other) if half is not None]
         self._active = self._other = None
+        wait([half.freed for half in halves if half.freed])  # it writes to the file we close
         try:
             if halves:
                 sync_file_system(self._root)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,6 +163,34 @@ def test_a_half_is_not_used_again_before_its_objects_are_durable(
         journal.write([("mail/2.eml", half)])
     journal.write([("mail/2.eml", half)])
     journal.close()
+    assert journals(tmp_path) == []
+
+
+def test_closing_waits_for_a_checkpoint_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would write to whatever file has got the closed one's number."""
+    Files(tmp_path).open()
+    journal = Journal(str(tmp_path))
+    half = b"x" * (HALF_OCTETS - 100)
+    go_on, ended = threading.Event(), threading.Event()
+
+    def slow(_folder: str) -> None:
+        if threading.current_thread().name == "blob-checkpoint":
+            go_on.wait(10)
+        else:
+            ended.set()
+
+    monkeypatch.setattr("posthouse.blobs.journal.sync_file_system", slow)
+    journal.write([("mail/0.eml", half)])
+    journal.write([("mail/1.eml", half)])
+    closing = threading.Thread(target=journal.close)
+    closing.start()
+
+    assert not ended.wait(0.2)
+    go_on.set()
+    closing.join(10)
+    assert ended.is_set()
     assert journals(tmp_path) == []
 
 
