@@ -67,6 +67,7 @@ class Inspection:
     Attributes:
         octets: How many are to be kept so far.
         objection: Why the message cannot be taken, None so far; the first reason counts.
+        is_past_header: The whole header was seen; the rest is body.
     """
 
     def __init__(self, rules: Rules, *, limit: int, is_binary: bool = False) -> None:
@@ -77,7 +78,7 @@ class Inspection:
         self._limit = limit
         self._is_binary = is_binary
         self._header = bytearray()
-        self._has_whole_header = False
+        self.is_past_header = False
         self._held = b""  # a CR at the end of a portion: what it is, the next one tells
         self._line_octets = 0  # of the line that no end was seen of
         self._mended: set[str] = set()
@@ -125,7 +126,7 @@ class Inspection:
     def _keep(self, octets: bytes) -> bytes:
         self._fit(len(octets))
         self.octets += len(octets)
-        if not self._has_whole_header:
+        if not self.is_past_header:
             self._gather(octets)
         return octets
 
@@ -179,7 +180,7 @@ class Inspection:
         else:
             at = self._header.find(_EMPTY_LINE, max(0, known - len(_EMPTY_LINE) + 1))
             end = at + len(_EMPTY_LINE) if at >= 0 else len(self._header)
-        self._has_whole_header = at >= 0
+        self.is_past_header = at >= 0
         del self._header[end:]
         if end > most:
             self._end_header()
@@ -189,7 +190,7 @@ class Inspection:
 
     def _end_header(self) -> None:
         """What does not begin with a field is all body."""
-        self._has_whole_header = True
+        self.is_past_header = True
         if separator(bytes(self._header)):
             self._header.clear()
 
