@@ -8,16 +8,26 @@ an address is dressed up, only its last domain counts, and a literal is never a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import TypeAlias
+from ipaddress import ip_address
+
+from msgspec import structs
 
 from policy_engine.places import Known, Place, find, is_postmaster, keys_of
-from policy_engine.rights import may_send, read
+from policy_engine.rights import Grants, Ownership, Right, allows, read, right_to
 from policy_engine.srs import Rewriter, looks_rewritten
 from posthouse.mail.address import Address
-from posthouse.mail.admission import MailQuestion, Question, RcptQuestion, Verdict, accept, refuse
+from posthouse.mail.admission import (
+    AuthorQuestion,
+    ListQuestion,
+    MailQuestion,
+    Question,
+    RcptQuestion,
+    Verdict,
+    accept,
+    refuse,
+)
 from posthouse.mail.status import (
     DISABLED,
     MAILBOX_FULL,
@@ -26,13 +36,14 @@ from posthouse.mail.status import (
     RELAY_DENIED,
     Status,
 )
+from posthouse.storage.directory import Network
 
 BAD_SENDER = Status(550, (5, 1, 7))  # RFC 3463 §3.2
 BAD_RECIPIENT = Status(550, (5, 1, 3))  # RFC 3463 §3.2
+NO_RELAY = Status(551, (5, 7, 1))  # RFC 5321 §3.4
 _STRANGER = refuse(NO_SUCH_USER, "No such user here", "unknown recipient")
+_CLOSED = refuse(DISABLED, "Account is disabled", "disabled account")
 _DETOURS = frozenset("@%!")  # in a local part they ask to be sent on
-
-Network: TypeAlias = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +52,13 @@ class Grounds:
 
     Attributes:
         known: The directory's answers for `wanted`.
-        networks: Clients that may relay.
+        networks: On which terms clients relay.
         rewriter: Knows our rewritten senders.
         today: For the age of those.
         hostname: Our name; of its addresses only postmaster is known.
         has_postmaster: Somebody takes the mail to postmaster of every domain of ours.
+        ownership: Whose addresses an account may send as.
+        grants: Those that are lent to the account that asks.
     """
 
     known: Known
@@ -54,6 +67,8 @@ class Grounds:
     today: date
     hostname: str = ""
     has_postmaster: bool = False
+    ownership: Ownership = "strict"
+    grants: Grants = field(default_factory=dict)
 
 
 def wanted(question: Question) -> tuple[str, ...]:
@@ -61,8 +76,10 @@ def wanted(question: Question) -> tuple[str, ...]:
     match question:
         case MailQuestion(sender=sender, auth=auth):
             return tuple(key for text in (sender, auth) for key in _keys(text))
-        case RcptQuestion(recipient=recipient):
-            return _keys(recipient)
+        case RcptQuestion(recipient=address) | ListQuestion(address=address):
+            return _keys(address)
+        case AuthorQuestion(authors=authors, sender=sender, auth=auth):
+            return tuple(key for text in (*authors, sender, auth) for key in _keys(text))
 
 
 def judge(question: Question, grounds: Grounds) -> Verdict:
@@ -72,21 +89,66 @@ def judge(question: Question, grounds: Grounds) -> Verdict:
             return judge_sender(question, grounds)
         case RcptQuestion():
             return judge_recipient(question, grounds)
+        case AuthorQuestion():
+            return judge_authors(question, grounds)
+        case ListQuestion():
+            return name_members(question, grounds)
 
 
 def judge_sender(question: MailQuestion, grounds: Grounds) -> Verdict:
-    """An account that may still log in sends as itself or an alias of its own, or as nobody."""
+    """An account that may still log in sends as whom it has a right to, or as nobody."""
     if not question.auth:
         return accept("stranger")
-    owner = read(question.auth)
-    mine = find(owner, grounds.known) if owner else None
-    if mine is None or mine.account is None or not mine.account.enabled:
-        return refuse(DISABLED, "Account is disabled", "disabled account")
+    if not _is_enabled(question.auth, grounds.known):
+        return _CLOSED
     if question.sender and read(question.sender) is None:
         return refuse(BAD_SENDER, "Bad sender address", "sender syntax")
-    if may_send(question.sender, question.auth, grounds.known):
+    if not question.sender or allows(
+        grounds.ownership, _right(question.sender, question.auth, grounds)
+    ):
         return accept("sender rights")
     return refuse(NOT_YOURS, "Sender address is not yours", "sender rights")
+
+
+def judge_authors(question: AuthorQuestion, grounds: Grounds) -> Verdict:
+    """Every author is somebody the account has a right to; Sender tells who it was, if not (RFC 6409 §8.1)."""
+    if not _is_enabled(question.auth, grounds.known):
+        return _CLOSED
+    rights = [_right(author, question.auth, grounds) for author in question.authors]
+    is_strict = grounds.ownership == "strict"
+    if not all(allows(grounds.ownership, right) for right in rights) or (is_strict and not rights):
+        return refuse(NOT_YOURS, "From address is not yours", "author rights")
+    if question.sender:
+        must_tell = _right(question.sender, question.auth, grounds) is not Right.OWN
+    else:
+        must_tell = rights != [Right.OWN]  # several authors need a Sender (RFC 5322 §3.6.2)
+    return structs.replace(accept("author rights"), must_tell=must_tell)
+
+
+def name_members(question: ListQuestion, grounds: Grounds) -> Verdict:
+    """Tell whom an address of ours stands for; of others' nothing is known (RFC 5321 §3.5.3)."""
+    address = read(question.address)
+    if address is None:
+        return refuse(BAD_RECIPIENT, "Bad address", "recipient syntax")
+    place = find(address, grounds.known)
+    if place is None and address.domain != grounds.hostname.lower():
+        return refuse(NO_RELAY, "Address is not of this house", "relay")
+    asked = RcptQuestion(recipient=question.address, auth=question.auth, client=question.client)
+    verdict = judge_recipient(asked, grounds)
+    members: tuple[str, ...] = (str(address),)
+    if question.expand and place is not None and place.alias is not None:
+        members = place.alias.targets
+    return structs.replace(verdict, members=members if verdict.accepts else ())
+
+
+def _right(claimed: str, auth: str, grounds: Grounds) -> Right:
+    return right_to(claimed, auth, grounds.known, grounds.grants)
+
+
+def _is_enabled(auth: str, known: Known) -> bool:
+    owner = read(auth)
+    mine = find(owner, known) if owner else None
+    return mine is not None and mine.account is not None and mine.account.enabled
 
 
 def judge_recipient(question: RcptQuestion, grounds: Grounds) -> Verdict:
@@ -142,20 +204,30 @@ def _relay(question: RcptQuestion, recipient: Address, networks: Sequence[Networ
         return refuse(RELAY_DENIED, "Relaying to address literals denied", "address literal")
     if question.auth:
         return accept("account relays")
-    if not _is_inside(question.client, networks):
+    terms = _terms(question.client, networks)
+    if terms is None or not terms.relay:
         return refuse(RELAY_DENIED, "Relaying denied", "relay")
+    return _by_network(question, recipient, terms)
+
+
+def _by_network(question: RcptQuestion, recipient: Address, terms: Network) -> Verdict:
+    """Judge the way out for a client of a network that may relay."""
+    if terms.senders and question.sender.rpartition("@")[2].lower() not in terms.senders:
+        return refuse(RELAY_DENIED, "Relaying denied for this sender", "network's senders")
     if _DETOURS & set(recipient.local):
         return refuse(RELAY_DENIED, "Relaying by detour denied", "detour")
     return accept("network relays")
 
 
-def _is_inside(client: str, networks: Sequence[Network]) -> bool:
+def _terms(client: str, networks: Sequence[Network]) -> Network | None:
+    """Return the most specific network that ``client`` is in."""
     try:
         address = ip_address(client)
     except ValueError:
-        return False
+        return None
     mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:192.0.2.1 on a dual-stack socket
-    return any((mapped or address) in network for network in networks)
+    found = [each for each in networks if (mapped or address) in each.network]
+    return max(found, key=lambda each: each.network.prefixlen, default=None)
 
 
 def _keys(text: str) -> tuple[str, ...]:

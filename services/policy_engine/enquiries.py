@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
 
-from policy_engine.admission import Grounds, Network, judge, wanted
-from policy_engine.routing import Resolve
+from policy_engine.admission import Grounds, judge, wanted
+from policy_engine.rights import NO_GRANTS, Grants, Ownership, is_plain
 from policy_engine.srs import Rewriter
-from posthouse.mail.admission import Question, Verdict
+from posthouse.mail.admission import AuthorQuestion, MailQuestion, Question, Verdict
 from posthouse.storage import directory
-from posthouse.storage.directory import Found
+from posthouse.storage.directory import Found, Network
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.metrics import counter
+
+T = TypeVar("T")
 
 REMEMBER = timedelta(seconds=2)
 REMEMBER_NETWORKS = timedelta(seconds=5)
@@ -27,15 +31,19 @@ MAX_REMEMBERED = 20_000
 _ANSWERS = counter("posthouse_policy_answers_total", "Questions answered, by the rule.", "rule")
 
 
-class Memory:
-    """The directory, remembered for `REMEMBER`."""
+class Memory(Generic[T]):
+    """What the directory says of keys, remembered for `REMEMBER`."""
 
-    def __init__(self, resolve: Resolve, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        resolve: Callable[[Sequence[str]], Awaitable[Mapping[str, T]]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._resolve = resolve
         self._clock = clock
-        self._remembered: OrderedDict[str, tuple[float, Found]] = OrderedDict()
+        self._remembered: OrderedDict[str, tuple[float, T]] = OrderedDict()
 
-    async def resolve(self, keys: Sequence[str]) -> dict[str, Found]:
+    async def resolve(self, keys: Sequence[str]) -> dict[str, T]:
         """Return what ``keys`` are, asking for all that is not fresh in one round trip."""
         now = self._clock()
         fresh = {key: at[1] for key in keys if (at := self._remembered.get(key)) and at[0] > now}
@@ -49,11 +57,11 @@ class Memory:
             self._remembered.move_to_end(key)
         while len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
-        return fresh | found
+        return {**fresh, **found}
 
 
 class Networks:
-    """Clients that may relay: those in the settings and those in the directory."""
+    """On which terms clients relay: those in the settings and those in the directory."""
 
     def __init__(self, pool: Pool, fixed: Sequence[Network]) -> None:
         self._pool = pool
@@ -64,41 +72,60 @@ class Networks:
     async def all(self) -> tuple[Network, ...]:
         """Return them, not older than `REMEMBER_NETWORKS`."""
         if self._until < time.monotonic():
-            self._listed = tuple(each.network for each in await directory.networks(self._pool))
+            self._listed = await directory.networks(self._pool)
             self._until = time.monotonic() + REMEMBER_NETWORKS.total_seconds()
-        return self._fixed + self._listed
+        return self._listed + self._fixed  # of equals the first counts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enquiries:
-    """The handler of questions."""
+    """The handler of questions.
 
-    def __init__(
-        self,
-        memory: Memory,
-        networks: Networks,
-        rewriter: Rewriter,
-        *,
-        hostname: str = "",
-        has_postmaster: bool = False,
-    ) -> None:
-        self._memory = memory
-        self._networks = networks
-        self._rewriter = rewriter
-        self._hostname = hostname
-        self._has_postmaster = has_postmaster
+    Attributes:
+        memory: What addresses are here.
+        lent: What accounts may send as besides their own.
+        networks: On which terms clients relay.
+        rewriter: Knows our rewritten senders.
+        hostname: Our name; of its addresses only postmaster is known.
+        has_postmaster: Somebody takes the mail to postmaster of every domain of ours.
+        ownership: Whose addresses an account may send as.
+    """
+
+    memory: Memory[Found]
+    lent: Memory[Grants]
+    networks: Networks
+    rewriter: Rewriter
+    hostname: str = ""
+    has_postmaster: bool = False
+    ownership: Ownership = "strict"
 
     async def answer(self, question: Question) -> Verdict:
         """Judge ``question``; raises `Unavailable`, then the asker gets no answer."""
         verdict = judge(
             question,
             Grounds(
-                known=await self._memory.resolve(wanted(question)),
-                networks=await self._networks.all(),
-                rewriter=self._rewriter,
+                known=await self.memory.resolve(wanted(question)),
+                networks=await self.networks.all(),
+                rewriter=self.rewriter,
                 today=datetime.now(UTC).date(),
-                hostname=self._hostname,
-                has_postmaster=self._has_postmaster,
+                hostname=self.hostname,
+                has_postmaster=self.has_postmaster,
+                ownership=self.ownership,
+                grants=await self._grants(question),
             ),
         )
         _ANSWERS.labels(verdict.rule).inc()
         return verdict
+
+    async def _grants(self, question: Question) -> Grants:
+        """Return what is lent to the account that asks, if it claims more than its own address."""
+        match question:
+            case MailQuestion(sender=sender, auth=auth):
+                claimed: tuple[str, ...] = (sender,)
+            case AuthorQuestion(authors=authors, sender=sender, auth=auth):
+                claimed = (*authors, sender)
+            case _:
+                return NO_GRANTS
+        if all(is_plain(each, auth) for each in claimed):
+            return NO_GRANTS
+        return (await self.lent.resolve([auth]))[auth]

@@ -9,7 +9,7 @@ recipient that leads nowhere (deleted meanwhile, a loop) ends here, and its send
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -18,7 +18,7 @@ import msgspec
 
 from policy_engine.decisions import MAX_DEPTH, NOBODY, Plan, Rules, first_keys, plan, turn_back
 from policy_engine.places import Known
-from policy_engine.rights import may_send, rights_keys
+from policy_engine.rights import NO_GRANTS, Grants, Ownership, is_plain, may_send, rights_keys
 from policy_engine.srs import Rewriter
 from posthouse.bus.moves import Ack, Move
 from posthouse.bus.topology import road_of
@@ -40,6 +40,7 @@ _DEAD = counter("posthouse_policy_unroutable_total", "Recipients that lead nowhe
 log = get_logger()
 
 Resolve = Callable[[Sequence[str]], Awaitable[dict[str, Found]]]
+Lent = Callable[[Sequence[str]], Awaitable[Mapping[str, Grants]]]
 
 
 class Roads(Protocol):
@@ -62,11 +63,13 @@ class Routing:
 
     pool: Pool
     resolve: Resolve
+    lent: Lent
     roads: Roads
     outbox: Outbox
     reporter: Reporter
     rewriter: Rewriter
     postmaster: str = ""
+    ownership: Ownership = "strict"
 
     async def route(self, batch: Sequence[Inbound]) -> Sequence[Move]:
         """Send all recipients of ``batch`` on their way.
@@ -101,13 +104,28 @@ class Routing:
         keys = {key for mail in batch for key in first_keys(mail.recipients)}
         keys.update(key for mail in batch for key in rights_keys(mail.sender, mail.auth))
         known = await self.resolve(sorted(keys))
+        grants = await self._grants(batch)
         for _ in range(MAX_DEPTH + 4):  # the recipients, each level below them, their senders
-            plans = [_plan(mail, known, rules) for mail in batch]
+            plans = [self._plan(mail, known, rules, grants) for mail in batch]
             missing = frozenset[str]().union(*(made.missing for made in plans))
             if not missing:
                 return plans
             known |= await self.resolve(sorted(missing))
         raise ValueError("the directory does not come to an end")
+
+    async def _grants(self, batch: Sequence[Inbound]) -> Mapping[str, Grants]:
+        """Return what is lent to the accounts that sent as somebody else."""
+        others = {mail.auth for mail in batch if not is_plain(mail.sender, mail.auth)}
+        return await self.lent(sorted(others)) if others else {}
+
+    def _plan(
+        self, mail: Inbound, known: Known, rules: Rules, grants: Mapping[str, Grants]
+    ) -> Plan:
+        """Decide for one message; one whose sender is not the account's own goes nowhere."""
+        lent = grants.get(mail.auth, NO_GRANTS)
+        if may_send(mail.sender, mail.auth, known, lent, self.ownership):
+            return plan(mail.recipients, mail.sender, known, rules)
+        return turn_back(mail.recipients, mail.auth)
 
     async def _publish(self, envelopes: Iterable[Envelope]) -> None:
         """Put all on their roads, those of one road together."""
@@ -142,13 +160,6 @@ class Routing:
                 )
         if changed and report:
             await self.outbox.publish([report.envelope])
-
-
-def _plan(mail: Inbound, known: Known, rules: Rules) -> Plan:
-    """Decide for one message; one whose sender is not the account's own goes nowhere."""
-    if may_send(mail.sender, mail.auth, known):
-        return plan(mail.recipients, mail.sender, known, rules)
-    return turn_back(mail.recipients, mail.auth)
 
 
 def _parted(envelope: Envelope) -> tuple[Envelope | None, Local | None]:

@@ -63,6 +63,8 @@ async def _routing(
     return Routing(
         pool=pool,
         resolve=partial(directory.resolve, pool),
+        lent=partial(directory.lent, pool),
+        ownership=settings.sender_ownership,
         roads=publisher,
         outbox=await stack.enter_async_context(Outbox(pool, publisher)),
         reporter=Reporter(
@@ -85,9 +87,11 @@ async def _signing_key(settings: PolicySettings, pool: Pool) -> bytes:
 def _enquiries(settings: PolicySettings, pool: Pool, rewriter: Rewriter) -> Enquiries:
     """Put together what answers questions."""
     return Enquiries(
-        Memory(partial(directory.resolve, pool)),
-        Networks(pool, settings.networks),
-        rewriter,
+        memory=Memory(partial(directory.resolve, pool)),
+        lent=Memory(partial(directory.lent, pool)),
+        networks=Networks(pool, settings.networks),
+        rewriter=rewriter,
         hostname=settings.hostname,
         has_postmaster=bool(settings.postmaster_address),
+        ownership=settings.sender_ownership,
     )

@@ -7,19 +7,21 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from policy_engine.admission import Network
+from policy_engine.rights import Ownership
 from posthouse.mail.address import BadAddress, parse_address
 from posthouse.runtime.settings import CommonSettings, Port
+from posthouse.storage.directory import Network
 
 MIN_SECRET_CHARACTERS = 16
+EXCEPTION = "!"  # before a network within a larger one that may not relay
 
 
 def _networks(text: str) -> str:
     for part in filter(None, text.split(",")):
         try:
-            ip_network(part.strip())
+            ip_network(part.strip().removeprefix(EXCEPTION))
         except ValueError as wrong:
-            raise ValueError("must look like 192.0.2.0/24,2001:db8::/32") from wrong
+            raise ValueError("must look like 192.0.2.0/24,!192.0.2.7,2001:db8::/32") from wrong
     return text
 
 
@@ -42,7 +44,9 @@ class PolicySettings(CommonSettings):
     Attributes:
         policy_host: Where questions are answered.
         policy_port: Where questions are answered; 0 answers none.
-        relay_networks: Clients that may relay, besides those in the directory.
+        relay_networks: Clients that may relay, besides those in the directory; ``!`` before one
+            that may not.
+        sender_ownership: Whose addresses an account may send as; see `policy_engine.rights`.
         srs_secret: Signs rewritten senders, the same for all pods; without it, a random key is
             made once and kept in PostgreSQL.
         postmaster_address: Who takes the mail to postmaster of every domain of ours that has none
@@ -55,6 +59,7 @@ class PolicySettings(CommonSettings):
     policy_host: str = "127.0.0.1"
     policy_port: Port = 2091
     relay_networks: Annotated[str, AfterValidator(_networks)] = ""
+    sender_ownership: Ownership = "strict"
     srs_secret: Annotated[SecretStr, AfterValidator(_long)] | None = None
     postmaster_address: Annotated[str, AfterValidator(_address)] = ""
     double_bounce_address: Annotated[str, AfterValidator(_address)] = ""
@@ -64,4 +69,11 @@ class PolicySettings(CommonSettings):
     @property
     def networks(self) -> tuple[Network, ...]:
         """The networks one by one."""
-        return tuple(ip_network(part.strip()) for part in self.relay_networks.split(",") if part)
+        parts = [part.strip() for part in self.relay_networks.split(",") if part]
+        return tuple(
+            Network(
+                network=ip_network(part.removeprefix(EXCEPTION)),
+                relay=not part.startswith(EXCEPTION),
+            )
+            for part in parts
+        )

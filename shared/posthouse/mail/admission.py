@@ -47,6 +47,38 @@ class RcptQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="rcpt"):
     size: int = 0
 
 
+class AuthorQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="author"):
+    """May this account send what these authors are said to have written?
+
+    Attributes:
+        authors: The addresses of From, groups included (RFC 5322 §3.6.2).
+        sender: The address of Sender; empty if there is none.
+        auth: The account that authenticated.
+        client: The client's IP address.
+    """
+
+    authors: tuple[str, ...]
+    sender: str
+    auth: str
+    client: str = ""
+
+
+class ListQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="list"):
+    """Whom does this address stand for? (VRFY, EXPN; RFC 5321 §3.5)
+
+    Attributes:
+        address: Which.
+        expand: Name the members of a list, not only the address.
+        auth: The account that authenticated, empty for a stranger.
+        client: The client's IP address.
+    """
+
+    address: str
+    expand: bool
+    auth: str = ""
+    client: str = ""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag="verdict"):
     """The answer to any question.
 
@@ -55,12 +87,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag="verdict"):
         enhanced: The enhanced status code (RFC 3463).
         text: The public text: no host, path or setting of ours.
         rule: The name of the rule that decided, for the log and the metrics.
+        must_tell: To an `AuthorQuestion`: Sender has to name the account (RFC 6409 §8.1).
+        members: To a `ListQuestion`: whom the address stands for.
     """
 
     code: int = OK.code
     enhanced: tuple[int, int, int] = OK.enhanced
     text: str = "Ok"
     rule: str = ""
+    must_tell: bool = False
+    members: tuple[str, ...] = ()
 
     @property
     def accepts(self) -> bool:
@@ -73,7 +109,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag="verdict"):
         return Status(self.code, self.enhanced)
 
 
-Question: TypeAlias = MailQuestion | RcptQuestion
+Question: TypeAlias = MailQuestion | RcptQuestion | AuthorQuestion | ListQuestion
 Answer: TypeAlias = Verdict
 
 

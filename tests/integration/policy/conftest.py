@@ -35,6 +35,7 @@ async def post(pool: Pool, tmp_path: Path) -> AsyncIterator[Post]:
         made.routing = Routing(
             pool=pool,
             resolve=partial(directory.resolve, pool),
+            lent=partial(directory.lent, pool),
             roads=made,
             outbox=made,
             reporter=Reporter(blobs=blobs, hostname="mx.example.test"),

@@ -12,8 +12,15 @@ import pytest
 from policy_engine.enquiries import Enquiries, Memory, Networks
 from policy_engine.srs import Rewriter
 from posthouse.bus.ask import Asker, serve_questions
-from posthouse.mail.admission import MailQuestion, Question, RcptQuestion, Verdict
+from posthouse.mail.admission import (
+    AuthorQuestion,
+    MailQuestion,
+    Question,
+    RcptQuestion,
+    Verdict,
+)
 from posthouse.storage import directory
+from posthouse.storage.directory import Delegate, Network
 from support.routing import Post
 
 pytestmark = pytest.mark.integration
@@ -22,8 +29,13 @@ pytestmark = pytest.mark.integration
 async def test_questions_are_answered_and_changes_count_within_seconds(post: Post) -> None:
     now = 0.0
     memory = Memory(partial(directory.resolve, post.pool), clock=lambda: now)
-    networks = Networks(post.pool, [ip_network("192.0.2.0/24")])
-    enquiries = Enquiries(memory, networks, Rewriter(b"0123456789abcdef"))
+    networks = Networks(post.pool, [Network(network=ip_network("192.0.2.0/24"))])
+    enquiries = Enquiries(
+        memory=memory,
+        lent=Memory(partial(directory.lent, post.pool), clock=lambda: now),
+        networks=networks,
+        rewriter=Rewriter(b"0123456789abcdef"),
+    )
     await directory.add_network(post.pool, "198.51.100.0/24")
     kind = cast("type[Question]", Question)
     async with serve_questions("127.0.0.1", 0, kind, enquiries.answer) as server:
@@ -44,3 +56,13 @@ async def test_questions_are_answered_and_changes_count_within_seconds(post: Pos
             assert (await asker.ask(mine)).accepts
             theirs = MailQuestion(sender="bert@example.test", auth="anna@example.test")
             assert (await asker.ask(theirs)).code == 550
+            lent = Delegate(
+                address="bert@example.test", account="anna@example.test", on_behalf=True
+            )
+            await directory.allow_delegate(post.pool, lent)
+            now += 3.0
+            assert (await asker.ask(theirs)).accepts
+            author = AuthorQuestion(
+                authors=("bert@example.test",), sender="", auth="anna@example.test"
+            )
+            assert (await asker.ask(author)).must_tell

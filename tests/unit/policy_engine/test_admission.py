@@ -12,10 +12,17 @@ from policy_engine.admission import Grounds, judge, wanted
 from policy_engine.srs import Rewriter
 from posthouse.mail.address import parse_address
 from posthouse.mail.admission import MailQuestion, Question, RcptQuestion
+from posthouse.storage.directory import Network
 from support.directory import PaperDirectory
 
 TODAY = date(2026, 11, 22)
 REWRITER = Rewriter(b"0123456789abcdef")
+NETWORKS = (
+    Network(network=ip_network("192.0.2.0/24")),
+    Network(network=ip_network("192.0.2.128/25"), relay=False),
+    Network(network=ip_network("192.0.2.192/28"), senders=frozenset({"example.test"})),
+    Network(network=ip_network("2001:db8::/32")),
+)
 STRANGER, FRIEND = "203.0.113.9", "192.0.2.7"
 
 
@@ -35,7 +42,7 @@ def paper() -> PaperDirectory:
 def verdict(paper: PaperDirectory, question: Question) -> str:
     grounds = Grounds(
         known=paper.known(wanted(question)),
-        networks=(ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")),
+        networks=NETWORKS,
         rewriter=REWRITER,
         today=TODAY,
     )
@@ -97,6 +104,23 @@ def test_accounts_and_listed_networks_relay(paper: PaperDirectory) -> None:
     for client in ("192.0.3.1", "2001:db9::1", "unknown", ""):
         assert verdict(paper, rcpt("x@far.test", client=client)) == "550 5.7.1"
     assert verdict(paper, rcpt("x@[198.51.100.1]", auth="anna@example.test")) == "550 5.7.1"
+
+
+@pytest.mark.parametrize(
+    ("client", "sender", "answer"),
+    [
+        ("192.0.2.127", "e@far.test", "accepted"),
+        ("192.0.2.128", "anna@example.test", "550 5.7.1"),
+        ("192.0.2.192", "anna@Example.test", "accepted"),
+        ("192.0.2.192", "e@far.test", "550 5.7.1"),
+        ("192.0.2.192", "", "550 5.7.1"),
+        ("192.0.2.208", "anna@example.test", "550 5.7.1"),
+    ],
+)
+def test_of_several_networks_the_most_specific_says_on_which_terms(
+    paper: PaperDirectory, client: str, sender: str, answer: str
+) -> None:
+    assert verdict(paper, rcpt("x@other.test", client=client, sender=sender)) == answer
 
 
 def test_only_a_bounce_goes_back_to_a_rewritten_sender(paper: PaperDirectory) -> None:

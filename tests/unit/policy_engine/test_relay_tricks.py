@@ -16,6 +16,7 @@ from policy_engine.decisions import Rules, plan
 from policy_engine.srs import Rewriter
 from posthouse.mail.admission import RcptQuestion
 from posthouse.mail.envelope import InboundRecipient
+from posthouse.storage.directory import Network
 from posthouse.storage.ledger import Kept
 from support.directory import PaperDirectory
 
@@ -51,7 +52,7 @@ def fate(line: bytes, client: str) -> Fate:
     question = RcptQuestion(recipient=command.recipient, sender="e@far.test", client=client)
     grounds = Grounds(
         known=paper.known(wanted(question)),
-        networks=(ip_network("192.0.2.0/24"),),
+        networks=(Network(network=ip_network("192.0.2.0/24")),),
         rewriter=REWRITER,
         today=TODAY,
         hostname="mx.example.test",

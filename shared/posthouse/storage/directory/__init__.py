@@ -6,17 +6,13 @@ in the form of `Address.key`, so two spellings of one mailbox are one row.
 
 from posthouse.storage.directory.accounts import (
     Account,
-    Credential,
     NewAccount,
     account_by_address,
     accounts,
     add_account,
     add_accounts,
-    credentials,
     remove_account,
-    renew_hash,
     set_enabled,
-    set_password,
     set_quota,
 )
 from posthouse.storage.directory.aliases import (
@@ -27,6 +23,20 @@ from posthouse.storage.directory.aliases import (
     remove_alias,
     set_alias,
     set_forward,
+)
+from posthouse.storage.directory.app_passwords import (
+    AppPassword,
+    add_app_password,
+    app_passwords,
+    note_use,
+    revoke_app_password,
+)
+from posthouse.storage.directory.delegates import (
+    Delegate,
+    allow_delegate,
+    delegates,
+    lent,
+    revoke_delegate,
 )
 from posthouse.storage.directory.domains import (
     Domain,
@@ -42,6 +52,7 @@ from posthouse.storage.directory.errors import (
     Shadow,
     Shadowed,
     StillInUse,
+    TooMany,
 )
 from posthouse.storage.directory.precedence import shadows_of_accounts
 from posthouse.storage.directory.resolving import Found, resolve
@@ -56,17 +67,31 @@ from posthouse.storage.directory.routes import (
     routes,
     set_route,
 )
+from posthouse.storage.directory.secrets import (
+    NO_KEYS,
+    AppDigest,
+    Credential,
+    Keys,
+    credentials,
+    renew_hash,
+    set_password,
+)
 
 __all__ = [
+    "NO_KEYS",
     "SMARTHOST",
     "Account",
     "Alias",
     "AlreadyThere",
+    "AppDigest",
+    "AppPassword",
     "Credential",
+    "Delegate",
     "DirectoryError",
     "Domain",
     "Forward",
     "Found",
+    "Keys",
     "Network",
     "NewAccount",
     "NoSuchEntry",
@@ -74,17 +99,24 @@ __all__ = [
     "Shadow",
     "Shadowed",
     "StillInUse",
+    "TooMany",
     "account_by_address",
     "accounts",
     "add_account",
     "add_accounts",
+    "add_app_password",
     "add_domain",
     "add_network",
     "aliases",
+    "allow_delegate",
+    "app_passwords",
     "credentials",
+    "delegates",
     "domains",
     "forwards",
+    "lent",
     "networks",
+    "note_use",
     "remove_account",
     "remove_alias",
     "remove_domain",
@@ -92,6 +124,8 @@ __all__ = [
     "remove_route",
     "renew_hash",
     "resolve",
+    "revoke_app_password",
+    "revoke_delegate",
     "routes",
     "set_alias",
     "set_catch_all",

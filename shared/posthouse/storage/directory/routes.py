@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -22,11 +23,12 @@ _IS_OURS = "select true from domains where domain = $1"
 _REMOVE_ROUTE = "delete from routes where domain = $1"
 _ROUTES = "select domain, host, port, username, password from routes order by domain"
 _ADD_NETWORK = """
-    insert into networks (network, note) values ($1, $2)
-        on conflict (network) do update set note = excluded.note
+    insert into networks (network, note, relay, senders) values ($1, $2, $3, $4)
+        on conflict (network) do update
+       set note = excluded.note, relay = excluded.relay, senders = excluded.senders
 """
 _REMOVE_NETWORK = "delete from networks where network = $1"
-_NETWORKS = "select network, note from networks order by network"
+_NETWORKS = "select network, note, relay, senders from networks order by network"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +52,19 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """Clients that may relay without authentication."""
+    """Clients that may relay without authentication; of several the most specific counts.
+
+    Attributes:
+        network: Whose.
+        note: For people.
+        relay: False: they may not, though a larger network may.
+        senders: Domains that the sender must be of; empty: any.
+    """
 
     network: IPv4Network | IPv6Network
     note: str = ""
+    relay: bool = True
+    senders: frozenset[str] = frozenset()
 
 
 async def set_route(queries: Pool | Tx, route: Route, *, force: bool = False) -> None:
@@ -85,9 +96,23 @@ async def routes(queries: Queries) -> tuple[Route, ...]:
     return tuple(Route(**dict(row)) for row in await queries.fetch(_ROUTES))
 
 
-async def add_network(queries: Queries, network: str, note: str = "") -> None:
-    """Let the clients of ``network`` (CIDR) relay; raise `DirectoryError` if it is no network."""
-    await queries.execute(_ADD_NETWORK, _network(network), note)
+async def add_network(
+    queries: Queries,
+    network: str,
+    note: str = "",
+    *,
+    relay: bool = True,
+    senders: Collection[str] = (),
+) -> None:
+    """Let the clients of ``network`` (CIDR) relay, or set on which terms.
+
+    Raises `DirectoryError` if it is no network, `BadAddress` if a sender's domain is none.
+    """
+    for domain in senders:
+        if not is_domain(domain):
+            raise BadAddress(f"not a domain: {domain}")
+    domains = sorted({domain.lower() for domain in senders})
+    await queries.execute(_ADD_NETWORK, _network(network), note, relay, domains)
 
 
 async def remove_network(queries: Queries, network: str) -> None:
@@ -97,8 +122,16 @@ async def remove_network(queries: Queries, network: str) -> None:
 
 
 async def networks(queries: Queries) -> tuple[Network, ...]:
-    """Return all networks whose clients may relay."""
-    return tuple(Network(**dict(row)) for row in await queries.fetch(_NETWORKS))
+    """Return all networks that have terms for relaying."""
+    return tuple(
+        Network(
+            network=row["network"],
+            note=row["note"],
+            relay=row["relay"],
+            senders=frozenset(row["senders"]),
+        )
+        for row in await queries.fetch(_NETWORKS)
+    )
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
