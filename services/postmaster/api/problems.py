@@ -25,6 +25,7 @@ from posthouse.storage.directory import (
     NoSuchEntry,
     Shadowed,
     StillInUse,
+    TooMany,
 )
 from posthouse.telemetry.logs import get_logger
 
@@ -170,7 +171,7 @@ async def _on_refused_change(_: Request, failure: Exception) -> Response:
             return problem_response(HTTPStatus.CONFLICT, f"{failure}.", extra=extra)
         case NoSuchEntry():
             status = HTTPStatus.NOT_FOUND
-        case AlreadyThere() | StillInUse():
+        case AlreadyThere() | StillInUse() | TooMany():
             status = HTTPStatus.CONFLICT
         case DirectoryError() | BadAddress():
             status = HTTPStatus.UNPROCESSABLE_ENTITY

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from posthouse.mail.address import Address, parse_address
 from posthouse.storage.directory.errors import AlreadyThere, NoSuchEntry
 from posthouse.storage.directory.precedence import hold, refuse, shadows_of_accounts
+from posthouse.storage.directory.secrets import NO_KEYS, Keys
 from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
 
 ADD_BATCH = 1000  # accounts per statement at import
@@ -15,8 +16,9 @@ ADD_BATCH = 1000  # accounts per statement at import
 # INBOX is in every account (RFC 3501 §5.1); the others carry their special use (RFC 6154 §2).
 _ADD = """
     with added as (
-        insert into accounts (address, domain, password_hash, quota_octets)
-        select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+        insert into accounts
+               (address, domain, password_hash, quota_octets, scram_sha_256, cram_md5)
+        select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
             on conflict (address) do nothing
      returning account_id, address
     ), boxes as (
@@ -54,14 +56,8 @@ _LIST = f"{_ACCOUNT} where a.address > $1 order by a.address limit $2"
 _LIST_OF_DOMAIN = f"""
     {_ACCOUNT} where a.address > $1 and a.domain = $3 order by a.address limit $2
 """
-_SET_HASH = "update accounts set password_hash = $2 where address = $1"
-# Only while it is still the hash the login was checked against: a new password wins.
-_RENEW_HASH = """
-    update accounts set password_hash = $3 where account_id = $1 and password_hash = $2
-"""
 _SET_QUOTA = "update accounts set quota_octets = $2 where address = $1"
 _SET_ENABLED = "update accounts set enabled = $2 where address = $1"
-_CREDENTIAL = "select account_id, address, password_hash, enabled from accounts where address = $1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,23 +86,15 @@ class NewAccount:
 
     Attributes:
         address: As written; it is kept in the form of `Address.key`.
-        password_hash: Argon2id in PHC form.
+        password_hash: Argon2id in PHC form, or a hash that others made.
         quota_octets: What all its mailboxes may hold together; None for no limit.
+        keys: Made of the same password.
     """
 
     address: str
     password_hash: str = field(repr=False)
     quota_octets: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
-    """What is needed of an account to log in."""
-
-    account_id: int
-    address: str
-    password_hash: str = field(repr=False)
-    enabled: bool
+    keys: Keys = NO_KEYS
 
 
 async def add_account(
@@ -115,6 +103,7 @@ async def add_account(
     password_hash: str,
     quota_octets: int | None = None,
     *,
+    keys: Keys = NO_KEYS,
     force: bool = False,
 ) -> int:
     """Make an account with its mailboxes and return its id.
@@ -122,7 +111,9 @@ async def add_account(
     Raises `AlreadyThere`, `NoSuchEntry` if the domain is not ours, `BadAddress`, and `Shadowed` if
     it would get no mail or take another's, unless that is meant (``force``).
     """
-    new = NewAccount(address=address, password_hash=password_hash, quota_octets=quota_octets)
+    new = NewAccount(
+        address=address, password_hash=password_hash, quota_octets=quota_octets, keys=keys
+    )
     added = await add_accounts(queries, [new], force=force)
     if not added:
         raise AlreadyThere(f"account {address} is there already")
@@ -156,6 +147,8 @@ async def _add(
         [address.domain for address in addresses],
         [account.password_hash for account in accounts],
         [account.quota_octets for account in accounts],
+        [account.keys.scram_sha_256 for account in accounts],
+        [account.keys.cram_md5 for account in accounts],
     )
     return {row["address"]: row["account_id"] for row in rows}
 
@@ -194,22 +187,6 @@ def account_of(row: Row) -> Account:
         quota_octets=row["quota_octets"],
         used_octets=row["used_octets"],
     )
-
-
-async def credentials(queries: Queries, address: str) -> Credential | None:
-    """Return what is needed to check a login as ``address``."""
-    row = await queries.fetchrow(_CREDENTIAL, address.lower())
-    return None if row is None else Credential(**dict(row))
-
-
-async def set_password(queries: Queries, address: str, password_hash: str) -> None:
-    """Replace the password; raise `NoSuchEntry`."""
-    await _update(queries, _SET_HASH, address, password_hash)
-
-
-async def renew_hash(queries: Queries, account: int, old_hash: str, new_hash: str) -> bool:
-    """Replace the hash by another of the same password; False if the password was changed."""
-    return bool(await queries.execute(_RENEW_HASH, account, old_hash, new_hash))
 
 
 async def set_quota(queries: Queries, address: str, quota_octets: int | None) -> None:

@@ -20,6 +20,10 @@ class AlreadyThere(DirectoryError):
     """An entry of that name exists."""
 
 
+class TooMany(DirectoryError):
+    """There are as many of these as there may be."""
+
+
 class StillInUse(DirectoryError):
     """Other entries depend on it."""
 
