@@ -34,8 +34,9 @@ _ended = counter("posthouse_imap_connections_ended_total", "Connections ended by
 class Connection(asyncio.Protocol):
     """One client's connection; is the session's `Wire`."""
 
-    def __init__(self, door: Door[Connection], *, is_secured: bool) -> None:
+    def __init__(self, door: Door[Connection], client: str | None, *, is_secured: bool) -> None:
         self._door = door
+        self._client = client  # whom a proxy speaks for
         self._secured = is_secured
         self._transport: asyncio.Transport | None = None
         self._framer = Framer(door.house.limits.message_octets)
@@ -105,7 +106,7 @@ class Connection(asyncio.Protocol):
     def peer(self) -> str:
         """The client's IP address."""
         name = self._transport.get_extra_info("peername") if self._transport else None
-        return str(name[0]) if name else "unknown"
+        return self._client or (str(name[0]) if name else "unknown")
 
     @property
     def is_secured(self) -> bool:

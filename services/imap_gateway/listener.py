@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,13 +11,14 @@ from typing import Any
 from imap_gateway.connection import Connection
 from imap_gateway.house import House
 from imap_gateway.session import Handler
-from imap_gateway.upgrade import HANDSHAKE
+from posthouse.runtime.doors import Door, open_door
+from posthouse.runtime.doorstep import Manners
+from posthouse.runtime.proxy_protocol import Proxies
 from posthouse.runtime.tls import ServerCertificate
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import gauge
 
 SWEEP = timedelta(seconds=1)  # how exactly timeouts are kept
-BACKLOG = 1024
 LAST_WORDS = timedelta(seconds=1)  # for BYE to reach the client
 
 log = get_logger()
@@ -34,36 +34,33 @@ class Listener:
         handlers: Mapping[type[Any], Handler],
         certificate: ServerCertificate | None,
         tasks: asyncio.TaskGroup,
+        proxies: Proxies | None = None,
     ) -> None:
         self.house = house
         self.handlers = handlers
         self.certificate = certificate
         self.tasks = tasks
+        self.proxies = proxies or Proxies()
         self.is_stopping = False
         self.now: Callable[[], float] = asyncio.get_running_loop().time
         self._connections: set[Connection] = set()
         self._left = asyncio.Event()  # somebody did
-        self._servers: list[asyncio.Server] = []
+        self._doors: list[Door] = []
 
     async def listen(self, host: str, port: int, *, tls: bool) -> int:
         """Open a port and return its number; ``tls`` is from the first octet (RFC 8314 §3.2)."""
-        context: ssl.SSLContext | None = None
-        if tls:
-            if self.certificate is None:
-                raise ValueError("TLS without a certificate")
-            context = self.certificate.context
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self, is_secured=tls),
+        context = self.certificate.context if tls and self.certificate is not None else None
+        if tls and context is None:
+            raise ValueError("TLS without a certificate")
+        door = await open_door(
+            lambda client: Connection(self, client, is_secured=tls),
             host,
             port,
-            ssl=context,
-            ssl_handshake_timeout=HANDSHAKE.total_seconds() if tls else None,
-            backlog=BACKLOG,
+            Manners(context=context, proxies=self.proxies),
         )
-        self._servers.append(server)
-        bound = int(server.sockets[0].getsockname()[1])
-        log.info("listener opened", host=host, port=bound, tls=tls)
-        return bound
+        self._doors.append(door)
+        log.info("listener opened", host=host, port=door.number, tls=tls)
+        return door.number
 
     def admit(self, connection: Connection) -> bool:
         """Take a new connection, or refuse it for there are too many."""
@@ -96,8 +93,8 @@ class Listener:
     async def drain(self, grace: timedelta) -> None:
         """Stop accepting, say BYE to who is idle, let commands finish for ``grace``, end all."""
         self.is_stopping = True
-        for server in self._servers:
-            server.close()
+        for door in self._doors:
+            await door.close()
         for connection in tuple(self._connections):
             if connection.is_idle:
                 connection.bid_farewell("Server is shutting down", "stopped")

@@ -33,7 +33,7 @@ async def serve(settings: ImapSettings, lifecycle: Lifecycle) -> None:
     async with AsyncExitStack() as stack:
         house = await _house(settings, lifecycle, stack)
         certificate = own_certificate(settings, lifecycle)
-        listener = Listener(house, HANDLERS, certificate, lifecycle.tasks)
+        listener = Listener(house, HANDLERS, certificate, lifecycle.tasks, settings.proxies)
         if settings.imap_port:
             await listener.listen(settings.imap_host, settings.imap_port, tls=False)
         if settings.imaps_port and certificate is not None:

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from posthouse.runtime.settings import CommonSettings, Port
+from posthouse.runtime.doors import DoorSettings
+from posthouse.runtime.settings import Port
 
 
-class ImapSettings(CommonSettings):
+class ImapSettings(DoorSettings):
     """The settings of this service beside the common ones.
 
     Attributes:

@@ -65,7 +65,6 @@ class Hall(Protocol):
     """Where connections come in: what they need of `ports.Listeners`."""
 
     house: House
-    certificate: ssl.SSLContext | None
     patience: Patience
 
     def enter(self, connection: Connection) -> bool:
@@ -78,7 +77,13 @@ class Hall(Protocol):
 class Connection(SMTP):
     """One client's connection: aiosmtpd's protocol, and the wire of our session."""
 
-    def __init__(self, hall: Hall, terms: Terms) -> None:  # its own is not called: see above
+    def __init__(
+        self,
+        hall: Hall,
+        terms: Terms,
+        certificate: ssl.SSLContext | None = None,
+        client: str | None = None,
+    ) -> None:  # its own is not called: see above
         self.loop = asyncio.get_running_loop()
         asyncio.StreamReaderProtocol.__init__(
             self,
@@ -88,6 +93,7 @@ class Connection(SMTP):
         )
         self._hall = hall
         self._terms = terms
+        self._certificate = certificate
         self._timeout_handle = None
         self._silence = hall.patience.silence.total_seconds()
         self._message = hall.patience.message.total_seconds()
@@ -97,15 +103,16 @@ class Connection(SMTP):
         self._handle_hooks = {}
         self.transport = None
         self.conversation: Session | None = None
-        self.client = "unknown"
+        self.client = client or ""
         self.tls: Tls | None = None
         self._waits_until: float | None = None
         self._given_up = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the session, in a task of its own."""
-        peer = transport.get_extra_info("peername")
-        self.client = peer[0] if peer else "unknown"
+        if not self.client:
+            peer = transport.get_extra_info("peername")
+            self.client = peer[0] if peer else "unknown"
         self.tls = agreed(transport)
         super().connection_made(transport)
 
@@ -184,8 +191,7 @@ class Connection(SMTP):
 
         False if octets came in plain text behind STARTTLS, or the handshake failed.
         """
-        certificate = self._hall.certificate
-        if certificate is None:
+        if self._certificate is None:
             return False
         await self.write(go_ahead)
         # From here to the change of protocol nothing waits: no octet can slip in between.
@@ -193,7 +199,7 @@ class Connection(SMTP):
             return False
         try:
             await self._writer.start_tls(
-                certificate, ssl_handshake_timeout=HANDSHAKE.total_seconds()
+                self._certificate, ssl_handshake_timeout=HANDSHAKE.total_seconds()
             )
         except (OSError, ssl.SSLError) as error:
             log.info("handshake failed", client=self.client, error=str(error))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -17,10 +15,11 @@ from ingress_smtp.conversation import House
 from ingress_smtp.listener import Connection, Patience
 from ingress_smtp.transaction import Terms
 from posthouse.credentials.failures import network_of
-from posthouse.runtime.doorstep import ROOM, Doorstep, Room
+from posthouse.runtime.doors import Door, open_door
+from posthouse.runtime.doorstep import Manners, Room
+from posthouse.runtime.proxy_protocol import Proxies
 from posthouse.telemetry.logs import get_logger
 
-BACKLOG = 512
 LAST_MOMENT = timedelta(seconds=1)  # for sessions that were cut off to find it out
 
 log = get_logger()
@@ -33,11 +32,13 @@ class Port:
     Attributes:
         number: TCP port; 0 lets the system choose.
         terms: What its sessions offer.
+        certificate: For STARTTLS or implicit TLS; None offers neither.
         implicit_tls: TLS begins with the connection (RFC 8314 §3).
     """
 
     number: int
     terms: Terms
+    certificate: ssl.SSLContext | None = None
     implicit_tls: bool = False
 
 
@@ -50,12 +51,14 @@ class Limits:
         sessions_per_client: Of these, from one client (an IPv6 /64).
         patience: See `Listeners`.
         handshakes: Before a session on the port for implicit TLS.
+        proxies: Whose PROXY headers are believed.
     """
 
     sessions: int
     sessions_per_client: int
     patience: Patience
-    handshakes: Room = ROOM
+    handshakes: Room = field(default_factory=Room)
+    proxies: Proxies = field(default_factory=Proxies)
 
 
 class Listeners:
@@ -63,22 +66,12 @@ class Listeners:
 
     Attributes:
         house: The parts that all sessions share.
-        certificate: For STARTTLS and implicit TLS; None offers neither.
         patience: How long a client may keep us waiting.
         numbers: The ports that were opened, in the order of those asked for.
     """
 
-    def __init__(
-        self,
-        house: House,
-        *,
-        host: str,
-        ports: tuple[Port, ...],
-        certificate: ssl.SSLContext | None,
-        limits: Limits,
-    ) -> None:
+    def __init__(self, house: House, *, host: str, ports: tuple[Port, ...], limits: Limits) -> None:
         self.house = house
-        self.certificate = certificate
         self.patience = limits.patience
         self.numbers: list[int] = []
         self._host = host
@@ -86,8 +79,7 @@ class Listeners:
         self._limits = limits
         self._sessions: set[Connection] = set()
         self._per_client: Counter[str] = Counter()
-        self._servers: list[asyncio.Server] = []
-        self._doorsteps: list[Doorstep] = []
+        self._doors: list[Door] = []
         self._empty = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -104,20 +96,24 @@ class Listeners:
         await self.drain(timedelta())
 
     async def _open(self, port: Port) -> None:
-        welcome: Callable[[], asyncio.Protocol] = partial(Connection, self, port.terms)
-        if port.implicit_tls and self.certificate is not None:
-            doorstep = Doorstep(self.certificate, welcome, self._limits.handshakes)
-            self._doorsteps.append(doorstep)
-            welcome = doorstep.newcomer
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(welcome, self._host, port.number, backlog=BACKLOG)
-        self._servers.append(server)
-        self.numbers.append(server.sockets[0].getsockname()[1])
-        log.info("listener opened", host=self._host, port=self.numbers[-1], role=port.terms.role)
+        manners = Manners(
+            context=port.certificate if port.implicit_tls else None,
+            proxies=self._limits.proxies,
+            room=self._limits.handshakes,
+        )
+        door = await open_door(
+            lambda client: Connection(self, port.terms, port.certificate, client),
+            self._host,
+            port.number,
+            manners,
+        )
+        self._doors.append(door)
+        self.numbers.append(door.number)
+        log.info("listener opened", host=self._host, port=door.number, role=port.terms.role)
 
     def enter(self, connection: Connection) -> bool:
         """Take ``connection`` in; False if there are too many."""
-        if len(self._sessions) >= self._limits.sessions or not self._servers:
+        if len(self._sessions) >= self._limits.sessions or not self._doors:
             return False
         client = network_of(connection.client)
         if self._per_client[client] >= self._limits.sessions_per_client:
@@ -138,11 +134,9 @@ class Listeners:
 
     async def drain(self, grace: timedelta) -> None:
         """Take no new session, end the idle ones, let the others finish for ``grace``."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        for doorstep in self._doorsteps:
-            await doorstep.close()
+        doors, self._doors = self._doors, []
+        for door in doors:
+            await door.close()
         for connection in tuple(self._sessions):
             session = connection.conversation
             if session is None or session.is_idle:

@@ -32,13 +32,11 @@ async def serve(settings: IngressSettings, lifecycle: Lifecycle) -> None:
     """Take mail until told to stop; then let running transactions finish."""
     async with AsyncExitStack() as stack:
         house = await _house(settings, lifecycle, stack)
-        certificate = own_certificate(settings, lifecycle)
         listeners = await stack.enter_async_context(
             Listeners(
                 house,
                 host=settings.smtp_host,
-                ports=_ports(settings, tls=certificate is not None),
-                certificate=certificate.context if certificate else None,
+                ports=_ports(settings, lifecycle),
                 limits=Limits(
                     sessions=settings.sessions_max,
                     sessions_per_client=settings.sessions_per_client_max,
@@ -46,6 +44,7 @@ async def serve(settings: IngressSettings, lifecycle: Lifecycle) -> None:
                         silence=timedelta(seconds=settings.idle_seconds),
                         message=timedelta(seconds=settings.message_seconds),
                     ),
+                    proxies=settings.proxies,
                 ),
             )
         )
@@ -79,21 +78,30 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
     )
 
 
-def _ports(settings: IngressSettings, *, tls: bool) -> tuple[Port, ...]:
+def _ports(settings: IngressSettings, lifecycle: Lifecycle) -> tuple[Port, ...]:
     """Return the listeners that are not off."""
+    # Servers show certificates of any authority, and would be turned away: people alone are asked.
+    for_servers = own_certificate(settings, lifecycle, asking=False)
+    for_people = own_certificate(settings, lifecycle)
 
-    def terms(role: Role) -> Terms:
-        return Terms(
-            hostname=settings.hostname,
-            role=role,
-            tls=tls,
-            message_octets_max=settings.message_octets_max,
-            recipients_max=settings.recipients_max,
+    def port(number: int, role: Role, *, implicit_tls: bool = False) -> Port:
+        certificate = for_people if role == "submission" else for_servers
+        return Port(
+            number=number,
+            terms=Terms(
+                hostname=settings.hostname,
+                role=role,
+                tls=certificate is not None,
+                message_octets_max=settings.message_octets_max,
+                recipients_max=settings.recipients_max,
+            ),
+            certificate=certificate.context if certificate else None,
+            implicit_tls=implicit_tls,
         )
 
     ports = (
-        Port(number=settings.smtp_port, terms=terms("mx")),
-        Port(number=settings.submission_port, terms=terms("submission")),
-        Port(number=settings.smtps_port, terms=terms("submission"), implicit_tls=True),
+        port(settings.smtp_port, "mx"),
+        port(settings.submission_port, "submission"),
+        port(settings.smtps_port, "submission", implicit_tls=True),
     )
     return tuple(port for port in ports if port.number)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ingress_smtp.hygiene_settings import HygieneSettings
 from posthouse.bus.ask import parse_endpoint
+from posthouse.runtime.doors import DoorSettings
 from posthouse.runtime.settings import Port
 
 
@@ -21,7 +22,7 @@ def _endpoints(text: str) -> str:
     return text
 
 
-class IngressSettings(HygieneSettings):
+class IngressSettings(DoorSettings, HygieneSettings):
     """The settings of this service beside the common ones.
 
     Attributes:

@@ -32,7 +32,7 @@ class Connection(asyncio.Protocol):
         is_secure: TLS protects it.
     """
 
-    def __init__(self, on_open: Callable[[Connection], None]) -> None:
+    def __init__(self, on_open: Callable[[Connection], None], client: str | None = None) -> None:
         self._on_open = on_open
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._arrival = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
-        self.peer = ""
+        self.peer = client or ""
         self.is_secure = False
 
     # ---- what the transport says
@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)
-        self.peer = (transport.get_extra_info("peername") or ("",))[0]
+        self.peer = self.peer or (transport.get_extra_info("peername") or ("",))[0]
         self.is_secure = transport.get_extra_info("ssl_object") is not None
         self._on_open(self)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,14 +10,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from pop3_gateway import replies
-from pop3_gateway.connection import HANDSHAKE, Connection
+from pop3_gateway.connection import Connection
 from pop3_gateway.conversation import converse
 from pop3_gateway.house import House
 from pop3_gateway.session import Session
+from posthouse.runtime.doors import Door, open_door
+from posthouse.runtime.doorstep import Manners
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter, gauge
-
-BACKLOG = 1024
 
 log = get_logger()
 _open = gauge("posthouse_pop3_sessions", "Sessions now.")
@@ -28,18 +27,18 @@ _sessions = counter(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class Place:
     """Where clients come in.
 
     Attributes:
         host: The address to listen on.
         port: The port; 0 in tests: any that is free.
-        context: For implicit TLS (RFC 8314 §3.2); None for a door that begins in plaintext.
+        manners: What happens before a session; with a context it is implicit TLS (RFC 8314 §3.2).
     """
 
     host: str
     port: int
-    context: ssl.SSLContext | None = None
+    manners: Manners = field(default_factory=Manners)
 
 
 @dataclass(slots=True)
@@ -48,14 +47,14 @@ class Listener:
 
     Attributes:
         house: What they share.
-        addresses: Where it listens, in the order of the doors.
+        addresses: Where it listens, in the order of the places.
     """
 
     house: House
     addresses: list[tuple[str, int]] = field(default_factory=list)
     _sessions: dict[asyncio.Task[None], Session] = field(default_factory=dict)
     _clients: Counter[str] = field(default_factory=Counter)
-    _servers: list[asyncio.Server] = field(default_factory=list)
+    _doors: list[Door] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -63,23 +62,20 @@ class Listener:
         return len(self._sessions)
 
     @asynccontextmanager
-    async def listening(self, doors: list[Door], grace: timedelta) -> AsyncIterator[None]:
+    async def listening(self, places: list[Place], grace: timedelta) -> AsyncIterator[None]:
         """Take clients in; afterwards let those that are in finish within ``grace``."""
-        loop = asyncio.get_running_loop()
         try:
-            for door in doors:
-                server = await loop.create_server(
-                    lambda: Connection(self._welcome),
-                    door.host,
-                    door.port,
-                    ssl=door.context,
-                    ssl_handshake_timeout=HANDSHAKE.total_seconds() if door.context else None,
-                    backlog=BACKLOG,
+            for place in places:
+                door = await open_door(
+                    lambda client: Connection(self._welcome, client),
+                    place.host,
+                    place.port,
+                    place.manners,
                 )
-                self._servers.append(server)
-                host, port = server.sockets[0].getsockname()[:2]
-                self.addresses.append((host, port))
-                log.info("listening", host=host, port=port, tls=door.context is not None)
+                self._doors.append(door)
+                self.addresses.append((place.host, door.number))
+                is_secure = place.manners.context is not None
+                log.info("listening", host=place.host, port=door.number, tls=is_secure)
             yield
         finally:
             await self._stop(grace)
@@ -112,8 +108,8 @@ class Listener:
             log.error("session died", error=repr(error))
 
     async def _stop(self, grace: timedelta) -> None:
-        for server in self._servers:
-            server.close()
+        for door in self._doors:
+            await door.close()
         for session in self._sessions.values():
             session.stop()
         if self._sessions:

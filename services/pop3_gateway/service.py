@@ -7,11 +7,12 @@ from functools import partial
 
 from pop3_gateway.house import House
 from pop3_gateway.leases import Leases
-from pop3_gateway.listener import Door, Listener
+from pop3_gateway.listener import Listener, Place
 from pop3_gateway.maildrops import Maildrops
 from pop3_gateway.settings import Pop3Settings
 from posthouse.bus.publisher import Publisher
 from posthouse.credentials.passwords import Verifier
+from posthouse.runtime.doorstep import Manners
 from posthouse.runtime.foundation import START, open_foundation, own_certificate
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage import directory
@@ -48,17 +49,17 @@ async def serve(settings: Pop3Settings, lifecycle: Lifecycle) -> None:
         )
         # Until the end, so that the sessions which finish behind the signal keep their locks.
         lifecycle.tasks.create_task(leases.keep())
-        async with Listener(house).listening(_doors(settings, house), lifecycle.grace):
+        async with Listener(house).listening(_places(settings, house), lifecycle.grace):
             lifecycle.probes.forget(START)
             await lifecycle.stopping.wait()
 
 
-def _doors(settings: Pop3Settings, house: House) -> list[Door]:
-    doors = []
+def _places(settings: Pop3Settings, house: House) -> list[Place]:
+    host, proxies = settings.pop3_host, settings.proxies
+    places = []
     if settings.pop3_port:
-        doors.append(Door(host=settings.pop3_host, port=settings.pop3_port))
+        places.append(Place(host=host, port=settings.pop3_port, manners=Manners(proxies=proxies)))
     if settings.pop3s_port and house.certificate is not None:
-        doors.append(
-            Door(host=settings.pop3_host, port=settings.pop3s_port, context=house.certificate)
-        )
-    return doors
+        manners = Manners(context=house.certificate, proxies=proxies)
+        places.append(Place(host=host, port=settings.pop3s_port, manners=manners))
+    return places

@@ -8,10 +8,11 @@ from typing import Annotated
 from pydantic import Field
 
 from pop3_gateway.house import Limits
-from posthouse.runtime.settings import CommonSettings, Port
+from posthouse.runtime.doors import DoorSettings
+from posthouse.runtime.settings import Port
 
 
-class Pop3Settings(CommonSettings):
+class Pop3Settings(DoorSettings):
     """The settings of this service beside the common ones.
 
     Attributes:

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ingress_smtp.listener import Patience
 from ingress_smtp.ports import Limits, Listeners, Port
 from ingress_smtp.reception import Budget
 from ingress_smtp.recipients import Gate
-from ingress_smtp.transaction import Role, Terms
+from ingress_smtp.transaction import Terms
 from posthouse.mail.admission import MailQuestion, Question, Verdict, accept, refuse
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import Unavailable
@@ -28,6 +28,10 @@ from posthouse.storage.ledger import NewMail
 HOSTNAME = "mx.example.test"
 HANDSHAKES = Room(guests=20, guests_per_client=10)
 PATIENCE = Patience(silence=timedelta(seconds=20), message=timedelta(seconds=20))
+TERMS = Terms(
+    hostname=HOSTNAME, role="mx", tls=False, message_octets_max=1_000_000, recipients_max=3
+)
+LIMITS = Limits(sessions=100, sessions_per_client=100, patience=PATIENCE, handshakes=HANDSHAKES)
 
 
 class Policy:
@@ -147,13 +151,11 @@ def client_context() -> ssl.SSLContext:
 async def running_ingress(
     certificate: ssl.SSLContext | None,
     *,
-    message_octets_max: int = 1_000_000,
     reception_octets: int = 10_000_000,
-    sessions: int = 100,
-    sessions_per_client: int = 100,
-    patience: Patience = PATIENCE,
+    limits: Limits = LIMITS,
+    terms: Terms = TERMS,
 ) -> AsyncIterator[Ingress]:
-    """Run one with small limits; recipients_max is 3."""
+    """Run one with small limits; role and TLS of the ``terms`` are each port's own."""
     policy, cellar, budget = Policy(), Cellar(), Budget(reception_octets)
     cellar.may_commit.set()
     house = House(
@@ -163,26 +165,20 @@ async def running_ingress(
         budget=budget,
     )
 
-    def terms(role: Role) -> Terms:
-        return Terms(
-            hostname=HOSTNAME, role=role, tls=certificate is not None,
-            message_octets_max=message_octets_max, recipients_max=3,
-        )  # fmt: skip
-
     names = ["mx", "submission"] + (["smtps"] if certificate else [])
     ports = tuple(
-        Port(number=0, terms=terms("mx" if name == "mx" else "submission"),
-             implicit_tls=name == "smtps")
+        Port(
+            number=0,
+            terms=replace(
+                terms,
+                role="mx" if name == "mx" else "submission",
+                tls=certificate is not None,
+            ),
+            certificate=certificate,
+            implicit_tls=name == "smtps",
+        )
         for name in names
-    )  # fmt: skip
-    limits = Limits(
-        sessions=sessions,
-        sessions_per_client=sessions_per_client,
-        patience=patience,
-        handshakes=HANDSHAKES,
     )
-    async with Listeners(
-        house, host="127.0.0.1", ports=ports, certificate=certificate, limits=limits
-    ) as listeners:
+    async with Listeners(house, host="127.0.0.1", ports=ports, limits=limits) as listeners:
         numbers = dict(zip(names, listeners.numbers, strict=True))
         yield Ingress(policy, cellar, listeners, numbers, budget)

@@ -15,13 +15,14 @@ from uuid import UUID
 from onemachine.certificates import certificates
 from pop3_gateway.house import House, Limits
 from pop3_gateway.leases import Leases
-from pop3_gateway.listener import Door, Listener
+from pop3_gateway.listener import Listener, Place
 from pop3_gateway.maildrops import Maildrops
 from posthouse.blobs import Blobs, open_blobs
 from posthouse.credentials.passwords import Verifier, hash_for_import
 from posthouse.mail.envelope import MailboxChanged
 from posthouse.mail.ids import object_key
 from posthouse.mime import scan
+from posthouse.runtime.doorstep import Manners
 from posthouse.storage import directory
 from posthouse.storage.filing import file
 from posthouse.storage.pool import Pool
@@ -121,8 +122,8 @@ async def gateway(
         )
         listener = Listener(house)
         doors = [
-            Door(host="127.0.0.1", port=0),
-            Door(host="127.0.0.1", port=0, context=context),
+            Place(host="127.0.0.1", port=0),
+            Place(host="127.0.0.1", port=0, manners=Manners(context=context)),
         ]
         async with listener.listening(doors, grace):
             yield Gateway(

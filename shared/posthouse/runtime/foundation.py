@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from posthouse.blobs import Blobs, open_blobs
 from posthouse.bus.connection import Broker, connect
+from posthouse.runtime.doors import DoorSettings
 from posthouse.runtime.service import Lifecycle
 from posthouse.runtime.settings import CommonSettings
 from posthouse.runtime.tls import ServerCertificate
@@ -65,11 +66,24 @@ async def open_foundation(
         yield Foundation(pool=pool, blobs=blobs, broker=broker)
 
 
-def own_certificate(settings: CommonSettings, lifecycle: Lifecycle) -> ServerCertificate | None:
-    """Return our certificate, kept fresh; None if there is none, so that TLS is not offered."""
+def own_certificate(
+    settings: DoorSettings, lifecycle: Lifecycle, *, asking: bool = True
+) -> ServerCertificate | None:
+    """Return our certificates, kept fresh; None if there are none, so that TLS is not offered.
+
+    Args:
+        settings: Where they are.
+        lifecycle: Keeps them fresh.
+        asking: Clients are asked for a certificate of theirs, if there are authorities for that.
+    """
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
-    certificate = ServerCertificate(settings.tls_certificate, settings.tls_key)
+    certificate = ServerCertificate(
+        settings.tls_certificate,
+        settings.tls_key,
+        folder=settings.tls_folder,
+        terms=settings.tls_terms(asking=asking),
+    )
     lifecycle.on_reload(certificate.refresh)
     lifecycle.tasks.create_task(certificate.keep_fresh(), name="certificate")
     return certificate

@@ -56,23 +56,34 @@ class CertificateContext(ssl.SSLContext):
     end_point: bytes
 
 
-def own_context(pair: Pair, terms: TlsTerms) -> CertificateContext:
-    """Return the context that shows ``pair``.
+def plain_context(terms: TlsTerms) -> CertificateContext:
+    """Return a context that has no certificate yet.
 
     Raises:
-        OSError: A file cannot be read.
-        ssl.SSLError: The two do not fit together, or the ciphers are unknown.
-        ValueError: A file is no certificate.
+        OSError: The authorities cannot be read.
+        ssl.SSLError: They are none, or the ciphers are unknown.
     """
     context = CertificateContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[terms.minimum]
     context.options |= ssl.OP_NO_RENEGOTIATION
     if terms.ciphers:
         context.set_ciphers(terms.ciphers)
-    context.load_cert_chain(pair.certificate, pair.key)
     if terms.authorities is not None:
         context.load_verify_locations(terms.authorities)
         context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def own_context(pair: Pair, terms: TlsTerms) -> CertificateContext:
+    """Return the context that shows ``pair``.
+
+    Raises:
+        OSError: A file cannot be read.
+        ssl.SSLError: The two do not fit together.
+        ValueError: A file is no certificate.
+    """
+    context = plain_context(terms)
+    context.load_cert_chain(pair.certificate, pair.key)
     certificate = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
     context.names = _names(certificate)
     context.expires = certificate.not_valid_after_utc.timestamp()

@@ -10,9 +10,10 @@ from datetime import timedelta
 import pytest
 
 from ingress_smtp.listener import Patience
+from ingress_smtp.ports import Limits
 from ingress_smtp.session import MAX_FRUITLESS
 from support.dialogue import play
-from support.ingress import PATIENCE, Ingress, running_ingress
+from support.ingress import LIMITS, PATIENCE, Ingress, running_ingress
 
 MAIL = """
 C: MAIL FROM:<e@far.test>
@@ -26,6 +27,10 @@ C: .
 """
 HELLO = "S: 220 …\nC: EHLO b.test\nS* 250 STARTTLS\n"
 BYE = "\nC: QUIT\nS: 221 …\nS: [closes]"
+
+
+def impatient(silence: float) -> Limits:
+    return replace(LIMITS, patience=replace(PATIENCE, silence=timedelta(seconds=silence)))
 
 
 @pytest.mark.parametrize("away", ["store", "ledger"])
@@ -106,9 +111,7 @@ async def test_a_client_that_vanishes_within_data_leaves_nothing(ingress: Ingres
 
 
 async def test_nobody_may_keep_us_waiting(certificate: ssl.SSLContext) -> None:
-    async with running_ingress(
-        certificate, patience=replace(PATIENCE, silence=timedelta(seconds=0.2))
-    ) as ingress:
+    async with running_ingress(certificate, limits=impatient(0.2)) as ingress:
         reader, writer = await ingress.connect()
         await play("S: 220 …\nS: 421 4.4.2 …\nS: [closes]", reader, writer)
         writer.close()
@@ -121,9 +124,7 @@ async def test_nobody_may_keep_us_waiting(certificate: ssl.SSLContext) -> None:
 
 
 async def test_our_own_slowness_is_not_the_clients(certificate: ssl.SSLContext) -> None:
-    async with running_ingress(
-        certificate, patience=replace(PATIENCE, silence=timedelta(seconds=0.2))
-    ) as ingress:
+    async with running_ingress(certificate, limits=impatient(0.2)) as ingress:
         ingress.cellar.may_commit.clear()
         reader, writer = await ingress.connect()
         await play(HELLO + MAIL, reader, writer)
@@ -136,7 +137,8 @@ async def test_our_own_slowness_is_not_the_clients(certificate: ssl.SSLContext) 
 @pytest.mark.parametrize("limit", ["sessions", "sessions_per_client"])
 async def test_one_session_too_many_is_sent_away(certificate: ssl.SSLContext, limit: str) -> None:
     of_all, of_one = (1, 100) if limit == "sessions" else (100, 1)
-    async with running_ingress(certificate, sessions=of_all, sessions_per_client=of_one) as ingress:
+    few = replace(LIMITS, sessions=of_all, sessions_per_client=of_one)
+    async with running_ingress(certificate, limits=few) as ingress:
         reader, writer = await ingress.connect()
         await play("S: 220 …", reader, writer)
 
@@ -214,7 +216,7 @@ async def test_a_client_that_drips_for_ever_is_sent_away(before: str, octets: by
     patience = Patience(
         silence=timedelta(seconds=20 if before else 0.3), message=timedelta(seconds=0.3)
     )
-    async with running_ingress(None, patience=patience) as ingress:
+    async with running_ingress(None, limits=replace(LIMITS, patience=patience)) as ingress:
         reader, writer = await ingress.connect()
         await play("S: 220 …\nC: HELO b.test\nS: 250 …" + before, reader, writer)
         dripping = asyncio.ensure_future(drip(writer, octets))

@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from onemachine.certificates import Certificates, certificates
-from posthouse.runtime.doorstep import Doorstep, Room
+from posthouse.runtime.doorstep import Doorstep, Manners, Room
 from posthouse.telemetry.metrics import exposition
 
 FOR_EVER = timedelta(hours=1)
@@ -23,6 +23,9 @@ EVE, BERT, ANNA = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 
 class Echo(asyncio.Protocol):
     """Says hello, then what it hears."""
+
+    def __init__(self, client: str | None) -> None:
+        self.client = client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -73,7 +76,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 async def house(files: Certificates, room: Room = ROOM) -> AsyncIterator[House]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.chain, files.key)
-    doorstep = Doorstep(context, Echo, room)
+    doorstep = Doorstep(Echo, Manners(context=context, room=room))
     server = await asyncio.get_running_loop().create_server(doorstep.newcomer, "127.0.0.1", 0)
     trust = ssl.create_default_context(cafile=files.authority)
     opened = House(doorstep, server.sockets[0].getsockname()[1], trust)
