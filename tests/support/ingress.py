@@ -147,6 +147,17 @@ def client_context() -> ssl.SSLContext:
     return context
 
 
+def a_house(policy: Policy, cellar: Cellar, budget: Budget) -> House:
+    """Return what sessions share, with everything behind it in memory."""
+    cellar.may_commit.set()
+    return House(
+        gate=Gate(policy),
+        acceptance=Acceptance(blobs=cellar, ledger=cellar, outbox=cellar, hostname=HOSTNAME),
+        authentication=Authentication(Passwords(), penalty=timedelta()),
+        budget=budget,
+    )
+
+
 @asynccontextmanager
 async def running_ingress(
     certificate: ssl.SSLContext | None,
@@ -157,13 +168,7 @@ async def running_ingress(
 ) -> AsyncIterator[Ingress]:
     """Run one with small limits; role and TLS of the ``terms`` are each port's own."""
     policy, cellar, budget = Policy(), Cellar(), Budget(reception_octets)
-    cellar.may_commit.set()
-    house = House(
-        gate=Gate(policy),
-        acceptance=Acceptance(blobs=cellar, ledger=cellar, outbox=cellar, hostname=HOSTNAME),
-        authentication=Authentication(Passwords(), penalty=timedelta()),
-        budget=budget,
-    )
+    house = a_house(policy, cellar, budget)
 
     names = ["mx", "submission"] + (["smtps"] if certificate else [])
     ports = tuple(
