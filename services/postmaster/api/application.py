@@ -10,6 +10,7 @@ from postmaster.api import (
     broker,
     config,
     dead_letters,
+    delegates,
     domains,
     queues,
     redirection,
@@ -22,7 +23,18 @@ from postmaster.api.parts import Parts
 from postmaster.api.problems import speak_of_problems
 
 PREFIX = "/api/v1"
-ROOMS = (domains, accounts, redirection, queues, dead_letters, trace, broker, store, config)
+ROOMS = (
+    domains,
+    accounts,
+    delegates,
+    redirection,
+    queues,
+    dead_letters,
+    trace,
+    broker,
+    store,
+    config,
+)
 
 
 def build(parts: Parts) -> ASGIApp:

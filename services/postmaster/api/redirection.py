@@ -10,7 +10,17 @@ from pydantic import Field, SecretStr, model_validator
 
 from posthouse.storage import directory
 from posthouse.storage.directory import Alias, Forward, Network, Route
-from postmaster.api.fields import AddressKey, AddressText, Body, Limit, Targets, address_key, page
+from postmaster.api.fields import (
+    MAX_TARGETS,
+    AddressKey,
+    AddressText,
+    Body,
+    DomainName,
+    Limit,
+    Targets,
+    address_key,
+    page,
+)
 from postmaster.api.parts import Means
 from postmaster.api.problems import SHADOWED, invalid
 
@@ -50,9 +60,11 @@ class RouteBody(Body):
 
 
 class NetworkBody(Body):
-    """What is noted of a network."""
+    """On which terms a network's clients relay; of several networks the most specific counts."""
 
     note: str = ""
+    relay: bool = True
+    senders: Annotated[tuple[DomainName, ...], Field(max_length=MAX_TARGETS)] = ()
 
 
 @router.get("/aliases")
@@ -133,15 +145,17 @@ async def remove_route(domain: str, means: Means) -> None:
 
 @router.get("/networks")
 async def list_networks(means: Means) -> dict[str, Any]:
-    """Return all networks whose clients may relay without a password; they are few."""
+    """Return all networks whose clients have terms for relaying without a password; they are few."""
     found = await directory.networks(means.pool)
     return {"items": [_network(network) for network in found], "next": None}
 
 
 @router.put("/networks/{network:path}", status_code=HTTPStatus.NO_CONTENT)
 async def add_network(network: str, body: NetworkBody, means: Means) -> None:
-    """Let the clients of a network relay."""
-    await directory.add_network(means.pool, network, body.note)
+    """Let the clients of a network relay, or set on which terms."""
+    await directory.add_network(
+        means.pool, network, body.note, relay=body.relay, senders=body.senders
+    )
 
 
 @router.delete("/networks/{network:path}", status_code=HTTPStatus.NO_CONTENT)
@@ -172,4 +186,9 @@ def _route(route: Route) -> dict[str, Any]:
 
 
 def _network(network: Network) -> dict[str, Any]:
-    return {"network": str(network.network), "note": network.note}
+    return {
+        "network": str(network.network),
+        "note": network.note,
+        "relay": network.relay,
+        "senders": sorted(network.senders),
+    }

@@ -153,18 +153,33 @@ def route_remove(
 @network.add("add")
 def network_add(
     cidr: Annotated[str, typer.Argument(metavar="NETWORK", help="As 192.0.2.0/24, 2001:db8::/32.")],
+    *,
     note: Annotated[str, typer.Option(metavar="TEXT", help="Whose it is.")] = "",
+    senders: Annotated[
+        list[str] | None,
+        typer.Option("--sender-domain", metavar="DOMAIN", help="Only from there; may be repeated."),
+    ] = None,
+    no_relay: Annotated[
+        bool, typer.Option("--no-relay", help="An exception: these may not, others around may.")
+    ] = False,
 ) -> None:
-    """Let the clients of a network relay without a password."""
+    """Let the clients of a network relay without a password, or set on which terms."""
+    body = {"note": note, "relay": not no_relay, "senders": senders or []}
     with connect() as api:
-        api.ask("PUT", path("networks", cidr), body={"note": note})
-    say(f"Clients in {cidr} may relay.")
+        api.ask("PUT", path("networks", cidr), body=body)
+    of_whom = f" mail from {', '.join(senders)}" if senders else ""
+    say(f"Clients in {cidr} {'must log in' if no_relay else f'may relay{of_whom}'}.")
 
 
 @network.add("list")
 def network_list(*, as_json: AsJson = False) -> None:
     """List the networks."""
-    columns = [("Network", "network", plain), ("Note", "note", plain)]
+    columns = [
+        ("Network", "network", plain),
+        ("Relays", "relay", plain),
+        ("Senders", "senders", plain),
+        ("Note", "note", plain),
+    ]
     with connect() as api:
         rows = api.rows(path("networks"))
         listing(rows, columns, as_json=as_json, empty="Nobody may relay without a password.")

@@ -199,6 +199,7 @@ async def test_redirections_are_set_replaced_listed_and_removed(clerk: LivePostm
         ("aliases", "team@example.test", {"targets": ["anna@example.test"], "owner": None}),
         ("forwards", "anna@example.test", {"targets": ["anna@far.test"], "keep_copy": False}),
         ("networks", "192.0.2.0/24", {"note": "the cellar"}),
+        ("networks", "192.0.2.7/32", {"note": "", "relay": False, "senders": ["far.test"]}),
     ]
     for room, name, body in cases:
         assert (await http.put(f"/{room}/{name}", json=body)).status_code == 204
@@ -207,6 +208,34 @@ async def test_redirections_are_set_replaced_listed_and_removed(clerk: LivePostm
         assert name in row.values()
         assert (await http.delete(f"/{room}/{name}")).status_code == 204
         assert (await http.get(f"/{room}")).json()["items"] == []
+
+
+async def test_delegates_are_allowed_changed_listed_and_revoked(clerk: LivePostmaster) -> None:
+    await made(clerk, "anna@example.test", "bert@example.test")
+    http = clerk.http
+    pairs = [
+        (address, f"{name}@example.test")
+        for address in ("*@partner.test", "boss@example.test")
+        for name in ("anna", "bert")
+    ]
+
+    for address, account in pairs:
+        put = await http.put(f"/delegates/{address}/{account}", json={})
+        assert put.status_code == HTTPStatus.NO_CONTENT
+    await http.put("/delegates/boss@example.test/Anna@example.test", json={"on_behalf": True})
+    first = (await http.get("/delegates", params={"limit": 3})).json()
+    rest = (await http.get("/delegates", params={"limit": 3, "after": first["next"]})).json()
+    of_anna = (await http.get("/delegates", params={"account": "Anna@example.test"})).json()
+    unknown = await http.put("/delegates/boss@example.test/eve@example.test", json={})
+    gone = await http.delete("/delegates/boss@example.test/anna@example.test")
+    again = await http.delete("/delegates/boss@example.test/anna@example.test")
+
+    rows = first["items"] + rest["items"]
+    assert [(row["address"], row["account"]) for row in rows] == pairs
+    assert [row["on_behalf"] for row in rows] == [False, False, True, False]
+    assert [row["address"] for row in of_anna["items"]] == ["*@partner.test", "boss@example.test"]
+    assert unknown.status_code == HTTPStatus.NOT_FOUND
+    assert (gone.status_code, again.status_code) == (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND)
 
 
 async def test_an_alias_takes_an_accounts_mail_only_by_force(clerk: LivePostmaster) -> None:
@@ -345,6 +374,8 @@ async def test_a_routes_password_is_kept_and_not_shown(clerk: LivePostmaster) ->
 NONSENSE: tuple[tuple[str, str, object], ...] = (
     ("PUT", "/networks/192.0.2.1/24", {}),
     ("PUT", "/networks/here", {}),
+    ("PUT", "/networks/192.0.2.0/24", {"senders": ["no domain"]}),
+    ("PUT", "/delegates/nonsense/anna@example.test", {}),
     ("PUT", "/routes/not a domain", {"host": "h"}),
     ("PUT", "/aliases/team@example.test", {"targets": []}),
     ("PUT", "/aliases/team@example.test", {"targets": ["nonsense"]}),

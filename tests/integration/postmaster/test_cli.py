@@ -100,17 +100,29 @@ async def test_redirections_from_the_command_line(clerk: LivePostmaster) -> None
     await done(clerk, "forward", "set", "anna@example.test", "a@far.test", "--no-keep")
     await done(clerk, "route", "set", "far.test", "[2001:db8::1]:2525")
     await done(clerk, "network", "add", "192.0.2.0/24", "--note", "[bold]cellar")
+    terms = ("--sender-domain", "example.test", "--sender-domain", "far.test")
+    assert "mail from example.test, far.test" in await done(
+        clerk, "network", "add", "192.0.2.7", *terms
+    )
+    assert "log in" in await done(clerk, "network", "add", "192.0.2.9", "--no-relay")
+    await done(clerk, "delegate", "allow", "*@far.test", "anna@example.test", "--on-behalf")
 
     assert (await rows(clerk, "alias", "list"))[0]["targets"] == ["anna@example.test", "b@far.test"]
     assert (await rows(clerk, "forward", "list"))[0]["keep_copy"] is False
     assert (await rows(clerk, "route", "list"))[0]["host"] == "2001:db8::1"
     assert "[bold]cellar" in await done(clerk, "network", "list")
+    assert [row["relay"] for row in await rows(clerk, "network", "list")] == [True, True, False]
+    assert await rows(clerk, "delegate", "list", "--account", "anna@example.test") == [
+        {"address": "*@far.test", "account": "anna@example.test", "on_behalf": True}
+    ]
 
     await done(clerk, "alias", "remove", "team@example.test")
     await done(clerk, "forward", "remove", "anna@example.test")
     await done(clerk, "route", "remove", "far.test")
-    await done(clerk, "network", "remove", "192.0.2.0/24")
-    for noun in ("alias", "forward", "route", "network"):
+    for network in ("192.0.2.0/24", "192.0.2.7", "192.0.2.9"):
+        await done(clerk, "network", "remove", network)
+    await done(clerk, "delegate", "revoke", "*@far.test", "anna@example.test")
+    for noun in ("alias", "forward", "route", "network", "delegate"):
         assert await rows(clerk, noun, "list") == []
 
 
