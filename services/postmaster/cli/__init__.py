@@ -6,7 +6,7 @@ POSTHOUSE_API_URL and POSTHOUSE_API_TOKEN. Every listing also comes with ``--jso
 
 from __future__ import annotations
 
-from postmaster.cli import delegates, directory, letters, redirection, upkeep
+from postmaster.cli import delegates, directory, letters, limits, redirection, upkeep
 from postmaster.cli.help import Commands
 
 WHO = "Who is here"
@@ -31,6 +31,7 @@ app.add_typer(redirection.network, name="network", rich_help_panel=WHERE)
 app.add("trace", MAIL)(letters.trace)
 app.add_typer(letters.queue, name="queue", rich_help_panel=MAIL)
 app.add_typer(letters.dead, name="dead", rich_help_panel=MAIL)
+app.add_typer(limits.limit, name="limit", rich_help_panel=MACHINERY)
 app.add_typer(upkeep.broker, name="broker", rich_help_panel=MACHINERY)
 app.add_typer(upkeep.store, name="store", rich_help_panel=MACHINERY)
 app.add_typer(upkeep.config, name="config", rich_help_panel=MACHINERY)
