@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 from ingress_smtp.authentication import Authentication
 from ingress_smtp.exchange import Exchange, Wire
-from ingress_smtp.hygiene import Rules
 from ingress_smtp.intake import Acceptance
 from ingress_smtp.limits import Limits
-from ingress_smtp.reception import Budget
+from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
 from ingress_smtp.replies import Reply
 from ingress_smtp.transaction import State
@@ -24,8 +23,7 @@ class House:
     gate: Gate
     acceptance: Acceptance
     authentication: Authentication
-    budget: Budget
-    rules: Rules = field(default_factory=Rules)
+    reception: Reception
     limits: Limits = field(default_factory=Limits)
 
 

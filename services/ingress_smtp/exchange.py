@@ -6,20 +6,19 @@ Replies to a group of pipelined commands are gathered and leave together, before
 
 from __future__ import annotations
 
-from dataclasses import replace
+from datetime import timedelta
 from typing import Literal, Protocol, TypeAlias
 
 from ingress_smtp import replies
+from ingress_smtp.draft import Draft
 from ingress_smtp.framing import (
-    DRAIN_OCTETS,
     MAX_AUTH_OCTETS,
     MAX_COMMAND_OCTETS,
     BadLine,
-    Content,
+    Dots,
     skip_line,
     take_line,
 )
-from ingress_smtp.reception import Share
 from ingress_smtp.replies import Reply
 from posthouse.mail.encryption import Tls
 
@@ -34,11 +33,13 @@ Expected: TypeAlias = Literal["line", "message"]
 
 
 class Wire(Protocol):
-    """What a session needs of its connection."""
+    """What a session needs of its connection.
 
-    @property
-    def client(self) -> str:
-        """The client's IP address."""
+    Attributes:
+        client: The client's IP address, or that of whom it speaks for.
+    """
+
+    client: str
 
     @property
     def tls(self) -> Tls | None:
@@ -46,6 +47,9 @@ class Wire(Protocol):
 
     def expect(self, what: Expected) -> None:
         """From now on the client's ``what`` is read: all of it is due in its time."""
+
+    async def is_silent_for(self, pause: timedelta) -> bool:
+        """Return after ``pause``, or False at once when octets come, or the end."""
 
     async def read(self) -> bytes:
         """Return the next octets; empty when the client has gone or was given up."""
@@ -85,6 +89,13 @@ class Exchange:
             out, self._out = bytes(self._out), bytearray()
             await self._wire.write(out)
 
+    async def is_silent_for(self, pause: timedelta) -> bool:
+        """Tell whether the client keeps silent for ``pause``; what it says instead is lost."""
+        self.is_waiting = True
+        is_silent = await self._wire.is_silent_for(pause)
+        self.is_waiting = False
+        return is_silent
+
     async def line(self, limit: int = 0) -> bytes:
         """Return the next line, without its end; waits for it with everything sent.
 
@@ -109,27 +120,28 @@ class Exchange:
             self._in += await self._read()
             self.is_waiting = False
 
-    async def message(self, limit: int, share: Share) -> Content:
+    async def message(self, draft: Draft) -> None:
         """Read to the end of a message; a refused one only so far, then we hang up.
 
         Raises:
             Gone: It has no end.
         """
         self._wire.expect("message")
-        content = Content(limit)
-        chunk = bytes(self._in)
+        dots = Dots()
+        portion = bytes(self._in)
         self._in.clear()
         while True:
-            if content.refusal is None and not share.grow_to(len(content.octets) + len(chunk)):
-                content.refuse(replies.NO_MEMORY)
-            behind = content.feed(chunk) if chunk else None
+            content, behind = dots.feed(portion)
+            draft.take(content)
             if behind is not None:
-                self._in += chunk[len(chunk) - behind :]
-                return content
-            if content.refusal is not None and content.dropped > DRAIN_OCTETS:
-                content.refusal = replace(content.refusal, closes=True)
-                return content
-            chunk = await self._read()
+                self._in += portion[len(portion) - behind :]
+                return
+            if draft.is_full:
+                await draft.spill()
+            if draft.is_hopeless:
+                draft.hang_up()
+                return
+            portion = await self._read()
 
     async def start_tls(self, go_ahead: Reply) -> None:
         """Send ``go_ahead`` and shake hands; raise `Gone` if that fails."""

@@ -57,62 +57,41 @@ def skip_line(buffer: bytearray) -> bool:
     return end >= 0
 
 
-class Content:
-    """The message behind 354, read in chunks of any size.
+class Dots:
+    """The content behind 354 as it comes, in portions of any size (RFC 5321 §4.5.2)."""
 
-    Attributes:
-        octets: What was received; still with its dots doubled and, at the end, ``.<CR><LF>``.
-        refusal: Why it will be refused, None so far; then nothing more is kept.
-        dropped: Octets that were read and thrown away since.
-    """
+    def __init__(self) -> None:
+        # What may be the beginning of an end, or of a doubled dot, waits for the next portion. A
+        # dot on the first line counts as well, as if a line had ended before.
+        self._held = b"\r\n"
+        self._invented = 2  # octets of it that nobody sent
 
-    def __init__(self, limit: int) -> None:
-        self.octets = bytearray()
-        self.refusal: Reply | None = None
-        self.dropped = 0
-        self._limit = limit
-        self._scanned = 0
+    def feed(self, portion: bytes) -> tuple[bytes, int | None]:
+        """Return the content in ``portion``, and None or how many of its octets lie behind the end.
 
-    def feed(self, chunk: bytes) -> int | None:
-        """Take ``chunk``; return None, or how many octets of it lie behind the end."""
-        self.octets += chunk
-        end = self._find_end()
-        if end < 0:
-            self._scanned = max(0, len(self.octets) - len(_END) + 1)
-            # Doubled dots do not count (RFC 1870 §5): at worst every line is one, ``.<CR><LF>``.
-            if self.refusal is None and len(self.octets) > self._limit * 4 // 3 + len(_END):
-                self.refuse(replies.TOO_LARGE)
-            elif self.refusal is not None:
-                self._drop()
-            return None
-        behind = len(self.octets) - end
-        del self.octets[end:]
-        return behind
+        Doubled dots are single again, and the end is no content but for its first line end.
+        """
+        octets = self._held + portion
+        is_plain = b"\r\n." not in octets
+        end = -1 if is_plain else octets.find(_END)
+        if end >= 0:
+            behind = len(octets) - end - len(_END)
+            octets = octets[: end + 2]
+        else:
+            behind = None
+            keep = _beginning_of_end(octets)
+            self._held = octets[len(octets) - keep :]
+            octets = octets[: len(octets) - keep]
+        if not is_plain:
+            octets = octets.replace(b"\r\n.", b"\r\n")
+        if self._invented and octets:
+            octets, self._invented = octets[self._invented :], 0
+        return octets, behind
 
-    def refuse(self, reply: Reply) -> None:
-        """Keep nothing more; the first reason is the one that the client is told."""
-        if self.refusal is None:
-            self.refusal = reply
-        self._drop()
 
-    def _drop(self) -> None:
-        """Forget all but the octets in which the end may have begun."""
-        keep = len(_END) - 1
-        if len(self.octets) > keep:
-            self.dropped += len(self.octets) - keep
-            del self.octets[:-keep]
-            self._scanned = 0
-
-    def _find_end(self) -> int:
-        """Return where the message's last line end stands behind ``.``, -1 if not yet."""
-        if not self.dropped and self.octets.startswith(b".\r\n"):
-            return 3
-        at = self.octets.find(_END, self._scanned)
-        return -1 if at < 0 else at + len(_END)
-
-    def message(self) -> bytes:
-        """Return the message: without the end and the doubled dots (RFC 5321 §4.5.2)."""
-        octets = bytes(memoryview(self.octets)[:-3])
-        if octets.startswith(b"."):
-            octets = octets[1:]
-        return octets.replace(b"\r\n.", b"\r\n") if b"\r\n." in octets else octets
+def _beginning_of_end(octets: bytes) -> int:
+    """Return how many of the last octets may be the beginning of an end."""
+    for length in range(len(_END) - 1, 0, -1):
+        if octets.endswith(_END[:length]):
+            return length
+    return 0

@@ -11,13 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Protocol
-from uuid import UUID
 
 import msgspec
 
-from ingress_smtp import stamps
+from ingress_smtp.draft import Letter
+from ingress_smtp.letterhead import Letterhead
 from ingress_smtp.stamps import Arrival
 from posthouse.mail.envelope import (
     MAX_SUMMARY_OCTETS,
@@ -28,8 +27,7 @@ from posthouse.mail.envelope import (
     Summary,
 )
 from posthouse.mail.errors import Unavailable
-from posthouse.mail.header import first, header_end
-from posthouse.mail.ids import new_id
+from posthouse.mail.header import first
 from posthouse.mime import scan
 from posthouse.storage.ledger import NewMail, NewRecipient
 from posthouse.telemetry.logs import get_logger
@@ -57,6 +55,9 @@ class Store(Protocol):
 
     async def put(self, key: str, octets: bytes) -> None:
         """Return when ``octets`` are durable; raise `Unavailable`."""
+
+    async def put_file(self, key: str, descriptor: int) -> None:
+        """Return when all that the open file holds is durable; raise `Unavailable`."""
 
 
 class Ledger(Protocol):
@@ -89,19 +90,22 @@ class Acceptance:
             return None
         return "the last message could not be stored"
 
-    async def accept(self, arrival: Arrival, content: bytes) -> Inbound:
-        """Make ``content`` safe and return its envelope, to be given to `publish` after the 250.
+    def letterhead(self, arrival: Arrival) -> Letterhead:
+        """Return what the message that has arrived like this gets on top."""
+        return Letterhead(arrival, self._hostname)
+
+    async def accept(self, arrival: Arrival, letter: Letter) -> Inbound:
+        """Make ``letter`` safe and return its envelope, to be given to `publish` after the 250.
 
         Raises:
             Unavailable: Nothing was accepted.
         """
         began = time.monotonic()
-        ident = new_id()
-        now = datetime.now(UTC)
-        octets = self._stamped(arrival, content, ident=ident, now=now)
+        envelope = _envelope(arrival, letter)
         try:
-            inbound = await self._stored(_envelope(arrival, octets, ident), octets)
-            await self._ledger.accept(_entry(arrival, inbound, content))
+            summary = await self._stored(envelope.blob, letter)
+            inbound = with_summary(envelope, summary)
+            await self._ledger.accept(_entry(arrival, inbound, summary.header))
         except Unavailable as trouble:
             self._failed_at = time.monotonic()
             _FAILED.inc()
@@ -109,7 +113,7 @@ class Acceptance:
             raise
         self._failed_at = None
         _ACCEPTED.labels("submission" if arrival.is_submission else "mx").inc()
-        _OCTETS.inc(len(octets))
+        _OCTETS.inc(inbound.size)
         _SECONDS.observe(time.monotonic() - began)
         return inbound
 
@@ -117,26 +121,19 @@ class Acceptance:
         """Put an accepted message on its road; if that fails the sweeper does it."""
         await self._outbox.publish((inbound,))
 
-    def _stamped(self, arrival: Arrival, content: bytes, *, ident: UUID, now: datetime) -> bytes:
-        """Return the octets that are stored: what was sent below our own fields."""
-        host = self._hostname
-        fields = stamps.received(arrival, hostname=host, ident=ident, now=now)
-        fields += stamps.authentication_results(arrival, hostname=host)
-        if arrival.is_submission:
-            fields += stamps.missing_fields(content, hostname=host, ident=ident, now=now)
-        if empty_line := stamps.separator(content):
-            return fields + empty_line + content
-        return fields + stamps.without_forged_results(content, hostname=host)
-
-    async def _stored(self, inbound: Inbound, octets: bytes) -> Inbound:
-        """Store ``octets`` and return the envelope with their scan, if that is small enough."""
-        if len(octets) <= SCAN_ON_LOOP_OCTETS:
-            summary = scan(octets)
-            await self._blobs.put(inbound.blob, octets)
+    async def _stored(self, key: str, letter: Letter) -> Summary:
+        """Store the message and return its scan."""
+        content = letter.content
+        if not isinstance(content, bytes):
+            putting = self._blobs.put_file(key, content.descriptor)
+            _, summary = await asyncio.gather(putting, content.work(scan, content.pages()))
+        elif len(content) > SCAN_ON_LOOP_OCTETS:
+            putting = self._blobs.put(key, content)
+            _, summary = await asyncio.gather(putting, asyncio.to_thread(scan, content))
         else:
-            putting = self._blobs.put(inbound.blob, octets)
-            _, summary = await asyncio.gather(putting, asyncio.to_thread(scan, octets))
-        return with_summary(inbound, summary)
+            summary = scan(content)
+            await self._blobs.put(key, content)
+        return summary
 
 
 def with_summary(inbound: Inbound, summary: Summary) -> Inbound:
@@ -146,13 +143,13 @@ def with_summary(inbound: Inbound, summary: Summary) -> Inbound:
     return msgspec.structs.replace(inbound, summary=summary)
 
 
-def _envelope(arrival: Arrival, octets: bytes, ident: UUID) -> Inbound:
+def _envelope(arrival: Arrival, letter: Letter) -> Inbound:
     # Many clients send 8-bit text without saying so; the next hop must know.
-    body: Body = arrival.body if octets.isascii() else "8BITMIME"
+    body: Body = arrival.body if letter.is_ascii else "8BITMIME"
     return Inbound(
-        id=ident,
+        id=letter.ident,
         sender=arrival.sender,
-        size=len(octets),
+        size=letter.size,
         body=body,
         smtputf8=arrival.smtputf8,
         auth=arrival.auth,
@@ -164,9 +161,8 @@ def _envelope(arrival: Arrival, octets: bytes, ident: UUID) -> Inbound:
     )
 
 
-def _entry(arrival: Arrival, inbound: Inbound, content: bytes) -> NewMail:
+def _entry(arrival: Arrival, inbound: Inbound, header: bytes) -> NewMail:
     """Return what the ledger is to hold of the message."""
-    header = inbound.summary.header if inbound.summary else content[: header_end(content)]
     message_id = first(header, b"Message-ID").replace("\0", "")[:MESSAGE_ID_CHARACTERS]
     return NewMail(
         id=inbound.id,

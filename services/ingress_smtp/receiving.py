@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from ingress_smtp import replies, transaction
 from ingress_smtp.conversation import SAID, Conversation
+from ingress_smtp.draft import Draft, Letter
 from ingress_smtp.extensions import MailParameters
-from ingress_smtp.hygiene import Inspection
 from ingress_smtp.replies import Reply
 from ingress_smtp.stamps import Arrival
 from posthouse.telemetry.logs import get_logger
@@ -19,38 +21,40 @@ log = get_logger()
 
 async def take_data(session: Conversation) -> Reply:
     """Read a message and accept it, or say why not."""
-    if session.house.budget.is_spent:
+    house = session.house
+    if house.reception.is_full:
         return replies.NO_MEMORY
+    session.owed = session.state.answers
     session.talk.say(replies.GO_AHEAD.wire)
     await session.talk.flush()
-    with session.house.budget.open() as share:
-        limit = session.state.terms.message_octets_max
-        content = await session.talk.message(limit, share)
-        objection = content.refusal
-        if objection is None:
-            inspection = Inspection(session.house.rules, limit=limit)
-            message = inspection.see(content.message()) + inspection.rest()
-            content.octets.clear()
-            arrival = _arrival(session)
-            objection = inspection.finish(
-                recipients=[to.recipient for to in arrival.recipients],
-                declared=arrival.body != "7BIT" or arrival.smtputf8,
-            )
-            if objection is None:
-                return await _accept(session, arrival, message)
+    letterhead = house.acceptance.letterhead(_arrival(session))
+    limit = session.state.terms.message_octets_max
+    with closing(house.reception.open(letterhead, limit=limit)) as draft:
+        await session.talk.message(draft)
+        return await _decide(session, draft, letterhead.arrival)
+
+
+async def _decide(session: Conversation, draft: Draft, arrival: Arrival) -> Reply:
+    """End the transaction: accept what was received, or say why not."""
+    session.state = transaction.reset(session.state)
+    letter = await draft.letter(
+        recipients=[to.recipient for to in arrival.recipients],
+        declared=arrival.body != "7BIT" or arrival.smtputf8,
+    )
+    if letter is not None:
+        return await _accept(session, arrival, letter)
+    objection = draft.refusal or replies.UNAVAILABLE
     _REFUSED.labels(str(objection.code)).inc()
     log.info("message refused", client=session.wire.client, reply=str(objection))
-    session.state = transaction.reset(session.state)
     return objection
 
 
-async def _accept(session: Conversation, arrival: Arrival, message: bytes) -> Reply:
+async def _accept(session: Conversation, arrival: Arrival, letter: Letter) -> Reply:
     """Take responsibility, say so, and only then put it on the road (promises 1 and 5)."""
-    session.state = transaction.reset(session.state)
-    inbound = await session.house.acceptance.accept(arrival, message)
+    inbound = await session.house.acceptance.accept(arrival, letter)
     session.messages += 1
     session.fruitless = 0
-    session.talk.say(f"250 2.0.0 Ok: queued as {inbound.id}\r\n".encode())
+    session.talk.say(f"250 2.0.0 Ok: queued as {inbound.id}\r\n".encode() * session.owed)
     log.info(
         "message accepted",
         envelope=inbound.id,
@@ -82,4 +86,5 @@ def _arrival(session: Conversation) -> Arrival:
         body=parameters.body,
         smtputf8=parameters.smtputf8,
         handling=parameters.handling,
+        is_lmtp=state.terms.role == "lmtp",
     )

@@ -1,64 +1,45 @@
-"""The budget of memory for messages that are being received, over all sessions of a process.
-
-It counts octets as they come in; until a message is accepted it is in memory up to three times
-(received, without its doubled dots, with our fields on top), so a third of what may be used.
-"""
+"""Reception: where messages that come in find their room."""
 
 from __future__ import annotations
 
-from posthouse.telemetry.metrics import gauge
+from dataclasses import dataclass
 
-_USED = gauge("posthouse_ingress_reception_octets", "Octets of messages in reception.")
+from ingress_smtp.budget import Budget
+from ingress_smtp.draft import Draft, Room
+from ingress_smtp.hygiene import Inspection, Rules
+from ingress_smtp.letterhead import Letterhead
+from ingress_smtp.spool import Spool
 
 
-class Budget:
-    """A number of octets that all sessions share."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reception:
+    """What all sessions share while they receive.
 
-    def __init__(self, octets: int) -> None:
-        self._free = octets
+    Attributes:
+        memory: Octets that messages may have in memory.
+        disk: Octets that they may have in the spool.
+        spool: Where large ones go.
+        threshold: Octets from which on a message is large.
+        rules: The form that a message must have.
+    """
+
+    memory: Budget
+    disk: Budget
+    spool: Spool
+    threshold: int
+    rules: Rules
 
     @property
-    def is_spent(self) -> bool:
+    def is_full(self) -> bool:
         """True if no message should be begun now."""
-        return self._free <= 0
+        return self.memory.is_spent or self.disk.is_spent
 
-    def open(self) -> Share:
-        """Return one message's share, to be closed when it is done: ``with budget.open()``."""
-        return Share(self)
-
-    def take(self, octets: int) -> bool:
-        """Take ``octets``; False if there are not so many."""
-        if octets > self._free:
-            return False
-        self._free -= octets
-        _USED.inc(octets)
-        return True
-
-    def give_back(self, octets: int) -> None:
-        """Return what was taken."""
-        self._free += octets
-        _USED.dec(octets)
-
-
-class Share:
-    """What one message has taken of the budget."""
-
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
-        self._taken = 0
-
-    def __enter__(self) -> Share:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._budget.give_back(self._taken)
-
-    def grow_to(self, octets: int) -> bool:
-        """Hold ``octets`` in all; False if the budget has not so many left."""
-        more = octets - self._taken
-        if more <= 0:
-            return True
-        if not self._budget.take(more):
-            return False
-        self._taken = octets
-        return True
+    def open(self, letterhead: Letterhead | None, *, limit: int, is_binary: bool = False) -> Draft:
+        """Return a message to be received, of at most ``limit`` octets; close it in the end."""
+        room = Room(
+            threshold=self.threshold,
+            memory=self.memory.open(),
+            disk=self.disk.open(),
+            spool=self.spool,
+        )
+        return Draft(Inspection(self.rules, limit=limit, is_binary=is_binary), letterhead, room)

@@ -7,13 +7,15 @@ from datetime import timedelta
 from functools import partial
 
 from ingress_smtp.authentication import Authentication
+from ingress_smtp.budget import Budget
 from ingress_smtp.conversation import House
 from ingress_smtp.intake import Acceptance
 from ingress_smtp.listener import Patience
 from ingress_smtp.ports import Limits, Listeners, Port
-from ingress_smtp.reception import Budget
+from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
 from ingress_smtp.settings import IngressSettings
+from ingress_smtp.spool import Spool
 from ingress_smtp.transaction import Role, Terms
 from posthouse.bus.ask import Asker
 from posthouse.bus.publisher import Publisher
@@ -73,8 +75,13 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
         authentication=Authentication(
             verifier, penalty=timedelta(seconds=settings.auth_failure_seconds)
         ),
-        budget=Budget(settings.reception_octets_max),
-        rules=settings.rules,
+        reception=Reception(
+            memory=Budget(settings.reception_octets_max),
+            disk=Budget(settings.spool_octets_max, is_disk=True),
+            spool=await enter(Spool(settings.spool_folder or blobs.nearby)),
+            threshold=settings.spool_above_octets,
+            rules=settings.rules,
+        ),
     )
 
 

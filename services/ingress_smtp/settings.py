@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from ingress_smtp.hygiene_settings import HygieneSettings
+from ingress_smtp.spool_settings import SpoolSettings
 from posthouse.bus.ask import parse_endpoint
 from posthouse.runtime.doors import DoorSettings
 from posthouse.runtime.settings import Port
@@ -22,7 +23,7 @@ def _endpoints(text: str) -> str:
     return text
 
 
-class IngressSettings(DoorSettings, HygieneSettings):
+class IngressSettings(DoorSettings, HygieneSettings, SpoolSettings):
     """The settings of this service beside the common ones.
 
     Attributes:
@@ -36,8 +37,8 @@ class IngressSettings(DoorSettings, HygieneSettings):
         recipients_max: More recipients in one transaction are deferred.
         sessions_max: More connections at once are sent away.
         sessions_per_client_max: More from one client (an IPv6 /64) are, too.
-        reception_octets_max: Octets of messages in reception over all sessions; it takes up to
-            three times as much memory.
+        reception_octets_max: Octets of messages in reception in memory, over all sessions; it
+            takes up to three times as much memory.
         idle_seconds: How long a client may keep us waiting, and take for one command line.
         message_seconds: How long it may take for one message, however steadily it drips.
         auth_failure_seconds: How long a failed login takes at least.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,12 +12,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from ingress_smtp.authentication import Authentication
+from ingress_smtp.budget import Budget
 from ingress_smtp.conversation import House
+from ingress_smtp.hygiene import Rules
 from ingress_smtp.intake import Acceptance
 from ingress_smtp.listener import Patience
 from ingress_smtp.ports import Limits, Listeners, Port
-from ingress_smtp.reception import Budget
+from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
+from ingress_smtp.spool import Spool
 from ingress_smtp.transaction import Terms
 from posthouse.mail.admission import MailQuestion, Question, Verdict, accept, refuse
 from posthouse.mail.envelope import Envelope
@@ -75,6 +79,9 @@ class Cellar:
             raise Unavailable("Temporarily unavailable", detail="the disk of /var/x is full")
         self.objects[key] = octets
 
+    async def put_file(self, key: str, descriptor: int) -> None:
+        await self.put(key, os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+
     async def accept(self, mail: NewMail) -> None:
         if self.is_ledger_away:
             raise Unavailable("Temporarily unavailable", detail="postgres://secret is down")
@@ -121,7 +128,7 @@ class Ingress:
     cellar: Cellar
     listeners: Listeners
     ports: dict[str, int]
-    budget: Budget
+    reception: Reception
 
     async def connect(
         self, port: str = "mx", tls: ssl.SSLContext | None = None
@@ -147,14 +154,25 @@ def client_context() -> ssl.SSLContext:
     return context
 
 
-def a_house(policy: Policy, cellar: Cellar, budget: Budget) -> House:
+def a_house(policy: Policy, cellar: Cellar, reception: Reception) -> House:
     """Return what sessions share, with everything behind it in memory."""
     cellar.may_commit.set()
     return House(
         gate=Gate(policy),
         acceptance=Acceptance(blobs=cellar, ledger=cellar, outbox=cellar, hostname=HOSTNAME),
         authentication=Authentication(Passwords(), penalty=timedelta()),
-        budget=budget,
+        reception=reception,
+    )
+
+
+def a_reception(spool: Spool, *, octets: int = 10_000_000, threshold: int = 262_144) -> Reception:
+    """Return room for some messages; those over ``threshold`` go to the spool."""
+    return Reception(
+        memory=Budget(octets),
+        disk=Budget(octets, is_disk=True),
+        spool=spool,
+        threshold=threshold,
+        rules=Rules(),
     )
 
 
@@ -163,12 +181,14 @@ async def running_ingress(
     certificate: ssl.SSLContext | None,
     *,
     reception_octets: int = 10_000_000,
+    spool_above: int = 262_144,
     limits: Limits = LIMITS,
     terms: Terms = TERMS,
 ) -> AsyncIterator[Ingress]:
     """Run one with small limits; role and TLS of the ``terms`` are each port's own."""
-    policy, cellar, budget = Policy(), Cellar(), Budget(reception_octets)
-    house = a_house(policy, cellar, budget)
+    policy, cellar, spool = Policy(), Cellar(), Spool()
+    reception = a_reception(spool, octets=reception_octets, threshold=spool_above)
+    house = a_house(policy, cellar, reception)
 
     names = ["mx", "submission"] + (["smtps"] if certificate else [])
     ports = tuple(
@@ -184,6 +204,9 @@ async def running_ingress(
         )
         for name in names
     )
-    async with Listeners(house, host="127.0.0.1", ports=ports, limits=limits) as listeners:
+    async with (
+        spool,
+        Listeners(house, host="127.0.0.1", ports=ports, limits=limits) as listeners,
+    ):
         numbers = dict(zip(names, listeners.numbers, strict=True))
-        yield Ingress(policy, cellar, listeners, numbers, budget)
+        yield Ingress(policy, cellar, listeners, numbers, reception)

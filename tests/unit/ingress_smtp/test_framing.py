@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingress_smtp import replies
-from ingress_smtp.framing import BadLine, Content, skip_line, take_line
+from ingress_smtp.framing import BadLine, Dots, skip_line, take_line
 
 
 def test_a_line_is_taken_without_its_end() -> None:
@@ -53,35 +53,28 @@ def test_an_endless_line_is_thrown_away_up_to_its_end() -> None:
 
 
 def test_what_stands_behind_the_end_is_told() -> None:
-    content = Content(100)
+    dots = Dots()
 
-    assert content.feed(b"hello\r\n.") is None
-    assert content.feed(b"\r\nQUIT\r\n") == 6
-    assert content.message() == b"hello\r\n"
-
-
-def test_a_refused_message_is_not_kept_but_its_end_is_seen() -> None:
-    content = Content(10)
-    for _ in range(1000):
-        assert content.feed(b"x" * 100) is None
-        assert len(content.octets) <= 115
-
-    assert content.refusal is replies.TOO_LARGE
-    assert content.feed(b"\r\n") is None
-    assert content.feed(b".") is None
-    assert content.feed(b"\r\nQUIT") == 4
+    assert dots.feed(b"hello\r\n.") == (b"hello", None)
+    assert dots.feed(b"\r\nQUIT\r\n") == (b"\r\n", 6)
 
 
-def test_the_first_reason_is_the_one_that_is_told() -> None:
-    content = Content(10)
-    content.refuse(replies.NO_MEMORY)
-    content.feed(b"x" * 100)
+@pytest.mark.parametrize(
+    ("sent", "content"),
+    [
+        (b".\r\n", b""),
+        (b"\r\n.\r\n", b"\r\n"),
+        (b"..\r\n.\r\n", b".\r\n"),
+        (b"..\r\n..\r\n..\r\n.\r\n", b".\r\n.\r\n.\r\n"),
+        (b"\r\r\n.\r\n", b"\r\r\n"),
+        (b"\n.\n\r\n.\r\n", b"\n.\n\r\n"),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 2, 3, 100])
+def test_doubled_dots_are_single_again(sent: bytes, content: bytes, step: int) -> None:
+    dots, found, behind = Dots(), b"", None
+    for at in range(0, len(sent), step):
+        part, behind = dots.feed(sent[at : at + step])
+        found += part
 
-    assert content.refusal is replies.NO_MEMORY
-
-
-def test_the_limit_counts_the_message_and_neither_its_end_nor_doubled_dots() -> None:
-    content = Content(9)
-    assert content.feed(b"..\r\n..\r\n..\r\n.\r\n") == 0
-    assert content.refusal is None
-    assert content.message() == b".\r\n" * 3
+    assert (found, behind) == (content, 0)

@@ -1,0 +1,185 @@
+"""A message while it comes in: in memory as long as it is small, from then on in the spool.
+
+What is kept is what will be stored: inspected on its way, under our letterhead as soon as its
+header is whole. So a large message is written once, and needs the memory of its last octets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from ingress_smtp import replies
+from ingress_smtp.budget import Share
+from ingress_smtp.framing import DRAIN_OCTETS
+from ingress_smtp.hygiene import Inspection
+from ingress_smtp.letterhead import Letterhead
+from ingress_smtp.replies import Reply
+from ingress_smtp.spool import Spool, SpoolFile
+from posthouse.mail.header import CRLF
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
+
+_SPOOLED = counter("posthouse_ingress_spooled_total", "Messages that went to the spool.")
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message as it is stored.
+
+    Attributes:
+        ident: Its id.
+        content: Its octets or, of a large one, the file that holds them.
+        size: How many they are.
+        is_ascii: All of them are.
+    """
+
+    ident: UUID
+    content: bytes | SpoolFile
+    size: int
+    is_ascii: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What a message may take.
+
+    Attributes:
+        threshold: Octets from which on it goes to the spool.
+        memory: Its share of the memory for reception.
+        disk: Its share of the spool.
+        spool: Where its file is made.
+    """
+
+    threshold: int
+    memory: Share
+    disk: Share
+    spool: Spool
+
+
+class Draft:
+    """One message in reception; `close` it at the end.
+
+    Attributes:
+        inspection: What is seen of it.
+        letterhead: What it gets on top; None keeps it as it comes.
+        refusal: Why it will not be taken, None so far; then nothing more is kept.
+    """
+
+    def __init__(self, inspection: Inspection, letterhead: Letterhead | None, room: Room) -> None:
+        self.inspection = inspection
+        self.letterhead = letterhead
+        self.refusal: Reply | None = None
+        self._room = room
+        self._kept = bytearray()
+        self._last = b""  # two octets
+        self._file: SpoolFile | None = None
+        self._is_ascii = True
+        self._dropped = 0
+
+    @property
+    def is_full(self) -> bool:
+        """True if `spill` is to be called before more is taken."""
+        return len(self._kept) >= self._room.threshold
+
+    @property
+    def is_hopeless(self) -> bool:
+        """True if so much was read since the refusal that the client is not heard out."""
+        return self._dropped > DRAIN_OCTETS
+
+    def take(self, octets: bytes) -> None:
+        """Take the next octets of the content."""
+        if self.refusal is None:
+            self._keep(self.inspection.see(octets))
+        else:
+            self._dropped += len(octets)
+
+    def refuse(self, reply: Reply) -> None:
+        """Keep nothing more; the first reason is the one that the client is told."""
+        if self.refusal is None:
+            self.refusal = reply
+        self._kept.clear()
+        if self._file is not None:
+            self._file.close()
+
+    def hang_up(self) -> None:
+        """Close the connection with the refusal."""
+        if self.refusal is not None:
+            self.refusal = replace(self.refusal, closes=True)
+
+    async def spill(self) -> None:
+        """Move what is in memory to the spool, once the header is whole."""
+        if self.refusal is not None or not self.inspection.is_past_header:
+            return
+        try:
+            if self._file is None:
+                self._file = await self._room.spool.create()
+                _SPOOLED.inc()
+                octets = self._headed()
+            else:
+                octets = bytes(self._kept)
+            self._kept.clear()
+            self._is_ascii = self._is_ascii and octets.isascii()
+            if self._room.disk.grow_to(self._file.size + len(octets)):
+                await self._file.append(octets)
+            else:
+                self.refuse(replies.NO_MEMORY)
+        except OSError as trouble:
+            log.warning("message not spooled", reason=str(trouble))
+            self.refuse(replies.UNAVAILABLE)
+
+    async def content(self) -> bytes | SpoolFile:
+        """Return all of the content, which is complete; empty if it is refused."""
+        if self._file is not None:
+            await self.spill()
+        if self.refusal is not None:
+            return b""
+        return self._file or self._headed()
+
+    async def letter(self, *, recipients: Collection[str], declared: bool) -> Letter | None:
+        """Return the complete message as it is to be stored, None if it is refused.
+
+        Args:
+            recipients: Of this transaction.
+            declared: The client said 8BITMIME or SMTPUTF8.
+        """
+        if self.refusal is None:
+            self._end()
+        objection = self.inspection.finish(recipients=recipients, declared=declared)
+        if objection is not None:
+            self.refuse(objection)
+        content = await self.content()
+        if self.refusal is not None or self.letterhead is None or self.letterhead.ident is None:
+            return None
+        if not isinstance(content, bytes):
+            return Letter(self.letterhead.ident, content, content.size, self._is_ascii)
+        return Letter(self.letterhead.ident, content, len(content), content.isascii())
+
+    def _end(self) -> None:
+        """Take what was held back, and a last line end if BDAT brought none."""
+        self._keep(self.inspection.rest())
+        if self._last not in {b"", CRLF}:
+            self._keep(self.inspection.see(CRLF))
+
+    def close(self) -> None:
+        """Give everything back; idempotent."""
+        self._kept.clear()
+        if self._file is not None:
+            self._file.close()
+        self._room.memory.close()
+        self._room.disk.close()
+
+    def _keep(self, octets: bytes) -> None:
+        if self.inspection.objection is not None:
+            self.refuse(self.inspection.objection)
+        elif not self._room.memory.grow_to(len(self._kept) + len(octets)):
+            self.refuse(replies.NO_MEMORY)
+        else:
+            self._kept += octets
+            self._last = (self._last + octets)[-2:] if len(octets) < len(CRLF) else octets[-2:]
+
+    def _headed(self) -> bytes:
+        octets = bytes(self._kept)
+        return self.letterhead.over(octets) if self.letterhead else octets
