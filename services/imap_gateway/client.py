@@ -10,6 +10,8 @@ from imap_gateway.house import House
 from imap_gateway.state import State, capabilities
 from imap_gateway.view.flags import Keywords
 from imap_gateway.view.position import Position
+from posthouse.credentials.exchange import Channel
+from posthouse.mail.encryption import Tls
 
 
 class Wire(Protocol):
@@ -22,6 +24,10 @@ class Wire(Protocol):
     @property
     def is_secured(self) -> bool:
         """TLS is on."""
+
+    @property
+    def tls(self) -> Tls | None:
+        """What the handshake agreed on, None in plain text."""
 
     @property
     def can_start_tls(self) -> bool:
@@ -102,8 +108,22 @@ class Client:
     @property
     def capabilities(self) -> bytes:
         """What is true now."""
-        may_login = self.wire.is_secured or self.house.is_plaintext_allowed
-        return capabilities(self.state, can_start_tls=self.wire.can_start_tls, may_login=may_login)
+        if self.state is not State.NOT_AUTHENTICATED:
+            return capabilities(self.state)
+        authenticator, channel = self.house.authenticator, self.channel
+        return capabilities(
+            self.state,
+            can_start_tls=self.wire.can_start_tls,
+            mechanisms=authenticator.offered(channel),
+            may_login=authenticator.takes_passwords(channel),
+        )
+
+    @property
+    def channel(self) -> Channel:
+        """What is known of the connection."""
+        wire = self.wire
+        trusted = self.house.is_plaintext_allowed
+        return Channel(service="imap", client=wire.peer, tls=wire.tls, is_trusted=trusted)
 
     def mailbox(self) -> Selected:
         """Return the selected mailbox; the table of states has seen to it that there is one."""

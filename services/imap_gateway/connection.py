@@ -23,6 +23,8 @@ from imap_gateway.protocol import responses
 from imap_gateway.protocol.framing import Framer, GoAhead, Hopeless
 from imap_gateway.session import Session
 from imap_gateway.upgrade import upgraded
+from posthouse.mail.encryption import Tls
+from posthouse.runtime.tls_facts import agreed
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
@@ -112,6 +114,11 @@ class Connection(asyncio.Protocol):
     def is_secured(self) -> bool:
         """TLS is on."""
         return self._secured
+
+    @property
+    def tls(self) -> Tls | None:
+        """What the handshake agreed on, None in plain text."""
+        return agreed(self._transport) if self._transport else None
 
     @property
     def can_start_tls(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -14,14 +13,12 @@ from imap_gateway.reads import Reads
 from imap_gateway.updates import Updates
 from imap_gateway.views import Views
 from posthouse.blobs import Blobs
+from posthouse.credentials.authenticator import Authenticator
 from posthouse.credentials.failures import Failures
-from posthouse.credentials.passwords import Credential
 from posthouse.storage.appending import Appender
 from posthouse.storage.pool import Pool
 
 FOLDED_AT_ONCE = 2  # batches of bodies
-
-Verify = Callable[[str, str], Awaitable[Credential | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +30,7 @@ class Limits:
         connections: Of the process.
         connections_per_account: Logged in at once.
         login_failures: In one connection, before it is ended.
-        login_delay: Before the answer to the first failure; doubled with each.
+        login_delay: Before the answer to the first failure of a client's network; doubled with each.
         before_login: How long a client may stay without logging in.
         silence: How long it may say nothing (RFC 3501 §5.4: at least 30 minutes).
         literal_silence: How long in the midst of a message, for which others may be waiting.
@@ -54,7 +51,7 @@ class House:
     """Opened once by `imap_gateway.service`.
 
     Attributes:
-        verify: Checks a name and a password; `Unavailable` in an outage.
+        authenticator: Tells who somebody is.
         reads: Notes in the trace what was read.
         appender: Files appended messages.
         is_plaintext_allowed: Passwords may be sent without TLS.
@@ -70,7 +67,7 @@ class House:
     updates: Updates
     bodies: Bodies
     contents: Contents
-    verify: Verify
+    authenticator: Authenticator
     reads: Reads
     appender: Appender
     limits: Limits

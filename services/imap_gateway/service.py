@@ -18,10 +18,10 @@ from imap_gateway.updates import Updates
 from imap_gateway.views import Views
 from posthouse.bus.events import subscribe
 from posthouse.bus.publisher import Publisher
-from posthouse.credentials.passwords import Verifier
 from posthouse.runtime.foundation import START, open_foundation, own_certificate
+from posthouse.runtime.logins import open_authenticator
+from posthouse.runtime.rates import SharedRates
 from posthouse.runtime.service import Lifecycle
-from posthouse.storage import directory
 from posthouse.storage.appending import Appender
 from posthouse.storage.trace import Trace
 
@@ -50,9 +50,7 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
     ground = await enter(open_foundation(NAME, settings, lifecycle))
     pool, blobs, broker = ground.pool, ground.blobs, ground.broker
     trace = await enter(Trace(pool, NAME))
-    verifier = await enter(
-        Verifier(partial(directory.credentials, pool), upgrade=partial(directory.renew_hash, pool))
-    )
+    rates = await enter(SharedRates(pool))
     clock, budget = asyncio.get_running_loop().time, settings.imap_views_octets_max
     views = Views(pool, clock, max_octets=budget)
     updates = Updates(pool, views, Publisher(broker))
@@ -67,11 +65,12 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
         bodies=Bodies(blobs),
         contents=Contents(pool),
         reads=Reads(pool, partial(trace.note, what="read")),
-        verify=verifier.verify,
+        authenticator=await enter(open_authenticator(settings, pool)),
         appender=await enter(Appender(pool)),
         limits=_limits(settings),
         is_plaintext_allowed=settings.imap_plaintext_login,
         logged_in={},
+        failures=settings.login_failures(rates.buckets),
     )
 
 

@@ -7,10 +7,12 @@ from typing import Annotated
 from pydantic import Field
 
 from posthouse.runtime.doors import DoorSettings
+from posthouse.runtime.logins import LoginSettings
+from posthouse.runtime.rate_settings import RateSettings
 from posthouse.runtime.settings import Port
 
 
-class ImapSettings(DoorSettings):
+class ImapSettings(DoorSettings, RateSettings, LoginSettings):
     """The settings of this service beside the common ones.
 
     Attributes:
@@ -22,7 +24,8 @@ class ImapSettings(DoorSettings):
         imap_account_connections_max: More of one account are refused.
         imap_idle_seconds: How long a client may be silent (RFC 3501 §5.4: at least 30 minutes).
         imap_login_seconds: How long a client may stay without logging in.
-        imap_failure_seconds: How long the answer to the first failed login takes; then doubled.
+        imap_failure_seconds: How long the answer to the first failed login of a client network
+            takes; doubled with each.
         imap_views_octets_max: What the mailboxes in memory may take; idle ones are dropped.
         message_octets_max: The largest message that APPEND takes.
     """

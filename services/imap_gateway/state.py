@@ -45,18 +45,27 @@ _AFTER = (
 )
 
 
-def capabilities(state: State, *, can_start_tls: bool, may_login: bool) -> bytes:
+def capabilities(
+    state: State,
+    *,
+    can_start_tls: bool = False,
+    mechanisms: tuple[str, ...] = (),
+    may_login: bool = False,
+) -> bytes:
     """Return what is true in this state, for CAPABILITY and its response codes.
 
     Args:
         state: The session's.
         can_start_tls: STARTTLS would work now.
-        may_login: Passwords may be sent now: the connection is secured, or that is not demanded.
+        mechanisms: Of AUTHENTICATE, that can succeed now.
+        may_login: LOGIN can.
     """
     if state is not State.NOT_AUTHENTICATED:
         return _AFTER
     offered = [_BEFORE]
     if can_start_tls:
         offered.append(b"STARTTLS")
-    offered.append(b"AUTH=PLAIN AUTH=LOGIN" if may_login else b"LOGINDISABLED")
+    offered += [f"AUTH={name}".encode() for name in mechanisms]
+    if not may_login:
+        offered.append(b"LOGINDISABLED")
     return b" ".join(offered)

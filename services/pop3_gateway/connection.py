@@ -12,6 +12,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import cast
 
+from posthouse.mail.encryption import Tls
+from posthouse.runtime.tls_facts import agreed
+
 MAX_WAITING_OCTETS = 65_536  # pipelined commands (RFC 2449 §6.6); then reading pauses
 HANDSHAKE = timedelta(seconds=30)
 
@@ -83,6 +86,11 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     # ---- what the session does
+
+    @property
+    def tls(self) -> Tls | None:
+        """What the handshake agreed on, None in plain text."""
+        return agreed(self._transport) if self._transport else None
 
     async def read_line(self, limit: int) -> bytes:
         """Return the next line without its end, CRLF or LF.

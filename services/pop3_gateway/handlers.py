@@ -9,10 +9,10 @@ from typing import Any
 from pop3_gateway import commands as c
 from pop3_gateway import replies
 from pop3_gateway.connection import LineTooLong
-from pop3_gateway.login import Refusal
+from pop3_gateway.login import Exchange, Refusal
 from pop3_gateway.session import Failed, Session
 from pop3_gateway.state import capabilities
-from posthouse.credentials import sasl
+from posthouse.credentials import exchange
 from posthouse.storage.maildrop import LeaseLost
 from posthouse.telemetry.metrics import counter
 
@@ -31,7 +31,8 @@ async def _capa(session: Session, _command: c.Capa) -> None:
     found = capabilities(
         session.state,
         can_start_tls=has_tls and not session.connection.is_secure,
-        can_log_in=session.may_log_in,
+        mechanisms=session.house.authenticator.offered(session.channel),
+        can_log_in=session.house.authenticator.takes_passwords(session.channel),
     )
     session.connection.write(replies.lines(found))
 
@@ -66,43 +67,53 @@ async def _stls(session: Session, _command: c.Stls) -> None:
 
 
 async def _user(session: Session, command: c.User) -> None:
-    _demand_secrecy(session)
+    _demand_passwords(session)
     session.user = command.name
     session.say()
 
 
 async def _pass(session: Session, command: c.Pass) -> None:
-    _demand_secrecy(session)
+    _demand_passwords(session)
     user, session.user = session.user, ""
     if not user:
         raise Failed("USER first, please")
-    await _log_in(session, sasl.Attempt(user=user, password=command.password))
+    authenticator = session.house.authenticator
+    await _log_in(session, lambda channel: authenticator.log_in(user, command.password, channel))
 
 
 async def _auth(session: Session, command: c.Auth) -> None:
+    authenticator = session.house.authenticator
     if not command.mechanism:
         session.say("Mechanisms follow")
-        names = sasl.MECHANISMS if session.may_log_in else ()
+        names = authenticator.offered(session.channel)
         session.connection.write(replies.lines(name.encode() for name in names))
         return
     _demand_secrecy(session)
-    step = sasl.start(command.mechanism, command.initial)
-    while isinstance(step, sasl.Challenge):
-        session.connection.write(b"+ " + step.wire + b"\r\n")
+
+    async def ask(challenge: bytes) -> bytes:
+        session.connection.write(b"+ " + challenge + b"\r\n")
         try:
-            step = sasl.answer(step, await session.read(sasl.MAX_RESPONSE_OCTETS))
+            return await session.read(exchange.MAX_RESPONSE_OCTETS)
         except LineTooLong:
-            step = sasl.Failed(reason="malformed")
-    await _log_in(session, step)
+            return exchange.CANCEL
+
+    mechanism, initial = command.mechanism, command.initial
+    await _log_in(session, lambda channel: authenticator.converse(mechanism, initial, channel, ask))
 
 
 def _demand_secrecy(session: Session) -> None:
-    if not session.may_log_in:
+    if not session.channel.is_private:
         raise Failed("TLS first, please")
 
 
-async def _log_in(session: Session, attempt: sasl.Attempt | sasl.Failed) -> None:
-    result = await session.login.attempt(attempt)
+def _demand_passwords(session: Session) -> None:
+    _demand_secrecy(session)
+    if not session.house.authenticator.takes_passwords(session.channel):
+        raise Failed("AUTH, please")
+
+
+async def _log_in(session: Session, converse: Exchange) -> None:
+    result = await session.login.enter(converse, session.channel)
     if isinstance(result, Refusal):
         session.is_over = session.login.is_over
         raise Failed(result.text, result.code)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
 
 from pop3_gateway.maildrops import Maildrops
+from posthouse.credentials.authenticator import Authenticator
+from posthouse.credentials.exchange import Channel
 from posthouse.credentials.failures import Failures
-from posthouse.credentials.passwords import Credential
-
-Verify = Callable[[str, str], Awaitable[Credential | None]]
+from posthouse.mail.encryption import Tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +25,7 @@ class Limits:
             least 10 minutes).
         before_login: How long it may stay without logging in.
         login_failures: In one connection, before it is ended.
-        login_delay: Before the answer to the first failure; doubled with each.
+        login_delay: Before the answer to the first failure of a client's network; doubled with each.
         farewell: How long a logged-in client may be silent once we are stopping.
     """
 
@@ -45,7 +44,7 @@ class House:
 
     Attributes:
         maildrops: Where the mail is.
-        verify: Checks a name and a password; `Unavailable` in an outage.
+        authenticator: Tells who somebody is.
         certificate: For STLS; None if TLS is not offered.
         is_plaintext_allowed: Clients on this machine may log in without TLS.
         limits: What a client may cost us.
@@ -53,15 +52,16 @@ class House:
     """
 
     maildrops: Maildrops
-    verify: Verify
+    authenticator: Authenticator
     certificate: ssl.SSLContext | None
     is_plaintext_allowed: bool
     limits: Limits
     failures: Failures = field(default_factory=Failures)
 
-    def may_log_in(self, peer: str, *, is_secure: bool) -> bool:
-        """True if a password may cross this connection."""
-        return is_secure or (self.is_plaintext_allowed and _is_loopback(peer))
+    def channel_of(self, peer: str, tls: Tls | None) -> Channel:
+        """Return what is known of a connection."""
+        trusted = self.is_plaintext_allowed and _is_loopback(peer)
+        return Channel(service="pop", client=peer, tls=tls, is_trusted=trusted)
 
 
 def _is_loopback(peer: str) -> bool:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pop3_gateway.house import House
 from pop3_gateway.maildrops import Opened
-from posthouse.credentials.sasl import Attempt, Failed
+from posthouse.credentials.exchange import Accepted, Channel, Failed, Identity
+from posthouse.credentials.failures import pause_after
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import NoSuchMailbox
 from posthouse.storage.maildrop import InUse
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
+
+Exchange: TypeAlias = Callable[[Channel], Awaitable[Accepted | Failed]]
 
 log = get_logger()
 _logins = counter("posthouse_pop3_logins_total", "Logins, by what became of them.", "result")
@@ -58,38 +63,30 @@ class Login:
         """True if this connection has guessed often enough."""
         return self.failures >= self.house.limits.login_failures
 
-    async def attempt(self, attempt: Attempt | Failed) -> Opened | Refusal:
-        """Verify, then lock and open the maildrop. A wrong password is answered late."""
+    async def enter(self, converse: Exchange, channel: Channel) -> Opened | Refusal:
+        """Find out who it is, then lock and open the maildrop. A wrong proof is answered late."""
         if self.house.failures.are_too_many(self.peer):
             self.failures = self.house.limits.login_failures  # and so the connection ends
             return _counted(_TOO_OFTEN, "blocked")
-        if isinstance(attempt, Failed):
-            return await self._without_proof(attempt)
-        return await self._with_proof(attempt)
-
-    async def _with_proof(self, attempt: Attempt) -> Opened | Refusal:
         try:
-            opened = await self._open(attempt)
-        except InUse:
-            return _counted(_BUSY, "in_use")
+            end = await converse(channel)
+            if isinstance(end, Failed):
+                return await self._without_proof(end)
+            return await self._with_proof(end.identity)
         except Unavailable as trouble:
             log.warning("login not possible", peer=self.peer, reason=str(trouble))
             return _counted(_AWAY, "unavailable")
-        if opened is None:
-            return await self._wrong(attempt.user)
-        _logins.labels("ok").inc()
-        log.info("logged in", user=attempt.user, peer=self.peer)
-        return opened
 
-    async def _open(self, attempt: Attempt) -> Opened | None:
-        """Return the maildrop, None if the password is wrong."""
-        credential = await self.house.verify(attempt.user, attempt.password)
-        if credential is None:
-            return None
+    async def _with_proof(self, identity: Identity) -> Opened | Refusal:
         try:
-            return await self.house.maildrops.open(credential.account_id)
+            opened = await self.house.maildrops.open(identity.account_id)
+        except InUse:
+            return _counted(_BUSY, "in_use")
         except NoSuchMailbox:  # the account went in between
-            return None
+            return await self._wrong()
+        _logins.labels("ok").inc()
+        log.info("logged in", user=identity.address, peer=self.peer)
+        return opened
 
     async def _without_proof(self, failed: Failed) -> Refusal:
         match failed.reason:
@@ -98,15 +95,14 @@ class Login:
             case "cancelled":
                 return _counted(_CANCELLED, "cancelled")
             case _:
-                return await self._wrong("")
+                return await self._wrong()
 
-    async def _wrong(self, user: str) -> Refusal:
+    async def _wrong(self) -> Refusal:
         self.failures += 1
-        self.house.failures.add(self.peer)
-        log.info("login refused", user=user, peer=self.peer, failures=self.failures)
+        number = self.house.failures.add(self.peer)
+        log.info("login refused", peer=self.peer, failures=number)
         # Guessing costs the guesser time; the connection limits bound how many guess at once.
-        delay = self.house.limits.login_delay.total_seconds() * 2 ** (self.failures - 1)
-        await asyncio.sleep(delay)
+        await asyncio.sleep(pause_after(number, self.house.limits.login_delay))
         return _counted(WRONG, "wrong")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from functools import partial
 
 from pop3_gateway.house import House
 from pop3_gateway.leases import Leases
@@ -11,11 +10,11 @@ from pop3_gateway.listener import Listener, Place
 from pop3_gateway.maildrops import Maildrops
 from pop3_gateway.settings import Pop3Settings
 from posthouse.bus.publisher import Publisher
-from posthouse.credentials.passwords import Verifier
 from posthouse.runtime.doorstep import Manners
 from posthouse.runtime.foundation import START, open_foundation, own_certificate
+from posthouse.runtime.logins import open_authenticator
+from posthouse.runtime.rates import SharedRates
 from posthouse.runtime.service import Lifecycle
-from posthouse.storage import directory
 from posthouse.storage.trace import Trace
 
 NAME = "pop3-gateway"
@@ -27,12 +26,8 @@ async def serve(settings: Pop3Settings, lifecycle: Lifecycle) -> None:
         enter = stack.enter_async_context
         ground = await enter(open_foundation(NAME, settings, lifecycle))
         pool = ground.pool
-        verifier = await enter(
-            Verifier(
-                partial(directory.credentials, pool), upgrade=partial(directory.renew_hash, pool)
-            )
-        )
         leases = Leases(pool)
+        rates = await enter(SharedRates(pool))
         certificate = own_certificate(settings, lifecycle)
         house = House(
             maildrops=Maildrops(
@@ -42,10 +37,11 @@ async def serve(settings: Pop3Settings, lifecycle: Lifecycle) -> None:
                 notices=Publisher(ground.broker),
                 notes=await enter(Trace(pool, NAME)),
             ),
-            verify=verifier.verify,
+            authenticator=await enter(open_authenticator(settings, pool)),
             certificate=certificate.context if certificate else None,
             is_plaintext_allowed=settings.plaintext_auth,
             limits=settings.limits,
+            failures=settings.login_failures(rates.buckets),
         )
         # Until the end, so that the sessions which finish behind the signal keep their locks.
         lifecycle.tasks.create_task(leases.keep())

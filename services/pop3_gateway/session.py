@@ -14,6 +14,7 @@ from pop3_gateway.house import House
 from pop3_gateway.login import Login
 from pop3_gateway.maildrops import Opened
 from pop3_gateway.state import State
+from posthouse.credentials.exchange import Channel
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -71,9 +72,9 @@ class Session:
         return self.mine.view
 
     @property
-    def may_log_in(self) -> bool:
-        """True if a password may cross this connection."""
-        return self.house.may_log_in(self.connection.peer, is_secure=self.connection.is_secure)
+    def channel(self) -> Channel:
+        """What is known of the connection."""
+        return self.house.channel_of(self.connection.peer, self.connection.tls)
 
     def stop(self) -> None:
         """Come to an end: at once before the login, otherwise after a short silence.

@@ -9,10 +9,12 @@ from pydantic import Field
 
 from pop3_gateway.house import Limits
 from posthouse.runtime.doors import DoorSettings
+from posthouse.runtime.logins import LoginSettings
+from posthouse.runtime.rate_settings import RateSettings
 from posthouse.runtime.settings import Port
 
 
-class Pop3Settings(DoorSettings):
+class Pop3Settings(DoorSettings, RateSettings, LoginSettings):
     """The settings of this service beside the common ones.
 
     Attributes:
@@ -23,8 +25,8 @@ class Pop3Settings(DoorSettings):
         pop3_connections: At once.
         pop3_connections_per_client: At once from one address.
         pop3_idle_seconds: How long a client may say nothing (RFC 1939 §3).
-        auth_failure_seconds: How long the first wrong password is thought about; doubled with
-            each.
+        auth_failure_seconds: How long the first wrong password of a client network is thought
+            about; doubled with each.
     """
 
     pop3_host: str = "127.0.0.1"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import Enum
 
 from pop3_gateway import commands as c
-from posthouse.credentials.sasl import MECHANISMS
 
 
 class State(Enum):
@@ -23,18 +22,27 @@ ALLOWED: dict[State, frozenset[type[c.Command]]] = {
 }
 
 
-def capabilities(state: State, *, can_start_tls: bool, can_log_in: bool) -> list[bytes]:
+def capabilities(
+    state: State,
+    *,
+    can_start_tls: bool,
+    mechanisms: tuple[str, ...] = (),
+    can_log_in: bool = False,
+) -> list[bytes]:
     """Return the lines of CAPA (RFC 2449 §6): only what would be answered with +OK now.
 
     Args:
         state: Where the session is.
         can_start_tls: STLS would be accepted (RFC 2595 §4).
-        can_log_in: Passwords would be accepted on this connection.
+        mechanisms: Of AUTH, that can succeed on this connection.
+        can_log_in: USER and PASS can.
     """
     lines = [b"TOP", b"UIDL", b"RESP-CODES", b"AUTH-RESP-CODE", b"PIPELINING", b"EXPIRE NEVER"]
     if state is State.AUTHORIZATION:
         if can_log_in:
-            lines += [b"USER", b"SASL " + " ".join(MECHANISMS).encode()]
+            lines.append(b"USER")
+        if mechanisms:
+            lines.append(b"SASL " + " ".join(mechanisms).encode())
         if can_start_tls:
             lines.append(b"STLS")
     return [*lines, b"IMPLEMENTATION Posthouse"]
