@@ -23,6 +23,7 @@ from posthouse.credentials.passwords import Verifier
 from posthouse.mail.admission import Verdict
 from posthouse.runtime.foundation import START, open_foundation, own_certificate
 from posthouse.runtime.outbox import Outbox
+from posthouse.runtime.rates import SharedRates
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage import directory
 from posthouse.storage.ledger import Intake
@@ -60,6 +61,7 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
     enter = stack.enter_async_context
     ground = await enter(open_foundation(NAME, settings, lifecycle))
     pool, blobs = ground.pool, ground.blobs
+    rates = await enter(SharedRates(pool))
     ledger = await enter(Intake(pool))
     outbox = await enter(Outbox(pool, Publisher(ground.broker)))
     asker = await enter(Asker(settings.policy_addresses, settings.deadline, Verdict))
@@ -71,9 +73,12 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
     lifecycle.probes.ready("acceptance", acceptance.trouble)
     return House(
         gate=Gate(asker),
+        limits=settings.limits(rates.buckets),
         acceptance=acceptance,
         authentication=Authentication(
-            verifier, penalty=timedelta(seconds=settings.auth_failure_seconds)
+            verifier,
+            penalty=timedelta(seconds=settings.auth_failure_seconds),
+            failures=settings.login_failures(rates.buckets),
         ),
         reception=Reception(
             memory=Budget(settings.reception_octets_max),

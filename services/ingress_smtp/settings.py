@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from ingress_smtp.hygiene_settings import HygieneSettings
+from ingress_smtp.limit_settings import LimitSettings
 from ingress_smtp.spool_settings import SpoolSettings
 from posthouse.bus.ask import parse_endpoint
 from posthouse.runtime.doors import DoorSettings
@@ -23,7 +24,7 @@ def _endpoints(text: str) -> str:
     return text
 
 
-class IngressSettings(DoorSettings, HygieneSettings, SpoolSettings):
+class IngressSettings(DoorSettings, HygieneSettings, SpoolSettings, LimitSettings):
     """The settings of this service beside the common ones.
 
     Attributes:
@@ -41,7 +42,8 @@ class IngressSettings(DoorSettings, HygieneSettings, SpoolSettings):
             takes up to three times as much memory.
         idle_seconds: How long a client may keep us waiting, and take for one command line.
         message_seconds: How long it may take for one message, however steadily it drips.
-        auth_failure_seconds: How long a failed login takes at least.
+        auth_failure_seconds: How long the first failed login of a client network takes; doubled with
+            each.
     """
 
     smtp_host: str = "127.0.0.1"
