@@ -14,19 +14,23 @@ from typing import TypeAlias
 from ingress_smtp import extensions, replies
 from ingress_smtp.extensions import BadParameters, MailParameters
 from ingress_smtp.replies import Reply
+from ingress_smtp.xclient import BadAttributes, XClient, read_attributes
 from posthouse.mail.handling import DEFAULT, Notify
 
 _HELLO = re.compile(r"[!-~\u0080-\U0010ffff]{1,255}")
 # Verbs of protocols whose clients are tricked into talking to us.
-_STRANGERS = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "PRI", "SSH-2.0"})
+_STRANGERS = frozenset(
+    {"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "PRI", "SSH-2.0", "PROXY"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """HELO or EHLO (RFC 5321 §4.1.1.1)."""
+    """HELO or EHLO (RFC 5321 §4.1.1.1), or LHLO, which is EHLO in LMTP (RFC 2033 §4.1)."""
 
     name: str
     extended: bool
+    is_lmtp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class Bad:
     reply: Reply
 
 
-Command: TypeAlias = Hello | Mail | Rcpt | Auth | Data | Reset | StartTls | Chat | Bad
+Command: TypeAlias = Hello | Mail | Rcpt | Auth | Data | Reset | StartTls | XClient | Chat | Bad
 
 
 def parse(line: bytes) -> Command:
@@ -104,11 +108,11 @@ def parse(line: bytes) -> Command:
     return Bad(replies.NOT_SMTP if verb in _STRANGERS else replies.UNKNOWN_COMMAND)
 
 
-def _hello(argument: str, *, extended: bool) -> Command:
+def _hello(argument: str, *, extended: bool, is_lmtp: bool = False) -> Command:
     """``ehlo = "EHLO" SP ( Domain / address-literal )``; street names are taken as they are."""
     if _HELLO.fullmatch(argument) is None:
         return Bad(replies.ARGUMENT_MISSING)
-    return Hello(argument, extended)
+    return Hello(argument, extended, is_lmtp)
 
 
 def _mail(argument: str) -> Command:
@@ -143,6 +147,13 @@ def _auth(argument: str) -> Command:
     return Auth(words[0].upper(), words[1].encode() if len(words) > 1 else None)
 
 
+def _xclient(argument: str) -> Command:
+    try:
+        return read_attributes(argument)
+    except BadAttributes:
+        return Bad(replies.BAD_PARAMETER)
+
+
 def _alone(command: Command) -> Callable[[str], Command]:
     """Return the reader of a verb that takes no argument."""
     return lambda argument: Bad(replies.NO_ARGUMENT) if argument else command
@@ -151,11 +162,13 @@ def _alone(command: Command) -> Callable[[str], Command]:
 _READERS: dict[str, Callable[[str], Command]] = {
     "HELO": lambda argument: _hello(argument, extended=False),
     "EHLO": lambda argument: _hello(argument, extended=True),
+    "LHLO": lambda argument: _hello(argument, extended=True, is_lmtp=True),
     "MAIL": _mail,
     "RCPT": _rcpt,
     "AUTH": _auth,
     "DATA": _alone(Data()),
     "RSET": _alone(Reset()),
+    "XCLIENT": _xclient,
     "STARTTLS": _alone(StartTls()),
     "QUIT": _alone(Chat(replies.BYE)),
     "NOOP": lambda _: Chat(replies.OK_RESET),

@@ -39,6 +39,8 @@ class Conversation:
         messages: How many were accepted.
         fruitless: Replies since the last one on the way to no message.
         failed_logins: How many attempts to authenticate went wrong.
+        owed: How often the next reply is due: once, in LMTP behind a message once for each
+            recipient (RFC 2033 §4.2).
     """
 
     wire: Wire
@@ -48,3 +50,4 @@ class Conversation:
     messages: int = 0
     fruitless: int = 0
     failed_logins: int = 0
+    owed: int = 1

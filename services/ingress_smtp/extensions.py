@@ -9,6 +9,7 @@
 | ENHANCEDSTATUSCODES | 2034 | on every reply                                    |
 | STARTTLS            | 3207 | offered until TLS is active                       |
 | AUTH                | 4954 | on submission, under TLS only; AUTH= at MAIL      |
+| XCLIENT             |      | for listed hosts alone: see `xclient`             |
 | DSN                 | 3461 | RET= ENVID= at MAIL, NOTIFY= ORCPT= at RCPT       |
 """
 
@@ -21,6 +22,7 @@ from typing import Any, TypeAlias
 
 from ingress_smtp import replies
 from ingress_smtp.replies import Reply
+from ingress_smtp.xclient import ATTRIBUTES
 from posthouse.credentials.sasl import MECHANISMS
 from posthouse.mail.address import BadAddress, parse_address
 from posthouse.mail.envelope import Body
@@ -68,7 +70,9 @@ class MailParameters:
     handling: Handling = PLAIN
 
 
-def offer(hostname: str, *, size: int, starttls: bool, auth: bool) -> Reply:
+def offer(
+    hostname: str, *, size: int, starttls: bool, auth: bool, xclient: bool = False
+) -> Reply:
     """Build the answer to EHLO: what holds in this state of the session, and nothing else."""
     texts = [
         hostname,
@@ -82,6 +86,8 @@ def offer(hostname: str, *, size: int, starttls: bool, auth: bool) -> Reply:
         texts.append("STARTTLS")
     if auth:
         texts.append("AUTH " + " ".join(MECHANISMS))
+    if xclient:
+        texts.append("XCLIENT " + " ".join(ATTRIBUTES))
     return replies.lines(250, *texts)
 
 

@@ -30,7 +30,7 @@ from ingress_smtp.conversation import House
 from ingress_smtp.exchange import Expected
 from ingress_smtp.replies import Reply
 from ingress_smtp.session import Session
-from ingress_smtp.transaction import Terms
+from ingress_smtp.terms import Terms
 from posthouse.mail.encryption import Tls
 from posthouse.runtime.tls_facts import agreed
 from posthouse.telemetry.logs import get_logger
@@ -160,6 +160,14 @@ class Connection(SMTP):
         """Begin the time in which all of ``what`` must be here."""
         allowed = self._message if what == "message" else self._silence
         self._due = self.loop.time() + allowed
+
+    async def is_silent_for(self, pause: timedelta) -> bool:
+        """Return after ``pause``, or False at once when octets come, or the end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause.total_seconds()):
+                await self.read()
+                return False
+        return True
 
     async def read(self) -> bytes:
         """Return the next octets; empty when the client has gone or was given up."""

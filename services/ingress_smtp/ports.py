@@ -13,7 +13,7 @@ from typing import Self
 from ingress_smtp import replies
 from ingress_smtp.conversation import House
 from ingress_smtp.listener import Connection, Patience
-from ingress_smtp.transaction import Terms
+from ingress_smtp.terms import Terms
 from posthouse.credentials.failures import network_of
 from posthouse.runtime.doors import Door, open_door
 from posthouse.runtime.doorstep import Manners, Room
@@ -77,7 +77,7 @@ class Listeners:
         self._host = host
         self._ports = ports
         self._limits = limits
-        self._sessions: set[Connection] = set()
+        self._sessions: dict[Connection, str] = {}  # and whence, whoever they speak for later
         self._per_client: Counter[str] = Counter()
         self._doors: list[Door] = []
         self._empty = asyncio.Event()
@@ -119,13 +119,12 @@ class Listeners:
         if self._per_client[client] >= self._limits.sessions_per_client:
             return False
         self._per_client[client] += 1
-        self._sessions.add(connection)
+        self._sessions[connection] = client
         return True
 
     def leave(self, connection: Connection) -> None:
         """Let ``connection`` go."""
-        self._sessions.discard(connection)
-        client = network_of(connection.client)
+        client = self._sessions.pop(connection)
         self._per_client[client] -= 1
         if not self._per_client[client]:
             del self._per_client[client]

@@ -86,6 +86,7 @@ AUTH_ALREADY = say("503 5.5.1 Already authenticated")
 # Security
 NO_TLS = say("502 5.5.1 TLS is not available")
 NO_AUTH = say("502 5.5.1 Authentication is not offered here")
+NO_XCLIENT = say("550 5.7.0 Not authorized to speak for others")
 TLS_FIRST = say("530 5.7.0 Must issue a STARTTLS command first")  # RFC 3207 §4
 AUTH_FIRST = say("530 5.7.0 Authentication required")  # RFC 4954 §6
 ENCRYPTION_REQUIRED = say("538 5.7.11 Encryption required for authentication")  # RFC 4954 §6
@@ -104,6 +105,7 @@ TOO_LARGE_BY_FAR = say("552 5.3.4 Message too large", closes=True)
 TOO_MANY_RECIPIENTS = say("452 4.5.3 Too many recipients")  # RFC 5321 §4.5.3.1.10
 NO_MEMORY = say("452 4.3.1 Too much mail at once, try again later")
 NO_MEMORY_BY_FAR = say("452 4.3.1 Too much mail at once, try again later", closes=True)
+EARLY_TALKER = say("554 5.5.1 You talked before you were greeted", closes=True)
 TOO_MANY_ERRORS = say("421 4.7.0 Too many errors", closes=True)
 TOO_MANY_SESSIONS = say("421 4.3.2 Too many connections, try again later", closes=True)
 TIMED_OUT = say("421 4.4.2 Waited too long for you", closes=True)

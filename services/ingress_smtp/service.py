@@ -16,7 +16,7 @@ from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
 from ingress_smtp.settings import IngressSettings
 from ingress_smtp.spool import Spool
-from ingress_smtp.transaction import Role, Terms
+from ingress_smtp.terms import Role, Terms
 from posthouse.bus.ask import Asker
 from posthouse.bus.publisher import Publisher
 from posthouse.credentials.passwords import Verifier
@@ -106,6 +106,10 @@ def _ports(settings: IngressSettings, lifecycle: Lifecycle) -> tuple[Port, ...]:
                 tls=certificate is not None,
                 message_octets_max=settings.message_octets_max,
                 recipients_max=settings.recipients_max,
+                greeting="" if role == "lmtp" else settings.smtp_greeting,
+                greet_delay=settings.greet_delay,
+                greet_at_once=settings.greet_at_once,
+                xclients=settings.xclients,
             ),
             certificate=certificate.context if certificate else None,
             implicit_tls=implicit_tls,
@@ -115,5 +119,6 @@ def _ports(settings: IngressSettings, lifecycle: Lifecycle) -> tuple[Port, ...]:
         port(settings.smtp_port, "mx"),
         port(settings.submission_port, "submission"),
         port(settings.smtps_port, "submission", implicit_tls=True),
+        port(settings.lmtp_port, "lmtp"),
     )
     return tuple(port for port in ports if port.number)

@@ -14,11 +14,13 @@ from ingress_smtp import commands, replies, transaction
 from ingress_smtp.conversation import Conversation, House
 from ingress_smtp.exchange import Exchange, Gone, Wire
 from ingress_smtp.framing import BadLine
+from ingress_smtp.greeting import greet, speak_for
 from ingress_smtp.judging import judge
 from ingress_smtp.limits import TOO_MANY_FAILURES
 from ingress_smtp.receiving import take_data
 from ingress_smtp.replies import Reply, say
 from ingress_smtp.securing import take_auth, take_tls
+from ingress_smtp.terms import Terms
 from ingress_smtp.transaction import (
     Judge,
     Say,
@@ -27,7 +29,7 @@ from ingress_smtp.transaction import (
     TakeAuth,
     TakeData,
     TakeTls,
-    Terms,
+    TakeXClient,
     decide,
 )
 from posthouse.mail.errors import MailFailure
@@ -45,7 +47,9 @@ class Session:
     """The conversation with one client."""
 
     def __init__(self, wire: Wire, terms: Terms, house: House) -> None:
-        state = State(terms=terms, secure=wire.tls is not None)
+        state = State(
+            terms=terms, secure=wire.tls is not None, may_xclient=wire.client in terms.xclients
+        )
         self._its = Conversation(wire=wire, talk=Exchange(wire), house=house, state=state)
         self._errors = 0
         self._closing = False
@@ -65,7 +69,7 @@ class Session:
         began = time.monotonic()
         its = self._its
         try:
-            if not self._greeted():
+            if not await greet(its):
                 await its.talk.flush()
                 return True
             while not await self._turn():
@@ -87,15 +91,6 @@ class Session:
                 seconds=round(time.monotonic() - began, 3),
             )
 
-    def _greeted(self) -> bool:
-        """Say the first words; False if they were the last."""
-        its = self._its
-        if objection := its.house.limits.connection(its.wire.client):
-            its.talk.say(objection.wire)
-            return False
-        its.talk.say(f"220 {its.state.terms.hostname} ESMTP Posthouse\r\n".encode())
-        return True
-
     async def _turn(self) -> bool:
         """Read one command and answer it; True if the session is to end."""
         talk = self._its.talk
@@ -106,7 +101,8 @@ class Session:
             reply = await self._answered(await talk.line())
         except BadLine as bad:
             reply = bad.reply
-        talk.say(reply.wire)
+        talk.say(reply.wire * self._its.owed)
+        self._its.owed = 1
         if farewell := self._out_of_patience(reply):
             talk.say(farewell.wire)
             return True
@@ -139,20 +135,24 @@ class Session:
             return replies.UNAVAILABLE
 
     async def _carry_out(self, step: Step) -> Reply:
+        reply: Reply
         match step:
             case Say():
                 self._its.state = step.state
-                return step.reply
+                reply = step.reply
             case Judge():
-                return await judge(self._its, step)
+                reply = await judge(self._its, step)
             case TakeData():
-                return await take_data(self._its)
+                reply = await take_data(self._its)
             case TakeTls():
-                return await take_tls(self._its)
+                reply = await take_tls(self._its)
             case TakeAuth():
-                return await take_auth(self._its, step.command)
+                reply = await take_auth(self._its, step.command)
+            case TakeXClient():
+                reply = speak_for(self._its, step)
             case _:
                 assert_never(step)
+        return reply
 
 
 def _is_error(reply: Reply) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from ingress_smtp.greeting_settings import GreetingSettings
 from ingress_smtp.hygiene_settings import HygieneSettings
 from ingress_smtp.limit_settings import LimitSettings
 from ingress_smtp.spool_settings import SpoolSettings
@@ -24,11 +25,13 @@ def _endpoints(text: str) -> str:
     return text
 
 
-class IngressSettings(DoorSettings, HygieneSettings, SpoolSettings, LimitSettings):
+class IngressSettings(
+    DoorSettings, GreetingSettings, HygieneSettings, SpoolSettings, LimitSettings
+):
     """The settings of this service beside the common ones.
 
     Attributes:
-        smtp_host: Where all three listen.
+        smtp_host: Where all listen.
         smtp_port: Mail from other servers; 0 is off.
         submission_port: Mail from accounts, STARTTLS; 0 is off.
         smtps_port: Mail from accounts, TLS from the first octet; 0 is off.

@@ -13,6 +13,7 @@ from datetime import datetime
 from uuid import UUID
 
 from ingress_smtp.commands import Rcpt
+from ingress_smtp.xclient import UNKNOWN
 from posthouse.mail.address import is_domain
 from posthouse.mail.encryption import Tls
 from posthouse.mail.envelope import Body
@@ -46,6 +47,7 @@ class Arrival:
         body: What the client declared.
         smtputf8: It asked for SMTPUTF8.
         handling: What its sender asks for.
+        is_lmtp: It came by LMTP.
     """
 
     client: str
@@ -59,11 +61,16 @@ class Arrival:
     body: Body
     smtputf8: bool
     handling: Handling = PLAIN
+    is_lmtp: bool = False
 
     @property
     def protocol(self) -> str:
         """The registered name of how it came (RFC 3848, RFC 6531 §3.7.3)."""
-        name = "UTF8SMTP" if self.smtputf8 else "ESMTP" if self.extended else "SMTP"
+        name = "SMTP"
+        if self.is_lmtp:
+            name = "UTF8LMTP" if self.smtputf8 else "LMTP"
+        elif self.extended:
+            name = "UTF8SMTP" if self.smtputf8 else "ESMTP"
         return name + ("S" if self.tls else "") + ("A" if self.auth else "")
 
 
@@ -74,6 +81,8 @@ def received(arrival: Arrival, *, hostname: str, ident: UUID, now: datetime) -> 
     (RFC 5321 §7.2).
     """
     literal = f"[IPv6:{arrival.client}]" if ":" in arrival.client else f"[{arrival.client}]"
+    if arrival.client == UNKNOWN:
+        literal = UNKNOWN
     tls = arrival.tls
     cipher = f"\r\n\t(using {tls.version} with cipher {tls.cipher})" if tls else ""
     target = (

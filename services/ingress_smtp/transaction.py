@@ -13,33 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from ingress_smtp import extensions, replies
 from ingress_smtp.commands import Auth, Bad, Chat, Command, Data, Hello, Mail, Rcpt, Reset, StartTls
 from ingress_smtp.replies import Reply
+from ingress_smtp.terms import Terms
+from ingress_smtp.xclient import XClient
 from posthouse.mail.handling import DEFAULT
-
-Role: TypeAlias = Literal["mx", "submission"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What holds for all sessions of one listener.
-
-    Attributes:
-        hostname: How we call ourselves.
-        role: ``submission`` demands authentication and takes mail for anywhere.
-        tls: STARTTLS can be offered.
-        message_octets_max: Larger messages are refused (RFC 1870).
-        recipients_max: More per transaction are refused (RFC 5321 §4.5.3.1.8 asks 100).
-    """
-
-    hostname: str
-    role: Role
-    tls: bool
-    message_octets_max: int
-    recipients_max: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +35,22 @@ class State:
         auth: The account that authenticated; empty if none did.
         mail: The open transaction's MAIL, None if none is open.
         recipients: Those that were accepted in it.
+        may_xclient: The client is one of `Terms.xclients`.
     """
 
     terms: Terms
+    may_xclient: bool = False
     hello: str = ""
     extended: bool = False
     secure: bool = False
     auth: str = ""
     mail: Mail | None = None
     recipients: tuple[Rcpt, ...] = ()
+
+    @property
+    def answers(self) -> int:
+        """How many replies a message is due: in LMTP one for each recipient (RFC 2033 §4.2)."""
+        return len(self.recipients) if self.terms.role == "lmtp" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +86,15 @@ class TakeAuth:
     command: Auth
 
 
-Step: TypeAlias = Say | Judge | TakeData | TakeTls | TakeAuth
+@dataclass(frozen=True, slots=True)
+class TakeXClient:
+    """Let the client be another, greet it and go on in the state."""
+
+    client: str | None
+    state: State
+
+
+Step: TypeAlias = Say | Judge | TakeData | TakeTls | TakeAuth | TakeXClient
 # Any: each guard and effect takes just the commands that its rows of the table name.
 Guard: TypeAlias = Callable[[State, Any], Reply | None]
 Effect: TypeAlias = Callable[[State, Any], Step]
@@ -121,7 +117,7 @@ def reset(state: State) -> State:
 
 def encrypted(state: State) -> State:
     """Return the state behind a TLS handshake: all knowledge is discarded (RFC 3207 §4.2)."""
-    return State(terms=state.terms, secure=True)
+    return State(terms=state.terms, secure=True, may_xclient=state.may_xclient)
 
 
 def authenticated(state: State, account: str) -> State:
@@ -133,12 +129,21 @@ def _needs_hello(state: State, _: Command) -> Reply | None:
     return None if state.hello else replies.HELLO_FIRST
 
 
+def _speaks_our_language(state: State, command: Hello) -> Reply | None:
+    """LMTP has LHLO for HELO and EHLO, and those are no commands there (RFC 2033 §4.1)."""
+    return None if command.is_lmtp == (state.terms.role == "lmtp") else replies.UNKNOWN_COMMAND
+
+
+def _may_xclient(state: State, _: Command) -> Reply | None:
+    return None if state.may_xclient else replies.NO_XCLIENT
+
+
 def _needs_ehlo(state: State, _: Command) -> Reply | None:
     return None if state.extended else replies.HELLO_FIRST
 
 
 def _needs_permission(state: State, _: Command) -> Reply | None:
-    if state.terms.role == "mx" or state.auth:
+    if state.terms.role != "submission" or state.auth:
         return None
     return replies.AUTH_FIRST if state.secure else replies.TLS_FIRST
 
@@ -184,7 +189,7 @@ def _tls_can_begin(state: State, _: Command) -> Reply | None:
 
 
 def _auth_can_begin(state: State, _: Command) -> Reply | None:
-    if state.terms.role == "mx":
+    if state.terms.role != "submission":
         return replies.NO_AUTH
     if not state.secure:
         return replies.ENCRYPTION_REQUIRED
@@ -198,9 +203,10 @@ def _greet(state: State, command: Hello) -> Step:
     starttls = state.terms.tls and not state.secure
     auth = state.terms.role == "submission" and state.secure and not state.auth
     size = state.terms.message_octets_max
-    return Say(
-        extensions.offer(state.terms.hostname, size=size, starttls=starttls, auth=auth), after
+    offer = extensions.offer(
+        state.terms.hostname, size=size, starttls=starttls, auth=auth, xclient=state.may_xclient
     )
+    return Say(offer, after)
 
 
 def _judge_mail(state: State, command: Mail) -> Step:
@@ -214,6 +220,20 @@ def _judge_rcpt(state: State, command: Rcpt) -> Step:
     return Judge(command, replace(state, recipients=(*state.recipients, command)))
 
 
+def _take_xclient(state: State, command: XClient) -> Step:
+    return TakeXClient(
+        command.client,
+        State(
+            terms=state.terms,
+            secure=state.secure,
+            may_xclient=True,
+            hello=command.hello or "",
+            extended=bool(command.hello and command.extended),
+            auth=state.auth if command.login is None else command.login,
+        ),
+    )
+
+
 def _take_auth(_: State, command: Auth) -> Step:
     return TakeAuth(command)
 
@@ -223,7 +243,7 @@ def _answer(state: State, command: Chat | Bad) -> Step:
 
 
 _TABLE: dict[type[Command], tuple[tuple[Guard, ...], Effect]] = {
-    Hello: ((), _greet),
+    Hello: ((_speaks_our_language,), _greet),
     Mail: ((_needs_hello, _needs_permission, _needs_no_mail, _parameters_fit), _judge_mail),
     Rcpt: ((_needs_hello, _needs_permission, _needs_mail, _recipient_fits), _judge_rcpt),
     Data: (
@@ -233,6 +253,7 @@ _TABLE: dict[type[Command], tuple[tuple[Guard, ...], Effect]] = {
     Reset: ((), lambda state, _: Say(replies.OK_RESET, reset(state))),
     StartTls: ((_tls_can_begin, _needs_quiet), lambda *_: TakeTls()),
     Auth: ((_needs_ehlo, _auth_can_begin, _needs_quiet), _take_auth),
+    XClient: ((_may_xclient, _needs_quiet), _take_xclient),
     Chat: ((), _answer),
     Bad: ((), _answer),
 }

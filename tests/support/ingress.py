@@ -21,10 +21,11 @@ from ingress_smtp.ports import Limits, Listeners, Port
 from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
 from ingress_smtp.spool import Spool
-from ingress_smtp.transaction import Terms
+from ingress_smtp.terms import Role, Terms
 from posthouse.mail.admission import MailQuestion, Question, Verdict, accept, refuse
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import Unavailable
+from posthouse.mail.networks import parse_networks
 from posthouse.mail.status import NO_SUCH_USER, RELAY_DENIED
 from posthouse.runtime.doorstep import Room
 from posthouse.storage.ledger import NewMail
@@ -121,7 +122,7 @@ class Ingress:
     """A running ingress.
 
     Attributes:
-        ports: By name: mx, submission, smtps.
+        ports: By name: mx, submission, smtps, lmtp, and trusted: mx, whose clients may XCLIENT.
     """
 
     policy: Policy
@@ -190,23 +191,19 @@ async def running_ingress(
     reception = a_reception(spool, octets=reception_octets, threshold=spool_above)
     house = a_house(policy, cellar, reception)
 
-    names = ["mx", "submission"] + (["smtps"] if certificate else [])
-    ports = tuple(
-        Port(
-            number=0,
-            terms=replace(
-                terms,
-                role="mx" if name == "mx" else "submission",
-                tls=certificate is not None,
-            ),
-            certificate=certificate,
-            implicit_tls=name == "smtps",
+    def port(role: Role, *, implicit_tls: bool = False, xclients: str = "") -> Port:
+        its = replace(
+            terms, role=role, tls=certificate is not None, xclients=parse_networks(xclients)
         )
-        for name in names
-    )
+        return Port(number=0, terms=its, certificate=certificate, implicit_tls=implicit_tls)
+
+    ports = {"mx": port("mx"), "submission": port("submission"), "lmtp": port("lmtp")}
+    ports["trusted"] = port("mx", xclients="127.0.0.0/8")
+    if certificate:
+        ports["smtps"] = port("submission", implicit_tls=True)
     async with (
         spool,
-        Listeners(house, host="127.0.0.1", ports=ports, limits=limits) as listeners,
+        Listeners(house, host="127.0.0.1", ports=tuple(ports.values()), limits=limits) as listeners,
     ):
-        numbers = dict(zip(names, listeners.numbers, strict=True))
+        numbers = dict(zip(ports, listeners.numbers, strict=True))
         yield Ingress(policy, cellar, listeners, numbers, reception)

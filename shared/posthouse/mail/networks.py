@@ -31,6 +31,9 @@ class Networks:
         return bool(self.members)
 
 
+NOWHERE = Networks()
+
+
 def parse_networks(text: str) -> Networks:
     """Read networks and addresses divided by commas; raise `BadNetworks`."""
     try:

@@ -1,0 +1,48 @@
+"""Greeting: the first word is ours (RFC 5321 §3.1), also when somebody speaks for another."""
+
+from __future__ import annotations
+
+from ingress_smtp import replies
+from ingress_smtp.conversation import Conversation
+from ingress_smtp.replies import Reply
+from ingress_smtp.transaction import TakeXClient
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
+
+_EARLY = counter(
+    "posthouse_ingress_early_talkers_total", "Clients that did not await the greeting."
+)
+log = get_logger()
+
+
+async def greet(session: Conversation) -> bool:
+    """Say the first words; False if they were the last.
+
+    Raises:
+        Gone: The client did not wait for them.
+    """
+    reply = session.house.limits.connection(session.wire.client)
+    if reply is None and await _talks_early(session):
+        _EARLY.inc()
+        log.info("early talker refused", client=session.wire.client)
+        reply = replies.EARLY_TALKER
+    session.talk.say((reply or session.state.terms.opening()).wire)
+    return reply is None
+
+
+async def _talks_early(session: Conversation) -> bool:
+    """Let a stranger wait: a robot does not, and talks before it may."""
+    terms = session.state.terms
+    if terms.role != "mx" or not terms.greet_delay or session.wire.client in terms.greet_at_once:
+        return False
+    return not await session.talk.is_silent_for(terms.greet_delay)
+
+
+def speak_for(session: Conversation, step: TakeXClient) -> Reply:
+    """Take the client for the one that it speaks for, and greet that one."""
+    before = session.wire.client
+    if step.client is not None:
+        session.wire.client = step.client
+    session.state = step.state
+    log.info("client speaks for another", client=session.wire.client, proxy=before)
+    return session.state.terms.opening()
