@@ -32,7 +32,8 @@ missing_packages() {
   if [ "$purpose" = tests ]; then
     local pair
     for pair in swaks:swaks msmtp:msmtp mutt:mutt mbsync:isync fetchmail:fetchmail \
-      getmail:getmail6 /usr/sbin/smtp-sink:postfix promtool:prometheus; do
+      getmail:getmail6 /usr/sbin/smtp-sink:postfix promtool:prometheus \
+      /usr/sbin/slapd:slapd; do
       command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
     done
     # What Debian only recommends: TLS for swaks, and the odd messages of Python's own tests.
