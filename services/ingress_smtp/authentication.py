@@ -1,4 +1,4 @@
-"""Who is this? Passwords verified with patience that runs out (RFC 4954, RFC 4616 §6).
+"""Who is this? Asked with patience that runs out (RFC 4954, RFC 4616 §6).
 
 A failure costs the client time, each one more than the last, and after a few the session; a client
 network that fails again and again is not verified at all for a while, so that guessing costs us
@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from ingress_smtp import replies
+from ingress_smtp.commands import Auth
+from ingress_smtp.exchange import Wire
 from ingress_smtp.replies import Reply
+from posthouse.credentials.authenticator import Ask, Authenticator
+from posthouse.credentials.exchange import Accepted, Channel
 from posthouse.credentials.failures import Failures, pause_after
-from posthouse.credentials.passwords import Credential
-from posthouse.credentials.sasl import Attempt, Failed
-from posthouse.mail.address import BadAddress, parse_address
 from posthouse.mail.errors import TemporaryFailure
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -29,15 +29,7 @@ _REASONS: dict[str, Reply] = {
     "unknown mechanism": replies.AUTH_UNKNOWN,
     "cancelled": replies.AUTH_CANCELLED,
     "malformed": replies.AUTH_MALFORMED,
-    "not authorized": replies.AUTH_WRONG,
 }
-
-
-class Passwords(Protocol):
-    """What this room needs of `posthouse.credentials.passwords.Verifier`."""
-
-    async def verify(self, address: str, password: str) -> Credential | None:
-        """Return the account if the password is right; raise `Unavailable` in an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +41,50 @@ class Login:
 
 
 class Authentication:
-    """Verifies attempts for all sessions."""
+    """Lets people in, for all sessions."""
 
     def __init__(
-        self, passwords: Passwords, *, penalty: timedelta, failures: Failures | None = None
+        self,
+        authenticator: Authenticator,
+        *,
+        penalty: timedelta,
+        failures: Failures | None = None,
     ) -> None:
-        self._passwords = passwords
+        self._authenticator = authenticator
         self._penalty = penalty
         self._failures = failures or Failures()
 
-    async def login(self, attempt: Attempt | Failed, client: str) -> Login:
-        """Return what the client is told, after a pause if it failed."""
-        if isinstance(attempt, Failed):
-            return Login(_REASONS[attempt.reason])
-        if self._failures.are_too_many(client):
+    def offered(self, wire: Wire) -> tuple[str, ...]:
+        """Return the mechanisms that can succeed on this connection."""
+        return self._authenticator.offered(channel_of(wire))
+
+    async def login(self, command: Auth, wire: Wire, ask: Ask) -> Login:
+        """Run the exchange and return what the client is told, after a pause if it failed.
+
+        Raises what ``ask`` does, which sends a challenge and returns the client's answer.
+        """
+        if self._failures.are_too_many(wire.client):
             _LOGINS.labels("blocked").inc()
             return Login(replies.AUTH_TOO_OFTEN)
         try:
-            account = await self._verified(attempt)
+            end = await self._authenticator.converse(
+                command.mechanism, command.initial, channel_of(wire), ask
+            )
         except TemporaryFailure:
             _LOGINS.labels("unavailable").inc()
             return Login(replies.AUTH_UNAVAILABLE)
-        if account is not None:
+        if isinstance(end, Accepted):
             _LOGINS.labels("succeeded").inc()
-            return Login(replies.OK_AUTHENTICATED, account.address)
-        number = self._failures.add(client)
+            return Login(replies.OK_AUTHENTICATED, end.identity.address)
+        if end.reason in _REASONS:
+            return Login(_REASONS[end.reason])
+        number = self._failures.add(wire.client)
         _LOGINS.labels("failed").inc()
-        log.warning("login failed", client=client, failures=number)
+        log.warning("login failed", client=wire.client, failures=number)
         await asyncio.sleep(pause_after(number, self._penalty))
         return Login(replies.AUTH_WRONG)
 
-    async def _verified(self, attempt: Attempt) -> Credential | None:
-        try:
-            address = parse_address(attempt.user).key
-        except BadAddress:  # cannot be an account, but must cost as much as one
-            address = ""
-        return await self._passwords.verify(address, attempt.password)
+
+def channel_of(wire: Wire) -> Channel:
+    """Return what is known of a connection."""
+    return Channel(service="smtp", client=wire.client, tls=wire.tls)

@@ -23,7 +23,6 @@ from typing import Any, TypeAlias
 from ingress_smtp import replies
 from ingress_smtp.replies import Reply
 from ingress_smtp.xclient import ATTRIBUTES
-from posthouse.credentials.sasl import MECHANISMS
 from posthouse.mail.address import BadAddress, parse_address
 from posthouse.mail.envelope import Body
 from posthouse.mail.handling import CONDITIONS, DEFAULT, NEVER, PLAIN, Handling, Notify, Ret
@@ -71,7 +70,7 @@ class MailParameters:
 
 
 def offer(
-    hostname: str, *, size: int, starttls: bool, auth: bool, xclient: bool = False
+    hostname: str, *, size: int, starttls: bool, auth: tuple[str, ...], xclient: bool = False
 ) -> Reply:
     """Build the answer to EHLO: what holds in this state of the session, and nothing else."""
     texts = [
@@ -85,7 +84,7 @@ def offer(
     if starttls:
         texts.append("STARTTLS")
     if auth:
-        texts.append("AUTH " + " ".join(MECHANISMS))
+        texts.append("AUTH " + " ".join(auth))
     if xclient:
         texts.append("XCLIENT " + " ".join(ATTRIBUTES))
     return replies.lines(250, *texts)

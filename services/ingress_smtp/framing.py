@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ingress_smtp import replies
 from ingress_smtp.replies import Reply
-from posthouse.credentials.sasl import MAX_RESPONSE_OCTETS
+from posthouse.credentials.exchange import MAX_RESPONSE_OCTETS
 
 MAX_COMMAND_OCTETS = 2048  # RFC 5321 §4.5.3.1.4 asks 512, extensions add to it
 MAX_AUTH_OCTETS = MAX_RESPONSE_OCTETS + 64  # RFC 4954 §4: response, verb and mechanism

@@ -7,8 +7,6 @@ from ingress_smtp.commands import Auth
 from ingress_smtp.conversation import SAID, Conversation
 from ingress_smtp.framing import MAX_AUTH_OCTETS
 from ingress_smtp.replies import Reply
-from posthouse.credentials import sasl
-from posthouse.credentials.sasl import Challenge
 
 MAX_FAILED_LOGINS = 3
 
@@ -18,17 +16,25 @@ async def take_tls(session: Conversation) -> Reply:
     if session.talk.has_more:
         return replies.INJECTED
     await session.talk.start_tls(replies.OK_TLS)
-    session.state = transaction.encrypted(session.state)
+    session.state = transaction.encrypted(session.state, offered(session))
     return SAID
+
+
+def offered(session: Conversation) -> tuple[str, ...]:
+    """Return the mechanisms that EHLO tells; those who bring mail for us have no accounts."""
+    if session.state.terms.role != "submission":
+        return ()
+    return session.house.authentication.offered(session.wire)
 
 
 async def take_auth(session: Conversation, command: Auth) -> Reply:
     """Run the SASL exchange (RFC 4954 §4)."""
-    exchange = sasl.start(command.mechanism, command.initial)
-    while isinstance(exchange, Challenge):
-        session.talk.say(b"334 " + exchange.wire + b"\r\n")
-        exchange = sasl.answer(exchange, await session.talk.line(MAX_AUTH_OCTETS))
-    login = await session.house.authentication.login(exchange, session.wire.client)
+
+    async def ask(challenge: bytes) -> bytes:
+        session.talk.say(b"334 " + challenge + b"\r\n")
+        return await session.talk.line(MAX_AUTH_OCTETS)
+
+    login = await session.house.authentication.login(command, session.wire, ask)
     if login.account:
         if objection := session.house.limits.login(login.account):
             return objection

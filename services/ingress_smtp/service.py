@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from functools import partial
 
 from ingress_smtp.authentication import Authentication
 from ingress_smtp.budget import Budget
@@ -19,13 +18,12 @@ from ingress_smtp.spool import Spool
 from ingress_smtp.terms import Role, Terms
 from posthouse.bus.ask import Asker
 from posthouse.bus.publisher import Publisher
-from posthouse.credentials.passwords import Verifier
 from posthouse.mail.admission import Verdict
 from posthouse.runtime.foundation import START, open_foundation, own_certificate
+from posthouse.runtime.logins import open_authenticator
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.rates import SharedRates
 from posthouse.runtime.service import Lifecycle
-from posthouse.storage import directory
 from posthouse.storage.ledger import Intake
 
 NAME = "ingress-smtp"
@@ -66,9 +64,7 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
     outbox = await enter(Outbox(pool, Publisher(ground.broker)))
     asker = await enter(Asker(settings.policy_addresses, settings.deadline, Verdict))
     lifecycle.probes.ready("policy", asker.trouble)
-    verifier = await enter(
-        Verifier(partial(directory.credentials, pool), upgrade=partial(directory.renew_hash, pool))
-    )
+    authenticator = await enter(open_authenticator(settings, pool))
     acceptance = Acceptance(blobs=blobs, ledger=ledger, outbox=outbox, hostname=settings.hostname)
     lifecycle.probes.ready("acceptance", acceptance.trouble)
     return House(
@@ -76,7 +72,7 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
         limits=settings.limits(rates.buckets),
         acceptance=acceptance,
         authentication=Authentication(
-            verifier,
+            authenticator,
             penalty=timedelta(seconds=settings.auth_failure_seconds),
             failures=settings.login_failures(rates.buckets),
         ),

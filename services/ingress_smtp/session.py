@@ -8,6 +8,7 @@ A failure of ours is 451, never 5yz (promise 6).
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import assert_never
 
 from ingress_smtp import commands, replies, transaction
@@ -19,7 +20,7 @@ from ingress_smtp.judging import judge
 from ingress_smtp.limits import TOO_MANY_FAILURES
 from ingress_smtp.receiving import take_data
 from ingress_smtp.replies import Reply, say
-from ingress_smtp.securing import take_auth, take_tls
+from ingress_smtp.securing import offered, take_auth, take_tls
 from ingress_smtp.terms import Terms
 from ingress_smtp.transaction import (
     Judge,
@@ -51,6 +52,7 @@ class Session:
             terms=terms, secure=wire.tls is not None, may_xclient=wire.client in terms.xclients
         )
         self._its = Conversation(wire=wire, talk=Exchange(wire), house=house, state=state)
+        self._its.state = replace(state, mechanisms=offered(self._its))
         self._errors = 0
         self._closing = False
         self._said_bye = False

@@ -13,6 +13,7 @@ from ingress_smtp.limit_settings import LimitSettings
 from ingress_smtp.spool_settings import SpoolSettings
 from posthouse.bus.ask import parse_endpoint
 from posthouse.runtime.doors import DoorSettings
+from posthouse.runtime.logins import LoginSettings
 from posthouse.runtime.settings import Port
 
 
@@ -26,7 +27,7 @@ def _endpoints(text: str) -> str:
 
 
 class IngressSettings(
-    DoorSettings, GreetingSettings, HygieneSettings, SpoolSettings, LimitSettings
+    DoorSettings, GreetingSettings, HygieneSettings, SpoolSettings, LoginSettings, LimitSettings
 ):
     """The settings of this service beside the common ones.
 

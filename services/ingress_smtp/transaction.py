@@ -32,6 +32,7 @@ class State:
         hello: What the client calls itself; empty before HELO or EHLO.
         extended: It said EHLO.
         secure: TLS is active.
+        mechanisms: Of AUTH, that can succeed on this connection.
         auth: The account that authenticated; empty if none did.
         mail: The open transaction's MAIL, None if none is open.
         recipients: Those that were accepted in it.
@@ -43,6 +44,7 @@ class State:
     hello: str = ""
     extended: bool = False
     secure: bool = False
+    mechanisms: tuple[str, ...] = ()
     auth: str = ""
     mail: Mail | None = None
     recipients: tuple[Rcpt, ...] = ()
@@ -115,9 +117,11 @@ def reset(state: State) -> State:
     return replace(state, mail=None, recipients=())
 
 
-def encrypted(state: State) -> State:
+def encrypted(state: State, mechanisms: tuple[str, ...] = ()) -> State:
     """Return the state behind a TLS handshake: all knowledge is discarded (RFC 3207 §4.2)."""
-    return State(terms=state.terms, secure=True, may_xclient=state.may_xclient)
+    return State(
+        terms=state.terms, secure=True, mechanisms=mechanisms, may_xclient=state.may_xclient
+    )
 
 
 def authenticated(state: State, account: str) -> State:
@@ -193,6 +197,8 @@ def _auth_can_begin(state: State, _: Command) -> Reply | None:
         return replies.NO_AUTH
     if not state.secure:
         return replies.ENCRYPTION_REQUIRED
+    if not state.mechanisms:
+        return replies.NO_AUTH
     return replies.AUTH_ALREADY if state.auth else None
 
 
@@ -201,7 +207,7 @@ def _greet(state: State, command: Hello) -> Step:
     if not command.extended:
         return Say(replies.lines(250, state.terms.hostname), after)
     starttls = state.terms.tls and not state.secure
-    auth = state.terms.role == "submission" and state.secure and not state.auth
+    auth = () if state.auth else state.mechanisms
     size = state.terms.message_octets_max
     offer = extensions.offer(
         state.terms.hostname, size=size, starttls=starttls, auth=auth, xclient=state.may_xclient
@@ -226,6 +232,7 @@ def _take_xclient(state: State, command: XClient) -> Step:
         State(
             terms=state.terms,
             secure=state.secure,
+            mechanisms=state.mechanisms,
             may_xclient=True,
             hello=command.hello or "",
             extended=bool(command.hello and command.extended),

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
@@ -26,10 +26,11 @@ from imap_gateway.updates import Updates
 from imap_gateway.views import Views
 from onemachine.certificates import Certificates, certificates
 from posthouse.blobs import open_blobs
-from posthouse.credentials.passwords import Verifier, hash_for_import
+from posthouse.credentials.passwords import hash_for_import
 from posthouse.mail.envelope import MailboxChanged
 from posthouse.mail.ids import object_key
 from posthouse.mime import scan
+from posthouse.runtime.logins import open_authenticator
 from posthouse.runtime.tls import ServerCertificate
 from posthouse.storage import directory
 from posthouse.storage.appending import Appender
@@ -37,6 +38,7 @@ from posthouse.storage.filing import Filed, file
 from posthouse.storage.pool import Pool
 from support.dialogue import play
 from support.filings import accepted, add_accounts
+from support.logins import LOGINS
 
 PASSWORD = "secret with spaces"  # noqa: S105 - of accounts that live for one test
 LIMITS = Limits(message_octets=100_000, login_delay=timedelta(milliseconds=1))
@@ -181,7 +183,7 @@ async def gateway(
     reads: list[UUID] = []
     async with (
         open_blobs(f"disk:{folder}/objects") as blobs,
-        Verifier(partial(directory.credentials, pool)) as verifier,
+        open_authenticator(LOGINS, pool) as authenticator,
         Appender(pool) as appender,
         asyncio.TaskGroup() as tasks,
     ):
@@ -196,7 +198,7 @@ async def gateway(
             bodies=Bodies(blobs),
             contents=Contents(pool),
             reads=Reads(pool, reads.append),
-            verify=verifier.verify,
+            authenticator=authenticator,
             appender=appender,
             limits=limits,
             is_plaintext_allowed=is_plaintext_allowed,

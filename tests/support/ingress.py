@@ -29,6 +29,7 @@ from posthouse.mail.networks import parse_networks
 from posthouse.mail.status import NO_SUCH_USER, RELAY_DENIED
 from posthouse.runtime.doorstep import Room
 from posthouse.storage.ledger import NewMail
+from support.logins import everybody
 
 HOSTNAME = "mx.example.test"
 HANDSHAKES = Room(guests=20, guests_per_client=10)
@@ -100,23 +101,6 @@ class Cellar:
         return next(iter(self.objects.values()))
 
 
-@dataclass(frozen=True)
-class Account:
-    account_id: int
-    address: str
-    password_hash: str = ""
-    enabled: bool = True
-
-
-class Passwords:
-    """Everybody's password is ``secret``."""
-
-    async def verify(self, address: str, password: str) -> Account | None:
-        if address == "away@example.test":
-            raise Unavailable("directory is away")
-        return Account(1, address) if password == "secret" else None  # noqa: S105 - a double
-
-
 @dataclass
 class Ingress:
     """A running ingress.
@@ -161,7 +145,7 @@ def a_house(policy: Policy, cellar: Cellar, reception: Reception) -> House:
     return House(
         gate=Gate(policy),
         acceptance=Acceptance(blobs=cellar, ledger=cellar, outbox=cellar, hostname=HOSTNAME),
-        authentication=Authentication(Passwords(), penalty=timedelta()),
+        authentication=Authentication(everybody(), penalty=timedelta()),
         reception=reception,
     )
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -18,15 +17,17 @@ from pop3_gateway.leases import Leases
 from pop3_gateway.listener import Listener, Place
 from pop3_gateway.maildrops import Maildrops
 from posthouse.blobs import Blobs, open_blobs
-from posthouse.credentials.passwords import Verifier, hash_for_import
+from posthouse.credentials.passwords import hash_for_import
 from posthouse.mail.envelope import MailboxChanged
 from posthouse.mail.ids import object_key
 from posthouse.mime import scan
 from posthouse.runtime.doorstep import Manners
+from posthouse.runtime.logins import open_authenticator
 from posthouse.storage import directory
 from posthouse.storage.filing import file
 from posthouse.storage.pool import Pool
 from support.filings import accepted, add_accounts
+from support.logins import LOGINS
 
 PASSWORD = "secret with spaces"  # noqa: S105 - of accounts that live for one test
 LIMITS = Limits(login_delay=timedelta(milliseconds=1), farewell=timedelta(milliseconds=300))
@@ -109,13 +110,13 @@ async def gateway(
     desk = Desk()
     async with (
         open_blobs(f"disk:{folder}/objects") as blobs,
-        Verifier(partial(directory.credentials, pool)) as verifier,
+        open_authenticator(LOGINS, pool) as authenticator,
     ):
         house = House(
             maildrops=Maildrops(
                 pool=pool, blobs=blobs, leases=Leases(pool), notices=desk, notes=desk
             ),
-            verify=verifier.verify,
+            authenticator=authenticator,
             certificate=context,
             is_plaintext_allowed=is_plaintext_allowed,
             limits=limits,

@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 from posthouse.credentials import exchange
 from posthouse.credentials.exchange import (
     Accepted,
+    Attempt,
     Challenge,
     Channel,
     Failed,
@@ -26,6 +27,12 @@ from posthouse.credentials.exchange import (
     Verdict,
 )
 from posthouse.mail.errors import Unavailable
+from posthouse.telemetry.logs import get_logger
+
+MAX_LOGGED_CHARACTERS = 256
+
+_SAYING = frozenset({"PLAIN", "LOGIN"})
+log = get_logger()
 
 Ask: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 
@@ -33,7 +40,7 @@ Ask: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 class Link(Protocol):
     """Somebody who can judge: our accounts, an LDAP directory, an issuer of tokens."""
 
-    async def judge(self, attempt: object, channel: Channel) -> Verdict | None:
+    async def judge(self, attempt: Attempt, channel: Channel) -> Verdict | None:
         """Return the verdict, None for an attempt that is not ours to judge.
 
         Raises `Unavailable` if that cannot be found out now.
@@ -58,6 +65,10 @@ class Authenticator:
             return ()
         return tuple(one.name for one in self.mechanisms if one.is_possible(channel))
 
+    def takes_passwords(self, channel: Channel) -> bool:
+        """True if a name and a password may come by a command of the protocol's own."""
+        return any(name in _SAYING for name in self.offered(channel))
+
     async def converse(
         self, mechanism: str, initial: bytes | None, channel: Channel, ask: Ask
     ) -> Accepted | Failed:
@@ -76,20 +87,22 @@ class Authenticator:
         if name not in self.offered(channel):
             return Failed("unknown mechanism")
         [chosen] = [one for one in self.mechanisms if one.name == name]
-        step = exchange.start(chosen, initial, channel)
+        step, user = exchange.start(chosen, initial, channel), ""
         while isinstance(step, Challenge | Question):
             if isinstance(step, Challenge):
                 step = exchange.answer(step, await ask(step.wire))
             else:
+                user = step.attempt.user
                 step = step.then(await self.judge(step.attempt, channel))
-        return step
+        return _told(step, user, name, channel)
 
     async def log_in(self, user: str, password: str, channel: Channel) -> Accepted | Failed:
         """Judge a name and a password that came without SASL; raise as `converse` does."""
         verdict = await self.judge(Password(user=user, password=password), channel)
-        return verdict if isinstance(verdict, Accepted) else Failed("wrong")
+        step = verdict if isinstance(verdict, Accepted) else Failed("wrong")
+        return _told(step, user, "none", channel)
 
-    async def judge(self, attempt: object, channel: Channel) -> Verdict:
+    async def judge(self, attempt: Attempt, channel: Channel) -> Verdict:
         """Ask the links; raise `Unavailable` if none accepts and one could not be asked."""
         verdict: Verdict | None = None
         outage: Unavailable | None = None
@@ -105,3 +118,17 @@ class Authenticator:
         if outage is not None:
             raise outage
         return verdict or Refused()
+
+
+def _told(end: Accepted | Failed, user: str, mechanism: str, channel: Channel) -> Accepted | Failed:
+    """Log who was not let in; the services log who was."""
+    if isinstance(end, Failed) and end.reason in {"wrong", "not authorized"}:
+        log.warning(
+            "credentials refused",
+            user=user[:MAX_LOGGED_CHARACTERS],
+            mechanism=mechanism,
+            service=channel.service,
+            client=channel.client,
+            reason=end.reason,
+        )
+    return end

@@ -16,7 +16,7 @@ import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from posthouse.mail.encryption import Tls
 
@@ -140,16 +140,24 @@ def conclude(verdict: Verdict) -> Step:
     return verdict if isinstance(verdict, Accepted) else Failed("wrong")
 
 
+class Attempt(Protocol):
+    """What is to be judged: a value of which some link knows the type."""
+
+    @property
+    def user(self) -> str:
+        """Who the client says it is; empty if it leaves that to its proof."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """The house is to be asked.
 
     Attributes:
-        attempt: What is to be judged: a value of which some link knows the type.
+        attempt: What is to be judged.
         then: What follows from the verdict.
     """
 
-    attempt: object
+    attempt: Attempt
     then: Callable[[Verdict], Step] = field(default=conclude, repr=False, compare=False)
 
 

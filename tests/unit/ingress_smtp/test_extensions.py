@@ -88,8 +88,8 @@ def test_a_recipient_keeps_its_case_before_the_at() -> None:
 
 
 def test_only_what_holds_is_offered() -> None:
-    plain = offer("mx.example.test", size=7, starttls=True, auth=False).wire
-    safe = offer("mx.example.test", size=7, starttls=False, auth=True).wire
+    plain = offer("mx.example.test", size=7, starttls=True, auth=()).wire
+    safe = offer("mx.example.test", size=7, starttls=False, auth=("PLAIN", "LOGIN")).wire
 
     assert plain.startswith(b"250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 7\r\n")
     assert plain.endswith(b"250 STARTTLS\r\n")

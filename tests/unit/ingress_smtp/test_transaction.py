@@ -41,9 +41,9 @@ def reply(state: State, line: bytes) -> str:
         (SUBMISSION, b"AUTH PLAIN", "538 5.7.11"),
         (SUBMISSION, b"MAIL FROM:<>", "530 5.7.0 Must issue"),
         (replace(SUBMISSION, secure=True), b"MAIL FROM:<>", "530 5.7.0 Authentication"),
-        (replace(SUBMISSION, secure=True), b"AUTH PLAIN", "TakeAuth"),
+        (replace(SUBMISSION, secure=True, mechanisms=("PLAIN",)), b"AUTH PLAIN", "TakeAuth"),
         (replace(SUBMISSION, secure=True, extended=False), b"AUTH PLAIN", "503 5.5.1"),
-        (replace(SUBMISSION, secure=True, auth="a@b.test"), b"AUTH PLAIN", "503 5.5.1"),
+        (replace(SUBMISSION, secure=True, mechanisms=("PLAIN",), auth="a@b.test"), b"AUTH PLAIN", "503 5.5.1"),
         (replace(SUBMISSION, secure=True, auth="a@b.test"), b"MAIL FROM:<>", "Judge"),
     ],
 )

@@ -1,0 +1,118 @@
+"""Who may come in: the settings on credentials, and the parts that judge, put together.
+
+One room for SMTP, IMAP and POP3: what one of them takes for a proof, the others take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from posthouse.credentials.authenticator import Authenticator
+from posthouse.credentials.checking import Checker
+from posthouse.credentials.exchange import Mechanism
+from posthouse.credentials.local import LocalAccounts
+from posthouse.credentials.mechanisms import LOGIN, PLAIN, External, cram_md5, external
+from posthouse.credentials.passwords import Secrets, Wanted, wanted_for
+from posthouse.credentials.scram import scram
+from posthouse.runtime.settings import CommonSettings
+from posthouse.storage import directory
+from posthouse.storage.directory import Credential, Keys
+from posthouse.storage.keyring import shared_secret
+from posthouse.storage.pool import Pool
+
+DECOYS = "scram decoys"  # the secret behind what an unknown user is told
+_SCRAM, _SCRAM_PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
+_DEFAULT = f"{_SCRAM_PLUS} {_SCRAM} EXTERNAL PLAIN LOGIN"
+
+_KNOWN = (_SCRAM_PLUS, _SCRAM, "EXTERNAL", "PLAIN", "LOGIN", "CRAM-MD5")
+
+
+def _mechanisms(text: str) -> str:
+    names = text.upper().split()
+    unknown = [name for name in names if name not in _KNOWN]
+    if unknown:
+        raise ValueError(f"does not know {unknown[0]}; there are {' '.join(_KNOWN)}")
+    if not names or len(set(names)) != len(names):
+        raise ValueError("must name each mechanism once, and one at least")
+    return " ".join(names)
+
+
+class KeySettings(CommonSettings):
+    """The settings of whoever stores passwords.
+
+    Attributes:
+        sasl_mechanisms: What is offered, the best first; keys are kept for these and no others.
+    """
+
+    sasl_mechanisms: Annotated[str, AfterValidator(_mechanisms)] = _DEFAULT
+
+    @property
+    def wanted(self) -> Wanted:
+        """Which keys are kept."""
+        return wanted_for(self.sasl_mechanisms.split())
+
+
+class LoginSettings(KeySettings):
+    """The settings of a service that lets people in.
+
+    Attributes:
+        sasl_external: Which name of a client's certificate is the account's address.
+    """
+
+    sasl_external: External = "off"
+
+
+@asynccontextmanager
+async def open_authenticator(settings: LoginSettings, pool: Pool) -> AsyncIterator[Authenticator]:
+    """Put together what tells who somebody is; raise `Unavailable` without a database."""
+    secret = await shared_secret(pool, DECOYS)
+    async with Checker() as checker:
+        local = LocalAccounts(StoredAccounts(pool), checker, wanted=settings.wanted, secret=secret)
+        yield Authenticator(mechanisms=mechanisms(settings), links=(local,))
+
+
+def mechanisms(settings: LoginSettings) -> tuple[Mechanism, ...]:
+    """Return the mechanisms that the operator wants."""
+    names = settings.sasl_mechanisms.split()
+    plus_is_wanted = _SCRAM_PLUS in names
+    makers: Mapping[str, Callable[[], Mechanism]] = {
+        _SCRAM_PLUS: partial(scram, plus=True, plus_is_wanted=plus_is_wanted),
+        _SCRAM: partial(scram, plus=False, plus_is_wanted=plus_is_wanted),
+        "EXTERNAL": partial(external, settings.sasl_external),
+        "PLAIN": lambda: PLAIN,
+        "LOGIN": lambda: LOGIN,
+        "CRAM-MD5": partial(cram_md5, settings.hostname),
+    }
+    return tuple(makers[name]() for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAccounts:
+    """The directory, as `posthouse.credentials.local` needs it."""
+
+    pool: Pool
+
+    async def credential(self, address: str) -> Credential | None:
+        """Return what is stored of an account."""
+        return await directory.credentials(self.pool, address)
+
+    async def renew(self, account_id: int, old_hash: str, made: Secrets) -> bool:
+        """Store hash and keys of the same password."""
+        return await directory.renew_hash(
+            self.pool, account_id, old_hash, made.password_hash, keys_of(made)
+        )
+
+    async def note_use(self, app_password: int, service: str, client: str) -> None:
+        """Write down that an app password was used now."""
+        await directory.note_use(self.pool, app_password, service, client)
+
+
+def keys_of(made: Secrets) -> Keys:
+    """Return what stands beside the hash."""
+    return Keys(scram_sha_256=made.scram_sha_256, cram_md5=made.cram_md5)
