@@ -117,11 +117,13 @@ class Draft:
             if self._file is None:
                 self._file = await self._room.spool.create()
                 _SPOOLED.inc()
-                octets = self._headed()
+                octets = await self._headed()
             else:
                 octets = bytes(self._kept)
             self._kept.clear()
             self._is_ascii = self._is_ascii and octets.isascii()
+            if self.refusal is not None:
+                return
             if self._room.disk.grow_to(self._file.size + len(octets)):
                 await self._file.append(octets)
             else:
@@ -136,7 +138,7 @@ class Draft:
             await self.spill()
         if self.refusal is not None:
             return b""
-        return self._file or self._headed()
+        return self._file or await self._headed()
 
     async def letter(self, *, recipients: Collection[str], declared: bool) -> Letter | None:
         """Return the complete message as it is to be stored, None if it is refused.
@@ -180,6 +182,11 @@ class Draft:
             self._kept += octets
             self._last = (self._last + octets)[-2:] if len(octets) < len(CRLF) else octets[-2:]
 
-    def _headed(self) -> bytes:
+    async def _headed(self) -> bytes:
+        """Return what is kept below our letterhead; empty if that refuses it."""
         octets = bytes(self._kept)
-        return self.letterhead.over(octets) if self.letterhead else octets
+        headed = await self.letterhead.over(octets) if self.letterhead else octets
+        if isinstance(headed, Reply):
+            self.refuse(headed)
+            return b""
+        return headed

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from ingress_smtp.draft import Letter
-from ingress_smtp.letterhead import Letterhead
+from ingress_smtp.letterhead import Examiner, Letterhead
 from ingress_smtp.stamps import Arrival
 from posthouse.mail.envelope import (
     MAX_SUMMARY_OCTETS,
@@ -77,7 +77,16 @@ class Outbox(Protocol):
 class Acceptance:
     """Takes responsibility for messages."""
 
-    def __init__(self, *, blobs: Store, ledger: Ledger, outbox: Outbox, hostname: str) -> None:
+    def __init__(
+        self,
+        *,
+        blobs: Store,
+        ledger: Ledger,
+        outbox: Outbox,
+        hostname: str,
+        examiner: Examiner | None = None,
+    ) -> None:
+        self._examiner = examiner
         self._blobs = blobs
         self._ledger = ledger
         self._outbox = outbox
@@ -92,7 +101,7 @@ class Acceptance:
 
     def letterhead(self, arrival: Arrival) -> Letterhead:
         """Return what the message that has arrived like this gets on top."""
-        return Letterhead(arrival, self._hostname)
+        return Letterhead(arrival, self._hostname, self._examiner)
 
     async def accept(self, arrival: Arrival, letter: Letter) -> Inbound:
         """Make ``letter`` safe and return its envelope, to be given to `publish` after the 250.

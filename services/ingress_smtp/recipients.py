@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Protocol
 
 from ingress_smtp import replies
 from ingress_smtp.replies import Reply, say
-from posthouse.mail.admission import MailQuestion, Question, RcptQuestion, Verdict
+from posthouse.mail.admission import (
+    AuthorQuestion,
+    ListQuestion,
+    MailQuestion,
+    Question,
+    RcptQuestion,
+    Verdict,
+)
 from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -26,12 +33,24 @@ MAX_REMEMBERED = 10_000
 SERVICE_ENDS = 421  # RFC 5321 §3.8
 
 _REFUSED = counter(
-    "posthouse_ingress_refusals_total", "Senders and recipients refused by policy.", "what", "class"
+    "posthouse_ingress_refusals_total",
+    "Senders, recipients and authors refused by policy.",
+    "what",
+    "class",
 )
 _UNANSWERED = counter(
     "posthouse_ingress_policy_unanswered_total", "Questions nobody answered in time.", "outcome"
 )
 log = get_logger()
+
+
+_SUBJECTS: dict[type[Question], str] = {
+    MailQuestion: "sender",
+    RcptQuestion: "recipient",
+    AuthorQuestion: "author",
+    ListQuestion: "list",
+}
+_UNJUDGED = Verdict(rule="nobody answered", must_tell=True)
 
 
 class Policy(Protocol):
@@ -65,22 +84,43 @@ class Gate:
             self._remember(question, reply)
         return reply
 
+    async def authors(
+        self, question: AuthorQuestion, *, judged: Collection[str]
+    ) -> Verdict | Reply:
+        """Return the verdict that accepts these authors, or the reply that refuses them.
+
+        Those that were ``judged`` before are accepted when nobody answers.
+        """
+        verdict = await self._verdict(question, is_safe=set(question.authors) <= set(judged))
+        return verdict if verdict is not None and verdict.accepts else _reply(verdict)
+
+    async def members(self, question: ListQuestion) -> Verdict | None:
+        """Return whom an address stands for; None if nobody answers."""
+        return await self._verdict(question, is_safe=False)
+
     async def _asked(self, question: MailQuestion | RcptQuestion, accepted: Reply) -> Reply:
-        what = "sender" if isinstance(question, MailQuestion) else "recipient"
+        verdict = await self._verdict(question, is_safe=bool(question.auth))
+        return accepted if verdict is not None and verdict.accepts else _reply(verdict)
+
+    async def _verdict(self, question: Question, *, is_safe: bool) -> Verdict | None:
+        """Return what policy says, None if nobody answers in time and it is not safe to go on."""
+        what = _SUBJECTS[type(question)]
         try:
             verdict = await self._policy.ask(question)
         except Unavailable:
-            _UNANSWERED.labels("accepted" if question.auth else "deferred").inc()
+            _UNANSWERED.labels("accepted" if is_safe else "deferred").inc()
             log.warning("policy did not answer", what=what, auth=question.auth)
-            return accepted if question.auth else replies.UNAVAILABLE
-        if verdict.accepts:
-            return accepted
-        _REFUSED.labels(what, "permanent" if verdict.status.is_permanent else "temporary").inc()
-        log.info("refused by policy", what=what, rule=verdict.rule, status=str(verdict.status),
-                 recipient=question.recipient if isinstance(question, RcptQuestion) else None,
-                 sender=question.sender, client=question.client)  # fmt: skip
-        closes = verdict.code == SERVICE_ENDS
-        return say(f"{verdict.status} {verdict.text}", closes=closes)
+            return _UNJUDGED if is_safe else None
+        if not verdict.accepts:
+            _REFUSED.labels(what, "permanent" if verdict.status.is_permanent else "temporary").inc()
+            log.info(
+                "refused by policy",
+                what=what,
+                rule=verdict.rule,
+                status=str(verdict.status),
+                **{name: getattr(question, name) for name in question.__struct_fields__},
+            )
+        return verdict
 
     def _remember(self, question: RcptQuestion, reply: Reply) -> None:
         long = REMEMBER_ACCEPTED if reply.accepts else REMEMBER_REFUSED
@@ -88,3 +128,10 @@ class Gate:
         self._remembered.move_to_end(question)
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
+
+
+def _reply(verdict: Verdict | None) -> Reply:
+    """Return how a refusal is said; None: nobody answered."""
+    if verdict is None:
+        return replies.UNAVAILABLE
+    return say(f"{verdict.status} {verdict.text}", closes=verdict.code == SERVICE_ENDS)

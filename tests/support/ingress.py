@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ingress_smtp.authentication import Authentication
+from ingress_smtp.authorship import Authorship
 from ingress_smtp.budget import Budget
 from ingress_smtp.conversation import House
 from ingress_smtp.hygiene import Rules
@@ -22,16 +23,25 @@ from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
 from ingress_smtp.spool import Spool
 from ingress_smtp.terms import Role, Terms
-from posthouse.mail.admission import MailQuestion, Question, Verdict, accept, refuse
+from posthouse.mail.admission import (
+    AuthorQuestion,
+    ListQuestion,
+    MailQuestion,
+    Question,
+    Verdict,
+    accept,
+    refuse,
+)
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.networks import parse_networks
-from posthouse.mail.status import NO_SUCH_USER, RELAY_DENIED
+from posthouse.mail.status import NO_SUCH_USER, NOT_YOURS, RELAY_DENIED
 from posthouse.runtime.doorstep import Room
 from posthouse.storage.ledger import NewMail
 from support.logins import everybody
 
 HOSTNAME = "mx.example.test"
+BOSS = "boss@example.test"  # lets everybody send on their behalf
 HANDSHAKES = Room(guests=20, guests_per_client=10)
 PATIENCE = Patience(silence=timedelta(seconds=20), message=timedelta(seconds=20))
 TERMS = Terms(
@@ -52,8 +62,14 @@ class Policy:
         self.asked.append(question)
         if self.is_away:
             raise Unavailable("policy is away")
+        if isinstance(question, AuthorQuestion):
+            told = Verdict(rule="author rights", must_tell=BOSS in question.authors)
+            mine = set(question.authors) <= {question.auth, BOSS}
+            return told if mine else refuse(NOT_YOURS, "From address is not yours", "author rights")
+        if isinstance(question, ListQuestion):
+            return self._members(question)
         if isinstance(question, MailQuestion):
-            mine = question.sender in {"", question.auth}
+            mine = question.sender in {"", question.auth, BOSS}
             return accept("mine") if mine else refuse(RELAY_DENIED, "Not yours", "sender rights")
         if question.recipient == "boom@example.test":
             raise ValueError("/etc/secret of ours")
@@ -62,6 +78,15 @@ class Policy:
         if question.recipient.endswith("@example.test"):
             return refuse(NO_SUCH_USER, "No such user here", "unknown recipient")
         return refuse(RELAY_DENIED, "Relaying denied", "relay")
+
+    def _members(self, question: ListQuestion) -> Verdict:
+        if question.address == "team@example.test":
+            members = ("anna@example.test", "x@far.test") if question.expand else (question.address,)
+        elif question.address in self.known | {"jörg@example.test"}:
+            members = (question.address,)
+        else:
+            return refuse(NO_SUCH_USER, "No such user here", "unknown recipient")
+        return Verdict(enhanced=(2, 1, 5), rule="list", members=members)
 
 
 @dataclass
@@ -144,7 +169,10 @@ def a_house(policy: Policy, cellar: Cellar, reception: Reception) -> House:
     cellar.may_commit.set()
     return House(
         gate=Gate(policy),
-        acceptance=Acceptance(blobs=cellar, ledger=cellar, outbox=cellar, hostname=HOSTNAME),
+        acceptance=Acceptance(
+            blobs=cellar, ledger=cellar, outbox=cellar, hostname=HOSTNAME,
+            examiner=Authorship(Gate(policy), "example.test"),
+        ),
         authentication=Authentication(everybody(), penalty=timedelta()),
         reception=reception,
     )

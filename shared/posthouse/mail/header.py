@@ -67,6 +67,13 @@ def first(header: bytes, name: bytes) -> str:
     return unfold(match[1]).decode("utf-8", "replace") if match else ""
 
 
+def values(header: bytes, name: bytes) -> list[bytes]:
+    """Return what all fields called ``name`` (any case) hold, as it stands, in order."""
+    empty_line = _EMPTY_LINE.search(header)
+    end = empty_line.start() + 1 if empty_line else len(header)
+    return [match[1] for match in _field_called(name).finditer(header, 0, end)]
+
+
 @lru_cache(maxsize=64)
 def _field_called(name: bytes) -> re.Pattern[bytes]:
     return re.compile(rb"(?im)^" + re.escape(name) + rb"[ \t]*:((?:[^\n]|\n[ \t])*)")
