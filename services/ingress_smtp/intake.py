@@ -180,7 +180,7 @@ def _entry(arrival: Arrival, inbound: Inbound, header: bytes) -> NewMail:
         size=inbound.size,
         body=inbound.body,
         smtputf8=inbound.smtputf8,
-        client=f"{arrival.client} {arrival.hello}",
+        client=arrival.whence,
         auth=inbound.auth,
         message_id=message_id,
         recipients=tuple(NewRecipient(to.n, to.address, to.notify) for to in inbound.recipients),

@@ -64,6 +64,11 @@ class Arrival:
     is_lmtp: bool = False
 
     @property
+    def whence(self) -> str:
+        """Who brought it, as the trace tells: address, name, and TLS if there was any."""
+        return f"{self.client} {self.hello}" + (f" ({self.tls})" if self.tls else "")
+
+    @property
     def protocol(self) -> str:
         """The registered name of how it came (RFC 3848, RFC 6531 §3.7.3)."""
         name = "SMTP"

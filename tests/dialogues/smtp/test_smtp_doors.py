@@ -101,7 +101,8 @@ async def test_implicit_tls_begins_behind_the_header(
         await play("S: 220 …" + LOGIN, reader, writer)
 
         assert seen_as(ingress) == "192.0.2.7"
-        assert b"using TLSv1.3 with cipher" in ingress.cellar.octets
+        assert b"using TLSv1.3 with cipher TLS_" in ingress.cellar.octets
+        assert "192.0.2.7 b.test (TLSv1.3 TLS_" in ingress.cellar.mails[0].client
         writer.close()
 
 
