@@ -107,6 +107,7 @@ class Connection(SMTP):
         self.tls: Tls | None = None
         self._waits_until: float | None = None
         self._given_up = False
+        self._has_ended = False  # our half: nothing more can be said
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the session, in a task of its own."""
@@ -147,7 +148,8 @@ class Connection(SMTP):
         if self.transport is None:
             return
         self._given_up = True
-        self._writer.write(reply.wire)
+        if not self._has_ended:
+            self._writer.write(reply.wire)
         self._writer.close()
         self._reset_timeout(LAST_WORDS.total_seconds())
 
@@ -242,6 +244,7 @@ class Connection(SMTP):
         """Close our half first: what the client still sends must not reset our last words away."""
         if self.transport is None or self._given_up or self.tls is not None:
             return
+        self._has_ended = True
         self._writer.write_eof()
         self.expect("line")
         unheard = LINGER_OCTETS

@@ -171,6 +171,15 @@ async def test_draining_ends_idle_sessions_and_finishes_transactions(ingress: In
     assert len(ingress.cellar.mails) == 1
 
 
+async def test_draining_speaks_to_nobody_whose_session_we_have_ended(ingress: Ingress) -> None:
+    reader, writer = await ingress.connect()
+    writer.write(b"x\r\n" * 30)
+    assert b"421 4.7.0 " in await reader.read()
+
+    await ingress.listeners.drain(timedelta())  # it lingers still: we have not closed
+    writer.close()
+
+
 async def test_when_grace_is_over_sessions_are_cut_off(ingress: Ingress) -> None:
     reader, writer = await ingress.connect()
     await play(HELLO + "C: MAIL FROM:<>\nS: 250 …", reader, writer)
