@@ -25,10 +25,6 @@ class Budget:
         """True if no message should be begun now."""
         return self._free <= 0
 
-    def open(self) -> Share:
-        """Return one message's share, to be closed when it is done."""
-        return Share(self)
-
     def take(self, octets: int) -> bool:
         """Take ``octets``; False if there are not so many."""
         if octets > self._free:
@@ -44,7 +40,7 @@ class Budget:
 
 
 class Share:
-    """What one message has taken of the budget."""
+    """What one message has taken of a budget; to be closed when it is done."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget

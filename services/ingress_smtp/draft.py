@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from ingress_smtp import replies
-from ingress_smtp.budget import Share
+from ingress_smtp.budget import Budget, Share
 from ingress_smtp.framing import DRAIN_OCTETS
 from ingress_smtp.hygiene import Inspection
 from ingress_smtp.letterhead import Letterhead
@@ -23,6 +23,8 @@ from posthouse.telemetry.metrics import counter
 
 _SPOOLED = counter("posthouse_ingress_spooled_total", "Messages that went to the spool.")
 log = get_logger()
+
+_LINE_ENDS = {b"", CRLF}  # of a text that has none, and of all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +45,25 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """What a message may take.
+class Space:
+    """What messages in reception may take.
 
     Attributes:
-        threshold: Octets from which on it goes to the spool.
-        memory: Its share of the memory for reception.
-        disk: Its share of the spool.
-        spool: Where its file is made.
+        memory: Octets that they may have in memory.
+        disk: Octets that they may have in the spool.
+        spool: Where the large ones go.
+        threshold: Octets from which on a message is large.
     """
 
-    threshold: int
-    memory: Share
-    disk: Share
+    memory: Budget
+    disk: Budget
     spool: Spool
+    threshold: int
+
+    @property
+    def is_full(self) -> bool:
+        """True if no message should be begun now."""
+        return self.memory.is_spent or self.disk.is_spent
 
 
 class Draft:
@@ -68,11 +75,13 @@ class Draft:
         refusal: Why it will not be taken, None so far; then nothing more is kept.
     """
 
-    def __init__(self, inspection: Inspection, letterhead: Letterhead | None, room: Room) -> None:
+    def __init__(self, inspection: Inspection, letterhead: Letterhead | None, space: Space) -> None:
         self.inspection = inspection
         self.letterhead = letterhead
         self.refusal: Reply | None = None
-        self._room = room
+        self._space = space
+        self._memory = Share(space.memory)
+        self._disk = Share(space.disk)
         self._kept = bytearray()
         self._last = b""  # two octets
         self._file: SpoolFile | None = None
@@ -82,7 +91,7 @@ class Draft:
     @property
     def is_full(self) -> bool:
         """True if `spill` is to be called before more is taken."""
-        return len(self._kept) >= self._room.threshold
+        return len(self._kept) >= self._space.threshold
 
     @property
     def is_hopeless(self) -> bool:
@@ -115,7 +124,7 @@ class Draft:
             return
         try:
             if self._file is None:
-                self._file = await self._room.spool.create()
+                self._file = await self._space.spool.create()
                 _SPOOLED.inc()
                 octets = await self._headed()
             else:
@@ -124,7 +133,7 @@ class Draft:
             self._is_ascii = self._is_ascii and octets.isascii()
             if self.refusal is not None:
                 return
-            if self._room.disk.grow_to(self._file.size + len(octets)):
+            if self._disk.grow_to(self._file.size + len(octets)):
                 await self._file.append(octets)
             else:
                 self.refuse(replies.NO_MEMORY)
@@ -161,8 +170,9 @@ class Draft:
 
     def _end(self) -> None:
         """Take what was held back, and a last line end if BDAT brought none."""
-        self._keep(self.inspection.rest())
-        if self._last not in {b"", CRLF}:
+        if rest := self.inspection.rest():
+            self._keep(rest)
+        if self._last not in _LINE_ENDS:
             self._keep(self.inspection.see(CRLF))
 
     def close(self) -> None:
@@ -170,13 +180,13 @@ class Draft:
         self._kept.clear()
         if self._file is not None:
             self._file.close()
-        self._room.memory.close()
-        self._room.disk.close()
+        self._memory.close()
+        self._disk.close()
 
     def _keep(self, octets: bytes) -> None:
         if self.inspection.objection is not None:
             self.refuse(self.inspection.objection)
-        elif not self._room.memory.grow_to(len(self._kept) + len(octets)):
+        elif not self._memory.grow_to(len(self._kept) + len(octets)):
             self.refuse(replies.NO_MEMORY)
         else:
             self._kept += octets

@@ -72,7 +72,7 @@ class Dots:
         Doubled dots are single again, and the end is no content but for its first line end.
         """
         octets = self._held + portion
-        is_plain = b"\r\n." not in octets
+        is_plain = not octets.endswith(b".\r\n") and b"\r\n." not in octets
         end = -1 if is_plain else octets.find(_END)
         if end >= 0:
             behind = len(octets) - end - len(_END)

@@ -22,7 +22,7 @@ log = get_logger()
 async def take_data(session: Conversation) -> Reply:
     """Read a message and accept it, or say why not."""
     house = session.house
-    if house.reception.is_full:
+    if house.reception.space.is_full:
         return replies.NO_MEMORY
     session.owed = session.state.answers
     session.talk.say(replies.GO_AHEAD.wire)

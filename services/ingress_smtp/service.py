@@ -8,6 +8,7 @@ from datetime import timedelta
 from ingress_smtp.authentication import Authentication
 from ingress_smtp.budget import Budget
 from ingress_smtp.conversation import House
+from ingress_smtp.draft import Space
 from ingress_smtp.intake import Acceptance
 from ingress_smtp.listener import Patience
 from ingress_smtp.ports import Limits, Listeners, Port
@@ -77,10 +78,12 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
             failures=settings.login_failures(rates.buckets),
         ),
         reception=Reception(
-            memory=Budget(settings.reception_octets_max),
-            disk=Budget(settings.spool_octets_max, is_disk=True),
-            spool=await enter(Spool(settings.spool_folder or blobs.nearby)),
-            threshold=settings.spool_above_octets,
+            space=Space(
+                memory=Budget(settings.reception_octets_max),
+                disk=Budget(settings.spool_octets_max, is_disk=True),
+                spool=await enter(Spool(settings.spool_folder or blobs.nearby)),
+                threshold=settings.spool_above_octets,
+            ),
             rules=settings.rules,
         ),
     )

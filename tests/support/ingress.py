@@ -15,6 +15,7 @@ from ingress_smtp.authentication import Authentication
 from ingress_smtp.authorship import Authorship
 from ingress_smtp.budget import Budget
 from ingress_smtp.conversation import House
+from ingress_smtp.draft import Space
 from ingress_smtp.hygiene import Rules
 from ingress_smtp.intake import Acceptance
 from ingress_smtp.listener import Patience
@@ -181,10 +182,12 @@ def a_house(policy: Policy, cellar: Cellar, reception: Reception) -> House:
 def a_reception(spool: Spool, *, octets: int = 10_000_000, threshold: int = 262_144) -> Reception:
     """Return room for some messages; those over ``threshold`` go to the spool."""
     return Reception(
-        memory=Budget(octets),
-        disk=Budget(octets, is_disk=True),
-        spool=spool,
-        threshold=threshold,
+        space=Space(
+            memory=Budget(octets),
+            disk=Budget(octets, is_disk=True),
+            spool=spool,
+            threshold=threshold,
+        ),
         rules=Rules(),
     )
 

@@ -44,7 +44,7 @@ async def ingress(
     """Run an ingress twice: in the second one every message goes to the spool."""
     async with running_ingress(certificate, spool_above=request.param) as running:
         yield running
-        memory, disk = running.reception.memory, running.reception.disk
+        memory, disk = running.reception.space.memory, running.reception.space.disk
         assert memory.take(10_000_000), "all was given back"
         assert disk.take(10_000_000), "all was given back"
 
@@ -167,7 +167,7 @@ async def test_a_message_without_end_is_read_so_far_and_no_further(ingress: Ingr
             await flooding
 
     assert reply.startswith(b"552 5.3.4 ")
-    assert not ingress.reception.is_full
+    assert not ingress.reception.space.is_full
 
 
 async def test_a_group_of_commands_is_answered_together_and_in_order(ingress: Ingress) -> None:
