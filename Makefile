@@ -69,8 +69,8 @@ journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 bench: $(TOOLS) ## mails per second and CPU per mail, beside Debian's Postfix
 	@PYTHONPATH=deploy/local:. $(PYTHON) -m bench $(BENCH)
 
-fuzz: $(SETUP) ## properties with many examples, for minutes
-	$(PYTEST) -n $(WORKERS) --hypothesis-profile fuzz --timeout 1800 tests/properties
+fuzz: $(SETUP) ## properties, and any octets into SMTP sessions, with many examples: minutes
+	$(PYTEST) -n $(WORKERS) --hypothesis-profile fuzz --timeout 1800 tests/properties tests/fuzz
 
 image: ## the container image of all services
 	docker build -t posthouse .
