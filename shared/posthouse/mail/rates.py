@@ -82,11 +82,7 @@ class _Bucket:
 
 
 class Buckets:
-    """All buckets of one process; the least recently used go when there are too many.
-
-    Attributes:
-        has_news: Something is to be told or asked.
-    """
+    """All buckets of one process; the least recently used go when there are too many."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, *, max_keys: int = MAX_KEYS
@@ -96,13 +92,10 @@ class Buckets:
         self._buckets: OrderedDict[Key, _Bucket] = OrderedDict()
         self._news: dict[Key, None] = {}
 
-    def __len__(self) -> int:
-        return len(self._buckets)
-
     @property
-    def has_news(self) -> bool:
-        """True if something is to be told or asked."""
-        return bool(self._news)
+    def size(self) -> int:
+        """How many buckets are kept."""
+        return len(self._buckets)
 
     def take(self, key: Key, rate: Rate) -> bool:
         """Take one if there is room; False, and nothing is taken, if not."""

@@ -67,7 +67,7 @@ class SharedRates:
     async def exchange(self) -> None:
         """Tell what was taken here and hear what all have taken; an outage changes nothing."""
         told = self.buckets.told()
-        _kept.set(len(self.buckets))
+        _kept.set(self.buckets.size)
         if not told:
             return
         began = time.monotonic()

@@ -93,7 +93,7 @@ def test_some_are_never_locked_out() -> None:
 
     assert not exempt.are_too_many(CLIENT)
     assert not unlimited.are_too_many(CLIENT)
-    assert len(buckets) == 0
+    assert buckets.size == 0
 
 
 def test_each_failure_is_answered_later_than_the_one_before() -> None:

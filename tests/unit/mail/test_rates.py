@@ -54,7 +54,7 @@ def test_without_limit_nothing_is_kept() -> None:
     assert all(buckets.take(KEY, UNLIMITED) for _ in range(100))
     assert buckets.add(KEY, UNLIMITED) == 0
     assert buckets.has_room(KEY, UNLIMITED)
-    assert (len(buckets), buckets.told()) == (0, [])
+    assert (buckets.size, buckets.told()) == (0, [])
 
 
 def test_what_is_added_needs_no_room_and_has_an_end() -> None:
@@ -114,17 +114,17 @@ def test_what_one_process_keeps_and_tells_is_bounded() -> None:
     buckets = Buckets(clock, max_keys=50)
     for n in range(200):
         taken(buckets, 1, (f"2001:db8:0:{n:x}::/64", "connections"))
-    assert len(buckets) == 50
+    assert buckets.size == 50
     assert len(buckets.told(20)) == 20
     assert len(buckets.told(100)) == 30
 
     taken(buckets, 1)
     clock.now += RATE.pace
     buckets.forget_empty()
-    assert len(buckets) == 1  # the one that is to be told
+    assert buckets.size == 1  # the one that is to be told
     buckets.told()
     buckets.forget_empty()
-    assert len(buckets) == 0
+    assert buckets.size == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30), st.floats(0, 40)), max_size=30))
