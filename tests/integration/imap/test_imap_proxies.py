@@ -32,7 +32,7 @@ async def test_a_client_behind_a_proxy_is_itself(
         if tls:
             await writer.start_tls(imap.trust, server_hostname="localhost")
         assert (await reader.readline()).startswith(b"* OK ")
-        writer.write(b"a LOGIN anna@example.test "%b"\r\n" % PASSWORD.encode())
+        writer.write(f'a LOGIN anna@example.test "{PASSWORD}"\r\n'.encode())
         assert b"a OK " in await reader.readline()
 
         assert [one.peer for one in imap.listener._connections] == ["2001:db8::7"]
