@@ -113,6 +113,31 @@ def test_metrics_are_exposed_with_their_labels() -> None:
     assert 'posthouse_test_seconds_bucket{le="0.25"} 1.0' in text
 
 
+def test_a_histogram_counts_up_to_its_bounds_and_sums() -> None:
+    spread = metrics.histogram("posthouse_test_spread", "Things.", "kind", buckets=(1, 2.5))
+    for value in (0.5, 1, 1.5, 99):
+        spread.labels("good").observe(value)
+    spread.labels('"odd"').observe(2)
+
+    text = metrics.exposition().decode()
+    assert [line for line in text.splitlines() if line.startswith("posthouse_test_spread")] == [
+        'posthouse_test_spread_bucket{kind="good",le="1.0"} 2.0',
+        'posthouse_test_spread_bucket{kind="good",le="2.5"} 3.0',
+        'posthouse_test_spread_bucket{kind="good",le="+Inf"} 4.0',
+        'posthouse_test_spread_count{kind="good"} 4.0',
+        'posthouse_test_spread_sum{kind="good"} 102.0',
+        'posthouse_test_spread_bucket{kind="\\"odd\\"",le="1.0"} 0.0',
+        'posthouse_test_spread_bucket{kind="\\"odd\\"",le="2.5"} 1.0',
+        'posthouse_test_spread_bucket{kind="\\"odd\\"",le="+Inf"} 1.0',
+        'posthouse_test_spread_count{kind="\\"odd\\""} 1.0',
+        'posthouse_test_spread_sum{kind="\\"odd\\""} 2.0',
+    ]
+    with pytest.raises(ValueError, match="1 labels"):
+        spread.observe(1)
+    with pytest.raises(ValueError, match="Duplicated"):
+        metrics.histogram("posthouse_test_spread", "Others.")
+
+
 def test_children_of_a_metric_are_kept() -> None:
     told = metrics.counter("posthouse_test_kept_total", "Things.", "kind")
 
