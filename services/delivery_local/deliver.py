@@ -24,8 +24,10 @@ from posthouse.blobs import Blobs
 from posthouse.bus.consumer import Ack, Bury, Move, Wait
 from posthouse.mail.envelope import Envelope, Local, LocalRecipient, MailboxChanged, Summary
 from posthouse.mail.outcome import Bounced, Deferred
+from posthouse.mail.report import Fate
+from posthouse.mail.status import OK
 from posthouse.mail.timetable import Timetable
-from posthouse.runtime.bounces import Reporter, endings, prepare_bounce
+from posthouse.runtime.bounces import Reporter, endings, prepare_report
 from posthouse.runtime.settlement import Decision
 from posthouse.storage import ledger
 from posthouse.storage.filing import Filed, Filing, Result, file
@@ -111,17 +113,36 @@ class Delivery:
         filings: list[Filing] = []
         for envelope in envelopes:
             summary = envelope.summary or await _summary(self.reporter.blobs, envelope)
-            filings += [_filing(envelope, each, summary) for each in envelope.recipients]
+            filings += [
+                _filing(
+                    envelope,
+                    each,
+                    summary,
+                    await self._receipt(envelope, each) if each.notify.success else None,
+                )
+                for each in envelope.recipients
+            ]
         began = time.monotonic()
         results = await file(self.pool, filings)
         _commit.observe(time.monotonic() - began)
         _batch.observe(len(filings))
         await self.notices.notify(_changes(results))
+        if receipts := _receipts(filings, results):
+            await self.outbox.publish(receipts)
         now = self.now()
         return [
             await self._finish(envelope, _tell(envelope, found, now), now)
             for envelope, found in zip(envelopes, _grouped(envelopes, results), strict=True)
         ]
+
+    async def _receipt(self, envelope: Local, recipient: LocalRecipient) -> NewMail | None:
+        """Store the report of the arrival, as its sender wants (RFC 3461 §5.2.3, a).
+
+        It is stored before anything is filed, and enters the ledger only with the filing.
+        """
+        orcpt = recipient.notify.orcpt
+        arrived = Fate(address=recipient.address, status=OK, orcpt=orcpt, action="delivered")
+        return await prepare_report(self.reporter, envelope, [arrived])
 
     async def _finish(self, envelope: Local, results: dict[int, Result], now: datetime) -> Move:
         """Tell ledger and sender of what was not filed, and decide the envelope's move."""
@@ -139,11 +160,11 @@ class Delivery:
     async def _settle(self, envelope: Local, decision: Decision[Local], *, until: datetime) -> None:
         """Write the ends and the deferrals, each with its report, into the ledger."""
         ended = [each for each in decision.outcomes if isinstance(each, Bounced)]
-        bounce = await prepare_bounce(self.reporter, envelope, decision.failed)
+        bounce = await prepare_report(self.reporter, envelope, decision.failed)
         if await self._apply(envelope, ended, decision, bounce) and bounce is not None:
             await self.outbox.publish([bounce.envelope])
         late = [each for each in decision.outcomes if isinstance(each, Deferred)]
-        warning = await prepare_bounce(self.reporter, envelope, decision.late, retry_until=until)
+        warning = await prepare_report(self.reporter, envelope, decision.late, retry_until=until)
         # Only the ledger knows whether the sender was warned before: if the warning was entered,
         # the sweeper finds it there and publishes it.
         await self._apply(envelope, late, decision, warning)
@@ -182,7 +203,9 @@ async def _summary(blobs: Blobs, envelope: Local) -> Summary:
     return mime.scan(octets)
 
 
-def _filing(envelope: Local, recipient: LocalRecipient, summary: Summary) -> Filing:
+def _filing(
+    envelope: Local, recipient: LocalRecipient, summary: Summary, receipt: NewMail | None
+) -> Filing:
     return Filing(
         id=envelope.id,
         n=recipient.n,
@@ -191,7 +214,17 @@ def _filing(envelope: Local, recipient: LocalRecipient, summary: Summary) -> Fil
         prefix=prefix_of(envelope.sender, recipient.address),
         size=envelope.size,
         summary=summary,
+        receipt=receipt,
     )
+
+
+def _receipts(filings: Sequence[Filing], results: Sequence[Result]) -> list[Envelope]:
+    """Return the reports that entered the ledger with what was filed."""
+    return [
+        filing.receipt.envelope
+        for filing, result in zip(filings, results, strict=True)
+        if filing.receipt is not None and isinstance(result, Filed)
+    ]
 
 
 def prefix_of(sender: str, address: str) -> bytes:

@@ -27,6 +27,7 @@ async def serve(settings: LocalSettings, lifecycle: Lifecycle) -> None:
                     blobs=ground.blobs,
                     hostname=settings.hostname,
                     double_bounce_address=settings.double_bounce_address,
+                    return_octets_max=settings.return_octets_max,
                 ),
                 timetable=settings.timetable,
                 bounce_timetable=settings.bounce_timetable,

@@ -22,7 +22,7 @@ from posthouse.mail.envelope import Remote
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.outcome import Bounced, Deferred, Discarded, Outcome, Relayed
 from posthouse.mail.timetable import Timetable
-from posthouse.runtime.bounces import Reporter, endings, prepare_bounce
+from posthouse.runtime.bounces import Reporter, endings, prepare_report
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.settlement import Decision
 from posthouse.storage.ledger import NewMail, Settlement, Settler
@@ -95,15 +95,15 @@ class Books:
     async def _enter(self, envelope: Remote, decision: Decision[Remote]) -> Move:
         """Bring ``decision`` into the ledger; return what the broker is told.
 
-        What was relayed goes first and alone: nothing that may go wrong with a report can make
-        us send it again.
+        What was relayed goes first, and alone unless its sender wants to be told: nothing that
+        may go wrong with another report can make us send it again.
         """
         relayed = [each for each in decision.outcomes if isinstance(each, Relayed)]
         others = [each for each in decision.outcomes if not isinstance(each, Relayed)]
         self._count(1)
         try:
             if relayed:
-                await _held(lambda: self._write(envelope, decision, relayed))
+                await self._enter_relayed(envelope, decision, relayed)
             if others:
                 reports = await _held(lambda: self._reports(envelope, decision))
                 entered = await _held(lambda: self._write(envelope, decision, others, reports))
@@ -112,6 +112,16 @@ class Books:
             self._count(-1)
         return Ack() if decision.delay is None else Wait(decision.delay, decision.onward)
 
+    async def _enter_relayed(
+        self, envelope: Remote, decision: Decision[Remote], relayed: Sequence[Outcome]
+    ) -> None:
+        reports: list[NewMail] = []
+        if decision.relayed:
+            told = await _held(lambda: prepare_report(self.reporter, envelope, decision.relayed))
+            reports = [told] if told else []
+        entered = await _held(lambda: self._write(envelope, decision, relayed, reports))
+        await self.outbox.publish([report.envelope for report in entered])
+
     def _count(self, change: int) -> None:
         self._open += change
         _untold.set(self._open)
@@ -119,8 +129,8 @@ class Books:
     async def _reports(self, envelope: Remote, decision: Decision[Remote]) -> list[NewMail]:
         until = envelope.arrived + self.timetable_of(envelope).give_up
         prepared = (
-            await prepare_bounce(self.reporter, envelope, decision.failed),
-            await prepare_bounce(self.reporter, envelope, decision.late, retry_until=until),
+            await prepare_report(self.reporter, envelope, decision.failed),
+            await prepare_report(self.reporter, envelope, decision.late, retry_until=until),
         )
         return [report for report in prepared if report is not None]
 

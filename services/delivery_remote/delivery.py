@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from delivery_remote.bookkeeping import Books
 from delivery_remote.copies import Drop, Later, Now, turn_of
 from delivery_remote.destinations import Destinations
@@ -97,6 +99,9 @@ class Delivery:
             return await self._settle(envelope, _for_all(envelope.recipients, plan))
         destination = self._parts.destinations.get(plan.destination)
         destination.meet(plan.targets)
+        if envelope.on_request:
+            destination.wake()
+            envelope = msgspec.structs.replace(envelope, on_request=False)
         rest = destination.resting()
         if rest is not None:
             return await self._parts.books.put_off(envelope, rest)
@@ -165,6 +170,7 @@ def _mail(envelope: Remote, octets: Octets, claim: Claim) -> Mail:
         size=envelope.size,
         body=envelope.body,
         smtputf8=needs_utf8 or not all(map(str.isascii, paths)),
+        handling=envelope.handling,
         pieces=_confirmed(octets, claim),
     )
 

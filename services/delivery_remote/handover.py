@@ -50,11 +50,13 @@ class Said:
         verdict: What it means.
         host: Who said so; empty if nobody was reached.
         tls: The version of TLS it was said over.
+        tells: The server knows what the sender wants to be told (RFC 3461 §5.2.1).
     """
 
     verdict: Verdict
     host: str = ""
     tls: str = ""
+    tells: bool = False
 
 
 Results: TypeAlias = Mapping[int, Said]
@@ -142,7 +144,7 @@ class Handover:
                 return
 
     async def _converse(self, session: Session, batch: Sequence[InboundRecipient]) -> Transcript:
-        mail = replace(self.mail, recipients=tuple(each.address for each in batch))
+        mail = replace(self.mail, recipients=tuple(batch))
         started = time.monotonic()
         try:
             async with asyncio.timeout(TRANSACTION.total_seconds()):
@@ -174,7 +176,9 @@ class Handover:
             )  # fmt: skip
         verdicts = judge(transcript, len(batch))
         for recipient, verdict in zip(batch, verdicts, strict=True):
-            self.results[recipient.n] = Said(verdict, str(session.target), session.tls)
+            self.results[recipient.n] = Said(
+                verdict, str(session.target), session.tls, tells=session.offers_dsn
+            )
 
 
 def _unknown(count: int) -> Transcript:

@@ -70,6 +70,7 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
                 blobs=blobs,
                 hostname=settings.hostname,
                 double_bounce_address=settings.double_bounce_address,
+                return_octets_max=settings.return_octets_max,
             ),
             timetable=settings.timetable,
             bounce_timetable=settings.bounce_timetable,

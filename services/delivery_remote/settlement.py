@@ -51,7 +51,7 @@ def _decision(
 def _outcome(n: int, said: Said, until: datetime | None) -> Outcome:
     match said.verdict:
         case Taken(reply=reply):
-            return Relayed(n=n, host=said.host, reply=reply)
+            return Relayed(n=n, host=said.host, reply=reply, tells=said.tells)
         case Never(status=status, reply=reply):
             return Bounced(n=n, status=status, reply=reply, host=said.host)
         case Later(status=status, reply=reply):

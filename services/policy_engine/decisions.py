@@ -19,13 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from policy_engine.places import Known, Place, a_labels, find, is_postmaster, keys_of
+from policy_engine.receipts import handed_on
 from policy_engine.srs import Rewriter, looks_rewritten
 from posthouse.mail.address import Address, BadAddress, parse_address
 from posthouse.mail.envelope import InboundRecipient
+from posthouse.mail.handling import DEFAULT
 from posthouse.mail.status import DISABLED, NO_SUCH_USER, NOT_YOURS, Status
 from posthouse.storage.ledger import Branch, Decision, Expanded, Kept
 
@@ -109,7 +111,12 @@ def plan(recipients: Sequence[InboundRecipient], sender: str, known: Known, rule
     decisions: list[Decision] = []
     for recipient in recipients:
         branches = walk.branches(recipient.address)
-        decisions.append(_decision(recipient, branches, seen))
+        decision = _decision(recipient, branches, seen)
+        if recipient.notify != DEFAULT and isinstance(decision, Expanded):
+            named = {each.address.lower() for each in recipients}
+            children = handed_on(recipient.notify, decision.children, named)
+            decision = replace(decision, children=children)
+        decisions.append(decision)
     return Plan(decisions=tuple(decisions), dead=walk.dead, missing=frozenset(walk.missing))
 
 
@@ -136,7 +143,8 @@ def _decision(recipient: InboundRecipient, branches: Sequence[Branch], seen: set
     """Keep a recipient that only became more exact; whoever gets the message already is left out."""
     fresh = [branch for branch in branches if branch.address.lower() not in seen]
     seen.update(branch.address.lower() for branch in fresh)
-    if len(fresh) == 1 and fresh[0].address.lower() == recipient.address.lower():
+    is_same = len(fresh) == 1 and fresh[0].address.lower() == recipient.address.lower()
+    if is_same and not fresh[0].redistributed:
         return Kept(recipient.n, fresh[0])
     return Expanded(recipient.n, tuple(fresh))
 
@@ -225,6 +233,7 @@ class _Walk:
                 account=place.account.id,
                 folder=place.detail,
                 sender=self._owner(step),
+                redistributed=self._owner(step) is not None,
             )
         )
 
@@ -241,12 +250,14 @@ class _Walk:
         if address.domain.startswith("["):  # never accepted at RCPT: somebody's alias or forward
             self._bury(str(address), NO_ADDRESS)
             return
+        sender = self._outer_sender(step)
         self._add(
             Branch(
                 road="remote",
                 address=str(address),
                 domain=a_labels(address.domain),
-                sender=self._outer_sender(step),
+                sender=sender,
+                redistributed=sender is not None and sender in (step.owner, *step.path),
             )
         )
 

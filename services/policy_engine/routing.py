@@ -10,7 +10,7 @@ recipient that leads nowhere (deleted meanwhile, a loop) ends here, and its send
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -18,17 +18,19 @@ import msgspec
 
 from policy_engine.decisions import MAX_DEPTH, NOBODY, Plan, Rules, first_keys, plan, turn_back
 from policy_engine.places import Known
+from policy_engine.receipts import receipt_of
 from policy_engine.rights import NO_GRANTS, Grants, Ownership, is_plain, may_send, rights_keys
 from policy_engine.srs import Rewriter
 from posthouse.bus.moves import Ack, Move
 from posthouse.bus.topology import road_of
-from posthouse.mail.dsn import Failure
 from posthouse.mail.envelope import Envelope, Inbound, Local, Remote
 from posthouse.mail.outcome import Bounced
-from posthouse.runtime.bounces import Reporter, endings, prepare_bounce
+from posthouse.mail.report import Fate
+from posthouse.mail.status import OK
+from posthouse.runtime.bounces import Reporter, endings, prepare_report
 from posthouse.storage import ledger
 from posthouse.storage.directory import Found
-from posthouse.storage.ledger import envelopes_of, facts_of
+from posthouse.storage.ledger import Decision, Expanded, envelopes_of, facts_of
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -80,7 +82,7 @@ class Routing:
         decisions = [
             (inbound.id, decision)
             for inbound, made in zip(batch, plans, strict=True)
-            for decision in made.decisions
+            for decision in await self._with_receipts(inbound, made.decisions)
         ]
         standings = await ledger.routed(self.pool, decisions)
         onward: list[Envelope] = []
@@ -127,6 +129,25 @@ class Routing:
             return plan(mail.recipients, mail.sender, known, rules)
         return turn_back(mail.recipients, mail.auth)
 
+    async def _with_receipts(
+        self, inbound: Inbound, decisions: Sequence[Decision]
+    ) -> Sequence[Decision]:
+        """Store the reports that tell of groups and aliases, where the sender wants them."""
+        if not any(to.notify.success for to in inbound.recipients):
+            return decisions
+        named = {to.address.lower() for to in inbound.recipients}
+        reported: list[Decision] = []
+        for to, decision in zip(inbound.recipients, decisions, strict=True):
+            action = receipt_of(to, decision, named)
+            if action is not None and isinstance(decision, Expanded):
+                orcpt = to.notify.orcpt
+                fate = Fate(address=to.address, status=OK, orcpt=orcpt, action=action)
+                report = await prepare_report(self.reporter, inbound, [fate])
+                reported.append(replace(decision, receipt=report))
+            else:
+                reported.append(decision)
+        return reported
+
     async def _publish(self, envelopes: Iterable[Envelope]) -> None:
         """Put all on their roads, those of one road together."""
         roads: dict[str, list[Envelope]] = {}
@@ -146,10 +167,12 @@ class Routing:
             message,
             [Bounced(n=to.n, status=why.status, reply=why.text) for to, why in pairs],
         )
-        failures = [
-            Failure(address=to.address, status=why.status, reply=why.text) for to, why in pairs
+        fates = [
+            Fate(address=to.address, status=why.status, reply=why.text, orcpt=to.notify.orcpt)
+            for to, why in pairs
+            if to.notify.failure
         ]
-        report = await prepare_bounce(self.reporter, message, failures)
+        report = await prepare_report(self.reporter, message, fates)
         new = [report] if report else []
         changed = await ledger.settle(self.pool, message.id, outcomes, message.attempts, new)
         for to, why in pairs:

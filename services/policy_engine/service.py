@@ -71,6 +71,7 @@ async def _routing(
             blobs=ground.blobs,
             hostname=settings.hostname,
             double_bounce_address=settings.double_bounce_address,
+            return_octets_max=settings.return_octets_max,
         ),
         rewriter=rewriter,
         postmaster=settings.postmaster_address,

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from policy_engine.rights import Ownership
 from posthouse.mail.address import BadAddress, parse_address
+from posthouse.runtime.bounces import RETURNED_OCTETS
 from posthouse.runtime.settings import CommonSettings, Port
 from posthouse.storage.directory import Network
 
@@ -52,6 +53,7 @@ class PolicySettings(CommonSettings):
         postmaster_address: Who takes the mail to postmaster of every domain of ours that has none
             of its own (RFC 5321 §4.5.1); empty for nobody.
         double_bounce_address: Who is told when there is no sender to tell.
+        return_octets_max: Larger mail never goes back whole with a report, only its header.
         routing_batch: The most messages routed in one transaction.
         routing_concurrency: Transactions at once.
     """
@@ -63,6 +65,7 @@ class PolicySettings(CommonSettings):
     srs_secret: Annotated[SecretStr, AfterValidator(_long)] | None = None
     postmaster_address: Annotated[str, AfterValidator(_address)] = ""
     double_bounce_address: Annotated[str, AfterValidator(_address)] = ""
+    return_octets_max: Annotated[int, Field(ge=0, le=10_000_000)] = RETURNED_OCTETS
     routing_batch: Annotated[int, Field(ge=1, le=1000)] = 100
     routing_concurrency: Annotated[int, Field(ge=1, le=32)] = 2
 

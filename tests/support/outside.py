@@ -10,6 +10,7 @@ from pathlib import Path
 from delivery_remote.routes import Login, Target, Tls
 from delivery_remote.session import Mail, Manners, Patience
 from onemachine.certificates import Certificates, certificates
+from posthouse.mail.envelope import InboundRecipient
 from posthouse.runtime.tls import client_context
 from support.scripted_smtp import Peer
 
@@ -62,7 +63,9 @@ def mail(
 
     return Mail(
         sender=sender,
-        recipients=recipients or ("bert@b.test",),
+        recipients=tuple(
+            InboundRecipient(n=n, address=to) for n, to in enumerate(recipients or ("bert@b.test",))
+        ),
         size=len(octets),
         body="8BITMIME",
         smtputf8=smtputf8,

@@ -22,7 +22,8 @@ from delivery_remote.session.line import Line
 from delivery_remote.session.manners import Patience
 from delivery_remote.transcript import Answer, Lost, Reply, Transcript, is_farewell, is_yes
 from delivery_remote.transparency import FINAL_DOT, DotStuffer
-from posthouse.mail.envelope import Body
+from posthouse.mail.envelope import Body, InboundRecipient
+from posthouse.mail.handling import PLAIN, Handling
 from posthouse.telemetry.logs import get_logger
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
@@ -37,18 +38,20 @@ class Mail:
 
     Attributes:
         sender: The reverse path; empty for ``<>``.
-        recipients: Forward paths, at most 100 (RFC 5321 §4.5.3.1.8).
+        recipients: To whom, at most 100 (RFC 5321 §4.5.3.1.8).
         size: Octets of the message, for SIZE (RFC 1870 §6).
         body: What its client declared.
         smtputf8: It cannot go without SMTPUTF8.
+        handling: What its sender asks for.
         pieces: Yields the octets, as often as it is called.
     """
 
     sender: str
-    recipients: tuple[str, ...]
+    recipients: tuple[InboundRecipient, ...]
     size: int
     body: Body
     smtputf8: bool
+    handling: Handling = PLAIN
     pieces: Callable[[], AsyncIterator[bytes]]
 
 
@@ -83,6 +86,11 @@ class Session:
     def is_usable(self) -> bool:
         """False when no further transaction may be begun."""
         return not self._is_over and self._line.is_connected and not self._line.has_unread
+
+    @property
+    def offers_dsn(self) -> bool:
+        """True if the server takes what the sender wants to be told, and will do so itself."""
+        return "dsn" in self._extensions
 
     async def transact(self, mail: Mail) -> Transcript:
         """Hand ``mail`` over and return what the server said.
@@ -133,7 +141,7 @@ class Session:
 
     async def _converse(self, mail: Mail) -> Transcript:
         lines = [self._mail_command(mail)]
-        lines += [f"RCPT TO:<{_safe(recipient)}>\r\n" for recipient in mail.recipients]
+        lines += [self._rcpt_command(mail, recipient) for recipient in mail.recipients]
         pipelined = "pipelining" in self._extensions
         if pipelined:
             self._line.write("".join([*lines, "DATA\r\n"]).encode())
@@ -222,7 +230,21 @@ class Session:
             words.append("BODY=8BITMIME")
         if mail.smtputf8:
             words.append("SMTPUTF8")
+        if self.offers_dsn and mail.handling.ret:
+            words.append(f"RET={mail.handling.ret}")
+        if self.offers_dsn and mail.handling.envid:
+            words.append(f"ENVID={_safe(mail.handling.envid)}")
         return " ".join(words) + "\r\n"
+
+    def _rcpt_command(self, mail: Mail, recipient: InboundRecipient) -> str:
+        """RFC 3461 §5.2.1: what came goes on, octet for octet, and nothing that did not come."""
+        command = f"RCPT TO:<{_safe(recipient.address)}>"
+        notify = recipient.notify
+        if self.offers_dsn and notify.on:
+            command += f" NOTIFY={notify.on}"
+        if self.offers_dsn and notify.orcpt and (mail.smtputf8 or notify.orcpt.isascii()):
+            command += f" ORCPT={_safe(notify.orcpt)}"
+        return command + "\r\n"
 
     async def _answer(self, seconds: float) -> Answer:
         try:

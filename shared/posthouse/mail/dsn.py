@@ -1,9 +1,11 @@
 """Delivery status notifications: the mail that tells a sender what became of a mail.
 
 A report is a ``multipart/report`` (RFC 6522) of three parts: a text for people, a
-``message/delivery-status`` for programs (RFC 3464), and the header of the mail it speaks of. It
-is 7-bit whatever it speaks of, so that it arrives everywhere a report must; only a sender whose
-own address is not ASCII gets a header in UTF-8 (RFC 6531 §3.1). Same report in, same octets out.
+``message/delivery-status`` for programs (RFC 3464), and the header of the mail it speaks of, or
+all of that mail if its sender wants it back (RFC 3461 §4.3). It is 7-bit whatever it speaks of, so
+that it arrives everywhere a report must, but for two things: a sender whose own address is not
+ASCII gets a header in UTF-8 (RFC 6531 §3.1), and an 8-bit mail goes back as it is. Same report in,
+same octets out.
 """
 
 from __future__ import annotations
@@ -11,83 +13,61 @@ from __future__ import annotations
 import quopri
 import re
 import textwrap
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Literal, TypeAlias
-from uuid import UUID
 
-from posthouse.mail.header import first
-from posthouse.mail.status import Status
+from posthouse.mail.handling import decoded
+from posthouse.mail.header import first, header_end
+from posthouse.mail.report import Action, Fate, Report
 
-Action: TypeAlias = Literal["failed", "delayed"]  # RFC 3464 §2.3.3
-
+MAX_LINE_OCTETS = 998  # RFC 5322 §2.1.1
 MAX_ORIGINAL_OCTETS = 65_536  # more of the header than this helps nobody
 _TEXT_COLUMNS = 76
 _MAX_REPLY_CHARACTERS = 900  # a Diagnostic-Code stays well below the line limit, folded
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _NOT_XTEXT = re.compile(r"[^\x21-\x5b\x5d-\x7e]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """What happened to one recipient.
-
-    Attributes:
-        address: Where we tried to deliver (Final-Recipient).
-        status: Why; its enhanced code goes into ``Status`` (RFC 3464 §2.3.4).
-        reply: What the server outside said, or we of ourselves.
-        host: The server that said so, as ``name [address]``; empty if it was us.
-        original: The address the sender wrote, if it was another one.
-        action: ``failed`` for ever, or ``delayed`` and still being tried.
-    """
-
-    address: str
-    status: Status
-    reply: str
-    host: str = ""
-    original: str = ""
-    action: Action = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """All that a report says.
-
-    Attributes:
-        id: The report's own id; makes its Message-ID and its boundary.
-        host: Our name (Reporting-MTA).
-        made: When this report was written (UTC).
-        to: Whom it is sent to.
-        subject_id: The id of the message it speaks of.
-        sender: The reverse path of that message; empty for a double bounce.
-        arrived: When we took responsibility for that message (UTC).
-        failures: One per recipient; never empty.
-        original: The header octets of that message; cut at `MAX_ORIGINAL_OCTETS`.
-        retry_until: When a delayed recipient is given up (RFC 3464 §2.3.9).
-    """
-
-    id: UUID
-    host: str
-    made: datetime
-    to: str
-    subject_id: UUID
-    sender: str
-    arrived: datetime
-    failures: tuple[Failure, ...]
-    original: bytes
-    retry_until: datetime | None = None
-
-    @property
-    def message_id(self) -> str:
-        """The Message-ID field's value."""
-        return f"<{self.id}@{self.host}>"
-
-    @property
-    def smtputf8(self) -> bool:
-        """True if the report itself needs SMTPUTF8: its recipient is no ASCII address."""
-        return not self.to.isascii()
+# Subject and opening of each kind.
+_WORDS: dict[Action, tuple[str, str]] = {
+    "failed": (
+        "Your mail could not be delivered",
+        (
+            "Your mail could not be delivered to the recipients below. It will not be tried "
+            "again; what to do depends on the reason given."
+        ),
+    ),
+    "delayed": (
+        "Your mail is late; it is still being tried",
+        (
+            "Your mail has not yet reached the recipients below. THIS IS ONLY A WARNING: you need "
+            "not send it again, it is still being tried."
+        ),
+    ),
+    "delivered": (
+        "Your mail has arrived",
+        (
+            "You asked to be told: your mail has reached the recipients below. Whether they have "
+            "read it is not known here."
+        ),
+    ),
+    "relayed": (
+        "Your mail was handed on",
+        (
+            "You asked to be told: your mail was handed on for the recipients below to a server "
+            "that does not tell of its arrival. You will hear if it fails there, otherwise "
+            "nothing more."
+        ),
+    ),
+    "expanded": (
+        "Your mail goes to several others",
+        (
+            "You asked to be told: each address below stands for others, and your mail is on its "
+            "way to all of them. Nothing more is told of those it reaches."
+        ),
+    ),
+}
 
 
 def compose_dsn(report: Report) -> bytes:
@@ -109,15 +89,10 @@ def compose_dsn(report: Report) -> bytes:
 
 
 def _header(report: Report, boundary: str) -> bytes:
-    subject = (
-        "Your mail could not be delivered"
-        if _has_failed(report)
-        else "Your mail is late; it is still being tried"
-    )
     lines = (
         f"From: Mail Delivery System <MAILER-DAEMON@{report.host}>",
         f"To: {report.to}",
-        f"Subject: {subject}",
+        f"Subject: {_WORDS[report.action][0]}",
         f"Date: {_date(report.made)}",
         f"Message-ID: {report.message_id}",
         "Auto-Submitted: auto-replied",  # RFC 3834 §5.1: nobody's vacation answers it
@@ -131,31 +106,29 @@ def _header(report: Report, boundary: str) -> bytes:
 
 
 def _text_part(report: Report) -> bytes:
-    failed = _has_failed(report)
-    opening = (
-        f"This is the mail system at {report.host}. Your mail could not be delivered to the "
-        "recipients below. It will not be tried again; what to do depends on the reason given."
-        if failed
-        else f"This is the mail system at {report.host}. Your mail has not yet reached the "
-        "recipients below. THIS IS ONLY A WARNING: you need not send it again, it is still being "
-        "tried."
-    )
-    blocks = [_wrap(opening), *map(_told, report.failures)]
-    if not failed and report.retry_until is not None:
+    opening = f"This is the mail system at {report.host}. {_WORDS[report.action][1]}"
+    blocks = [_wrap(opening), *map(_told, report.fates)]
+    if report.action == "delayed" and report.retry_until is not None:
         blocks.append(_wrap(f"It will be given up on {_date(report.retry_until)}."))
-    blocks.append(_wrap("The header of your mail is attached."))
+    whole = report.content is not None
+    blocks.append(f"{'Your mail' if whole else 'The header of your mail'} is attached.")
     return _part("text/plain; charset=utf-8", "\n\n".join(blocks).encode())
 
 
-def _told(failure: Failure) -> str:
-    meant = f" (you wrote to {failure.original})" if failure.original else ""
-    said = f"{failure.host} said:" if _is_quoted(failure) else f"{failure.host or 'The reason'}:"
-    return f"<{failure.address}>{meant}:\n" + _wrap(f"{said} {_flat(failure.reply)}", "    ")
+def _told(fate: Fate) -> str:
+    meant = decoded(fate.orcpt.partition(";")[2])
+    first_line = f"<{fate.address}>"
+    if meant and meant.lower() != fate.address.lower():
+        first_line += f" (you wrote to {meant})"
+    if not fate.reply:
+        return first_line
+    said = f"{fate.host} said:" if _is_quoted(fate) else f"{fate.host or 'The reason'}:"
+    return f"{first_line}:\n" + _wrap(f"{said} {_flat(fate.reply)}", "    ")
 
 
-def _is_quoted(failure: Failure) -> bool:
+def _is_quoted(fate: Fate) -> bool:
     """True if the reply is a server's own; else we say what happened with it."""
-    return bool(failure.host) and failure.reply[:3].isdecimal()
+    return bool(fate.host) and fate.reply[:3].isdecimal()
 
 
 def _wrap(text: str, indent: str = "") -> str:
@@ -166,14 +139,16 @@ def _wrap(text: str, indent: str = "") -> str:
 
 
 def _status_part(report: Report) -> bytes:
-    groups = [_message_fields(report), *(_fields_of(report, each) for each in report.failures)]
+    groups = [_message_fields(report), *(_fields_of(report, fate) for fate in report.fates)]
     body = "\n\n".join("\n".join(group) for group in groups)
     return _part("message/delivery-status", body.encode())
 
 
 def _message_fields(report: Report) -> list[str]:
     """The per-message fields (RFC 3464 §2.2)."""
+    name = [f"Original-Envelope-Id: {decoded(report.envid)}"] if report.envid else []
     return [
+        *name,
         f"Reporting-MTA: dns; {report.host}",
         f"X-Posthouse-Id: {report.subject_id}",
         f"X-Posthouse-Sender: {_typed(report.sender) if report.sender else 'rfc822; <>'}",
@@ -181,28 +156,50 @@ def _message_fields(report: Report) -> list[str]:
     ]
 
 
-def _fields_of(report: Report, failure: Failure) -> list[str]:
+def _fields_of(report: Report, fate: Fate) -> list[str]:
     """The fields of one recipient (RFC 3464 §2.3), in the order given there."""
-    fields = [f"Original-Recipient: {_typed(failure.original)}"] if failure.original else []
+    fields = [f"Original-Recipient: {_original(fate.orcpt)}"] if fate.orcpt else []
     fields += [
-        f"Final-Recipient: {_typed(failure.address)}",
-        f"Action: {failure.action}",
-        f"Status: {failure.status.dotted}",
+        f"Final-Recipient: {_typed(fate.address)}",
+        f"Action: {fate.action}",
+        f"Status: {fate.status.dotted}",
     ]
-    if failure.host:
-        fields.append(f"Remote-MTA: dns; {_ascii(failure.host.partition(' ')[0])}")
-    kind = "smtp" if _is_quoted(failure) else "x-posthouse"
-    fields.append(_fold(f"Diagnostic-Code: {kind}; {_ascii(_flat(failure.reply))}"))
+    if fate.host:
+        fields.append(f"Remote-MTA: dns; {_ascii(fate.host.partition(' ')[0])}")
+    if fate.reply:
+        kind = "smtp" if _is_quoted(fate) else "x-posthouse"
+        fields.append(_fold(f"Diagnostic-Code: {kind}; {_ascii(_flat(fate.reply))}"))
     fields.append(f"Last-Attempt-Date: {_date(report.made)}")
-    if failure.action == "delayed" and report.retry_until is not None:
+    if fate.action == "delayed" and report.retry_until is not None:
         fields.append(f"Will-Retry-Until: {_date(report.retry_until)}")
     return fields
 
 
 def _original_part(report: Report) -> bytes:
-    """The header of the message (RFC 6522 §4); quoted-printable when it is not 7-bit legal."""
+    """The mail, or its header (RFC 6522 §4), the latter quoted-printable if not 7-bit legal."""
+    if report.content is not None:
+        return _whole(report.content)
     header = report.original[:MAX_ORIGINAL_OCTETS].replace(b"\r\n", b"\n").rstrip(b"\n")
     return _part("text/rfc822-headers; charset=utf-8", header)
+
+
+def can_go_back(content: bytes) -> bool:
+    """True if ``content`` can stand in a report as it is: no NUL, no bare CR or LF, short lines."""
+    lines = content.split(b"\r\n")
+    if b"\0" in content or max(map(len, lines)) > MAX_LINE_OCTETS:
+        return False
+    return content.count(b"\r") == content.count(b"\n") == len(lines) - 1
+
+
+def _whole(content: bytes) -> bytes:
+    """A mail within a report (RFC 2046 §5.2.1), of which `can_go_back` is true.
+
+    One whose header is not ASCII is ``message/global`` (RFC 6532 §3.7).
+    """
+    kind = "rfc822" if content[: header_end(content)].isascii() else "global"
+    encoding = "7bit" if content.isascii() else "8bit"
+    head = _lines(f"Content-Type: message/{kind}", f"Content-Transfer-Encoding: {encoding}", "")
+    return head + content + b"\r\n"
 
 
 def _part(content_type: str, body: bytes) -> bytes:
@@ -221,7 +218,7 @@ def _is_plain(body: bytes) -> bool:
     """True for 7-bit text with lines of at most 998 octets (RFC 5322 §2.1.1)."""
     if not body.isascii() or b"\r" in body or b"\0" in body:
         return False
-    return max(map(len, body.split(b"\n"))) <= 998  # noqa: PLR2004 - the limit itself
+    return max(map(len, body.split(b"\n"))) <= MAX_LINE_OCTETS
 
 
 def _typed(address: str) -> str:
@@ -229,6 +226,13 @@ def _typed(address: str) -> str:
     if address.isascii():
         return f"rfc822; {address}"
     return "utf-8; " + _NOT_XTEXT.sub(lambda hit: rf"\x{{{ord(hit[0]):04X}}}", address)
+
+
+def _original(orcpt: str) -> str:
+    """ORCPT as a field's value: no longer xtext (RFC 3461 §6.3, d); ASCII (RFC 6533 §3)."""
+    kind, _, address = orcpt.partition(";")
+    plain = _NOT_ASCII.sub(lambda hit: rf"\x{{{ord(hit[0]):04X}}}", decoded(address))
+    return f"{kind}; {plain[:_MAX_REPLY_CHARACTERS]}"
 
 
 def _fold(field: str) -> str:
@@ -248,10 +252,6 @@ def _ascii(text: str) -> str:
 def _date(moment: datetime) -> str:
     """RFC 5322 §3.3."""
     return format_datetime(moment.astimezone(UTC))
-
-
-def _has_failed(report: Report) -> bool:
-    return any(failure.action == "failed" for failure in report.failures)
 
 
 def _lines(*lines: str) -> bytes:

@@ -17,11 +17,13 @@ class Relayed:
         n: The recipient's number in the ledger.
         host: The server that said so, with its address.
         reply: Its reply to the end of DATA.
+        tells: It knows what the sender wants to be told, and will do so (RFC 3461 §5.2.1).
     """
 
     n: int
     host: str
     reply: str
+    tells: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
-"""Telling senders: from failed recipients to a report that is stored and ready for the ledger.
+"""Telling senders: from what became of recipients to a report that is stored and ready for the ledger.
 
 Used by every station that settles recipients. The order is: `endings` says how the recipients
-settle, `prepare_bounce` stores the report's octets, ``ledger.settle`` writes both in one
+settle, `prepare_report` stores the report's octets, ``ledger.settle`` writes both in one
 transaction (the report only if a row really changed), then the caller publishes `NewMail.envelope`.
 A redelivered envelope changes no row, so nobody is told twice; the octets it stored belong to no
 row and are collected.
@@ -18,15 +18,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from posthouse.blobs import Blobs
-from posthouse.mail.dsn import MAX_ORIGINAL_OCTETS, Failure, Report, compose_dsn
+from posthouse.mail.dsn import MAX_ORIGINAL_OCTETS, can_go_back, compose_dsn
 from posthouse.mail.envelope import MAX_SUMMARY_OCTETS, Envelope, Inbound, InboundRecipient
 from posthouse.mail.errors import MissingObject
+from posthouse.mail.handling import PLAIN, Handling
 from posthouse.mail.ids import moment_of, new_id
 from posthouse.mail.outcome import Bounced, Discarded, Outcome
+from posthouse.mail.report import Fate, Report
 from posthouse.mime import scan
 from posthouse.storage.ledger import NewMail, NewRecipient
 
 DOUBLE_BOUNCE = "double bounce"  # the rule's name in the ledger
+RETURNED_OCTETS = 1_000_000
 _EMPTY_LINE = b"\r\n\r\n"
 
 
@@ -38,11 +41,13 @@ class Reporter:
         blobs: Where reports are stored and originals are read.
         hostname: Our name, in From and Reporting-MTA.
         double_bounce_address: Who is told when there is no sender; empty for nobody.
+        return_octets_max: A larger message never goes back whole, whatever its sender wants.
     """
 
     blobs: Blobs
     hostname: str
     double_bounce_address: str = ""
+    return_octets_max: int = RETURNED_OCTETS
 
     @property
     def double_bounce_sender(self) -> str:
@@ -69,37 +74,53 @@ def endings(
     )
 
 
-async def prepare_bounce(
+async def prepare_report(
     reporter: Reporter,
     message: Envelope,
-    failures: Sequence[Failure],
+    fates: Sequence[Fate],
     *,
     retry_until: datetime | None = None,
 ) -> NewMail | None:
-    """Store a report on ``failures`` and return it for ``ledger.settle``.
+    """Store a report on ``fates`` and return it for ``ledger.settle``.
 
-    None if nobody is to be told: there are no failures, a mere delay of a message with the null
-    sender, or a double bounce without an address. Give failed and delayed recipients in two calls.
+    None if nobody is to be told: there are no fates, something less than a failure of a message
+    with the null sender, or a double bounce without an address. Give those of one kind in one call.
     Raises `Unavailable` when the object store is away.
     """
     to = told(reporter, message)
-    is_delay = all(failure.action == "delayed" for failure in failures)
-    if not failures or not to or (is_delay and not message.sender):
+    has_failed = any(fate.action == "failed" for fate in fates)
+    if not fates or not to or not (has_failed or message.sender):
         return None
-    ident = new_id()
+    content = await _returned(reporter, message) if has_failed else None
     report = Report(
-        id=ident,
+        id=new_id(),
         host=reporter.hostname,
         made=datetime.now(UTC),
         to=to,
         subject_id=message.id,
         sender=message.sender,
         arrived=moment_of(message.id),
-        failures=tuple(failures),
-        original=await _original_header(reporter.blobs, message),
+        fates=tuple(fates),
+        original=await _original_header(reporter.blobs, message) if content is None else content,
+        content=content,
+        envid=message.handling.envid,
         retry_until=retry_until,
     )
-    return await _stored(reporter, report)
+    # RFC 8689 §5: a report tells of the message, so it is kept as secret.
+    secret = Handling(requiretls=True) if message.handling.requiretls else PLAIN
+    return await _stored(reporter, report, secret)
+
+
+async def _returned(reporter: Reporter, message: Envelope) -> bytes | None:
+    """Return the whole message if its sender wants it back and it can go (RFC 3461 §6.2)."""
+    wanted = message.handling.ret == "FULL" and not message.handling.requiretls  # RFC 8689 §5
+    if not wanted or not message.sender or message.size > reporter.return_octets_max:
+        return None
+    try:
+        content = await reporter.blobs.get(message.blob)
+    except MissingObject:
+        return None
+    return content if can_go_back(content) else None
 
 
 async def _original_header(blobs: Blobs, message: Envelope) -> bytes:
@@ -111,7 +132,7 @@ async def _original_header(blobs: Blobs, message: Envelope) -> bytes:
     return start.partition(_EMPTY_LINE)[0] + b"\r\n"
 
 
-async def _stored(reporter: Reporter, report: Report) -> NewMail:
+async def _stored(reporter: Reporter, report: Report, handling: Handling) -> NewMail:
     # RFC 3464 §2: the null reverse path, so that nothing answers a report.
     sender = "" if report.sender else reporter.double_bounce_sender
     octets = compose_dsn(report)
@@ -121,7 +142,8 @@ async def _stored(reporter: Reporter, report: Report) -> NewMail:
         sender=sender,
         size=len(octets),
         smtputf8=report.smtputf8,
-        body="8BITMIME" if report.smtputf8 else "7BIT",
+        body="8BITMIME" if report.is_8bit else "7BIT",
+        handling=handling,
         recipients=(InboundRecipient(n=0, address=report.to),),
         summary=summary if summary.octets <= MAX_SUMMARY_OCTETS else None,
     )
@@ -138,5 +160,6 @@ async def _stored(reporter: Reporter, report: Report) -> NewMail:
         message_id=report.message_id,
         recipients=(NewRecipient(n=0, address=report.to),),
         subject_id=report.subject_id,
+        handling=handling,
         envelope=envelope,
     )

@@ -14,9 +14,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from posthouse.mail.dsn import Action, Failure
-from posthouse.mail.envelope import Local, Remote
-from posthouse.mail.outcome import Bounced, Deferred, Outcome
+from posthouse.mail.envelope import InboundRecipient, Local, LocalRecipient, Remote
+from posthouse.mail.outcome import Bounced, Deferred, Outcome, Relayed
+from posthouse.mail.report import Action, Fate
+from posthouse.mail.status import OK
 from posthouse.mail.timetable import Timetable
 
 M = TypeVar("M", Local, Remote)
@@ -50,15 +51,17 @@ class Decision(Generic[M]):
         outcomes: For the ledger, one per recipient that it does not know settled.
         failed: Of whom the sender is told that it will never work.
         late: Of whom the sender is told that it takes longer; empty if no warning is due.
+        relayed: Of whom the sender is told that they were handed on, and no more will be said.
         attempts: That count by now: this one included if it was made.
         delay: When to try the rest again; None if nobody is left.
         onward: The envelope of the rest; None if nobody is left.
     """
 
     outcomes: tuple[Outcome, ...]
-    failed: tuple[Failure, ...]
-    late: tuple[Failure, ...]
+    failed: tuple[Fate, ...]
+    late: tuple[Fate, ...]
     attempts: int
+    relayed: tuple[Fate, ...] = ()
     delay: timedelta | None = None
     onward: M | None = None
 
@@ -74,34 +77,49 @@ def conclude(
 ) -> Decision[M]:
     """Decide what ``outcomes`` of one ``turn`` of ``envelope`` lead to."""
     outcomes = tuple(outcomes)
-    addresses = {recipient.n: recipient.address for recipient in envelope.recipients}
     waiting = {each.n for each in outcomes if isinstance(each, Deferred)}
     age = turn.now - envelope.arrived
     warns = bool(waiting) and timetable.is_warning_due(age, warned=envelope.warned)
+    fates = _fates(envelope, outcomes)
     return Decision(
         outcomes=outcomes,
-        failed=tuple(
-            _failure(addresses[each.n], each, "failed")
-            for each in outcomes
-            if isinstance(each, Bounced)
-        ),
-        late=tuple(
-            _failure(addresses[each.n], each, "delayed")
-            for each in outcomes
-            if warns and isinstance(each, Deferred)
-        ),
+        failed=tuple(fate for fate in fates if fate.action == "failed"),
+        late=tuple(fate for fate in fates if warns and fate.action == "delayed"),
+        relayed=tuple(fate for fate in fates if fate.action == "relayed"),
         attempts=turn.attempts,
         delay=turn.delay if waiting else None,
         onward=_onward(envelope, waiting, turn.attempts, warns=warns) if waiting else None,
     )
 
 
-def _failure(address: str, outcome: Bounced | Deferred, action: Action) -> Failure:
-    return Failure(
-        address=address,
-        status=outcome.status,
+def _fates(envelope: Local | Remote, outcomes: Iterable[Outcome]) -> list[Fate]:
+    """Return what the sender wants to hear of ``outcomes`` (RFC 3461 §5.2.2, §5.2.5, §5.2.6)."""
+    recipients = {recipient.n: recipient for recipient in envelope.recipients}
+    fates: list[Fate] = []
+    for outcome in outcomes:
+        to = recipients[outcome.n]
+        match outcome:
+            case Bounced() if to.notify.failure:
+                fates.append(fate_of(to, outcome, "failed"))
+            case Deferred() if to.notify.delay:
+                fates.append(fate_of(to, outcome, "delayed"))
+            case Relayed() if to.notify.success and not outcome.tells:
+                fates.append(fate_of(to, outcome, "relayed"))
+            case _:
+                pass
+    return fates
+
+
+def fate_of(
+    to: InboundRecipient | LocalRecipient, outcome: Bounced | Deferred | Relayed, action: Action
+) -> Fate:
+    """Return what a report says of ``outcome``."""
+    return Fate(
+        address=to.address,
+        status=OK if isinstance(outcome, Relayed) else outcome.status,
         reply=outcome.reply,
         host=outcome.host,
+        orcpt=to.notify.orcpt,
         action=action,
     )
 

@@ -19,7 +19,7 @@ from uuid import UUID
 
 from posthouse.mail.envelope import Summary
 from posthouse.mail.ids import day_of
-from posthouse.storage.ledger.entries import storable
+from posthouse.storage.ledger.entries import NewMail, enter, storable
 from posthouse.storage.mailboxes import INBOX
 from posthouse.storage.pool import Pool, Row, Tx, transaction
 
@@ -40,6 +40,7 @@ class Filing:
         prefix: Octets that stand before the object for this recipient, whole header lines.
         size: Octets of the object.
         summary: The scan of the object.
+        receipt: A report of the arrival, its octets stored: enters the ledger with the filing.
     """
 
     id: UUID
@@ -49,6 +50,7 @@ class Filing:
     prefix: bytes
     size: int
     summary: Summary
+    receipt: NewMail | None = None
 
     @property
     def key(self) -> Key:
@@ -260,6 +262,8 @@ _WRITE = """
 async def _write(tx: Tx, filings: Sequence[tuple[Filing, Filed]]) -> None:
     if filings:
         await tx.execute(_WRITE, *_columns((_row(one, to) for one, to in filings), 14))
+    if receipts := [one.receipt for one, _ in filings if one.receipt is not None]:
+        await enter(tx, receipts)
 
 
 def _row(one: Filing, to: Filed) -> tuple[object, ...]:

@@ -14,18 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.mail.dsn import MAX_ORIGINAL_OCTETS, Failure, Report, compose_dsn
-from posthouse.mail.status import Status
+from posthouse.mail.dsn import MAX_ORIGINAL_OCTETS, can_go_back, compose_dsn
+from posthouse.mail.report import Fate, Report
+from posthouse.mail.status import OK, Status
 
 GOLDEN = Path(__file__).parents[2] / "golden/dsn"
 ARRIVED = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
-UNKNOWN = Failure(
+UNKNOWN = Fate(
     address="nobody@dest.test",
     status=Status(550, (5, 1, 1)),
     reply="550 5.1.1 <nobody@dest.test>: Recipient address rejected: User unknown",
     host="mx1.dest.test [192.0.2.25]",
 )
-LATE = Failure(
+LATE = Fate(
     address="anna@slow.test",
     status=Status(451, (4, 4, 1)),
     reply="Connection refused",
@@ -40,25 +41,25 @@ FAILED = Report(
     subject_id=UUID("019ab3a4-0000-7000-8000-000000000002"),
     sender="anna@example.test",
     arrived=ARRIVED,
-    failures=(UNKNOWN,),
+    fates=(UNKNOWN,),
     original=b"Received: from laptop\r\n\tby mail.example.test\r\nSubject: Hello\r\nMessage-ID: <1@x.test>\r\n\r\n",
 )
 REPORTS = {
     "failed.eml": FAILED,
     "delayed.eml": replace(
-        FAILED, failures=(LATE,), retry_until=datetime(2026, 11, 27, 8, 30, tzinfo=UTC)
+        FAILED, fates=(LATE,), retry_until=datetime(2026, 11, 27, 8, 30, tzinfo=UTC)
     ),
     "several.eml": replace(
         FAILED,
-        failures=(
-            replace(UNKNOWN, original="team@example.test"),
-            Failure(
+        fates=(
+            replace(UNKNOWN, orcpt="rfc822;Team+2Bnews@example.test"),
+            Fate(
                 address="bert@big.test",
                 status=Status(552, (5, 3, 4)),
                 reply="552 5.3.4 the message has 99 octets,\nthe server takes 98",
                 host="[192.0.2.27] [192.0.2.27]",
             ),
-            Failure(
+            Fate(
                 address="x@nowhere.test",
                 status=Status(550, (5, 1, 2)),
                 reply="there is no such domain",
@@ -67,8 +68,30 @@ REPORTS = {
     ),
     "utf8.eml": replace(
         FAILED,
-        failures=(replace(UNKNOWN, address="jörg@straße.test", reply="550 5.1.1 kein Jörg hier"),),
+        fates=(replace(UNKNOWN, address="jörg@straße.test", reply="550 5.1.1 kein Jörg hier"),),
         original="Subject: Grüße\r\nFrom: Jürgen <j@x.test>\r\n\r\n".encode(),
+    ),
+    "delivered.eml": replace(
+        FAILED,
+        envid="QQ+3D314159",
+        fates=(
+            Fate(
+                address="anna@dest.test",
+                status=OK,
+                orcpt="rfc822;Anna@Dest.test",
+                action="delivered",
+            ),
+        ),
+    ),
+    "relayed.eml": replace(
+        FAILED,
+        fates=(replace(UNKNOWN, status=OK, reply="250 2.0.0 Ok: queued as 7", action="relayed"),),
+    ),
+    "expanded.eml": replace(
+        FAILED, fates=(Fate(address="team@dest.test", status=OK, action="expanded"),)
+    ),
+    "whole.eml": replace(
+        FAILED, content=b"Subject: Hello\r\n\r\n.\r\n--a line that may be a boundary\r\n"
     ),
     "double.eml": replace(FAILED, to="postmaster@example.test", sender=""),
 }
@@ -105,7 +128,7 @@ def test_a_report_has_no_defects(name: str) -> None:
     assert [part.get_content_type() for part in message.iter_parts()] == [
         "text/plain",
         "message/delivery-status",
-        "text/rfc822-headers",
+        "message/rfc822" if name == "whole.eml" else "text/rfc822-headers",
     ]
     assert [defect for part in message.walk() for defect in part.defects] == []
 
@@ -164,9 +187,46 @@ def test_each_recipient_has_its_own_fields() -> None:
     _, *recipients = _groups(REPORTS["several.eml"])
 
     assert [each["Status"] for each in recipients] == ["5.1.1", "5.3.4", "5.1.2"]
-    assert recipients[0]["Original-Recipient"] == "rfc822; team@example.test"
+    assert recipients[0]["Original-Recipient"] == "rfc822; Team+news@example.test"
     assert recipients[2]["Remote-MTA"] is None
     assert recipients[2]["Diagnostic-Code"].startswith("x-posthouse;")
+
+
+def test_what_the_sender_called_things_comes_back_as_it_was_written() -> None:
+    about, arrived = _groups(REPORTS["delivered.eml"])
+
+    assert about["Original-Envelope-Id"] == "QQ=314159"
+    assert arrived["Original-Recipient"] == "rfc822; Anna@Dest.test"
+    assert (arrived["Action"], arrived["Status"]) == ("delivered", "2.0.0")
+    assert arrived["Diagnostic-Code"] is None
+    assert _groups(FAILED)[0]["Original-Envelope-Id"] is None
+    assert _groups(FAILED)[1]["Original-Recipient"] is None
+
+
+def test_what_is_hidden_in_xtext_forges_no_field() -> None:
+    evil = replace(UNKNOWN, orcpt="rfc822;a+0D+0AAction: delivered")
+    about, failed = _groups(replace(FAILED, envid="x+0D+0AX-Evil: 1", fates=(evil,)))
+
+    assert about["X-Evil"] is None
+    assert failed.get_all("Action") == ["failed"]
+
+
+@given(orcpt=st.text(st.characters(min_codepoint=33, exclude_categories=["Cs"]), max_size=500))
+def test_whatever_the_sender_wrote_the_report_stays_seven_bit(orcpt: str) -> None:
+    octets = compose_dsn(replace(FAILED, fates=(replace(UNKNOWN, orcpt=f"utf-8;{orcpt}"),)))
+
+    assert octets.isascii()
+    assert max(map(len, octets.split(b"\r\n"))) <= 998
+
+
+def test_a_mail_with_a_header_beyond_ascii_goes_back_as_global() -> None:
+    content = "Subject: Grüße\r\n\r\n".encode()
+    report = replace(FAILED, content=content)
+
+    assert can_go_back(content)
+    assert report.is_8bit
+    assert _parts(report)[2].get_content_type() == "message/global"
+    assert content in compose_dsn(report)
 
 
 def test_an_address_beyond_ascii_is_encoded() -> None:
@@ -190,7 +250,7 @@ def test_a_huge_header_is_cut() -> None:
 
 @given(reply=st.text(max_size=3000), original=st.binary(max_size=3000))
 def test_whatever_a_server_said_the_report_stays_well_formed(reply: str, original: bytes) -> None:
-    report = replace(FAILED, failures=(replace(UNKNOWN, reply=reply),), original=original)
+    report = replace(FAILED, fates=(replace(UNKNOWN, reply=reply),), original=original)
 
     octets = compose_dsn(report)
     parts = _parts(report)

@@ -45,12 +45,22 @@ def decided(
 
 
 def local(address: str, account: int | None, folder: str = "", sender: str | None = None) -> Branch:
-    return Branch(road="local", address=address, account=account, folder=folder, sender=sender)
+    return Branch(
+        road="local",
+        address=address,
+        account=account,
+        folder=folder,
+        sender=sender,
+        redistributed=sender is not None,
+    )
 
 
 def remote(address: str, sender: str | None = None) -> Branch:
     domain = address.rpartition("@")[2]
-    return Branch(road="remote", address=address, domain=domain, sender=sender)
+    redistributed = sender is not None
+    return Branch(
+        road="remote", address=address, domain=domain, sender=sender, redistributed=redistributed
+    )
 
 
 def branches(made: Plan) -> list[Branch]:

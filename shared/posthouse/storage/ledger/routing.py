@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
+from posthouse.mail.handling import DEFAULT, Notify
 from posthouse.mail.ids import day_of
-from posthouse.storage.ledger.entries import storable
+from posthouse.storage.ledger.entries import NewMail, enter, storable
 from posthouse.storage.ledger.standing import STANDING_COLUMNS, Road, Standing, standing_of
 from posthouse.storage.pool import Pool, Queries, Tx, transaction
 
@@ -64,12 +65,14 @@ _TAKEN = """
 """
 _ADD_CHILDREN = """
     insert into recipients (day, envelope, n, parent, state, routed_at, road, address,
-                            account_id, folder, domain, sender)
+                            account_id, folder, domain, sender, notify, orcpt, redistributed)
     select day, envelope, n, parent, 'routed', now(), road, address, account_id, folder, domain,
-           sender
+           sender, notify, orcpt, redistributed
       from unnest($1::date[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::bigint[],
-                  $7::text[], $8::text[], $9::text[], $10::int[])
-        as k (day, envelope, n, road, address, account_id, folder, domain, sender, parent)
+                  $7::text[], $8::text[], $9::text[], $10::int[], $11::text[], $12::text[],
+                  $13::bool[])
+        as k (day, envelope, n, road, address, account_id, folder, domain, sender, parent,
+              notify, orcpt, redistributed)
 """
 _STANDINGS = f"""
     select r.envelope, {STANDING_COLUMNS}
@@ -92,6 +95,8 @@ class Branch:
         folder: On the road local: the mailbox asked for by plus addressing.
         domain: On the road remote: the next hop domain.
         sender: A rewritten reverse path for this branch (forward, group owner); None keeps it.
+        notify: What the sender wants to be told of it; counts where the recipient is new.
+        redistributed: See `Standing`; likewise.
     """
 
     road: Road
@@ -100,6 +105,8 @@ class Branch:
     folder: str = ""
     domain: str | None = None
     sender: str | None = None
+    notify: Notify = DEFAULT
+    redistributed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +122,17 @@ class Expanded:
     """Recipient ``n`` is replaced by others (alias, group, forward).
 
     A child whose address is among the message's recipients already is not added again.
+
+    Attributes:
+        n: The recipient's number.
+        children: The others.
+        receipt: A report of this, its octets stored, if the sender wants one. It enters the ledger
+            if this decision is the one that stands; the sweeper publishes it.
     """
 
     n: int
     children: tuple[Branch, ...]
+    receipt: NewMail | None = None
 
 
 Decision: TypeAlias = Kept | Expanded
@@ -135,7 +149,7 @@ async def routed(
     be sent on has no entry. Raises `Unavailable`.
     """
     kept = {(ident, d.n): d.to for ident, d in decisions if isinstance(d, Kept)}
-    expanded = {(ident, d.n): d.children for ident, d in decisions if isinstance(d, Expanded)}
+    expanded = {(ident, d.n): d for ident, d in decisions if isinstance(d, Expanded)}
     if not decisions:
         return {}
     if not expanded:
@@ -144,7 +158,7 @@ async def routed(
             return _by_message((row["envelope"], standing_of(row)) for row in rows)
         return await standings(queries, kept)
     async with transaction(queries) as tx:
-        await _expand(tx, expanded)
+        await _enter_receipts(tx, [expanded[key] for key in await _expand(tx, expanded)])
         if kept:
             await tx.fetch(_KEEP, *_columns(kept))
         return await standings(tx, [*kept, *expanded])
@@ -156,15 +170,18 @@ async def standings(queries: Queries, keys: Iterable[_Key]) -> dict[UUID, tuple[
     return _by_message((row["envelope"], standing_of(row)) for row in rows)
 
 
-async def _expand(tx: Tx, expanded: dict[_Key, tuple[Branch, ...]]) -> None:
-    """Settle the parents and add their children, numbered on from the message's highest number."""
+async def _expand(tx: Tx, expanded: dict[_Key, Expanded]) -> list[_Key]:
+    """Settle the parents and add their children, numbered on from the message's highest number.
+
+    Returns the parents for which this was the first decision.
+    """
     idents = sorted({ident for ident, _ in expanded})
     days = [day_of(ident) for ident in idents]
     await tx.fetch(_LOCK_MESSAGES, days, idents)
     changed = await tx.fetch(_EXPAND, *_key_columns(expanded))
     parents = sorted((row["envelope"], row["n"]) for row in changed)
     if not parents:
-        return
+        return []
     highest: defaultdict[UUID, int] = defaultdict(lambda: -1)
     present: set[tuple[UUID, str]] = set()
     for row in await tx.fetch(_TAKEN, days, idents):
@@ -174,7 +191,7 @@ async def _expand(tx: Tx, expanded: dict[_Key, tuple[Branch, ...]]) -> None:
     children: dict[_Key, Branch] = {}
     parent_of: list[int] = []
     for ident, n in parents:
-        for branch in expanded[ident, n]:
+        for branch in expanded[ident, n].children:
             address = (ident, storable(branch.address).lower())
             if address not in present:
                 present.add(address)
@@ -182,7 +199,14 @@ async def _expand(tx: Tx, expanded: dict[_Key, tuple[Branch, ...]]) -> None:
                 children[ident, highest[ident]] = branch
                 parent_of.append(n)
     if children:
-        await tx.execute(_ADD_CHILDREN, *_columns(children), parent_of)
+        await tx.execute(_ADD_CHILDREN, *_columns(children), parent_of, *_wishes(children))
+    return parents
+
+
+async def _enter_receipts(tx: Tx, expanded: Iterable[Expanded]) -> None:
+    receipts = [each.receipt for each in expanded if each.receipt is not None]
+    if receipts:
+        await enter(tx, receipts)
 
 
 def _key_columns(keys: Iterable[_Key]) -> tuple[list[object], ...]:
@@ -204,6 +228,15 @@ def _columns(branches: dict[_Key, Branch]) -> tuple[list[object], ...]:
         [storable(way.folder) for way in ways],
         [way.domain and storable(way.domain) for way in ways],
         [way.sender if way.sender is None else storable(way.sender) for way in ways],
+    )
+
+
+def _wishes(branches: dict[_Key, Branch]) -> tuple[list[object], ...]:
+    ways = branches.values()
+    return (
+        [way.notify.on or None for way in ways],
+        [storable(way.notify.orcpt) or None for way in ways],
+        [way.redistributed or None for way in ways],
     )
 
 

@@ -154,41 +154,55 @@ def _kind(standing: Standing) -> Standing:
 
 
 def _envelope(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Envelope:
-    sender = facts.sender if kind.sender is None else kind.sender
-    handling = _handed_on(facts.handling) if kind.redistributed else facts.handling
+    if kind.sender is not None:
+        facts = replace(facts, sender=kind.sender)
+    if kind.redistributed:
+        facts = replace(facts, handling=_handed_on(facts.handling))
+    if kind.road == "local":
+        return _local(facts, kind, members)
     addressed = tuple(InboundRecipient(n=m.n, address=m.address, notify=m.notify) for m in members)
     if kind.road is None:
-        return Inbound(
-            id=facts.id,
-            sender=sender,
-            size=facts.size,
-            body=facts.body,
-            smtputf8=facts.smtputf8,
-            handling=handling,
-            recipients=addressed,
-            auth=facts.auth,
-            summary=facts.summary,
-        )
-    if kind.road == "remote":
-        return Remote(
-            id=facts.id,
-            sender=sender,
-            size=facts.size,
-            body=facts.body,
-            smtputf8=facts.smtputf8,
-            handling=handling,
-            domain=kind.domain or "",
-            recipients=addressed,
-            attempts=kind.attempts,
-            warned=kind.warned,
-        )
-    return Local(
+        return _inbound(facts, addressed)
+    return _remote(facts, kind, addressed)
+
+
+def _inbound(facts: Facts, addressed: tuple[InboundRecipient, ...]) -> Inbound:
+    return Inbound(
         id=facts.id,
-        sender=sender,
+        sender=facts.sender,
         size=facts.size,
         body=facts.body,
         smtputf8=facts.smtputf8,
-        handling=handling,
+        handling=facts.handling,
+        recipients=addressed,
+        auth=facts.auth,
+        summary=facts.summary,
+    )
+
+
+def _remote(facts: Facts, kind: Standing, addressed: tuple[InboundRecipient, ...]) -> Remote:
+    return Remote(
+        id=facts.id,
+        sender=facts.sender,
+        size=facts.size,
+        body=facts.body,
+        smtputf8=facts.smtputf8,
+        handling=facts.handling,
+        domain=kind.domain or "",
+        recipients=addressed,
+        attempts=kind.attempts,
+        warned=kind.warned,
+    )
+
+
+def _local(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Local:
+    return Local(
+        id=facts.id,
+        sender=facts.sender,
+        size=facts.size,
+        body=facts.body,
+        smtputf8=facts.smtputf8,
+        handling=facts.handling,
         recipients=tuple(
             LocalRecipient(
                 n=m.n, address=m.address, account=m.account or 0, folder=m.folder, notify=m.notify
