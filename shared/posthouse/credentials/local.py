@@ -93,6 +93,9 @@ class Accounts(Protocol):
     async def renew(self, account_id: int, old_hash: str, made: Secrets) -> object:
         """Store ``made`` of the same password, if it is still the one of ``old_hash``."""
 
+    async def secret(self) -> bytes:
+        """Return the secret behind what an unknown name is told in SCRAM; all pods share it."""
+
     async def note_use(self, app_password: int, service: str, client: str) -> object:
         """Write down that an app password was used now."""
 
@@ -104,17 +107,13 @@ class LocalAccounts:
         accounts: The directory.
         checker: Checks passwords.
         wanted: Which keys are kept.
-        secret: Of the house, the same in all pods: what an unknown name is told in SCRAM depends
-            on it.
     """
 
-    def __init__(
-        self, accounts: Accounts, checker: Checker, *, wanted: Wanted, secret: bytes
-    ) -> None:
+    def __init__(self, accounts: Accounts, checker: Checker, *, wanted: Wanted) -> None:
         self._accounts = accounts
         self._checker = checker
         self._wanted = wanted
-        self._secret = secret
+        self._secret = b""
         self._renewing: set[int] = set()
 
     async def judge(self, attempt: object, channel: Channel) -> Verdict | None:
@@ -186,6 +185,7 @@ class LocalAccounts:
         """Who has no keys is told what looks like them, and cannot be told from who is unknown."""
         found = await self._find(attempt.user)
         keys = found.keys.scram_sha_256 if found and self._wanted.scram else None
+        self._secret = self._secret or await self._accounts.secret()
         if found is None or keys is None:
             return Known(None, str(scram.decoy(attempt.user.lower(), self._secret)))
         return Known(_identity(found), keys)

@@ -70,10 +70,9 @@ class LoginSettings(KeySettings):
 
 @asynccontextmanager
 async def open_authenticator(settings: LoginSettings, pool: Pool) -> AsyncIterator[Authenticator]:
-    """Put together what tells who somebody is; raise `Unavailable` without a database."""
-    secret = await shared_secret(pool, DECOYS)
+    """Put together what tells who somebody is."""
     async with Checker() as checker:
-        local = LocalAccounts(StoredAccounts(pool), checker, wanted=settings.wanted, secret=secret)
+        local = LocalAccounts(StoredAccounts(pool), checker, wanted=settings.wanted)
         yield Authenticator(mechanisms=mechanisms(settings), links=(local,))
 
 
@@ -107,6 +106,10 @@ class StoredAccounts:
         return await directory.renew_hash(
             self.pool, account_id, old_hash, made.password_hash, keys_of(made)
         )
+
+    async def secret(self) -> bytes:
+        """Return what decoys are made of."""
+        return await shared_secret(self.pool, DECOYS)
 
     async def note_use(self, app_password: int, service: str, client: str) -> None:
         """Write down that an app password was used now."""

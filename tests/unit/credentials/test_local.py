@@ -82,6 +82,9 @@ class Directory:
                     account, password_hash=made.password_hash, keys=made
                 )
 
+    async def secret(self) -> bytes:
+        return SECRET
+
     async def note_use(self, app_password: int, service: str, client: str) -> None:
         if self.is_read_only:
             raise Unavailable("down")
@@ -112,7 +115,7 @@ IDENTITY = Identity(account_id=7, address=ANNA.address)
 @asynccontextmanager
 async def accounts(directory: Directory, wanted: Wanted = BOTH) -> AsyncIterator[LocalAccounts]:
     async with Checker() as checker:
-        yield LocalAccounts(directory, checker, wanted=wanted, secret=SECRET)
+        yield LocalAccounts(directory, checker, wanted=wanted)
 
 
 def here(*found: Account) -> Directory:
