@@ -52,7 +52,7 @@ class Bearer:
     token: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Hint:
     """What a refused client is told of where tokens are to be had (RFC 7628 §3.2.2).
 
