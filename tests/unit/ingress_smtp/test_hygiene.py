@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from ingress_smtp import replies
 from ingress_smtp.hygiene import Inspection, Rules
+from ingress_smtp.hygiene_settings import HygieneSettings
 from ingress_smtp.replies import Reply
+from posthouse.runtime.settings import CommonSettings
 
 RULES = Rules()
+HYGIENE = set(HygieneSettings.model_fields) - set(CommonSettings.model_fields)
 BODY = b"\r\nbody\r\n"
 
 
@@ -178,3 +181,10 @@ def test_a_binary_body_is_judged_by_its_header_and_size_alone() -> None:
 
     assert inspection.see(sent) == sent
     assert inspection.finish(recipients=[], declared=True) is replies.SEVERAL_FROM
+
+
+def test_every_rule_is_a_setting_with_the_same_default() -> None:
+    told = {name: HygieneSettings.model_fields[name].default for name in HYGIENE}
+
+    assert Rules(**told) == RULES
+    assert {field.name for field in fields(Rules)} == HYGIENE
