@@ -5,22 +5,26 @@ One room for SMTP, IMAP and POP3: what one of them takes for a proof, the others
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
-from posthouse.credentials.authenticator import Authenticator
+from posthouse.credentials.authenticator import Authenticator, Link
+from posthouse.credentials.bearer import Hint, oauthbearer, xoauth2
 from posthouse.credentials.checking import Checker
 from posthouse.credentials.exchange import Mechanism
+from posthouse.credentials.ldap.directory import Directory
 from posthouse.credentials.local import LocalAccounts
 from posthouse.credentials.mechanisms import LOGIN, PLAIN, External, cram_md5, external
+from posthouse.credentials.oidc import Issuer, configuration_of
 from posthouse.credentials.passwords import Secrets, Wanted, wanted_for
 from posthouse.credentials.scram import scram
-from posthouse.runtime.settings import CommonSettings
+from posthouse.runtime.settings import PREFIX, CommonSettings
+from posthouse.runtime.source_settings import LdapSettings, OidcSettings
 from posthouse.storage import directory
 from posthouse.storage.directory import Credential, Keys
 from posthouse.storage.keyring import shared_secret
@@ -28,9 +32,9 @@ from posthouse.storage.pool import Pool
 
 DECOYS = "scram decoys"  # the secret behind what an unknown user is told
 _SCRAM, _SCRAM_PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
-_DEFAULT = f"{_SCRAM_PLUS} {_SCRAM} EXTERNAL PLAIN LOGIN"
+_DEFAULT = f"{_SCRAM_PLUS} {_SCRAM} EXTERNAL OAUTHBEARER XOAUTH2 PLAIN LOGIN"
 
-_KNOWN = (_SCRAM_PLUS, _SCRAM, "EXTERNAL", "PLAIN", "LOGIN", "CRAM-MD5")
+_KNOWN = (*_DEFAULT.split(), "CRAM-MD5")
 
 
 def _mechanisms(text: str) -> str:
@@ -58,7 +62,7 @@ class KeySettings(CommonSettings):
         return wanted_for(self.sasl_mechanisms.split())
 
 
-class LoginSettings(KeySettings):
+class LoginSettings(KeySettings, OidcSettings, LdapSettings):
     """The settings of a service that lets people in.
 
     Attributes:
@@ -67,20 +71,43 @@ class LoginSettings(KeySettings):
 
     sasl_external: External = "off"
 
+    @model_validator(mode="after")
+    def _ldap_has_no_keys(self) -> Self:
+        """Clients that see SCRAM take it, and many try nothing else when it fails."""
+        if self.ldap_urls and "sasl_mechanisms" not in self.model_fields_set:
+            raise ValueError(
+                f"{PREFIX}SASL_MECHANISMS: is missing, but {PREFIX}LDAP_URLS is set: people whose "
+                "passwords LDAP keeps can only use PLAIN LOGIN; name others for those who cannot"
+            )
+        return self
+
 
 @asynccontextmanager
 async def open_authenticator(settings: LoginSettings, pool: Pool) -> AsyncIterator[Authenticator]:
     """Put together what tells who somebody is."""
-    async with Checker() as checker:
+    async with AsyncExitStack() as stack:
+        checker = await stack.enter_async_context(Checker())
         local = LocalAccounts(StoredAccounts(pool), checker, wanted=settings.wanted)
-        yield Authenticator(mechanisms=mechanisms(settings), links=(local,))
+        links = [*await _elsewhere(settings, local, stack), local]
+        yield Authenticator(mechanisms=mechanisms(settings), links=links)
+
+
+async def _elsewhere(settings: LoginSettings, accounts: Link, stack: AsyncExitStack) -> list[Link]:
+    """Open those who judge for us, and are asked before our accounts are."""
+    links: list[Link] = []
+    if (plan := settings.ldap_plan) is not None:
+        links.append(await stack.enter_async_context(Directory(plan, accounts)))
+    if (terms := settings.oidc_terms) is not None:
+        issuer = Issuer(terms, accounts, trust=settings.oidc_trust)
+        links.append(await stack.enter_async_context(issuer))
+    return links
 
 
 def mechanisms(settings: LoginSettings) -> tuple[Mechanism, ...]:
     """Return the mechanisms that the operator wants."""
     names = settings.sasl_mechanisms.split()
     plus_is_wanted = _SCRAM_PLUS in names
-    makers: Mapping[str, Callable[[], Mechanism]] = {
+    makers: dict[str, Callable[[], Mechanism]] = {
         _SCRAM_PLUS: partial(scram, plus=True, plus_is_wanted=plus_is_wanted),
         _SCRAM: partial(scram, plus=False, plus_is_wanted=plus_is_wanted),
         "EXTERNAL": partial(external, settings.sasl_external),
@@ -88,7 +115,10 @@ def mechanisms(settings: LoginSettings) -> tuple[Mechanism, ...]:
         "LOGIN": lambda: LOGIN,
         "CRAM-MD5": partial(cram_md5, settings.hostname),
     }
-    return tuple(makers[name]() for name in names)
+    if settings.oidc_issuer is not None:
+        hint = Hint(configuration_of(settings.oidc_issuer), settings.oidc_scope)
+        makers |= {"OAUTHBEARER": partial(oauthbearer, hint), "XOAUTH2": partial(xoauth2, hint)}
+    return tuple(makers[name]() for name in names if name in makers)
 
 
 @dataclass(frozen=True, slots=True)
