@@ -18,6 +18,7 @@ import msgspec
 from ingress_smtp.draft import Letter
 from ingress_smtp.letterhead import Examiner, Letterhead
 from ingress_smtp.stamps import Arrival
+from ingress_smtp.timing import Steps
 from posthouse.mail.envelope import (
     MAX_SUMMARY_OCTETS,
     Body,
@@ -109,12 +110,14 @@ class Acceptance:
         Raises:
             Unavailable: Nothing was accepted.
         """
-        began = time.monotonic()
+        began, steps = time.monotonic(), Steps()
         envelope = _envelope(arrival, letter)
         try:
             summary = await self._stored(envelope.blob, letter)
             inbound = with_summary(envelope, summary)
+            steps.done("store")
             await self._ledger.accept(_entry(arrival, inbound, summary.header))
+            steps.done("commit")
         except Unavailable as trouble:
             self._failed_at = time.monotonic()
             _FAILED.inc()

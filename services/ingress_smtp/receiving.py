@@ -10,6 +10,7 @@ from ingress_smtp.draft import Draft, Letter
 from ingress_smtp.extensions import MailParameters
 from ingress_smtp.replies import Reply
 from ingress_smtp.stamps import Arrival
+from ingress_smtp.timing import Steps
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
@@ -30,17 +31,21 @@ async def take_data(session: Conversation) -> Reply:
     letterhead = house.acceptance.letterhead(_arrival(session))
     limit = session.state.terms.message_octets_max
     with closing(house.reception.open(letterhead, limit=limit)) as draft:
+        steps = Steps()
         await session.talk.message(draft)
+        steps.done("receive")
         return await _decide(session, draft, letterhead.arrival)
 
 
 async def _decide(session: Conversation, draft: Draft, arrival: Arrival) -> Reply:
     """End the transaction: accept what was received, or say why not."""
     session.state = transaction.reset(session.state)
+    steps = Steps()
     letter = await draft.letter(
         recipients=[to.recipient for to in arrival.recipients],
         declared=arrival.body != "7BIT" or arrival.smtputf8,
     )
+    steps.done("judge")
     if letter is not None:
         return await _accept(session, arrival, letter)
     objection = draft.refusal or replies.UNAVAILABLE

@@ -22,6 +22,7 @@ from ingress_smtp.receiving import take_data
 from ingress_smtp.replies import Reply, say
 from ingress_smtp.securing import offered, take_auth, take_tls
 from ingress_smtp.terms import Terms
+from ingress_smtp.timing import Answering
 from ingress_smtp.transaction import (
     Judge,
     Say,
@@ -54,6 +55,7 @@ class Session:
         self._its = Conversation(wire=wire, talk=Exchange(wire), house=house, state=state)
         self._its.state = replace(state, mechanisms=offered(self._its))
         self._errors = 0
+        self._turns = 0
         self._closing = False
         self._said_bye = False
 
@@ -89,6 +91,7 @@ class Session:
                 role=its.state.terms.role,
                 auth=its.state.auth,
                 messages=its.messages,
+                turns=self._turns,
                 errors=self._errors,
                 seconds=round(time.monotonic() - began, 3),
             )
@@ -100,7 +103,9 @@ class Session:
             talk.say(replies.SHUTTING_DOWN.wire)
             return True
         try:
-            reply = await self._answered(await talk.line())
+            line = await talk.line()
+            self._turns += 1
+            reply = await self._answered(line)
         except BadLine as bad:
             reply = bad.reply
         talk.say(reply.wire * self._its.owed)
@@ -125,7 +130,9 @@ class Session:
     async def _answered(self, line: bytes) -> Reply:
         its = self._its
         try:
-            return await self._carry_out(decide(its.state, commands.parse(line)))
+            command = commands.parse(line)
+            with Answering(command):
+                return await self._carry_out(decide(its.state, command))
         except MailFailure as failure:
             return say(f"{failure.status} {failure.public}")
         except (Gone, BadLine):
