@@ -45,6 +45,7 @@ SALT_OCTETS = 16
 _NONCE_OCTETS = 18
 _HASH = "sha256"
 _PREFIX = "SCRAM-SHA-256"
+_DEFAULT_BINDINGS = frozenset({"tls-exporter", "tls-unique"})
 
 _CLIENT_FIRST = re.compile(
     r"(?P<gs2>(?:n|y|p=(?P<binding>[A-Za-z0-9.-]+)),(?:a=(?P<authorization>[^,\0]+))?,)"
@@ -137,8 +138,16 @@ def scram(
     return Mechanism(
         name=f"{_PREFIX}-PLUS" if plus else _PREFIX,
         begin=lambda channel: Challenge(b"", partial(dialogue.first, channel)),
-        is_possible=(lambda channel: bool(channel.bindings)) if plus else (lambda _: True),
+        is_possible=_can_be_bound if plus else (lambda _: True),
     )
+
+
+def _can_be_bound(channel: Channel) -> bool:
+    """True if the channel has what clients bind to unasked: offering less would lead them astray.
+
+    That is ``tls-exporter`` under TLS 1.3 (RFC 9266 §3), ``tls-unique`` before (RFC 5802 §6.1).
+    """
+    return not _DEFAULT_BINDINGS.isdisjoint(channel.bindings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +180,7 @@ class _Dialogue:
             return Failed("malformed")
         if self.plus:
             return channel.bindings.get(kind or "", Failed("malformed"))
-        if flag == "y" and self.plus_is_wanted and channel.bindings:
+        if flag == "y" and self.plus_is_wanted and _can_be_bound(channel):
             return Failed("wrong")  # somebody in between hid -PLUS from the client (RFC 5802 §6)
         return b""
 

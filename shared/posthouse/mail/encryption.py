@@ -32,8 +32,8 @@ class Tls:
         cipher: The suite.
         peer: The client's certificate; None if it showed none.
         channel_bindings: By type (RFC 5056): always ``tls-server-end-point`` (RFC 5929 §4) when
-            the certificate is one of ours, ``tls-unique`` (§3) under TLS 1.2. Not compared and
-            never printed.
+            the certificate is one of ours, ``tls-unique`` (§3) under TLS 1.2, ``tls-exporter``
+            (RFC 9266) under TLS 1.3. Not compared and never printed.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""What a handshake agreed on, out of its transport (RFC 5056, RFC 5929)."""
+"""What a handshake agreed on, out of its transport (RFC 5056, RFC 5929, RFC 9266)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from posthouse.mail.encryption import Peer, Tls
 from posthouse.runtime.tls_context import CertificateContext
+from posthouse.runtime.tls_exporter import exported
 
 
 def agreed(transport: asyncio.BaseTransport) -> Tls | None:
@@ -26,6 +27,8 @@ def agreed(transport: asyncio.BaseTransport) -> Tls | None:
     # Under TLS 1.3 there is no tls-unique (RFC 9266 §3); OpenSSL would answer all the same.
     if version == "TLSv1.2" and (unique := encrypted.get_channel_binding("tls-unique")):
         bindings["tls-unique"] = unique
+    if (exporter := exported(encrypted)) is not None:
+        bindings["tls-exporter"] = exporter
     name = cipher[0] if cipher else "unknown"
     return Tls(version, name, peer_of(shown) if shown else None, bindings)
 

@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from posthouse.mail.encryption import Tls
 from posthouse.runtime.tls import ServerCertificate, client_context
 from posthouse.runtime.tls_context import Pair, TlsTerms, end_point
+from posthouse.runtime.tls_exporter import exported
 from posthouse.runtime.tls_facts import agreed
 
 FIRST = "mx.example.test"
@@ -200,7 +201,8 @@ def test_the_channel_is_bound_to_the_certificate_that_was_shown(
         encoded = theirs.getpeercert(binary_form=True) or b""
         assert name.encode() in encoded
         expected = hashlib.new(digest, encoded).digest()
-        assert facts(ours).channel_bindings == {"tls-server-end-point": expected}
+        bindings = facts(ours).channel_bindings
+        assert bindings == {"tls-server-end-point": expected, "tls-exporter": exported(theirs)}
 
 
 def test_under_tls_1_2_both_ends_know_one_more_binding(first: Pair) -> None:
