@@ -43,7 +43,7 @@ async def serve(settings: PostmasterSettings, lifecycle: Lifecycle) -> None:
             blobs=ground.blobs,
             broker=ground.broker,
             publisher=Publisher(ground.broker),
-            hasher=await enter(Hasher()),
+            hasher=await enter(Hasher(settings.wanted)),
         )
         if settings.postmaster_port:
             listening = listener.bind(settings.postmaster_host, settings.postmaster_port)

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from posthouse.runtime.settings import CommonSettings
+from posthouse.runtime.logins import KeySettings
 
 MIN_TOKEN_CHARACTERS = 16
 
 
-class PostmasterSettings(CommonSettings):
+class PostmasterSettings(KeySettings):
     """Settings of the postmaster.
 
     Attributes:

@@ -95,7 +95,7 @@ async def live_postmaster(
     listening = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     async with (
-        Hasher() as hasher,
+        Hasher(settings.wanted) as hasher,
         open_blobs(settings.store, *settings.store_keys) as blobs,
     ):
         parts = Parts(

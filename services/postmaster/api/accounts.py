@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from posthouse.credentials.passwords import Secrets
+from posthouse.runtime.logins import keys_of
 from posthouse.storage import directory
 from posthouse.storage.directory import Account
 from posthouse.storage.pool import Queries, transaction
@@ -62,9 +64,14 @@ async def add_account(new: NewAccount, means: Means, *, force: bool = False) -> 
     409 also if it would get no mail, because an alias of that address goes first, or if it would
     take mail that another gets by plus addressing; unless ``force``.
     """
-    password_hash = await means.hasher.one(new.password.get_secret_value())
+    made = await means.hasher.one(new.password.get_secret_value())
     await directory.add_account(
-        means.pool, new.address, password_hash, new.quota_octets, force=force
+        means.pool,
+        new.address,
+        made.password_hash,
+        new.quota_octets,
+        keys=keys_of(made),
+        force=force,
     )
     return await show_account(new.address, means)
 
@@ -95,18 +102,14 @@ async def change_account(address: AddressKey, change: AccountChange, means: Mean
     """Set password, quota, enabled: whichever are given, all or none of them."""
     if not change.model_fields_set:
         raise invalid("Say what is to change: password, quota_octets or enabled.")
-    password_hash = (
-        await means.hasher.one(change.password.get_secret_value()) if change.password else None
-    )
+    made = await means.hasher.one(change.password.get_secret_value()) if change.password else None
     async with transaction(means.pool) as tx:
-        await _apply(tx, address, change, password_hash)
+        await _apply(tx, address, change, made)
 
 
-async def _apply(
-    tx: Queries, address: str, change: AccountChange, password_hash: str | None
-) -> None:
-    if password_hash is not None:
-        await directory.set_password(tx, address, password_hash)
+async def _apply(tx: Queries, address: str, change: AccountChange, made: Secrets | None) -> None:
+    if made is not None:
+        await directory.set_password(tx, address, made.password_hash, keys_of(made))
     if "quota_octets" in change.model_fields_set:
         await directory.set_quota(tx, address, change.quota_octets)
     if change.enabled is not None:

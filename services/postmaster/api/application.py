@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from postmaster.api import (
     accounts,
+    app_passwords,
     broker,
     config,
     dead_letters,
@@ -27,6 +28,7 @@ PREFIX = "/api/v1"
 ROOMS = (
     domains,
     accounts,
+    app_passwords,
     delegates,
     redirection,
     queues,

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, SecretStr
 from typing_extensions import TypedDict
 
+from posthouse.credentials.legacy import UnknownScheme
+from posthouse.credentials.passwords import Secrets, Wanted, take_over
 from posthouse.mail.address import parse_address
+from posthouse.runtime.logins import keys_of
 from posthouse.storage import directory
 from posthouse.storage.directory import Found, NewAccount
 from posthouse.storage.pool import Pool
@@ -17,12 +20,16 @@ from postmaster.api.hashing import Hasher
 
 
 class Entry(BaseModel):
-    """One account; looked at by itself, not at the border: one bad row refuses itself only."""
+    """One account; looked at by itself, not at the border: one bad row refuses itself only.
+
+    It has a password, or the hash that another house made of it: Unix crypt, a Dovecot scheme.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     address: str
-    password: SecretStr
+    password: SecretStr | None = None
+    password_hash: SecretStr | None = None
 
 
 class Refused(TypedDict):
@@ -64,6 +71,7 @@ class _Row:
         entry: What was asked for.
         key: Its address in the form of `Address.key`; empty if it is none.
         fault: Why it cannot be made.
+        made: What is stored of its password; None as long as it is not hashed.
         exists: It is there already.
         shadow: Why its mail would go astray.
     """
@@ -72,6 +80,7 @@ class _Row:
     entry: Entry
     key: str
     fault: str = ""
+    made: Secrets | None = None
     exists: bool = False
     shadow: str = ""
 
@@ -89,7 +98,7 @@ async def import_entries(
     then none is added.
     """
     rows = [_Row(at, entry, _key(entry.address)) for at, entry in enumerate(entries)]
-    await _look_at(pool, rows)
+    await _look_at(pool, hasher.wanted, rows)
     new = [row for row in rows if not (row.fault or row.exists)]
     shadows = await directory.shadows_of_accounts(pool, [parse_address(row.key) for row in new])
     reasons = {shadow.address: shadow.reason for shadow in shadows}
@@ -107,12 +116,12 @@ async def import_entries(
     )
 
 
-async def _look_at(pool: Pool, rows: Sequence[_Row]) -> None:
+async def _look_at(pool: Pool, wanted: Wanted, rows: Sequence[_Row]) -> None:
     """Note the faults that can be seen without hashing, and who is there already."""
     found = await directory.resolve(pool, [row.key for row in rows if row.key])
     seen: set[str] = set()
     for row in rows:
-        row.fault = _fault(row, found)
+        row.fault = _fault(row, found) or _unfit(row, wanted)
         if not row.fault and row.key in seen:
             row.fault = "stands twice in the list"
         row.exists = not row.fault and found[row.key].account is not None
@@ -120,14 +129,10 @@ async def _look_at(pool: Pool, rows: Sequence[_Row]) -> None:
 
 
 async def _add(pool: Pool, hasher: Hasher, rows: Sequence[_Row], *, force: bool) -> None:
-    hashes = await hasher.many([row.entry.password.get_secret_value() for row in rows])
+    said = {row.index: row.entry.password.get_secret_value() for row in rows if row.entry.password}
+    hashed = dict(zip(said, await hasher.many(tuple(said.values())), strict=True))
     added = await directory.add_accounts(
-        pool,
-        [
-            NewAccount(address=row.key, password_hash=hashed)
-            for row, hashed in zip(rows, hashes, strict=True)
-        ],
-        force=force,
+        pool, [_account(row.key, row.made or hashed[row.index]) for row in rows], force=force
     )
     for row in rows:
         row.exists = row.key not in added  # somebody else was faster
@@ -144,7 +149,22 @@ def _key(text: str) -> str:
 def _fault(row: _Row, found: dict[str, Found]) -> str:
     if not row.key:
         return "is not an address"
-    fault = password_fault(row.entry.password.get_secret_value())
-    if fault is not None:
-        return fault
     return "" if found[row.key].domain is not None else "is not in one of our domains"
+
+
+def _unfit(row: _Row, wanted: Wanted) -> str:
+    """Return why its password cannot be taken; take a hash over as it is."""
+    password, made = row.entry.password, row.entry.password_hash
+    if (password is None) == (made is None):
+        return "needs a password or the hash of one"
+    if password is not None:
+        return password_fault(password.get_secret_value()) or ""
+    try:
+        row.made = take_over(made.get_secret_value() if made else "", wanted)
+    except UnknownScheme as fault:
+        return f"its hash {fault}"
+    return ""
+
+
+def _account(address: str, made: Secrets) -> NewAccount:
+    return NewAccount(address=address, password_hash=made.password_hash, keys=keys_of(made))

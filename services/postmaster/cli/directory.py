@@ -117,7 +117,9 @@ def account_import(
     file: Annotated[
         Path,
         typer.Argument(
-            exists=True, dir_okay=False, help="CSV in UTF-8; each line is address,password."
+            exists=True,
+            dir_okay=False,
+            help="CSV in UTF-8; each line is address,password or, so headed, address,password_hash.",
         ),
     ],
     *,

@@ -23,16 +23,18 @@ MAX_LINE_OCTETS = 4096
 GLANCE = 1000  # accounts per request that only looks at them
 PORTION = 250  # accounts per request that adds; each costs the postmaster some 5 ms of hashing
 AT_ONCE = 2  # requests that add
-COLUMNS = 2  # address, password
+COLUMNS = 2  # address, and a password or the hash of one
 HEADING = ["address", "password"]
+HEADING_OF_HASHES = ["address", "password_hash"]
 BOM = b"\xef\xbb\xbf"  # spreadsheets begin UTF-8 with it
 
 
-class Entry(TypedDict):
-    """One row: whom to add, and with which password."""
+class Entry(TypedDict, total=False):
+    """One row: whom to add, and with which password, or a hash that another house made of it."""
 
     address: str
     password: str
+    password_hash: str
 
 
 class Refused(TypedDict):
@@ -52,9 +54,11 @@ class Refused(TypedDict):
 def read_rows(file: Path) -> Iterator[tuple[int, Entry | str]]:
     """Yield line number and account of each line, or why it is none.
 
-    A line is an account; a heading and empty lines are passed over. What is wrong with a line is
-    said without repeating it: it may hold a password. Raises `Failure` for a line without end.
+    A line is an account; a heading and empty lines are passed over. Behind the heading
+    ``address,password_hash`` come hashes. What is wrong with a line is said without repeating it:
+    it may hold a password. Raises `Failure` for a line without end.
     """
+    are_hashes = False
     with file.open("rb") as lines:
         for number, octets in enumerate(iter(lambda: lines.readline(MAX_LINE_OCTETS), b""), 1):
             if len(octets) == MAX_LINE_OCTETS:
@@ -62,8 +66,16 @@ def read_rows(file: Path) -> Iterator[tuple[int, Entry | str]]:
             row = _row(octets.removeprefix(BOM) if number == 1 else octets)
             if isinstance(row, str):
                 yield number, row
-            elif row and not (number == 1 and row == HEADING):
-                yield number, Entry(address=row[0].strip(), password=row[1])
+            elif number == 1 and row in (HEADING, HEADING_OF_HASHES):
+                are_hashes = row == HEADING_OF_HASHES
+            elif row:
+                yield number, _entry(row[0].strip(), row[1], is_hash=are_hashes)
+
+
+def _entry(address: str, secret: str, *, is_hash: bool) -> Entry:
+    if is_hash:
+        return Entry(address=address, password_hash=secret)
+    return Entry(address=address, password=secret)
 
 
 def _row(octets: bytes) -> list[str] | str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.credentials.passwords import is_outdated, matches
+from posthouse.credentials.passwords import Secrets, is_outdated, matches
 from posthouse.storage import directory, ledger
 from support.letters_under_way import new_mail
 from support.postmaster import LivePostmaster
@@ -255,7 +255,7 @@ async def test_an_alias_that_comes_while_an_import_runs_stops_it(
     file.write_text("".join(f"u{n}@example.test,secret of {n}\n" for n in range(501)))
     hash_many = clerk.parts.hasher.many
 
-    async def meanwhile(passwords: Sequence[str]) -> list[str]:
+    async def meanwhile(passwords: Sequence[str]) -> list[Secrets]:
         if len(passwords) == 1:  # the last portion
             await directory.set_alias(clerk.pool, "u500@example.test", ["x@far.test"])
         return await hash_many(passwords)
