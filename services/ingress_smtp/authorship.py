@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ingress_smtp.courtesies import domain_for
 from ingress_smtp.recipients import Gate
 from ingress_smtp.replies import Reply
 from ingress_smtp.stamps import Arrival
 from ingress_smtp.submission import Edits, claims
 from posthouse.mail.admission import AuthorQuestion
-
-OF_ACCOUNT = "account"  # in place of a default domain: the one of whoever submits
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class Authorship:
 
     Attributes:
         gate: Asks policy.
-        domain: For addresses without one; empty leaves them so, see `OF_ACCOUNT`.
+        domain: For addresses without one, see `Courtesies.default_domain`.
     """
 
     gate: Gate
@@ -48,8 +47,3 @@ class Authorship:
             return verdict
         sender = arrival.auth if verdict.must_tell else ""
         return Edits(author=author, sender=sender, domain=domain)
-
-
-def domain_for(setting: str, account: str) -> str:
-    """Return the domain that an address without one gets of ``account``; empty for none."""
-    return account.rpartition("@")[2] if setting == OF_ACCOUNT else setting

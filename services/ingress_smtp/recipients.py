@@ -94,9 +94,10 @@ class Gate:
         verdict = await self._verdict(question, is_safe=set(question.authors) <= set(judged))
         return verdict if verdict is not None and verdict.accepts else _reply(verdict)
 
-    async def members(self, question: ListQuestion) -> Verdict | None:
-        """Return whom an address stands for; None if nobody answers."""
-        return await self._verdict(question, is_safe=False)
+    async def members(self, question: ListQuestion) -> Verdict | Reply:
+        """Return the verdict that says whom an address stands for, or why that is not said."""
+        verdict = await self._verdict(question, is_safe=False)
+        return verdict if verdict is not None and verdict.accepts else _reply(verdict)
 
     async def _asked(self, question: MailQuestion | RcptQuestion, accepted: Reply) -> Reply:
         verdict = await self._verdict(question, is_safe=bool(question.auth))

@@ -27,6 +27,7 @@ _MAILBOX = re.compile(
     rf"(?P<local>{_DOT_STRING}|{_QUOTED_STRING})@(?P<domain>{_DOMAIN}|{_LITERAL})"
 )
 _DOMAIN_ONLY = re.compile(_DOMAIN)
+_LOCAL_ONLY = re.compile(rf"{_DOT_STRING}|{_QUOTED_STRING}")
 
 
 class BadAddress(ValueError):
@@ -92,3 +93,8 @@ def parse_address(text: str) -> Address:
 def is_domain(text: str) -> bool:
     """True if ``text`` is a domain name (not an address literal)."""
     return len(text) <= MAX_DOMAIN_OCTETS and _DOMAIN_ONLY.fullmatch(text) is not None
+
+
+def is_local_part(text: str) -> bool:
+    """True if ``text`` is a local part without a domain."""
+    return len(text.encode()) <= MAX_LOCAL_PART_OCTETS and _LOCAL_ONLY.fullmatch(text) is not None

@@ -144,12 +144,14 @@ class Remote(_Message, frozen=True, kw_only=True, tag="remote", omit_defaults=Tr
         recipients: Those still to be served; never empty.
         attempts: How often delivery was tried and deferred.
         warned: The sender was told of the delay.
+        on_request: The domain's server has asked for it (RFC 1985): it is there.
     """
 
     domain: str
     recipients: tuple[InboundRecipient, ...]
     attempts: int = 0
     warned: bool = False
+    on_request: bool = False
 
 
 Envelope: TypeAlias = Inbound | Local | Remote

@@ -64,6 +64,7 @@ from posthouse.storage.directory.routes import (
     networks,
     remove_network,
     remove_route,
+    route_of,
     routes,
     set_route,
 )
@@ -126,6 +127,7 @@ __all__ = [
     "resolve",
     "revoke_app_password",
     "revoke_delegate",
+    "route_of",
     "routes",
     "set_alias",
     "set_catch_all",

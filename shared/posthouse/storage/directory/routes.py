@@ -22,6 +22,7 @@ _SET_ROUTE = """
 _IS_OURS = "select true from domains where domain = $1"
 _REMOVE_ROUTE = "delete from routes where domain = $1"
 _ROUTES = "select domain, host, port, username, password from routes order by domain"
+_ROUTE = "select domain, host, port, username, password from routes where domain = $1"
 _ADD_NETWORK = """
     insert into networks (network, note, relay, senders) values ($1, $2, $3, $4)
         on conflict (network) do update
@@ -94,6 +95,12 @@ async def remove_route(queries: Queries, domain: str) -> None:
 async def routes(queries: Queries) -> tuple[Route, ...]:
     """Return all routes; they are few and set by hand."""
     return tuple(Route(**dict(row)) for row in await queries.fetch(_ROUTES))
+
+
+async def route_of(queries: Queries, domain: str) -> Route | None:
+    """Return the domain's own route; the smarthost is none."""
+    row = await queries.fetchrow(_ROUTE, domain)
+    return None if row is None else Route(**dict(row))
 
 
 async def add_network(

@@ -10,6 +10,7 @@ from posthouse.storage.ledger.entries import NewMail, NewRecipient, Origin, ente
 from posthouse.storage.ledger.intake import Intake
 from posthouse.storage.ledger.locking import Open
 from posthouse.storage.ledger.publishing import claim_unpublished, iterate_unsettled, published
+from posthouse.storage.ledger.releasing import release
 from posthouse.storage.ledger.routing import (
     Branch,
     Decision,
@@ -55,6 +56,7 @@ __all__ = [
     "iterate_unsettled",
     "mark_dead",
     "published",
+    "release",
     "revive",
     "routed",
     "settle",

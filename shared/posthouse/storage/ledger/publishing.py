@@ -99,10 +99,13 @@ async def iterate_unsettled(pool: Pool, batch: int) -> AsyncIterator[list[Envelo
         idents = [ident for ident in stretch if ident != last]
         last = stretch[-1] if stretch else last
         for start in range(0, len(idents), batch):
-            portion = idents[start : start + batch]
-            rows = await pool.fetch(_UNSETTLED, [day_of(ident) for ident in portion], portion)
-            if rows:
-                yield _rebuilt(rows)
+            if envelopes := await unsettled_envelopes(pool, idents[start : start + batch]):
+                yield envelopes
+
+
+async def unsettled_envelopes(queries: Queries, idents: Sequence[UUID]) -> list[Envelope]:
+    """Return envelopes for what is still to be done of these messages, as they would look now."""
+    return _rebuilt(await queries.fetch(_UNSETTLED, [day_of(ident) for ident in idents], idents))
 
 
 async def _open_messages(pool: Pool) -> AsyncIterator[list[UUID]]:
