@@ -30,7 +30,7 @@ def parse_rate(text: object) -> Rate:
     if count == "0":
         return UNLIMITED
     if not (slash and count.isascii() and count.isdigit() and int(count) <= MAX_COUNT):
-        raise ValueError("must look like 300/1m, so many in such a time, or be 0 for no limit")
+        raise ValueError("must look like 300/1m, or be 0 for no limit")
     length = parse_duration(period)
     if not timedelta() < length <= LONGEST:
         raise ValueError("must be so many in a time of at most 7d, like 300/1m")
@@ -45,7 +45,7 @@ def parse_networks(text: object) -> tuple[Network, ...]:
     try:
         return tuple(map(ip_network, parts))
     except ValueError as wrong:
-        raise ValueError(f"must be networks like 10.0.0.0/8,2001:db8::/32: {wrong}") from wrong
+        raise ValueError(f"must be networks: {wrong}") from wrong
 
 
 RateSetting = Annotated[Rate, NoDecode, BeforeValidator(parse_rate)]
