@@ -17,6 +17,7 @@ from ingress_smtp.replies import Reply
 from ingress_smtp.xclient import BadAttributes, XClient, read_attributes
 from posthouse.mail.handling import DEFAULT, Notify
 
+_CHUNK = re.compile(r"([0-9]{1,20})( +LAST)?", re.ASCII | re.IGNORECASE)
 _HELLO = re.compile(r"[!-~\u0080-\U0010ffff]{1,255}")
 # Verbs of protocols whose clients are tricked into talking to us.
 _STRANGERS = frozenset(
@@ -68,6 +69,14 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """BDAT: so many octets of a message follow (RFC 3030 §2)."""
+
+    octets: int
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """RSET (RFC 5321 §4.1.1.5)."""
 
@@ -91,7 +100,9 @@ class Bad:
     reply: Reply
 
 
-Command: TypeAlias = Hello | Mail | Rcpt | Auth | Data | Reset | StartTls | XClient | Chat | Bad
+Command: TypeAlias = (
+    Hello | Mail | Rcpt | Auth | Data | Chunk | Reset | StartTls | XClient | Chat | Bad
+)  # fmt: skip
 
 
 def parse(line: bytes) -> Command:
@@ -154,6 +165,15 @@ def _xclient(argument: str) -> Command:
         return Bad(replies.BAD_PARAMETER)
 
 
+def _bdat(argument: str) -> Command:
+    """``"BDAT" SP chunk-size [SP "LAST"]`` (RFC 3030 §2).
+
+    Behind one that cannot be read comes we know not how much that is no command: it ends all.
+    """
+    match = _CHUNK.fullmatch(argument)
+    return Chunk(int(match[1]), bool(match[2])) if match else Bad(replies.BAD_CHUNK)
+
+
 def _alone(command: Command) -> Callable[[str], Command]:
     """Return the reader of a verb that takes no argument."""
     return lambda argument: Bad(replies.NO_ARGUMENT) if argument else command
@@ -167,6 +187,7 @@ _READERS: dict[str, Callable[[str], Command]] = {
     "RCPT": _rcpt,
     "AUTH": _auth,
     "DATA": _alone(Data()),
+    "BDAT": _bdat,
     "RSET": _alone(Reset()),
     "XCLIENT": _xclient,
     "STARTTLS": _alone(StartTls()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ingress_smtp.authentication import Authentication
+from ingress_smtp.draft import Draft
 from ingress_smtp.exchange import Exchange, Wire
 from ingress_smtp.intake import Acceptance
 from ingress_smtp.limits import Limits
@@ -41,6 +42,7 @@ class Conversation:
         failed_logins: How many attempts to authenticate went wrong.
         owed: How often the next reply is due: once, in LMTP behind a message once for each
             recipient (RFC 2033 §4.2).
+        draft: The message that is being received.
     """
 
     wire: Wire
@@ -51,3 +53,10 @@ class Conversation:
     fruitless: int = 0
     failed_logins: int = 0
     owed: int = 1
+    draft: Draft | None = None
+
+    def tidy(self) -> None:
+        """Give back what the message of a transaction that has ended had taken."""
+        if self.draft is not None and self.state.mail is None:
+            self.draft.close()
+            self.draft = None

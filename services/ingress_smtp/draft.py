@@ -6,7 +6,7 @@ header is whole. So a large message is written once, and needs the memory of its
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -15,9 +15,11 @@ from ingress_smtp.budget import Budget, Share
 from ingress_smtp.framing import DRAIN_OCTETS
 from ingress_smtp.hygiene import Inspection
 from ingress_smtp.letterhead import Letterhead
-from ingress_smtp.replies import Reply
+from ingress_smtp.replies import Reply, say
 from ingress_smtp.spool import Spool, SpoolFile
+from posthouse.mail.errors import MailFailure
 from posthouse.mail.header import CRLF
+from posthouse.mime.pages import Octets
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
@@ -94,6 +96,11 @@ class Draft:
         return len(self._kept) >= self._space.threshold
 
     @property
+    def is_refused(self) -> bool:
+        """True if there is a refusal."""
+        return self.refusal is not None
+
+    @property
     def is_hopeless(self) -> bool:
         """True if so much was read since the refusal that the client is not heard out."""
         return self._dropped > DRAIN_OCTETS
@@ -137,17 +144,31 @@ class Draft:
                 await self._file.append(octets)
             else:
                 self.refuse(replies.NO_MEMORY)
+        except MailFailure as failure:  # the rest of the message is still to be read
+            self.refuse(say(f"{failure.status} {failure.public}"))
         except OSError as trouble:
             log.warning("message not spooled", reason=str(trouble))
             self.refuse(replies.UNAVAILABLE)
 
-    async def content(self) -> bytes | SpoolFile:
-        """Return all of the content, which is complete; empty if it is refused."""
+    async def content(self) -> bytes | SpoolFile | None:
+        """Return all of the content, which is complete; None if it is refused."""
         if self._file is not None:
             await self.spill()
-        if self.refusal is not None:
-            return b""
-        return self._file or await self._headed()
+        content = None if self.is_refused else self._file or await self._headed()
+        return None if self.is_refused else content
+
+    async def rewrite(self, how: Callable[[Octets], Iterator[bytes]], other: Draft) -> None:
+        """Have ``other`` take what ``how`` makes of the complete content."""
+        content = await self.content()
+        if not isinstance(content, SpoolFile):
+            for portion in how(content or b""):
+                other.take(portion)
+            return
+        portions = how(content.pages())
+        while (portion := await content.work(next, portions, None)) is not None:
+            other.take(portion)
+            if other.is_full:
+                await other.spill()
 
     async def letter(self, *, recipients: Collection[str], declared: bool) -> Letter | None:
         """Return the complete message as it is to be stored, None if it is refused.
@@ -156,13 +177,14 @@ class Draft:
             recipients: Of this transaction.
             declared: The client said 8BITMIME or SMTPUTF8.
         """
-        if self.refusal is None:
-            self._end()
+        if self.refusal is not None:
+            return None
+        self._end()
         objection = self.inspection.finish(recipients=recipients, declared=declared)
         if objection is not None:
             self.refuse(objection)
         content = await self.content()
-        if self.refusal is not None or self.letterhead is None or self.letterhead.ident is None:
+        if content is None or self.letterhead is None or self.letterhead.ident is None:
             return None
         if not isinstance(content, bytes):
             return Letter(self.letterhead.ident, content, content.size, self._is_ascii)

@@ -29,7 +29,7 @@ class Gone(Exception):
     """The client has gone, or was given up; there is nobody to answer."""
 
 
-Expected: TypeAlias = Literal["line", "message"]
+Expected: TypeAlias = Literal["line", "message", "rest"]  # of a message that was begun
 
 
 class Wire(Protocol):
@@ -66,10 +66,12 @@ class Exchange:
 
     Attributes:
         is_waiting: For the client's next line.
+        is_within: A message; what comes next is no command.
     """
 
     def __init__(self, wire: Wire) -> None:
         self.is_waiting = False
+        self.is_within = False
         self._wire = wire
         self._in = bytearray()
         self._out = bytearray()
@@ -127,6 +129,7 @@ class Exchange:
             Gone: It has no end.
         """
         self._wire.expect("message")
+        self.is_within = True
         dots = Dots()
         portion = bytes(self._in)
         self._in.clear()
@@ -135,6 +138,7 @@ class Exchange:
             draft.take(content)
             if behind is not None:
                 self._in += portion[len(portion) - behind :]
+                self.is_within = False
                 return
             if draft.is_full:
                 await draft.spill()
@@ -142,6 +146,32 @@ class Exchange:
                 draft.hang_up()
                 return
             portion = await self._read()
+
+    async def chunk(self, octets: int, draft: Draft, *, is_first: bool) -> None:
+        """Read ``octets`` of a message (RFC 3030 §2); of a refused one only so far, as above.
+
+        Raises:
+            Gone: They do not come.
+        """
+        self._wire.expect("message" if is_first else "rest")
+        self.is_within = True
+        portion = bytes(self._in[:octets])
+        del self._in[:octets]
+        while True:
+            octets -= len(portion)
+            draft.take(portion)
+            if not octets:
+                self.is_within = False
+                return
+            if draft.is_full:
+                await draft.spill()
+            if draft.is_hopeless:
+                draft.hang_up()
+                return
+            await self.flush()
+            portion = await self._read()
+            self._in += portion[octets:]
+            portion = portion[:octets]
 
     async def start_tls(self, go_ahead: Reply) -> None:
         """Send ``go_ahead`` and shake hands; raise `Gone` if that fails."""

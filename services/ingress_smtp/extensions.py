@@ -5,6 +5,8 @@
 | PIPELINING          | 2920 | replies of a group are sent together              |
 | SIZE                | 1870 | refused at MAIL when declared, else while read    |
 | 8BITMIME            | 6152 | BODY=7BIT, BODY=8BITMIME                          |
+| CHUNKING            | 3030 | BDAT for DATA                                     |
+| BINARYMIME          | 3030 | BODY=BINARYMIME; binary parts become base64       |
 | SMTPUTF8            | 6531 | non-ASCII addresses only with it                  |
 | ENHANCEDSTATUSCODES | 2034 | on every reply                                    |
 | STARTTLS            | 3207 | offered until TLS is active                       |
@@ -18,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ingress_smtp import replies
 from ingress_smtp.replies import Reply
@@ -40,6 +42,9 @@ _ORCPT = re.compile(
 _SOURCE_ROUTE = re.compile(r"@[^:>\s]+(?:,@[^:>\s]+)*:")  # RFC 5321 §4.1.2, A-d-l
 
 
+DeclaredBody: TypeAlias = Body | Literal["BINARYMIME"]
+
+
 class BadParameters(Exception):
     """A path or parameter that cannot be taken.
 
@@ -58,13 +63,13 @@ class MailParameters:
 
     Attributes:
         size: Octets that the client declared, 0 if it did not.
-        body: BODY= (RFC 6152 §2).
+        body: BODY= (RFC 6152 §2, RFC 3030 §3).
         smtputf8: SMTPUTF8 was asked for (RFC 6531 §3.4).
         handling: What else was asked for.
     """
 
     size: int = 0
-    body: Body = "7BIT"
+    body: DeclaredBody = "7BIT"
     smtputf8: bool = False
     handling: Handling = PLAIN
 
@@ -78,6 +83,8 @@ def offer(
         "PIPELINING",
         f"SIZE {size}",
         "8BITMIME",
+        "CHUNKING",
+        "BINARYMIME",
         "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
     ]
@@ -206,13 +213,15 @@ def _size(value: str) -> int:
     raise BadParameters(replies.BAD_PARAMETER)
 
 
-def _body(value: str) -> Body:
-    """``body-value = "7BIT" / "8BITMIME"`` (RFC 6152 §2)."""
+def _body(value: str) -> DeclaredBody:
+    """``body-value = "7BIT" / "8BITMIME" / "BINARYMIME"`` (RFC 6152 §2, RFC 3030 §3)."""
     match value.upper():
         case "7BIT":
             return "7BIT"
         case "8BITMIME":
             return "8BITMIME"
+        case "BINARYMIME":
+            return "BINARYMIME"
         case _:
             raise BadParameters(replies.BAD_PARAMETER)
 

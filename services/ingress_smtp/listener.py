@@ -99,6 +99,7 @@ class Connection(SMTP):
         self._message = hall.patience.message.total_seconds()
         self._timeout_duration = min(self._silence, self._message)
         self._due = 0.0  # when what is being read must be here
+        self._message_due = 0.0
         self._original_transport = None
         self._handle_hooks = {}
         self.transport = None
@@ -159,9 +160,11 @@ class Connection(SMTP):
             self._writer.transport.abort()
 
     def expect(self, what: Expected) -> None:
-        """Begin the time in which all of ``what`` must be here."""
-        allowed = self._message if what == "message" else self._silence
-        self._due = self.loop.time() + allowed
+        """Begin the time in which all of ``what`` must be here; for a rest it goes on."""
+        now = self.loop.time()
+        if what == "message":
+            self._message_due = now + self._message
+        self._due = now + self._silence if what == "line" else self._message_due
 
     async def is_silent_for(self, pause: timedelta) -> bool:
         """Return after ``pause``, or False at once when octets come, or the end."""

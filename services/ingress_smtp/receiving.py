@@ -1,8 +1,6 @@
-"""Receiving: DATA, from 354 to the reply behind the message (RFC 5321 §4.1.1.4)."""
+"""Receiving: DATA or BDAT, to the reply behind the message (RFC 5321 §4.1.1.4, RFC 3030)."""
 
 from __future__ import annotations
-
-from contextlib import closing
 
 from ingress_smtp import replies, transaction
 from ingress_smtp.conversation import SAID, Conversation
@@ -10,40 +8,92 @@ from ingress_smtp.draft import Draft, Letter
 from ingress_smtp.extensions import MailParameters
 from ingress_smtp.replies import Reply
 from ingress_smtp.stamps import Arrival
+from ingress_smtp.transaction import TakeChunk, TakeData
 from ingress_smtp.timing import Steps
+from posthouse.mime.transport import transportable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
+BASE64_GROWTH = 1.4  # 4 characters for 3 octets, and line ends: a message of the largest size
+
 _REFUSED = counter(
-    "posthouse_ingress_messages_refused_total", "Messages refused after DATA.", "code"
+    "posthouse_ingress_messages_refused_total", "Messages refused after DATA or BDAT.", "code"
 )
 log = get_logger()
 
 
-async def take_data(session: Conversation) -> Reply:
-    """Read a message and accept it, or say why not."""
-    house = session.house
-    if house.reception.space.is_full:
+async def receive(session: Conversation, step: TakeData | TakeChunk) -> Reply:
+    """Read a message, or a part of it; accept it when it is whole, or say why not."""
+    if isinstance(step, TakeChunk):
+        return await _take_chunk(session, step)
+    if session.house.reception.space.is_full:
         return replies.NO_MEMORY
     session.owed = session.state.answers
     session.talk.say(replies.GO_AHEAD.wire)
     await session.talk.flush()
-    letterhead = house.acceptance.letterhead(_arrival(session))
-    limit = session.state.terms.message_octets_max
-    with closing(house.reception.open(letterhead, limit=limit)) as draft:
-        steps = Steps()
-        await session.talk.message(draft)
-        steps.done("receive")
-        return await _decide(session, draft, letterhead.arrival)
+    session.draft = _begun(session)
+    steps = Steps()
+    await session.talk.message(session.draft)
+    steps.done("receive")
+    return await _decide(session, session.draft)
 
 
-async def _decide(session: Conversation, draft: Draft, arrival: Arrival) -> Reply:
+async def _take_chunk(session: Conversation, step: TakeChunk) -> Reply:
+    """Read the octets behind BDAT (RFC 3030 §2)."""
+    is_first, is_last = session.draft is None, step.command.is_last
+    draft = session.draft = session.draft or _begun(session)
+    if step.objection is not None:
+        draft.refuse(step.objection)
+    elif is_first and session.house.reception.space.is_full:
+        draft.refuse(replies.NO_MEMORY)
+    await session.talk.chunk(step.command.octets, draft, is_first=is_first)
+    if step.objection is not None:
+        session.state = transaction.reset(session.state)
+        return draft.refusal or step.objection
+    if is_last or draft.refusal is not None:
+        session.owed = session.state.answers if is_last else 1
+        return await _decide(session, draft)
+    session.state = transaction.chunked(session.state)
+    return replies.OK_CHUNK
+
+
+def _begun(session: Conversation) -> Draft:
+    """Return the draft of the message that is coming."""
+    reception, limit = session.house.reception, session.state.terms.message_octets_max
+    if _is_binary(session):
+        return reception.open(None, limit=limit, is_binary=True)
+    letterhead = session.house.acceptance.letterhead(_arrival(session))
+    return reception.open(letterhead, limit=limit)
+
+
+async def _without_binary(session: Conversation, raw: Draft) -> Draft:
+    """Return the complete message anew, as any server can take it (RFC 3030 §3)."""
+    limit = session.state.terms.message_octets_max * BASE64_GROWTH
+    letterhead = session.house.acceptance.letterhead(_arrival(session))
+    draft = session.house.reception.open(letterhead, limit=int(limit))
+    try:
+        await raw.rewrite(transportable, draft)
+    finally:
+        raw.close()
+        session.draft = draft
+    return draft
+
+
+def _is_binary(session: Conversation) -> bool:
+    mail = session.state.mail
+    return mail is not None and mail.parameters.body == "BINARYMIME"
+
+
+async def _decide(session: Conversation, draft: Draft) -> Reply:
     """End the transaction: accept what was received, or say why not."""
+    arrival, is_binary = _arrival(session), _is_binary(session)
+    if is_binary and draft.refusal is None:
+        draft = await _without_binary(session, draft)
     session.state = transaction.reset(session.state)
     steps = Steps()
     letter = await draft.letter(
         recipients=[to.recipient for to in arrival.recipients],
-        declared=arrival.body != "7BIT" or arrival.smtputf8,
+        declared=is_binary or arrival.body != "7BIT" or arrival.smtputf8,
     )
     steps.done("judge")
     if letter is not None:
@@ -88,7 +138,7 @@ def _arrival(session: Conversation) -> Arrival:
         is_submission=state.terms.role == "submission",
         sender=mail.sender if mail else "",
         recipients=tuple({to.recipient: to for to in state.recipients}.values()),
-        body=parameters.body,
+        body="7BIT" if parameters.body == "BINARYMIME" else parameters.body,
         smtputf8=parameters.smtputf8,
         handling=parameters.handling,
         is_lmtp=state.terms.role == "lmtp",

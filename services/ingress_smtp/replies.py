@@ -52,6 +52,7 @@ def lines(code: int, *texts: str) -> Reply:
 
 GO_AHEAD = say("354 End data with <CR><LF>.<CR><LF>")
 OK_RESET = say("250 2.0.0 Ok")
+OK_CHUNK = say("250 2.0.0 Ok, go on")
 OK_SENDER = say("250 2.1.0 Ok")
 OK_RECIPIENT = say("250 2.1.5 Ok")
 OK_TLS = say("220 2.0.0 Ready to start TLS")
@@ -71,6 +72,7 @@ ARGUMENT_MISSING = say("501 5.5.4 Argument missing or malformed")
 BAD_SENDER = say("501 5.1.7 Bad sender address syntax")
 BAD_RECIPIENT = say("501 5.1.3 Bad recipient address syntax")
 BAD_PARAMETER = say("501 5.5.4 Bad parameter")
+BAD_CHUNK = say("501 5.5.4 BDAT needs a number of octets", closes=True)
 UNKNOWN_PARAMETER = say("555 5.5.4 Parameter not recognized")  # RFC 5321 §4.1.1.11
 NEEDS_SMTPUTF8 = say("553 5.6.7 Address needs SMTPUTF8")  # RFC 6531 §3.5
 
@@ -78,6 +80,8 @@ NEEDS_SMTPUTF8 = say("553 5.6.7 Address needs SMTPUTF8")  # RFC 6531 §3.5
 HELLO_FIRST = say("503 5.5.1 Send HELO or EHLO first")
 MAIL_FIRST = say("503 5.5.1 Send MAIL first")
 RECIPIENT_FIRST = say("503 5.5.1 No valid recipients")
+NOT_AFTER_CHUNK = say("503 5.5.1 Not after BDAT")  # RFC 3030 §2
+NEEDS_CHUNKS = say("503 5.5.1 BODY=BINARYMIME needs BDAT")  # RFC 3030 §3
 MAIL_ALREADY = say("503 5.5.1 Sender already given")
 NOT_NOW = say("503 5.5.1 Not during a mail transaction")
 TLS_ALREADY = say("503 5.5.1 TLS is already active")

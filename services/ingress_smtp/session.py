@@ -18,7 +18,7 @@ from ingress_smtp.framing import BadLine
 from ingress_smtp.greeting import greet, speak_for
 from ingress_smtp.judging import judge
 from ingress_smtp.limits import TOO_MANY_FAILURES
-from ingress_smtp.receiving import take_data
+from ingress_smtp.receiving import receive
 from ingress_smtp.replies import Reply, say
 from ingress_smtp.securing import offered, take_auth, take_tls
 from ingress_smtp.terms import Terms
@@ -29,6 +29,7 @@ from ingress_smtp.transaction import (
     State,
     Step,
     TakeAuth,
+    TakeChunk,
     TakeData,
     TakeTls,
     TakeXClient,
@@ -43,6 +44,8 @@ MAX_FRUITLESS = 300  # replies on the way to no message: refused recipients, NOO
 
 _BUGS = counter("posthouse_ingress_exceptions_total", "Exceptions answered with 451.")
 log = get_logger()
+
+_FRUITFUL = (replies.OK_SENDER, replies.OK_RECIPIENT, replies.OK_CHUNK)
 
 
 class Session:
@@ -84,6 +87,8 @@ class Session:
         else:
             return not (self._said_bye or self._closing)
         finally:
+            its.state = transaction.reset(its.state)
+            its.tidy()
             log.info(
                 "session ended",
                 client=its.wire.client,
@@ -114,7 +119,8 @@ class Session:
             talk.say(farewell.wire)
             return True
         self._said_bye = reply is replies.BYE
-        return reply.closes
+        # After a failure of ours within a message what comes next is no command.
+        return reply.closes or talk.is_within
 
     def _out_of_patience(self, reply: Reply) -> Reply | None:
         """Count ``reply``; return our last one if there was nonsense, or no end, for long enough."""
@@ -142,6 +148,8 @@ class Session:
             log.exception("command failed", client=its.wire.client)
             its.state = transaction.reset(its.state)
             return replies.UNAVAILABLE
+        finally:
+            its.tidy()
 
     async def _carry_out(self, step: Step) -> Reply:
         reply: Reply
@@ -151,8 +159,8 @@ class Session:
                 reply = step.reply
             case Judge():
                 reply = await judge(self._its, step)
-            case TakeData():
-                reply = await take_data(self._its)
+            case TakeData() | TakeChunk():
+                reply = await receive(self._its, step)
             case TakeTls():
                 reply = await take_tls(self._its)
             case TakeAuth():
@@ -171,6 +179,6 @@ def _is_error(reply: Reply) -> bool:
 
 def _is_fruitless(reply: Reply) -> bool:
     """True if no message comes nearer; 4yz does not count, it is our fault or our limit."""
-    if reply is replies.OK_SENDER or reply is replies.OK_RECIPIENT:
+    if reply in _FRUITFUL:
         return False
     return reply.wire.startswith((b"2", b"5"))

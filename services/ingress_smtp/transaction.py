@@ -4,7 +4,7 @@
 conversation carries it out and gives the result back through `mailed`, `took`, `reset` and the
 others. No octet is read or written here.
 
-    HELO/EHLO ─▶ (STARTTLS ─▶ EHLO) ─▶ (AUTH) ─▶ MAIL ─▶ RCPT… ─▶ DATA ─▶ message ─┐
+    HELO/EHLO ─▶ (STARTTLS ─▶ EHLO) ─▶ (AUTH) ─▶ MAIL ─▶ RCPT… ─▶ DATA or BDAT… ───┐
                                                ▲                                  │
                                                └──────────── reset ───────────────┘
 """
@@ -16,7 +16,19 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ingress_smtp import extensions, replies
-from ingress_smtp.commands import Auth, Bad, Chat, Command, Data, Hello, Mail, Rcpt, Reset, StartTls
+from ingress_smtp.commands import (
+    Auth,
+    Bad,
+    Chat,
+    Chunk,
+    Command,
+    Data,
+    Hello,
+    Mail,
+    Rcpt,
+    Reset,
+    StartTls,
+)
 from ingress_smtp.replies import Reply
 from ingress_smtp.terms import Terms
 from ingress_smtp.xclient import XClient
@@ -36,6 +48,7 @@ class State:
         auth: The account that authenticated; empty if none did.
         mail: The open transaction's MAIL, None if none is open.
         recipients: Those that were accepted in it.
+        chunked: Its content has begun, by BDAT.
         may_xclient: The client is one of `Terms.xclients`.
     """
 
@@ -48,6 +61,7 @@ class State:
     auth: str = ""
     mail: Mail | None = None
     recipients: tuple[Rcpt, ...] = ()
+    chunked: bool = False
 
     @property
     def answers(self) -> int:
@@ -77,6 +91,14 @@ class TakeData:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeChunk:
+    """Read the octets behind BDAT; with an objection throw them away, then say it."""
+
+    command: Chunk
+    objection: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TakeTls:
     """Send 220 and begin the handshake."""
 
@@ -96,7 +118,7 @@ class TakeXClient:
     state: State
 
 
-Step: TypeAlias = Say | Judge | TakeData | TakeTls | TakeAuth | TakeXClient
+Step: TypeAlias = Say | Judge | TakeData | TakeChunk | TakeTls | TakeAuth | TakeXClient
 # Any: each guard and effect takes just the commands that its rows of the table name.
 Guard: TypeAlias = Callable[[State, Any], Reply | None]
 Effect: TypeAlias = Callable[[State, Any], Step]
@@ -108,13 +130,20 @@ def decide(state: State, command: Command) -> Step:
     for guard in guards:
         objection = guard(state, command)
         if objection is not None:
+            if isinstance(command, Chunk):
+                return TakeChunk(command, objection)
             return Say(objection, state)
     return effect(state, command)
 
 
+def chunked(state: State) -> State:
+    """Return the state behind a chunk that was not the last (RFC 3030 §2)."""
+    return replace(state, chunked=True)
+
+
 def reset(state: State) -> State:
     """Return the state without the transaction (RFC 5321 §4.1.1.5)."""
-    return replace(state, mail=None, recipients=())
+    return replace(state, mail=None, recipients=(), chunked=False)
 
 
 def encrypted(state: State, mechanisms: tuple[str, ...] = ()) -> State:
@@ -162,6 +191,15 @@ def _needs_mail(state: State, _: Command) -> Reply | None:
 
 def _needs_recipients(state: State, _: Command) -> Reply | None:
     return None if state.recipients else replies.RECIPIENT_FIRST
+
+
+def _needs_no_chunk(state: State, _: Command) -> Reply | None:
+    return replies.NOT_AFTER_CHUNK if state.chunked else None
+
+
+def _needs_lines(state: State, _: Command) -> Reply | None:
+    is_binary = state.mail is not None and state.mail.parameters.body == "BINARYMIME"
+    return replies.NEEDS_CHUNKS if is_binary else None
 
 
 def _needs_quiet(state: State, _: Command) -> Reply | None:
@@ -249,14 +287,19 @@ def _answer(state: State, command: Chat | Bad) -> Step:
     return Say(command.reply, state)
 
 
+_FOR_CONTENT = (_needs_hello, _needs_permission, _needs_mail, _needs_recipients)
 _TABLE: dict[type[Command], tuple[tuple[Guard, ...], Effect]] = {
     Hello: ((_speaks_our_language,), _greet),
     Mail: ((_needs_hello, _needs_permission, _needs_no_mail, _parameters_fit), _judge_mail),
-    Rcpt: ((_needs_hello, _needs_permission, _needs_mail, _recipient_fits), _judge_rcpt),
+    Rcpt: (
+        (_needs_hello, _needs_permission, _needs_mail, _needs_no_chunk, _recipient_fits),
+        _judge_rcpt,
+    ),
     Data: (
-        (_needs_hello, _needs_permission, _needs_mail, _needs_recipients),
+        (*_FOR_CONTENT, _needs_no_chunk, _needs_lines),
         lambda *_: TakeData(),
     ),
+    Chunk: ((_needs_ehlo, *_FOR_CONTENT), lambda _, command: TakeChunk(command)),
     Reset: ((), lambda state, _: Say(replies.OK_RESET, reset(state))),
     StartTls: ((_tls_can_begin, _needs_quiet), lambda *_: TakeTls()),
     Auth: ((_needs_ehlo, _auth_can_begin, _needs_quiet), _take_auth),

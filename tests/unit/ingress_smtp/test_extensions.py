@@ -75,7 +75,10 @@ def test_a_sender_is_read(line: str, sender: str, parameters: MailParameters) ->
         ("AUTH PLAIN a b", replies.ARGUMENT_MISSING),
         ("AUTH PLAIN ä", replies.ARGUMENT_MISSING),
         ("GET / HTTP/1.1", replies.NOT_SMTP),
-        ("BDAT 5 LAST", replies.UNKNOWN_COMMAND),
+        ("BDAT", replies.BAD_CHUNK),
+        ("BDAT -1", replies.BAD_CHUNK),
+        ("BDAT 5 FIRST", replies.BAD_CHUNK),
+        ("BDAT 184467440737095516160", replies.BAD_CHUNK),
     ],
 )
 def test_what_is_wrong_has_its_own_reply(line: str, reply: replies.Reply) -> None:
