@@ -24,6 +24,7 @@ from delivery_remote.octets import Octets, open_octets
 from delivery_remote.routes import NoWay, Plan, Routes
 from delivery_remote.session import Mail
 from delivery_remote.trouble import Later as TryLater
+from delivery_remote.trouble import Never
 from posthouse.blobs import Blobs
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import InboundRecipient, Remote
@@ -36,6 +37,11 @@ CROWDED_WAIT = timedelta(seconds=5)  # back on the road soon, without an attempt
 CLAIMED_WAIT = timedelta(seconds=30)  # while another copy is worked on
 
 TOO_BUSY = TryLater(Status(451, (4, 4, 5)), "too much mail waits for the destination")
+# RFC 8689 §4.2.1, step 2
+UNCERTAIN = Never(
+    Status(550, (5, 7, 30)),
+    "REQUIRETLS support required: nothing proves which servers the domain has (DNSSEC)",
+)
 SPARE_PLACES = 0.25  # of a shard's places: kept for destinations that can begin at once
 
 log = get_logger()
@@ -94,7 +100,7 @@ class Delivery:
         return move
 
     async def _find_way(self, envelope: Remote, claim: Claim, *, may_wait: bool) -> Move:
-        plan = await self._parts.routes.plan(envelope.domain)
+        plan = _allowed(await self._parts.routes.plan(envelope.domain), envelope)
         if not isinstance(plan, Plan):
             return await self._settle(envelope, _for_all(envelope.recipients, plan))
         destination = self._parts.destinations.get(plan.destination)
@@ -154,6 +160,13 @@ class Shard:
             ]
         finally:
             self._running -= 1
+
+
+def _allowed(plan: Plan | NoWay, envelope: Remote) -> Plan | NoWay:
+    """Return the part of ``plan`` that may be gone; reports go all ways (RFC 8689 §4.2.1, §5)."""
+    if not (isinstance(plan, Plan) and envelope.handling.requiretls and envelope.sender):
+        return plan
+    return plan.encrypted() if plan.certain else UNCERTAIN
 
 
 def _for_all(recipients: Sequence[InboundRecipient], verdict: NoWay) -> Results:

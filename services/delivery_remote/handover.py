@@ -18,7 +18,7 @@ from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Destination
 from delivery_remote.routes import Plan, Target
 from delivery_remote.session import Mail, Refused, Session
-from delivery_remote.transcript import Lost, Refusal, Reply, Transcript, is_farewell
+from delivery_remote.transcript import Lost, Refusal, Reply, Stage, Transcript, is_farewell
 from delivery_remote.trouble import Later, Taken, Verdict, judge, summed_up
 from posthouse.mail.envelope import InboundRecipient
 from posthouse.mail.errors import MailFailure
@@ -33,6 +33,8 @@ ASKING = timedelta(minutes=10)
 TRANSACTION = timedelta(minutes=15)
 
 TOO_SLOW = Later(Status(451, (4, 4, 2)), "the servers of the destination were too slow")
+
+NO_PROMISE = Reply(550, "5.7.30 REQUIRETLS support required")  # RFC 8689 §4.2.1
 
 log = get_logger()
 _seconds = histogram(
@@ -96,12 +98,18 @@ class Handover:
                 await self._ask(destination, target, left)
             except Refused as refused:
                 log.info("server refused", host=str(target), why=str(refused))
-                refusals.append(refused.refusal)
+                refusals.append(self._meant(refused.refusal))
         verdict = summed_up(refusals) if refusals else TOO_SLOW
         if len(refusals) == len(self.plan.targets) and isinstance(verdict, Later):
             destination.failed(verdict, self.plan.targets)
         last = str(self.plan.targets[-1])
         return {each.n: Said(verdict, last) for each in self.recipients} | self.results
+
+    def _meant(self, refusal: Refusal) -> Refusal:
+        """Without TLS a message that must stay secret cannot go to this server (RFC 8689 §4.2.1)."""
+        if refusal.stage is not Stage.TLS or not self.mail.must_stay_secret:
+            return refusal
+        return Refusal(Stage.REQUIRETLS, Reply(550, f"5.7.10 Encryption needed: {refusal.answer}"))
 
     def _left(self) -> list[InboundRecipient]:
         """Return for whom another server may be asked."""
@@ -136,6 +144,8 @@ class Handover:
     ) -> None:
         while True:
             async with self.destinations.session(destination, target) as session:
+                if self.mail.must_stay_secret and not session.keeps_tls:
+                    raise Refused(Stage.REQUIRETLS, NO_PROMISE)
                 was_used = session.served > 0
                 transcript = await self._converse(session, batch)
                 if was_used and is_farewell(transcript.mail):

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from delivery_remote.routes import Target
+from delivery_remote.routes import Target, Tls
 from delivery_remote.session import Session
 from delivery_remote.trouble import Later
 from posthouse.telemetry.metrics import counter
@@ -237,5 +237,8 @@ class Destination:
 
 
 def _server(target: Target) -> Target:
-    """Return ``target`` without its address: of those, a name may have others every time."""
-    return replace(target, address="")
+    """Return ``target`` without its address: of those, a name may have others every time.
+
+    And without what one mail demands of the session (`Plan.encrypted`).
+    """
+    return replace(target, address="", tls=Tls.OPPORTUNISTIC)

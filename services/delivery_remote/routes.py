@@ -11,7 +11,7 @@ import ipaddress
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from itertools import zip_longest
@@ -82,10 +82,21 @@ class Plan:
     Attributes:
         destination: Names it: what shares connections, limits and back-off.
         targets: Never empty.
+        certain: Nobody between us and the domain can have chosen the servers: an operator did, or
+            DNSSEC proves the MX records, or there are none and the name is the domain itself.
     """
 
     destination: str
     targets: tuple[Target, ...]
+    certain: bool = False
+
+    def encrypted(self) -> Plan:
+        """Return the same plan, where each session is TLS with a certificate that fits."""
+        targets = tuple(
+            replace(each, tls=Tls.REQUIRED) if each.tls is Tls.OPPORTUNISTIC else each
+            for each in self.targets
+        )
+        return replace(self, targets=targets)
 
 
 NoWay = Never | Later
@@ -134,7 +145,7 @@ class Routes:
             Target(host=host, address=address, port=route.port, tls=tls, login=login)
             for address in found.records[:MAX_TARGETS]
         )
-        return Plan(f"{host}:{route.port}", tuple(targets))
+        return Plan(f"{host}:{route.port}", tuple(targets), certain=True)
 
     def _by_literal(self, domain: str) -> Plan | NoWay:
         """An address literal is its own server (RFC 5321 §4.1.3)."""
@@ -143,7 +154,8 @@ class Routes:
             address = str(ipaddress.ip_address(text))
         except ValueError:
             return NO_SUCH_DOMAIN
-        return Plan(domain, (Target(host=domain, address=address, port=self._port),))
+        target = Target(host=domain, address=address, port=self._port)
+        return Plan(domain, (target,), certain=True)
 
     async def _by_mx(self, domain: str) -> Plan | NoWay:
         answer = await self._resolver.mx(domain)
@@ -152,11 +164,14 @@ class Routes:
         if isinstance(answer, Empty):
             if not answer.exists:
                 return NO_SUCH_DOMAIN
-            return await self._plan_of(domain, (domain,))  # RFC 5321 §5.1: the implicit MX
+            # RFC 5321 §5.1: the implicit MX
+            return await self._plan_of(domain, (domain,), certain=True)
         hosts = choose(answer.records, self._own)
-        return hosts if isinstance(hosts, Never) else await self._plan_of(domain, hosts)
+        if isinstance(hosts, Never):
+            return hosts
+        return await self._plan_of(domain, hosts, certain=answer.authentic)
 
-    async def _plan_of(self, domain: str, hosts: Sequence[str]) -> Plan | NoWay:
+    async def _plan_of(self, domain: str, hosts: Sequence[str], *, certain: bool) -> Plan | NoWay:
         if tuple(hosts) == (self._own,):
             return BACK_TO_US
         answers = await asyncio.gather(*map(self._addresses, hosts))
@@ -167,7 +182,7 @@ class Routes:
             for address in interleave(answer.records)
         )
         if targets:
-            return Plan(domain, targets[:MAX_TARGETS])
+            return Plan(domain, targets[:MAX_TARGETS], certain)
         for answer in answers:
             if isinstance(answer, Temporary):
                 return Later(NO_ANSWER, f"DNS gave no answer: {answer.why}")

@@ -56,7 +56,7 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
     enter, pool, blobs = stack.enter_async_context, ground.pool, ground.blobs
     url = settings.database_url.get_secret_value()
     manner = manners(settings.hostname, settings.patience, settings.relay_authorities)
-    resolver = Resolver(settings.nameservers)
+    resolver = Resolver(settings.nameservers, validates=settings.nameservers_validate)
     return Parts(
         claims=await enter(Claims(await enter(open_pool(url, connections=1)))),
         blobs=blobs,

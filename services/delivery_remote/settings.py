@@ -27,6 +27,8 @@ class RemoteSettings(RetryingSettings):
 
     Attributes:
         nameservers: ``address[:port], ...``; empty for those of /etc/resolv.conf.
+        nameservers_validate: They, and the way to them, can be trusted with saying what DNSSEC
+            proves. Without it mail with REQUIRETLS only goes where a route or no MX record leads.
         remote_port: The port of servers found by MX.
         remote_concurrency: Mails in hand at once on each shard.
         remote_sessions: Sessions at once with one destination.
@@ -38,6 +40,7 @@ class RemoteSettings(RetryingSettings):
     """
 
     nameservers: Annotated[str, AfterValidator(_nameservers)] = ""
+    nameservers_validate: bool = False
     remote_port: Annotated[int, Field(ge=1, le=65_535)] = 25
     remote_concurrency: Annotated[int, Field(ge=1, le=1000)] = 200
     remote_sessions: Annotated[int, Field(ge=1, le=1000)] = 20

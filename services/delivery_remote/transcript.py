@@ -17,6 +17,7 @@ class Stage(Enum):
     GREETING = "the greeting"
     HELLO = "EHLO"
     TLS = "STARTTLS"
+    REQUIRETLS = "REQUIRETLS"
     AUTH = "AUTH"
     MAIL = "MAIL FROM"
     RCPT = "RCPT TO"

@@ -100,14 +100,14 @@ _SUBJECTS = {
 def judge_refusal(refusal: Refusal) -> Never | Later:
     """Decide what it means that a server did not let us come as far as MAIL.
 
-    521 (RFC 7504 §3) and 5yz to both EHLO and HELO are permanent, should no other server do
-    better. Any other 5yz greeting waits: it is said by overloaded servers and by block lists that
+    521 (RFC 7504 §3), 5yz to both EHLO and HELO, and a server that cannot keep what REQUIRETLS asks
+    for (RFC 8689 §4.2.1) are permanent, should no other server do better. Any other 5yz greeting waits: it is said by overloaded servers and by block lists that
     change. So does a refused password: that is our mistake, not the sender's.
     """
     answer, stage = refusal.answer, refusal.stage
     if isinstance(answer, Lost):
         return _lost(stage, answer)
-    is_final = (stage is Stage.HELLO and answer.is_permanent) or (
+    is_final = (stage in {Stage.HELLO, Stage.REQUIRETLS} and answer.is_permanent) or (
         stage is Stage.GREETING and answer.code == _NO_MAIL_HERE
     )
     if is_final:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Generic, TypeAlias, TypeVar, cast
 
 import dns.asyncresolver
 import dns.exception
+import dns.flags
 import dns.name
 import dns.nameserver
 import dns.rdata
@@ -48,9 +49,14 @@ _answers = counter("posthouse_dns_answers_total", "Answers to our DNS questions"
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[T]):
-    """There are records; never empty."""
+    """There are records; never empty.
+
+    Attributes:
+        authentic: DNSSEC proves them, as name servers say that we believe (RFC 4035 §3.2.3).
+    """
 
     records: tuple[T, ...]
+    authentic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +101,28 @@ class Exchange:
 class Resolver:
     """Asks the configured name servers, or those of the system."""
 
-    def __init__(self, nameservers: str = "", *, lifetime: timedelta = LIFETIME) -> None:
-        """``nameservers`` is ``address[:port], ...``; empty for those of /etc/resolv.conf."""
+    def __init__(
+        self, nameservers: str = "", *, lifetime: timedelta = LIFETIME, validates: bool = False
+    ) -> None:
+        """Ask ``nameservers``: ``address[:port], ...``; empty for those of /etc/resolv.conf.
+
+        With ``validates`` they are believed when they say that DNSSEC proves an answer: they, and
+        the way to them, must be trusted (RFC 6840 §5.7, §5.8).
+        """
         self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
         if nameservers:
             self._resolver.nameservers = parse_nameservers(nameservers)
+        self._resolver.flags = dns.flags.RD | dns.flags.AD  # tell us what is proved
+        self._validates = validates
         self._resolver.cache = dns.resolver.LRUCache(CACHED_ANSWERS)
         self._resolver.lifetime = lifetime.total_seconds()
 
     async def mx(self, domain: str) -> Answer[Exchange]:
         """Return the exchanges of ``domain``, best first."""
         answer = await self._ask(domain, "MX", _exchange)
-        return Found(tuple(sorted(answer.records))) if isinstance(answer, Found) else answer
+        if isinstance(answer, Found):
+            return replace(answer, records=tuple(sorted(answer.records)))
+        return answer
 
     async def txt(self, name: str) -> Answer[str]:
         """Return the text records of ``name``, the strings of each put together."""
@@ -152,7 +168,8 @@ class Resolver:
             return Empty(exists=True)
         except (dns.exception.DNSException, OSError, EOFError) as trouble:
             return Temporary(f"{type(trouble).__name__} for {kind} of {name}")
-        return Found(tuple(read(data) for data in answer))
+        authentic = self._validates and bool(answer.response.flags & dns.flags.AD)
+        return Found(tuple(read(data) for data in answer), authentic)
 
 
 def parse_nameservers(text: str) -> Sequence[dns.nameserver.Nameserver]:

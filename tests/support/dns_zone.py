@@ -31,12 +31,14 @@ class Zone(asyncio.DatagramProtocol):
         records: May be changed while it runs.
         asked: How often each (name, type) was asked.
         port: Where it listens.
+        proved: Names of which DNSSEC proves the records, as who asks for it is told.
     """
 
     def __init__(self, records: Mapping[str, Sequence[str]]) -> None:
         self.records = {name: list(lines) for name, lines in records.items()}
         self.asked: Counter[tuple[str, str]] = Counter()
         self.port = 0
+        self.proved: set[str] = set()
         self._transport: asyncio.DatagramTransport | None = None
 
     @property
@@ -62,6 +64,8 @@ class Zone(asyncio.DatagramProtocol):
         lines = self.records.get(name)
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
+        if name in self.proved:
+            response.flags |= query.flags & dns.flags.AD
         if lines is None:
             response.set_rcode(dns.rcode.NXDOMAIN)
         elif "SERVFAIL" in lines:

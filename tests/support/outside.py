@@ -11,6 +11,7 @@ from delivery_remote.routes import Login, Target, Tls
 from delivery_remote.session import Mail, Manners, Patience
 from onemachine.certificates import Certificates, certificates
 from posthouse.mail.envelope import InboundRecipient
+from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.runtime.tls import client_context
 from support.scripted_smtp import Peer
 
@@ -53,7 +54,12 @@ def target(
 
 
 def mail(
-    *recipients: str, octets: bytes = MESSAGE, smtputf8: bool = False, sender: str = "anna@a.test"
+    *recipients: str,
+    octets: bytes = MESSAGE,
+    smtputf8: bool = False,
+    sender: str = "anna@a.test",
+    handling: Handling = PLAIN,
+    notify: Notify = DEFAULT,
 ) -> Mail:
     """A message for ``recipients``."""
 
@@ -64,10 +70,12 @@ def mail(
     return Mail(
         sender=sender,
         recipients=tuple(
-            InboundRecipient(n=n, address=to) for n, to in enumerate(recipients or ("bert@b.test",))
+            InboundRecipient(n=n, address=to, notify=notify)
+            for n, to in enumerate(recipients or ("bert@b.test",))
         ),
         size=len(octets),
         body="8BITMIME",
         smtputf8=smtputf8,
+        handling=handling,
         pieces=pieces,
     )

@@ -78,7 +78,7 @@ async def open_session(target: Target, manners: Manners, *, plain: bool = False)
         Refused: The server, or the way to it, is not there for us.
     """
     try:
-        session = await _open(target, manners, plain=plain)
+        session = await _open(target, manners, plain=plain and target.tls is Tls.OPPORTUNISTIC)
     except Refused as refused:
         if refused.refusal.stage is not Stage.TLS or target.tls is not Tls.OPPORTUNISTIC:
             _opened.labels("refused").inc()

@@ -54,6 +54,14 @@ class Mail:
     handling: Handling = PLAIN
     pieces: Callable[[], AsyncIterator[bytes]]
 
+    @property
+    def must_stay_secret(self) -> bool:
+        """True if it goes over TLS to a server that `Session.keeps_tls`, or not at all.
+
+        A report goes all the same, over TLS where there is any (RFC 8689 §5).
+        """
+        return self.handling.requiretls and bool(self.sender)
+
 
 class Session:
     """An open session; one transaction at a time.
@@ -86,6 +94,11 @@ class Session:
     def is_usable(self) -> bool:
         """False when no further transaction may be begun."""
         return not self._is_over and self._line.is_connected and not self._line.has_unread
+
+    @property
+    def keeps_tls(self) -> bool:
+        """True if the server promises to go on over TLS with what must not go without (RFC 8689)."""
+        return bool(self.tls) and "requiretls" in self._extensions
 
     @property
     def offers_dsn(self) -> bool:
@@ -234,6 +247,8 @@ class Session:
             words.append(f"RET={mail.handling.ret}")
         if self.offers_dsn and mail.handling.envid:
             words.append(f"ENVID={_safe(mail.handling.envid)}")
+        if mail.handling.requiretls and self.keeps_tls:
+            words.append("REQUIRETLS")
         return " ".join(words) + "\r\n"
 
     def _rcpt_command(self, mail: Mail, recipient: InboundRecipient) -> str:

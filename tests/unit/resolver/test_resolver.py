@@ -134,3 +134,17 @@ def test_name_servers_may_have_ports_and_be_of_either_family() -> None:
         "Do53:::1@54",
         "Do53:::1@53",
     ]
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_proved_records_are_told_if_the_name_servers_are_trusted(
+    zone: Zone, *, is_trusted: bool
+) -> None:
+    zone.proved.add("null.test")
+    resolver = Resolver(zone.nameservers, validates=is_trusted)
+
+    proved, unproved = await resolver.mx("null.test"), await resolver.mx("a.test")
+
+    assert isinstance(proved, Found)
+    assert isinstance(unproved, Found)
+    assert (proved.authentic, unproved.authentic) == (is_trusted, False)
