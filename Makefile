@@ -34,7 +34,7 @@ $(SETUP): requirements-dev.lock pyproject.toml deploy/local/setup.sh
 	@deploy/local/setup.sh
 	@touch $@
 
-$(TOOLS): $(SETUP)
+$(TOOLS): $(SETUP) tests/journeys/nodemailer/package-lock.json
 	@deploy/local/setup.sh tests
 	@touch $@
 

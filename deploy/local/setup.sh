@@ -31,7 +31,7 @@ missing_packages() {
   can_make_environment || echo python3-venv
   if [ "$purpose" = tests ]; then
     local pair
-    for pair in swaks:swaks msmtp:msmtp mutt:mutt mbsync:isync fetchmail:fetchmail \
+    for pair in swaks:swaks msmtp:msmtp s-nail:s-nail openssl:openssl node:nodejs npm:npm mutt:mutt mbsync:isync fetchmail:fetchmail \
       getmail:getmail6 /usr/sbin/smtp-sink:postfix promtool:prometheus \
       /usr/sbin/slapd:slapd; do
       command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
@@ -114,4 +114,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   install_packages "${missing[@]}"
 fi
 make_environment
+if [ "$purpose" = tests ]; then
+  npm ci --prefix tests/journeys/nodemailer --silent --no-audit --no-fund
+fi
 say "set up"
