@@ -22,10 +22,6 @@ class Wire(Protocol):
         """The client's IP address."""
 
     @property
-    def is_secured(self) -> bool:
-        """TLS is on."""
-
-    @property
     def tls(self) -> Tls | None:
         """What the handshake agreed on, None in plain text."""
 

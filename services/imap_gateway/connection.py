@@ -40,6 +40,7 @@ class Connection(asyncio.Protocol):
         self._door = door
         self._client = client  # whom a proxy speaks for
         self._secured = is_secured
+        self.tls: Tls | None = None
         self._transport: asyncio.Transport | None = None
         self._framer = Framer(door.house.limits.message_octets)
         self._session = Session(Client(door.house, self), door.handlers)
@@ -59,6 +60,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, once; after STARTTLS the transport is another one."""
         self._transport = cast("asyncio.Transport", transport)
+        self.tls = agreed(transport)
         self._outlet.attach(self._transport)
         if self._is_upgrading:
             return
@@ -111,16 +113,6 @@ class Connection(asyncio.Protocol):
         return self._client or (str(name[0]) if name else "unknown")
 
     @property
-    def is_secured(self) -> bool:
-        """TLS is on."""
-        return self._secured
-
-    @property
-    def tls(self) -> Tls | None:
-        """What the handshake agreed on, None in plain text."""
-        return agreed(self._transport) if self._transport else None
-
-    @property
     def can_start_tls(self) -> bool:
         """There is a certificate, and TLS is not on."""
         return self._door.certificate is not None and not self._secured
@@ -154,7 +146,7 @@ class Connection(asyncio.Protocol):
         if self._outlet.is_lost:
             raise ConnectionLost
         self._outlet.attach(self._transport)
-        self._secured = True
+        self._secured, self.tls = True, agreed(self._transport)
 
     def trust(self) -> None:
         """Somebody has logged in."""

@@ -32,7 +32,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         peer: The client's address.
-        is_secure: TLS protects it.
+        tls: What the handshake agreed on, None in plain text.
     """
 
     def __init__(self, on_open: Callable[[Connection], None], client: str | None = None) -> None:
@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self.peer = client or ""
-        self.is_secure = False
+        self.tls: Tls | None = None
 
     # ---- what the transport says
 
@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)
         self.peer = self.peer or (transport.get_extra_info("peername") or ("",))[0]
-        self.is_secure = transport.get_extra_info("ssl_object") is not None
+        self.tls = agreed(transport)
         self._on_open(self)
 
     def data_received(self, data: bytes) -> None:
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         """Go on: the client may still read our replies; TLS cannot be half closed."""
         self._is_ended = True
         self._arrival.set()
-        return not self.is_secure
+        return self.tls is None
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """End."""
@@ -86,11 +86,6 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     # ---- what the session does
-
-    @property
-    def tls(self) -> Tls | None:
-        """What the handshake agreed on, None in plain text."""
-        return agreed(self._transport) if self._transport else None
 
     async def read_line(self, limit: int) -> bytes:
         """Return the next line without its end, CRLF or LF.
@@ -151,7 +146,7 @@ class Connection(asyncio.Protocol):
         if transport is None:
             raise Gone
         self._transport = transport
-        self.is_secure = True
+        self.tls = agreed(transport)
 
     def close(self) -> None:
         """Close after what was written is sent."""

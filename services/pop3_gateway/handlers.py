@@ -30,7 +30,7 @@ async def _capa(session: Session, _command: c.Capa) -> None:
     session.say("Capability list follows")
     found = capabilities(
         session.state,
-        can_start_tls=has_tls and not session.connection.is_secure,
+        can_start_tls=has_tls and session.connection.tls is None,
         mechanisms=session.house.authenticator.offered(session.channel),
         can_log_in=session.house.authenticator.takes_passwords(session.channel),
     )
@@ -53,7 +53,7 @@ async def _quit(session: Session, _command: c.Quit) -> None:
 
 
 async def _stls(session: Session, _command: c.Stls) -> None:
-    if session.connection.is_secure:
+    if session.connection.tls is not None:
         raise Failed("TLS is on already")
     if session.house.certificate is None:
         raise Failed("TLS is not available")
