@@ -8,23 +8,31 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from cryptography import x509
 from pydantic import SecretStr
 
 from posthouse.blobs import open_blobs
 from posthouse.bus.check import check
+from posthouse.credentials.exchange import Attempt, Channel
+from posthouse.credentials.ldap.directory import Directory, Plan
+from posthouse.credentials.oidc import Issuer
+from posthouse.credentials.tokens import Terms
 from posthouse.mail.errors import MailFailure
 from posthouse.runtime.settings import CommonSettings, read
+from posthouse.runtime.source_settings import SourceSettings
 from posthouse.storage.migrate import SchemaConflict, schema_is_current
 from posthouse.storage.pool import open_pool
 from postmaster.settings import PostmasterSettings
 
 SETTINGS_GROUP = "posthouse.settings"  # pyproject.toml: each service names its settings
 TRY_SECONDS = 15.0
+S = TypeVar("S", bound=CommonSettings)
 RENEW_BEFORE = timedelta(days=7)  # a certificate this close to its end is a finding
 
 # What a part that cannot be reached or used raises; anything else is a bug and escapes.
@@ -56,7 +64,7 @@ async def examine_environment() -> list[Finding]:
     settings = read(PostmasterSettings)
     if not isinstance(settings, list):
         findings += await examine_connections(settings)
-    return findings
+    return findings + await examine_sources()
 
 
 def examine_settings() -> Iterator[Finding]:
@@ -96,9 +104,20 @@ async def examine_connections(settings: CommonSettings) -> list[Finding]:
     return list(await asyncio.gather(*(_try(part, work, settings) for part, work in tried.items())))
 
 
-async def _try(
-    part: str, work: Callable[[CommonSettings], Awaitable[str]], settings: CommonSettings
-) -> Finding:
+async def examine_sources() -> list[Finding]:
+    """Ask those who keep proofs for us, as far as this environment names any."""
+    settings = read(SourceSettings)
+    if isinstance(settings, list):  # told among the settings of those who need them
+        return []
+    tried: list[Awaitable[Finding]] = []
+    if (terms := settings.oidc_terms) is not None:
+        tried.append(_try("issuer of tokens", partial(_issuer, terms), settings))
+    if (plan := settings.ldap_plan) is not None:
+        tried.append(_try("LDAP", partial(_ldap, plan), settings))
+    return list(await asyncio.gather(*tried))
+
+
+async def _try(part: str, work: Callable[[S], Awaitable[str]], settings: S) -> Finding:
     try:
         async with asyncio.timeout(TRY_SECONDS):
             return Finding(part=part, fine=True, text=await work(settings))
@@ -137,6 +156,27 @@ async def _store(settings: CommonSettings) -> str:
     if came_back != octets:
         raise ValueError("an object came back different from what was stored")
     return "an object was stored, read and removed"
+
+
+async def _issuer(terms: Terms, settings: SourceSettings) -> str:
+    async with Issuer(terms, _Nobody(), trust=settings.oidc_trust) as issuer:
+        keys = await issuer.examine()
+    if not keys:
+        raise ValueError("publishes no key that is fit for signatures")
+    return f"publishes {keys} fit for signatures"
+
+
+async def _ldap(plan: Plan, _: SourceSettings) -> str:
+    async with Directory(plan, _Nobody()) as ldap:
+        await ldap.examine()
+    return "answers"
+
+
+class _Nobody:
+    """Has no accounts: nobody logs in to an examination."""
+
+    async def judge(self, attempt: Attempt, channel: Channel) -> None:
+        """Leave every attempt to others."""
 
 
 def _secret(value: SecretStr | None) -> str | None:

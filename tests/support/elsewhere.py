@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +29,16 @@ class House:
 
     Attributes:
         ports: By protocol; TLS from the first octet.
+        settings: What they were told.
+        authority: Signed their certificates.
+        trust: The same as a context.
     """
 
     issuer: Issuer
     slapd: Slapd
     ports: dict[str, int]
+    settings: Mapping[str, str]
+    authority: Path
     trust: ssl.SSLContext
 
     async def plays(self, protocol: str, script: str, **words: str) -> None:
@@ -87,6 +92,8 @@ async def running_house(
         yield House(
             issuer=issuer,
             slapd=slapd,
+            settings=settings,
             ports={"smtp": smtps, "imap": imaps, "pop3": pop3s},
+            authority=files.authority,
             trust=ssl.create_default_context(cafile=str(files.authority)),
         )

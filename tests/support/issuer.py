@@ -99,5 +99,7 @@ async def running_issuer(port: int = 0) -> AsyncIterator[Issuer]:
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     issuer.url = f"http://127.0.0.1:{runner.addresses[0][1]}/realm"
-    yield issuer
-    await runner.cleanup()
+    try:
+        yield issuer
+    finally:
+        await runner.cleanup()

@@ -42,6 +42,9 @@ STALE = timedelta(days=1)  # keys that could not be fetched anew for so long are
 PATIENCE = timedelta(seconds=5)  # for each answer of the issuer
 MAX_OCTETS = 262_144  # of an answer
 
+# What fetching keys raises: nobody answers, or not with keys.
+_NO_KEYS = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+
 _tokens = counter("posthouse_oidc_tokens_total", "Tokens judged.", "outcome")
 _fetches = counter("posthouse_oidc_fetches_total", "Fetches of the issuer's keys.", "outcome")
 log = get_logger()
@@ -148,6 +151,13 @@ class Issuer:
 
     # ---- keys
 
+    async def examine(self) -> int:
+        """Fetch the keys, for an operator, and return how many; `Unavailable` says why not."""
+        try:
+            return len(await self._published())
+        except _NO_KEYS as error:
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
+
     async def _keys(self) -> tuple[Key, ...]:
         """Return the issuer's keys; old ones serve on while new ones are fetched."""
         if self._age() > STALE.total_seconds():
@@ -177,8 +187,8 @@ class Issuer:
 
     async def _fetch(self) -> None:
         try:
-            keys = tokens.keys_of(await self._get(await self._jwks_uri()))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            keys = await self._published()
+        except _NO_KEYS as error:
             _fetches.labels("failed").inc()
             self._outage.away(f"{type(error).__name__}: {error}")
             return
@@ -188,6 +198,9 @@ class Issuer:
         self._outage.over()
         self._fetched = _Fetched(keys, self._clock())
         log.info("keys of the issuer fetched", issuer=self._terms.issuer, keys=len(keys))
+
+    async def _published(self) -> tuple[Key, ...]:
+        return tokens.keys_of(await self._get(await self._jwks_uri()))
 
     async def _jwks_uri(self) -> str:
         """Ask the issuer where its keys are (OpenID Connect Discovery §4.3)."""

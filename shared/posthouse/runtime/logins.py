@@ -24,7 +24,7 @@ from posthouse.credentials.oidc import Issuer, configuration_of
 from posthouse.credentials.passwords import Secrets, Wanted, wanted_for
 from posthouse.credentials.scram import scram
 from posthouse.runtime.settings import PREFIX, CommonSettings
-from posthouse.runtime.source_settings import LdapSettings, OidcSettings
+from posthouse.runtime.source_settings import SourceSettings
 from posthouse.storage import directory
 from posthouse.storage.directory import Credential, Keys
 from posthouse.storage.keyring import shared_secret
@@ -62,7 +62,7 @@ class KeySettings(CommonSettings):
         return wanted_for(self.sasl_mechanisms.split())
 
 
-class LoginSettings(KeySettings, OidcSettings, LdapSettings):
+class LoginSettings(KeySettings, SourceSettings):
     """The settings of a service that lets people in.
 
     Attributes:

@@ -191,3 +191,7 @@ class LdapSettings(CommonSettings):
             password=password.get_secret_value() if password else "",
             attribute=self.ldap_search_attribute,
         )
+
+
+class SourceSettings(OidcSettings, LdapSettings):
+    """Both."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE
 from base64 import b64encode
 from pathlib import Path
 
@@ -122,6 +127,35 @@ async def tokens_open_all_doors(house: House) -> None:
         await house.plays(protocol, script, **words)
 
 
+async def tokens_serve_a_real_client(house: House) -> None:
+    """curl says OAUTHBEARER, or XOAUTH2 if it is told to."""
+    token = house.issuer.token()
+    for protocol, mechanism in (("imap", "OAUTHBEARER"), ("imap", "XOAUTH2"), ("pop3", "XOAUTH2")):
+        address = f"{protocol}s://localhost:{house.ports[protocol]}/"
+        curl = await asyncio.create_subprocess_exec(
+            "curl", "-sS", "--cacert", str(house.authority), "--user", "anna@example.test",
+            "--oauth2-bearer", token, "--login-options", f"AUTH={mechanism}", address,
+            stdout=PIPE, stderr=PIPE,
+        )  # fmt: skip
+        said, complaint = await curl.communicate()
+        assert curl.returncode == 0, complaint.decode()
+        assert b"INBOX" in said or protocol == "pop3"
+
+
+async def an_operator_sees_that_both_are_there(house: House) -> None:
+    """As ``posthouse config check`` says it."""
+    posthouse = Path(sys.executable).with_name("posthouse")
+    check = await asyncio.create_subprocess_exec(
+        posthouse, "config", "check", "--local", "--json", stdout=PIPE,
+        env={"PATH": os.environ["PATH"], **house.settings},
+    )  # fmt: skip
+    findings = json.loads((await check.communicate())[0])
+
+    told = {finding["part"]: finding["text"] for finding in findings}
+    assert told["issuer of tokens"] == "publishes 1 fit for signatures"
+    assert told["LDAP"] == "answers"
+
+
 async def passwords_of_ldap_open_all_doors(house: House) -> None:
     login = plain("anna@example.test", "annas secret")
 
@@ -144,4 +178,6 @@ async def test_who_is_known_elsewhere_comes_in_by_all_doors(
 ) -> None:
     async with running_house(pool, postgres_url, broker_url, tmp_path) as house:
         await tokens_open_all_doors(house)
+        await tokens_serve_a_real_client(house)
+        await an_operator_sees_that_both_are_there(house)
         await passwords_of_ldap_open_all_doors(house)

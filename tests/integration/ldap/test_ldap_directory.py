@@ -265,3 +265,23 @@ async def test_a_server_that_says_nothing_is_not_waited_for_for_ever(slapd: Slap
     async with listener, asking(told) as link:
         with pytest.raises(Unavailable):
             await judge(link, "anna@example.test", "annas secret")
+
+
+@BOTH_WAYS
+async def test_an_operator_can_have_it_examined(slapd: Slapd, way: str | Search) -> None:
+    async with asking(plan(slapd, way)) as link:
+        await link.examine()
+    gone = Server(host="localhost", port=1, protection="none")
+    async with asking(replace(plan(slapd, way), servers=(gone,))) as link:
+        with pytest.raises(Unavailable, match="localhost:1"):
+            await link.examine()
+
+
+async def test_an_examination_finds_a_wrong_base_and_a_wrong_password(slapd: Slapd) -> None:
+    for wrong in (
+        replace(by_search(), base="dc=nowhere"),
+        replace(by_search(), password=secrets.token_hex(4)),
+    ):
+        async with asking(plan(slapd, wrong)) as link:
+            with pytest.raises(Unavailable, match=r"result (32|49)"):
+                await link.examine()

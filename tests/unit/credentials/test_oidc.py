@@ -218,3 +218,11 @@ async def test_nobody_listens_there() -> None:
 )
 def test_only_what_nobody_can_change_on_the_way_is_asked(url: str, *, safe: bool) -> None:
     assert is_safe(url) is safe
+
+
+async def test_an_operator_can_have_it_examined(scene: Scene) -> None:
+    assert await scene.link.examine() == 1
+    scene.issuer.status = 404
+
+    with pytest.raises(Unavailable, match="answered 404"):
+        await scene.link.examine()

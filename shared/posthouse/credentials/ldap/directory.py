@@ -10,12 +10,8 @@ be one of ours in either case: the directory says who somebody is, not who gets 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
-import secrets
 import ssl
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -35,6 +31,7 @@ from posthouse.credentials.exchange import (
 from posthouse.credentials.ldap import names
 from posthouse.credentials.ldap.connection import Connection, Lost, Pool, Rejected, Server, Servers
 from posthouse.credentials.ldap.filters import Filter
+from posthouse.credentials.ldap.memory import Memory
 from posthouse.credentials.ldap.messages import Entry, Result
 from posthouse.mail.address import BadAddress, parse_address
 from posthouse.mail.errors import Unavailable
@@ -47,13 +44,14 @@ GAPS = frozenset({"address", "local", "domain"})
 MAX_PASSWORD_OCTETS = 1024  # as with our own
 MAX_NAME_OCTETS = 256
 MAX_WAITING = 256  # logins that wait for the directory before the next is told to come later
-MAX_REMEMBERED = 10_000
 NO_ATTRIBUTES = "1.1"  # RFC 4511 §4.5.1.8
 
 # What a server says of a name or a password that is not right, or of somebody who is locked out
 # (RFC 4511 Appendix A.2): constraintViolation, noSuchObject, invalidDNSyntax,
 # inappropriateAuthentication, invalidCredentials, insufficientAccessRights, unwillingToPerform.
 _NOT_RIGHT = frozenset({19, 32, 34, 48, 49, 50, 53})
+
+_NO_ANSWER = (Lost, Rejected, TimeoutError)
 
 _logins = counter("posthouse_ldap_logins_total", "Passwords judged by LDAP.", "outcome")
 _seconds = histogram("posthouse_ldap_seconds", "How long LDAP takes for a password.")
@@ -114,12 +112,10 @@ class Directory:
     def __init__(self, plan: Plan, accounts: Link, *, clock: Clock = time.monotonic) -> None:
         self._plan = plan
         self._accounts = accounts
-        self._clock = clock
         self._servers = Servers(plan.servers, plan.trust)
         self._binders = Pool(self._servers.open, plan.connections)
         self._searchers = Pool(self._searcher, plan.connections)
-        self._secret = secrets.token_bytes(32)
-        self._remembered: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        self._memory = Memory(plan.remember, clock)
         self._waiting = 0
         hosts = ", ".join(server.host for server in plan.servers)
         self._outage = Outage("LDAP went away", "LDAP is back", servers=hosts)
@@ -192,8 +188,7 @@ class Directory:
         """
         if not 0 < len(password.encode()) <= MAX_PASSWORD_OCTETS:
             return None
-        key = hmac.digest(self._secret, f"{words['address']}\0{password}".encode(), hashlib.sha256)
-        known = self._recall(key)
+        known = self._memory.recall(words["address"], password)
         if known is not None:
             _logins.labels("remembered").inc()
             return known
@@ -209,15 +204,27 @@ class Directory:
             _seconds.observe(time.perf_counter() - began)
         _logins.labels("refused" if address is None else "accepted").inc()
         if address is not None:
-            self._keep(key, address)
+            self._memory.keep(words["address"], password, address)
         return address
+
+    async def examine(self) -> None:
+        """Connect, and search for nobody, for an operator; `Unavailable` says why not."""
+        nobody = dict.fromkeys(GAPS, "nobody")
+        try:
+            async with asyncio.timeout(self._plan.patience.total_seconds()):
+                if isinstance(self._plan.way, Search):
+                    await self._entry(nobody)
+                else:
+                    (await self._servers.open()).close()
+        except _NO_ANSWER as error:
+            raise Unavailable(str(error) or "no answer in time") from error
 
     async def _asked(self, words: Mapping[str, str], password: str) -> str | None:
         try:
             async with asyncio.timeout(self._plan.patience.total_seconds()):
                 found = await self._entry(words)
                 result = await self._bound(found[0], password) if found else None
-        except (Lost, Rejected, TimeoutError) as error:
+        except _NO_ANSWER as error:
             _logins.labels("unavailable").inc()
             self._outage.away(str(error) or "no answer in time")
             raise Unavailable("The directory of passwords does not answer") from error
@@ -265,22 +272,6 @@ class Directory:
                 connection.close()
                 raise Rejected(result)
         return connection
-
-    # ---- remembering
-
-    def _recall(self, key: bytes) -> str | None:
-        entry = self._remembered.get(key)
-        if entry is None:
-            return None
-        if entry[0] <= self._clock():
-            del self._remembered[key]
-            return None
-        return entry[1]
-
-    def _keep(self, key: bytes, address: str) -> None:
-        self._remembered[key] = (self._clock() + self._plan.remember.total_seconds(), address)
-        if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
 
 
 def _address_in(entry: Entry, attribute: str) -> str:
