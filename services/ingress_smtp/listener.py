@@ -178,7 +178,11 @@ class Connection(SMTP):
         """Return the next octets; empty when the client has gone or was given up."""
         if self._given_up:
             return b""
-        self._waits_until = min(self.loop.time() + self._silence, self._due)
+        now = self.loop.time()
+        if self._due <= now:  # the timer may sleep on: it was set for something else
+            self.dismiss(replies.TIMED_OUT)
+            return b""
+        self._waits_until = min(now + self._silence, self._due)
         try:
             return await self._reader.read(CHUNK_OCTETS)
         except (ConnectionError, TimeoutError, ssl.SSLError):

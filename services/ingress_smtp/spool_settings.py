@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from posthouse.runtime.settings import CommonSettings
+
+
+def _writable(folder: Path) -> Path:
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise ValueError("must be a folder that may be written to")
+    return folder
 
 
 class SpoolSettings(CommonSettings):
@@ -19,6 +26,6 @@ class SpoolSettings(CommonSettings):
         spool_octets_max: Octets of messages in it, over all sessions.
     """
 
-    spool_folder: Path | None = None
+    spool_folder: Annotated[Path, AfterValidator(_writable)] | None = None
     spool_above_octets: Annotated[int, Field(ge=65_536, le=16_777_216)] = 262_144
     spool_octets_max: Annotated[int, Field(ge=1_048_576)] = 8_589_934_592

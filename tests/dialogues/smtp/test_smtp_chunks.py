@@ -18,7 +18,7 @@ from posthouse.mime import scan
 from support.dialogue import play
 from support.ingress import HOSTNAME, LIMITS, Ingress, running_ingress
 
-HELLO = "S: 220 …\nC: EHLO b.test\nS* 250 ENHANCEDSTATUSCODES\n"
+HELLO = "S: 220 …\nC: EHLO b.test\nS* 250 …\n"
 MAIL = "C: MAIL FROM:<e@far.test>{}\nS: 250 …\nC: RCPT TO:<anna@example.test>\nS: 250 …\n"
 TO_CHUNKS = HELLO + MAIL.format("")
 TO_BINARY = HELLO + MAIL.format(" BODY=BINARYMIME")
