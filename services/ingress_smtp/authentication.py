@@ -16,7 +16,7 @@ from ingress_smtp.commands import Auth
 from ingress_smtp.exchange import Wire
 from ingress_smtp.replies import Reply
 from posthouse.credentials.authenticator import Ask, Authenticator
-from posthouse.credentials.exchange import Accepted, Channel
+from posthouse.credentials.exchange import Accepted, Channel, Failed
 from posthouse.credentials.failures import Failures, pause_after
 from posthouse.mail.errors import TemporaryFailure
 from posthouse.telemetry.logs import get_logger
@@ -64,8 +64,7 @@ class Authentication:
         Raises what ``ask`` does, which sends a challenge and returns the client's answer.
         """
         if self._failures.are_too_many(wire.client):
-            _LOGINS.labels("blocked").inc()
-            return Login(replies.AUTH_TOO_OFTEN)
+            return _blocked()
         try:
             end = await self._authenticator.converse(
                 command.mechanism, command.initial, channel_of(wire), ask
@@ -73,16 +72,26 @@ class Authentication:
         except TemporaryFailure:
             _LOGINS.labels("unavailable").inc()
             return Login(replies.AUTH_UNAVAILABLE)
+        return await self._judged(end, wire.client)
+
+    async def _judged(self, end: Accepted | Failed, client: str) -> Login:
+        if self._failures.are_too_many(client):  # many guessed at once, and the others were wrong
+            return _blocked()
         if isinstance(end, Accepted):
             _LOGINS.labels("succeeded").inc()
             return Login(replies.OK_AUTHENTICATED, end.identity.address)
         if end.reason in _REASONS:
             return Login(_REASONS[end.reason])
-        number = self._failures.add(wire.client)
+        number = self._failures.add(client)
         _LOGINS.labels("failed").inc()
-        log.warning("login failed", client=wire.client, failures=number)
+        log.warning("login failed", client=client, failures=number)
         await asyncio.sleep(pause_after(number, self._penalty))
         return Login(replies.AUTH_WRONG)
+
+
+def _blocked() -> Login:
+    _LOGINS.labels("blocked").inc()
+    return Login(replies.AUTH_TOO_OFTEN)
 
 
 def channel_of(wire: Wire) -> Channel:

@@ -66,16 +66,21 @@ class Login:
     async def enter(self, converse: Exchange, channel: Channel) -> Opened | Refusal:
         """Find out who it is, then lock and open the maildrop. A wrong proof is answered late."""
         if self.house.failures.are_too_many(self.peer):
-            self.failures = self.house.limits.login_failures  # and so the connection ends
-            return _counted(_TOO_OFTEN, "blocked")
+            return self._blocked()
         try:
             end = await converse(channel)
+            if self.house.failures.are_too_many(self.peer):
+                return self._blocked()  # many guessed at once, and the others were wrong
             if isinstance(end, Failed):
                 return await self._without_proof(end)
             return await self._with_proof(end.identity)
         except Unavailable as trouble:
             log.warning("login not possible", peer=self.peer, reason=str(trouble))
             return _counted(_AWAY, "unavailable")
+
+    def _blocked(self) -> Refusal:
+        self.failures = self.house.limits.login_failures  # and so the connection ends
+        return _counted(_TOO_OFTEN, "blocked")
 
     async def _with_proof(self, identity: Identity) -> Opened | Refusal:
         try:

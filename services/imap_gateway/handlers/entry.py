@@ -56,12 +56,17 @@ def _demand_privacy(client: Client) -> None:
         raise Refusal("Use STARTTLS first", b"PRIVACYREQUIRED")  # RFC 5530 §3
 
 
-async def _enter(client: Client, converse: Exchange) -> Done:
-    house = client.house
-    if house.failures.are_too_many(client.wire.peer):
+def _demand_patience(client: Client) -> None:
+    if client.house.failures.are_too_many(client.wire.peer):
         _logins.labels("blocked").inc()
         raise Farewell("Too many failed logins, try again later")
+
+
+async def _enter(client: Client, converse: Exchange) -> Done:
+    house = client.house
+    _demand_patience(client)
     end = await converse(client.channel)
+    _demand_patience(client)  # many guessed at once, and the others were wrong
     if isinstance(end, Failed):
         return await _refuse(client, end)
     identity = end.identity

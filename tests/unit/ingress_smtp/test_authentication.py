@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import timedelta
@@ -83,3 +84,29 @@ async def test_who_fails_again_and_again_is_not_verified_for_a_while() -> None:
     right = plain("anna@example.test", "secret")
     assert await log_in(logins, right) == Login(replies.AUTH_TOO_OFTEN)
     assert (await log_in(logins, right, "192.0.2.2")).account == "anna@example.test"
+
+
+async def test_of_many_guesses_at_once_no_more_are_told_than_one_after_the_other() -> None:
+    failures = Failures(rate=Rate(5, timedelta(minutes=1)))
+    logins = Authentication(everybody(), penalty=timedelta(), failures=failures)
+
+    guesses = [log_in(logins, plain("anna@example.test", "guess")) for _ in range(20)]
+    right = log_in(logins, plain("anna@example.test", "secret"))
+    *wrong, last = await asyncio.gather(*guesses, right)
+
+    assert [each.reply for each in wrong].count(replies.AUTH_WRONG) == 5
+    assert last == Login(replies.AUTH_TOO_OFTEN)
+
+
+async def test_each_failure_is_answered_later() -> None:
+    logins = Authentication(everybody(), penalty=timedelta(seconds=0.02))
+    clock = asyncio.get_running_loop().time
+
+    began = clock()
+    for _ in range(4):
+        await log_in(logins, plain("anna@example.test", "guess"))
+    assert clock() - began >= 0.02 + 0.04 + 0.08 + 0.16
+
+    began = clock()
+    await log_in(logins, plain("anna@example.test", "secret"))
+    assert clock() - began < 0.3
