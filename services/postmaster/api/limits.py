@@ -31,9 +31,10 @@ async def list_limits(
 
 @router.delete("/limits/{who:path}")
 async def reset_limits(who: str, means: Means) -> dict[str, Any]:
-    """Forget what is counted of ``who``; every pod hears of it with the next attempt or within 1 s.
+    """Forget what is counted of ``who``; a pod that put it off hears of it at its next attempt.
 
-    ``removed`` says how many counts there were; none is no error.
+    That attempt may still be put off, those after the next exchange (1 s) are not. ``removed`` says how
+    many counts there were; none is no error.
     """
     return {"removed": await rates.reset(means.pool, who)}
 

@@ -45,7 +45,7 @@ def limit_reset(
         str, typer.Argument(metavar="WHO", help="A client's address or network, or an account.")
     ],
 ) -> None:
-    """Forget what is counted of a client or an account: it is let in again within a second."""
+    """Forget what is counted of a client or an account: it may go on a second after its next try."""
     with connect() as api:
         removed = api.ask("DELETE", path("limits", who))["removed"]
     say(f"{removed} counts of {who} removed." if removed else f"Nothing was counted of {who}.")

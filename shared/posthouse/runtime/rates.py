@@ -96,4 +96,5 @@ class SharedRates:
         while True:
             await asyncio.sleep(FORGET.total_seconds())
             with suppress(Unavailable):  # the exchange tells of outages
-                await rates.forget_empty(self._pool, MAX_FORGOTTEN)
+                while await rates.forget_empty(self._pool, MAX_FORGOTTEN) == MAX_FORGOTTEN:
+                    pass

@@ -112,7 +112,10 @@ async def standings(
 
 
 async def reset(queries: Queries, who: str) -> int:
-    """Empty all buckets of ``who``; return how many there were. Pods hear of it within seconds."""
+    """Empty all buckets of ``who``; return how many there were.
+
+    A pod that puts it off hears of it with the exchange behind its next attempt.
+    """
     return await queries.execute(_RESET, names_of(who))
 
 
