@@ -22,6 +22,7 @@ from delivery_remote.session import Manners
 from onemachine.ports import free_ports
 from posthouse.blobs import Blobs, open_blobs
 from posthouse.mail.envelope import Envelope, Inbound, InboundRecipient, Remote
+from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.mail.ids import new_id
 from posthouse.mail.timetable import Timetable
 from posthouse.resolver import Resolver
@@ -92,10 +93,14 @@ class Station:
         sender: str = "anna@example.test",
         octets: bytes = MESSAGE,
         age: timedelta = timedelta(),
+        notify: Notify = DEFAULT,
+        handling: Handling = PLAIN,
     ) -> Remote:
         """Store a message, enter it into the ledger, route it; all for one domain."""
         ident = new_id(int((datetime.now(UTC) - age).timestamp() * 1000))
-        people = tuple(InboundRecipient(n=n, address=a) for n, a in enumerate(addresses))
+        people = tuple(
+            InboundRecipient(n=n, address=a, notify=notify) for n, a in enumerate(addresses)
+        )
         inbound = Inbound(id=ident, sender=sender, size=len(octets), recipients=people)
         await self.parts.blobs.put(inbound.blob, octets)
         mail = NewMail(
@@ -109,7 +114,14 @@ class Station:
             for each in people
         ]
         await ledger.routed(self.pool, kept)
-        return Remote(id=ident, sender=sender, size=len(octets), domain=domain, recipients=people)
+        return Remote(
+            id=ident,
+            sender=sender,
+            size=len(octets),
+            handling=handling,
+            domain=domain,
+            recipients=people,
+        )
 
     async def states(self, ident: UUID) -> dict[int, str]:
         return await states_of(self.pool, ident)
@@ -148,7 +160,7 @@ async def open_station(
         zone = await enter(serve_zone({}))
         blobs: Blobs = await enter(open_blobs(f"disk:{folder}"))
         port, post = free_ports(1)[0], Post()
-        resolver = Resolver(zone.nameservers, lifetime=SECONDS)
+        resolver = Resolver(zone.nameservers, lifetime=SECONDS, validates=True)
         limits = Limits(rest=timedelta(milliseconds=1))
         books = Books(
             settler=await enter(Settler(pool)),

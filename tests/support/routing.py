@@ -9,6 +9,7 @@ from policy_engine.routing import Routing
 from posthouse.blobs import Blobs
 from posthouse.mail.envelope import Envelope, Inbound, InboundRecipient
 from posthouse.mail.errors import Unavailable
+from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.mail.ids import new_id
 from posthouse.storage.ledger import NewMail, NewRecipient, enter
 from posthouse.storage.pool import Pool
@@ -42,7 +43,12 @@ class Post:
         self.told.extend(envelopes)
 
     async def accepted(
-        self, *recipients: str, sender: str = "eve@far.test", auth: str = ""
+        self,
+        *recipients: str,
+        sender: str = "eve@far.test",
+        auth: str = "",
+        notify: Notify = DEFAULT,
+        handling: Handling = PLAIN,
     ) -> Inbound:
         """Enter a message into the ledger, as ingress does."""
         octets = b"Subject: hi\r\n\r\nbody\r\n"
@@ -51,14 +57,17 @@ class Post:
             sender=sender,
             size=len(octets),
             auth=auth,
+            handling=handling,
             recipients=tuple(
-                InboundRecipient(n=n, address=address) for n, address in enumerate(recipients)
+                InboundRecipient(n=n, address=address, notify=notify)
+                for n, address in enumerate(recipients)
             ),
         )
         await self.blobs.put(inbound.blob, octets)
         mail = NewMail(
             id=inbound.id, origin="smtp", sender=sender, size=len(octets),
-            auth=auth, recipients=tuple(NewRecipient(r.n, r.address) for r in inbound.recipients),
+            auth=auth, handling=handling,
+            recipients=tuple(NewRecipient(r.n, r.address, r.notify) for r in inbound.recipients),
             envelope=inbound,
         )  # fmt: skip
         await enter(self.pool, [mail])
