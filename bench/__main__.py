@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.measuring import Course, Run, measure
+from bench.memory import weigh
 from bench.ours import posthouse
 from bench.peers import peer
 from bench.report import note, show
@@ -21,6 +22,8 @@ from bench.system import System, Unfit
 DOMAIN = "bench.test"
 USERS = 100
 WARM_UP = 300  # messages before the first run: plans, caches, first files
+LARGE_OCTETS = 10 * 1024 * 1024
+ONE_LARGE_IN = 75  # messages of a run: large ones are fewer
 EXIT_BROKEN_OFF = 130
 WIDTH = 120  # columns of the table
 RESULTS = Path("var/bench.jsonl")
@@ -29,10 +32,17 @@ console = Console(stderr=True, highlight=False)
 
 
 def courses(count: int) -> tuple[Course, ...]:
-    """Return what is measured: one mail per connection, and connections reused."""
+    """Return what is measured: one mail per connection, connections reused, large messages."""
     return (
         Course(name="one mail per connection", count=count, reuse=False),
         Course(name="connections reused", count=count, reuse=True),
+        Course(
+            name="10 MiB messages",
+            count=max(count // ONE_LARGE_IN, 1),
+            sessions=4,
+            octets=LARGE_OCTETS,
+            reuse=True,
+        ),
     )
 
 
@@ -79,8 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=3000, help="messages per run")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
     parser.add_argument("--alone", action="store_true", help="only Posthouse (no root needed)")
+    parser.add_argument("--memory", action="store_true", help="of ingress-smtp, instead of speed")
     given = parser.parse_args(arguments)
     try:
+        if given.memory:
+            sys.exit(asyncio.run(weigh(console.print)))
         runs = asyncio.run(bench(given.count, given.rounds, alone=given.alone))
     except Unfit as reason:
         console.print(f"cannot measure: {reason}", style="red", markup=False)

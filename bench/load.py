@@ -17,9 +17,10 @@ import time
 from dataclasses import dataclass, field
 
 SENDER = "sender@load.invalid"
-TIMEOUT_SECONDS = 120.0
+TIMEOUT_SECONDS = 600.0
 MAX_REFUSALS_TOLD = 3
 _READ_OCTETS = 65_536
+_BLOCK_OCTETS = 1_048_576  # of text; larger bodies repeat it
 _WORDS = [
     "alpha",
     "report",
@@ -76,10 +77,11 @@ def body(octets: int) -> bytes:
     chance = random.Random(1)  # noqa: S311 - the same text every time
     lines: list[str] = []
     length = 0
-    while length < octets:
+    while length < min(octets, _BLOCK_OCTETS):
         lines.append(" ".join(chance.choice(_WORDS) for _ in range(10))[:74])
         length += len(lines[-1]) + 2
-    return ("\r\n".join(lines)[: octets - 2] + "\r\n").encode()
+    block = "\r\n".join(lines) + "\r\n"
+    return ((block * (octets // len(block) + 1))[: octets - 2] + "\r\n").encode()
 
 
 @dataclass(slots=True)
@@ -90,14 +92,14 @@ class Session:
         step: What was sent last and is to be answered.
         message: Number of the message under way; None between messages.
         unread: Octets of an answer that is not complete.
-        unsent: Octets that the socket did not take yet.
+        unsent: What the socket did not take yet; all sessions share the text of a body.
     """
 
     line: socket.socket
     step: str = "greeting"
     message: int | None = None
     unread: bytes = b""
-    unsent: bytes = b""
+    unsent: list[memoryview] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -149,7 +151,7 @@ class Load:
 
     def _serve(self, session: Session) -> None:
         if session.unsent:
-            self._send(session, b"")
+            self._send(session)
         try:
             octets = session.line.recv(_READ_OCTETS)
         except BlockingIOError:
@@ -167,20 +169,23 @@ class Load:
             if line[3:4] != b"-":
                 self._answer(session, line)
 
-    def _send(self, session: Session, octets: bytes) -> None:
-        octets = session.unsent + octets
+    def _send(self, session: Session, *pieces: bytes) -> None:
+        session.unsent += map(memoryview, pieces)
         try:
-            sent = session.line.send(octets)
+            while session.unsent:
+                sent = session.line.send(session.unsent[0])
+                session.unsent[0] = session.unsent[0][sent:]
+                if not session.unsent[0]:
+                    del session.unsent[0]
         except BlockingIOError:
-            sent = 0
-        session.unsent = octets[sent:]
+            pass
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if session.unsent else 0)
         if self._sessions.get_key(session.line).events != events:
             self._sessions.modify(session.line, events, session)
 
-    def _say(self, session: Session, step: str, octets: bytes) -> None:
+    def _say(self, session: Session, step: str, *pieces: bytes) -> None:
         session.step = step
-        self._send(session, octets)
+        self._send(session, *pieces)
 
     def _answer(self, session: Session, line: bytes) -> None:
         match session.step, line[:3]:
@@ -194,7 +199,7 @@ class Load:
             case "RCPT", b"250":
                 self._say(session, "DATA", b"DATA\r\n")
             case "DATA", b"354":
-                self._say(session, "dot", self._message(session.message or 0))
+                self._say(session, "dot", *self._message(session.message or 0))
             case "dot", b"250":
                 self._accepted(session)
             case "QUIT", _:
@@ -222,7 +227,7 @@ class Load:
     def _recipient(self, number: int) -> str:
         return self.plan.recipients[number % len(self.plan.recipients)]
 
-    def _message(self, number: int) -> bytes:
+    def _message(self, number: int) -> tuple[bytes, bytes, bytes]:
         header = (
             f"From: Load <{SENDER}>\r\nTo: <{self._recipient(number)}>\r\n"
             f"Subject: load {self._run} message {number}\r\n"
@@ -230,7 +235,7 @@ class Load:
             f"Message-ID: <{self._run}.{number}@load.invalid>\r\n"
             "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n"
         )
-        return header.encode() + self._text + b".\r\n"
+        return header.encode(), self._text, b".\r\n"
 
 
 def main() -> None:

@@ -47,6 +47,7 @@ class Run:
         system: Which system.
         course: What was sent.
         count: Messages, all accepted and all found in mailboxes.
+        octets: Of each body.
         accepted_per_second: From the first connect to the last 250.
         delivered_per_second: From the first connect until all lay in mailboxes.
         processor_ms: Per mail, by process tree.
@@ -58,6 +59,7 @@ class Run:
     system: str
     course: str
     count: int
+    octets: int
     accepted_per_second: float
     delivered_per_second: float
     processor_ms: Mapping[str, float]
@@ -95,6 +97,7 @@ async def measure(system: System, course: Course, recipients: Sequence[str]) -> 
         system=system.name,
         course=course.name,
         count=course.count,
+        octets=course.octets,
         accepted_per_second=round(course.count / load["seconds"], 1),
         delivered_per_second=round(course.count / took, 1),
         processor_ms={name: _per_mail(seconds, course) for name, seconds in spent.items()},

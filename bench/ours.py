@@ -46,12 +46,15 @@ class Posthouse:
 
 @asynccontextmanager
 async def posthouse(
-    domain: str, users: Sequence[str], say: Callable[[str], None]
+    domain: str,
+    users: Sequence[str],
+    say: Callable[[str], None],
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Posthouse]:
     """Run Posthouse for ``users`` of ``domain`` while inside; nothing of it stays."""
     ports = dict(zip(PUBLIC, free_ports(len(PUBLIC)), strict=True))
     with ground(say) as folder:
-        settings = {"POSTHOUSE_LOG_LEVEL": "WARNING"}
+        settings = {"POSTHOUSE_LOG_LEVEL": "WARNING", **(settings or {})}
         stack = Stack(
             Options(var=folder, store="disk", copies=1, ports=ports, settings=settings), say
         )

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bench.measuring import Run
 
-_COLUMNS = ("accepted/s", "to mailbox/s", "CPU ms/mail", "client ms", "others", "core ms")
+_COLUMNS = ("accepted/s", "MB/s", "to mailbox/s", "CPU ms/mail", "client ms", "others", "core ms")
 
 
 def note(run: Run, file: Path) -> None:
@@ -34,6 +34,7 @@ def show(runs: Sequence[Run], console: Console) -> None:
             course,
             system,
             _range(run.accepted_per_second for run in mine),
+            f"{median(run.accepted_per_second * run.octets / 1e6 for run in mine):.0f}",
             _range(run.delivered_per_second for run in mine),
             f"{median(run.total_ms for run in mine):.2f}",
             f"{median(run.client_ms for run in mine):.2f}",
@@ -57,7 +58,7 @@ def _of(runs: Iterable[Run], course: str, system: str) -> list[Run]:
 
 def _range(values: Iterable[float]) -> str:
     numbers = sorted(values)
-    return f"{median(numbers):.0f} ({numbers[0]:.0f}-{numbers[-1]:.0f})"
+    return f"{median(numbers):.4g} ({numbers[0]:.4g}-{numbers[-1]:.4g})"
 
 
 def _by_process(runs: Sequence[Run]) -> str:

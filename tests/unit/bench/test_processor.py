@@ -40,7 +40,7 @@ def test_a_process_that_is_gone_has_used_nothing() -> None:
 
 def run(system: str, delivered: float) -> Run:
     return Run(
-        system=system, course="c", count=10, accepted_per_second=2 * delivered,
+        system=system, course="c", count=10, octets=4096, accepted_per_second=2 * delivered,
         delivered_per_second=delivered, processor_ms={"a": 1.0, "b": 1.5}, client_ms=0.1,
         others_share=0.0, calibration_ms=10.0,
     )  # fmt: skip
