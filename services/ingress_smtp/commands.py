@@ -15,6 +15,7 @@ from ingress_smtp import extensions, replies
 from ingress_smtp.extensions import BadParameters, MailParameters
 from ingress_smtp.replies import Reply
 from ingress_smtp.xclient import BadAttributes, XClient, read_attributes
+from posthouse.mail.address import is_domain
 from posthouse.mail.handling import DEFAULT, Notify
 
 _CHUNK = re.compile(r"([0-9]{1,20})( +LAST)?", re.ASCII | re.IGNORECASE)
@@ -87,8 +88,38 @@ class StartTls:
 
 
 @dataclass(frozen=True, slots=True)
+class Verify:
+    """VRFY or EXPN (RFC 5321 §3.5).
+
+    Attributes:
+        address: Or a local part; empty if it is neither.
+        expand: EXPN: name the members.
+        utf8: The answer may hold UTF-8 (RFC 6531 §3.7.4.2).
+    """
+
+    address: str
+    expand: bool
+    utf8: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """ETRN (RFC 1985 §5): send what waits for a domain, and below it."""
+
+    domain: str
+    below: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """HELP (RFC 5321 §4.1.1.8)."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chat:
-    """NOOP, VRFY, HELP, QUIT: the answer needs nothing but itself."""
+    """NOOP, QUIT: the answer needs nothing but itself."""
 
     reply: Reply
 
@@ -101,7 +132,8 @@ class Bad:
 
 
 Command: TypeAlias = (
-    Hello | Mail | Rcpt | Auth | Data | Chunk | Reset | StartTls | XClient | Chat | Bad
+    Hello | Mail | Rcpt | Auth | Data | Chunk | Reset | StartTls | XClient | Verify | Release | Help
+    | Chat | Bad
 )  # fmt: skip
 
 
@@ -165,6 +197,27 @@ def _xclient(argument: str) -> Command:
         return Bad(replies.BAD_PARAMETER)
 
 
+def _verify(argument: str, *, expand: bool) -> Command:
+    """``vrfy = "VRFY" SP String`` (RFC 5321 §4.1.1.6); brackets are forgiven."""
+    text, _, keyword = argument.rpartition(" ")
+    utf8 = keyword.upper() == "SMTPUTF8" and bool(text)
+    path = (text.strip() if utf8 else argument).removeprefix("<").removesuffix(">")
+    if not path:
+        return Bad(replies.ARGUMENT_MISSING)
+    try:
+        return Verify(extensions.forward_path(path), expand, utf8)
+    except BadParameters:
+        return Verify("", expand, utf8)
+
+
+def _etrn(argument: str) -> Command:
+    """``etrn-command = "ETRN" SP [option-character] node`` (RFC 1985 §5.2)."""
+    domain = argument.removeprefix("@")
+    if not is_domain(domain):  # a queue by name (#) is none of ours
+        return Bad(replies.ARGUMENT_MISSING)
+    return Release(domain.lower(), below=domain != argument)
+
+
 def _bdat(argument: str) -> Command:
     """``"BDAT" SP chunk-size [SP "LAST"]`` (RFC 3030 §2).
 
@@ -193,9 +246,8 @@ _READERS: dict[str, Callable[[str], Command]] = {
     "STARTTLS": _alone(StartTls()),
     "QUIT": _alone(Chat(replies.BYE)),
     "NOOP": lambda _: Chat(replies.OK_RESET),
-    "HELP": lambda _: Chat(replies.HELP),
-    "VRFY": lambda argument: (
-        Chat(replies.CANNOT_VERIFY) if argument else Bad(replies.ARGUMENT_MISSING)
-    ),
-    "EXPN": lambda _: Bad(replies.say("502 5.5.1 EXPN is not available")),
+    "HELP": Help,
+    "VRFY": lambda argument: _verify(argument, expand=False),
+    "EXPN": lambda argument: _verify(argument, expand=True),
+    "ETRN": _etrn,
 }

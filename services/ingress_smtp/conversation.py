@@ -11,21 +11,27 @@ from ingress_smtp.intake import Acceptance
 from ingress_smtp.limits import Limits
 from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
+from ingress_smtp.releases import Releases
 from ingress_smtp.replies import Reply
-from ingress_smtp.transaction import State
+from ingress_smtp.steps import State
 
 SAID = Reply(b"")  # what was to be said has been said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """The parts that all sessions share."""
+    """The parts that all sessions share.
+
+    Attributes:
+        releases: Carries out ETRN; None where nobody may ask.
+    """
 
     gate: Gate
     acceptance: Acceptance
     authentication: Authentication
     reception: Reception
     limits: Limits = field(default_factory=Limits)
+    releases: Releases | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,20 +12,22 @@
 | STARTTLS            | 3207 | offered until TLS is active                       |
 | AUTH                | 4954 | on submission, under TLS only; AUTH= at MAIL      |
 | XCLIENT             |      | for listed hosts alone: see `xclient`             |
+| VRFY, EXPN          | 5321 | to those who may ask                              |
+| ETRN                | 1985 | on port 25, if it is wanted                       |
 | DSN                 | 3461 | RET= ENVID= at MAIL, NOTIFY= ORCPT= at RCPT       |
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ingress_smtp import replies
 from ingress_smtp.replies import Reply
 from ingress_smtp.xclient import ATTRIBUTES
-from posthouse.mail.address import BadAddress, parse_address
+from posthouse.mail.address import BadAddress, is_local_part, parse_address
 from posthouse.mail.envelope import Body
 from posthouse.mail.handling import CONDITIONS, DEFAULT, NEVER, PLAIN, Handling, Notify, Ret
 
@@ -75,7 +77,13 @@ class MailParameters:
 
 
 def offer(
-    hostname: str, *, size: int, starttls: bool, auth: tuple[str, ...], xclient: bool = False
+    hostname: str,
+    *,
+    size: int,
+    starttls: bool,
+    auth: tuple[str, ...],
+    xclient: bool = False,
+    courtesies: Collection[str] = (),
 ) -> Reply:
     """Build the answer to EHLO: what holds in this state of the session, and nothing else."""
     texts = [
@@ -88,6 +96,7 @@ def offer(
         "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
     ]
+    texts.extend(courtesies)
     if starttls:
         texts.append("STARTTLS")
     if auth:
@@ -149,7 +158,12 @@ def forward_path(path: str) -> str:
 
 
 def _mailbox(path: str, otherwise: Reply) -> str:
-    """Read a mailbox; its source route is dropped unread (RFC 5321 §3.6.1, Appendix C)."""
+    """Read a mailbox; its source route is dropped unread (RFC 5321 §3.6.1, Appendix C).
+
+    A local part alone may pass: whether it gets a domain depends on who says it.
+    """
+    if is_local_part(path):
+        return path
     route = _SOURCE_ROUTE.match(path)
     try:
         return str(parse_address(path[route.end() :] if route else path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ingress_smtp import replies
 from ingress_smtp.conversation import Conversation
 from ingress_smtp.replies import Reply
-from ingress_smtp.transaction import TakeXClient
+from ingress_smtp.steps import TakeXClient
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ingress_smtp.commands import Mail
 from ingress_smtp.conversation import Conversation
 from ingress_smtp.replies import Reply
-from ingress_smtp.transaction import Judge
+from ingress_smtp.steps import Judge
 from posthouse.mail.admission import MailQuestion, RcptQuestion
 
 

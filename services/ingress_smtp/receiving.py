@@ -8,7 +8,7 @@ from ingress_smtp.draft import Draft, Letter
 from ingress_smtp.extensions import MailParameters
 from ingress_smtp.replies import Reply
 from ingress_smtp.stamps import Arrival
-from ingress_smtp.transaction import TakeChunk, TakeData
+from ingress_smtp.steps import TakeChunk, TakeData
 from ingress_smtp.timing import Steps
 from posthouse.mime.transport import transportable
 from posthouse.telemetry.logs import get_logger

@@ -47,7 +47,7 @@ def lines(code: int, *texts: str) -> Reply:
     """Build a reply of several lines (RFC 5321 §4.2.1)."""
     last = len(texts) - 1
     wire = "".join(f"{code}{' ' if n == last else '-'}{text}\r\n" for n, text in enumerate(texts))
-    return Reply(wire.encode("ascii", "replace"))
+    return Reply(wire.encode())
 
 
 GO_AHEAD = say("354 End data with <CR><LF>.<CR><LF>")
@@ -58,8 +58,13 @@ OK_RECIPIENT = say("250 2.1.5 Ok")
 OK_TLS = say("220 2.0.0 Ready to start TLS")
 OK_AUTHENTICATED = say("235 2.7.0 Authentication successful")
 CANNOT_VERIFY = say("252 2.1.5 Cannot verify, but will take a message and try")  # RFC 5321 §3.5.3
-HELP = say("214 2.0.0 See RFC 5321; commands: HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
 BYE = say("221 2.0.0 Bye", closes=True)
+
+NEEDS_UTF8_REPLY = say("252 2.6.8 Cannot name the address without SMTPUTF8")  # RFC 6531 §3.7.4.2
+TOO_MANY_MEMBERS = say("252 2.1.5 The list is too long to tell")
+NO_EXPN = say("502 5.5.1 EXPN is not available")
+NO_ETRN = say("502 5.5.1 ETRN is not available")
+NO_HELP = say("504 5.5.4 No such command")
 
 # The client's grammar
 UNKNOWN_COMMAND = say("500 5.5.2 Command not recognized")

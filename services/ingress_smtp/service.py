@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 
 from ingress_smtp.authentication import Authentication
+from ingress_smtp.authorship import Authorship
 from ingress_smtp.budget import Budget
 from ingress_smtp.conversation import House
 from ingress_smtp.draft import Space
@@ -14,18 +16,22 @@ from ingress_smtp.listener import Patience
 from ingress_smtp.ports import Limits, Listeners, Port
 from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
+from ingress_smtp.releases import Means, Releases
 from ingress_smtp.settings import IngressSettings
 from ingress_smtp.spool import Spool
 from ingress_smtp.terms import Role, Terms
 from posthouse.bus.ask import Asker
 from posthouse.bus.publisher import Publisher
 from posthouse.mail.admission import Verdict
+from posthouse.resolver import Resolver
 from posthouse.runtime.foundation import START, open_foundation, own_certificate
 from posthouse.runtime.logins import open_authenticator
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.rates import SharedRates
 from posthouse.runtime.service import Lifecycle
-from posthouse.storage.ledger import Intake
+from posthouse.storage import directory
+from posthouse.storage.ledger import Intake, release
+from posthouse.storage.pool import Pool
 
 NAME = "ingress-smtp"
 
@@ -66,10 +72,17 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
     asker = await enter(Asker(settings.policy_addresses, settings.deadline, Verdict))
     lifecycle.probes.ready("policy", asker.trouble)
     authenticator = await enter(open_authenticator(settings, pool))
-    acceptance = Acceptance(blobs=blobs, ledger=ledger, outbox=outbox, hostname=settings.hostname)
+    gate = Gate(asker)
+    acceptance = Acceptance(
+        blobs=blobs,
+        ledger=ledger,
+        outbox=outbox,
+        hostname=settings.hostname,
+        examiner=Authorship(gate, settings.default_domain),
+    )
     lifecycle.probes.ready("acceptance", acceptance.trouble)
     return House(
-        gate=Gate(asker),
+        gate=gate,
         limits=settings.limits(rates.buckets),
         acceptance=acceptance,
         authentication=Authentication(
@@ -86,7 +99,19 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
             ),
             rules=settings.rules,
         ),
+        releases=_releases(settings, pool, outbox) if settings.etrn == "on" else None,
     )
+
+
+def _releases(settings: IngressSettings, pool: Pool, outbox: Outbox) -> Releases:
+    """Put together what carries out ETRN."""
+    means = Means(
+        release=partial(release, pool),
+        route=partial(directory.route_of, pool),
+        resolver=Resolver(settings.nameservers),
+        outbox=outbox,
+    )
+    return Releases(means, settings.release_measure)
 
 
 def _ports(settings: IngressSettings, lifecycle: Lifecycle) -> tuple[Port, ...]:
@@ -109,6 +134,7 @@ def _ports(settings: IngressSettings, lifecycle: Lifecycle) -> tuple[Port, ...]:
                 greet_delay=settings.greet_delay,
                 greet_at_once=settings.greet_at_once,
                 xclients=settings.xclients,
+                courtesies=settings.courtesies,
             ),
             certificate=certificate.context if certificate else None,
             implicit_tls=implicit_tls,

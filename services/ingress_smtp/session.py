@@ -18,13 +18,13 @@ from ingress_smtp.framing import BadLine
 from ingress_smtp.greeting import greet, speak_for
 from ingress_smtp.judging import judge
 from ingress_smtp.limits import TOO_MANY_FAILURES
+from ingress_smtp.obliging import oblige
 from ingress_smtp.receiving import receive
 from ingress_smtp.replies import Reply, say
 from ingress_smtp.securing import offered, take_auth, take_tls
-from ingress_smtp.terms import Terms
-from ingress_smtp.timing import Answering
-from ingress_smtp.transaction import (
+from ingress_smtp.steps import (
     Judge,
+    Oblige,
     Say,
     State,
     Step,
@@ -33,8 +33,10 @@ from ingress_smtp.transaction import (
     TakeData,
     TakeTls,
     TakeXClient,
-    decide,
 )
+from ingress_smtp.terms import Terms
+from ingress_smtp.timing import Answering
+from ingress_smtp.transaction import decide
 from posthouse.mail.errors import MailFailure
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -161,15 +163,21 @@ class Session:
                 reply = await judge(self._its, step)
             case TakeData() | TakeChunk():
                 reply = await receive(self._its, step)
-            case TakeTls():
-                reply = await take_tls(self._its)
-            case TakeAuth():
-                reply = await take_auth(self._its, step.command)
+            case TakeTls() | TakeAuth():
+                reply = await _secure(self._its, step)
             case TakeXClient():
                 reply = speak_for(self._its, step)
+            case Oblige():
+                reply = await oblige(self._its, step)
             case _:
                 assert_never(step)
         return reply
+
+
+async def _secure(session: Conversation, step: TakeTls | TakeAuth) -> Reply:
+    if isinstance(step, TakeTls):
+        return await take_tls(session)
+    return await take_auth(session, step.command)
 
 
 def _is_error(reply: Reply) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from ingress_smtp.courtesy_settings import CourtesySettings
 from ingress_smtp.greeting_settings import GreetingSettings
 from ingress_smtp.hygiene_settings import HygieneSettings
 from ingress_smtp.limit_settings import LimitSettings
@@ -27,7 +28,13 @@ def _endpoints(text: str) -> str:
 
 
 class IngressSettings(
-    DoorSettings, GreetingSettings, HygieneSettings, SpoolSettings, LoginSettings, LimitSettings
+    DoorSettings,
+    CourtesySettings,
+    GreetingSettings,
+    HygieneSettings,
+    SpoolSettings,
+    LoginSettings,
+    LimitSettings,
 ):
     """The settings of this service beside the common ones.
 

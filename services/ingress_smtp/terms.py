@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Literal, TypeAlias
 
 from ingress_smtp import replies
+from ingress_smtp.courtesies import Courtesies
 from ingress_smtp.replies import Reply
 from posthouse.mail.networks import NOWHERE, Networks
 
+NO_COURTESIES = Courtesies()
 Role: TypeAlias = Literal["mx", "submission", "lmtp"]
 
 
@@ -28,6 +30,7 @@ class Terms:
         greet_delay: A stranger has to wait so long for it, and must be silent.
         greet_at_once: Those who need not wait.
         xclients: Those who may say for whom they speak.
+        courtesies: What is done besides taking mail.
     """
 
     hostname: str
@@ -39,6 +42,7 @@ class Terms:
     greet_delay: timedelta = timedelta()
     greet_at_once: Networks = NOWHERE
     xclients: Networks = NOWHERE
+    courtesies: Courtesies = NO_COURTESIES
 
     def opening(self) -> Reply:
         """Build the first reply of a session (RFC 5321 §4.2; RFC 2033 §4 for LMTP)."""

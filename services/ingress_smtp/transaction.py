@@ -12,10 +12,10 @@ others. No octet is read or written here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ingress_smtp import extensions, replies
+from ingress_smtp import extensions, manual, replies
 from ingress_smtp.commands import (
     Auth,
     Bad,
@@ -24,101 +24,31 @@ from ingress_smtp.commands import (
     Command,
     Data,
     Hello,
+    Help,
     Mail,
     Rcpt,
+    Release,
     Reset,
     StartTls,
+    Verify,
 )
+from ingress_smtp.courtesies import is_open
 from ingress_smtp.replies import Reply
-from ingress_smtp.terms import Terms
+from ingress_smtp.steps import (
+    Judge,
+    Oblige,
+    Say,
+    State,
+    Step,
+    TakeAuth,
+    TakeChunk,
+    TakeData,
+    TakeTls,
+    TakeXClient,
+)
 from ingress_smtp.xclient import XClient
 from posthouse.mail.handling import DEFAULT
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """Where one session stands.
-
-    Attributes:
-        terms: See `Terms`.
-        hello: What the client calls itself; empty before HELO or EHLO.
-        extended: It said EHLO.
-        secure: TLS is active.
-        mechanisms: Of AUTH, that can succeed on this connection.
-        auth: The account that authenticated; empty if none did.
-        mail: The open transaction's MAIL, None if none is open.
-        recipients: Those that were accepted in it.
-        chunked: Its content has begun, by BDAT.
-        may_xclient: The client is one of `Terms.xclients`.
-    """
-
-    terms: Terms
-    may_xclient: bool = False
-    hello: str = ""
-    extended: bool = False
-    secure: bool = False
-    mechanisms: tuple[str, ...] = ()
-    auth: str = ""
-    mail: Mail | None = None
-    recipients: tuple[Rcpt, ...] = ()
-    chunked: bool = False
-
-    @property
-    def answers(self) -> int:
-        """How many replies a message is due: in LMTP one for each recipient (RFC 2033 §4.2)."""
-        return len(self.recipients) if self.terms.role == "lmtp" else 1
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Send the reply and go on in the state."""
-
-    reply: Reply
-    state: State
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """Ask policy about MAIL or RCPT; go on in the state if it accepts."""
-
-    command: Mail | Rcpt
-    state: State
-
-
-@dataclass(frozen=True, slots=True)
-class TakeData:
-    """Send 354 and read the message."""
-
-
-@dataclass(frozen=True, slots=True)
-class TakeChunk:
-    """Read the octets behind BDAT; with an objection throw them away, then say it."""
-
-    command: Chunk
-    objection: Reply | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TakeTls:
-    """Send 220 and begin the handshake."""
-
-
-@dataclass(frozen=True, slots=True)
-class TakeAuth:
-    """Begin the SASL exchange."""
-
-    command: Auth
-
-
-@dataclass(frozen=True, slots=True)
-class TakeXClient:
-    """Let the client be another, greet it and go on in the state."""
-
-    client: str | None
-    state: State
-
-
-Step: TypeAlias = Say | Judge | TakeData | TakeChunk | TakeTls | TakeAuth | TakeXClient
 # Any: each guard and effect takes just the commands that its rows of the table name.
 Guard: TypeAlias = Callable[[State, Any], Reply | None]
 Effect: TypeAlias = Callable[[State, Any], Step]
@@ -248,18 +178,41 @@ def _greet(state: State, command: Hello) -> Step:
     auth = () if state.auth else state.mechanisms
     size = state.terms.message_octets_max
     offer = extensions.offer(
-        state.terms.hostname, size=size, starttls=starttls, auth=auth, xclient=state.may_xclient
+        state.terms.hostname,
+        size=size,
+        starttls=starttls,
+        auth=auth,
+        xclient=state.may_xclient,
+        courtesies=_courtesies(state),
     )
     return Say(offer, after)
 
 
+def _courtesies(state: State) -> list[str]:
+    """Return the verbs of what this client is obliged with (RFC 5321 §3.5.2: EXPN is listed)."""
+    its = state.terms.courtesies
+    verbs = {"VRFY": is_open(its.vrfy, state.auth), "EXPN": is_open(its.expn, state.auth)}
+    verbs["ETRN"] = its.etrn and state.terms.role == "mx"
+    return [verb for verb, is_given in verbs.items() if is_given]
+
+
 def _judge_mail(state: State, command: Mail) -> Step:
+    sender = state.terms.courtesies.whole(command.sender, state.auth)
+    if sender is None:
+        return Say(replies.BAD_SENDER, state)
+    if sender != command.sender:
+        command = replace(command, sender=sender)
     return Judge(command, replace(state, mail=command, recipients=()))
 
 
 def _judge_rcpt(state: State, command: Rcpt) -> Step:
     if command.recipient == extensions.POSTMASTER:
-        mailbox = f"{extensions.POSTMASTER}@{state.terms.hostname}"
+        mailbox: str | None = f"{extensions.POSTMASTER}@{state.terms.hostname}"
+    else:
+        mailbox = state.terms.courtesies.whole(command.recipient, state.auth)
+    if mailbox is None:
+        return Say(replies.BAD_RECIPIENT, state)
+    if mailbox != command.recipient:
         command = replace(command, recipient=mailbox)
     return Judge(command, replace(state, recipients=(*state.recipients, command)))
 
@@ -277,6 +230,33 @@ def _take_xclient(state: State, command: XClient) -> Step:
             auth=state.auth if command.login is None else command.login,
         ),
     )
+
+
+def _verify(state: State, command: Verify) -> Step:
+    if ("EXPN" if command.expand else "VRFY") not in _courtesies(state):
+        return Say(replies.NO_EXPN if command.expand else replies.CANNOT_VERIFY, state)
+    address = state.terms.courtesies.whole(command.address, state.auth) if command.address else None
+    if address is None:
+        return Say(replies.CANNOT_VERIFY, state)  # perhaps somebody's name: RFC 5321 §3.5.1
+    return Oblige(replace(command, address=address))
+
+
+def _release(state: State, command: Release) -> Step:
+    return Oblige(command) if "ETRN" in _courtesies(state) else Say(replies.NO_ETRN, state)
+
+
+def _help(state: State, command: Help) -> Step:
+    """Explain what can be said here and now."""
+    verbs = {"MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "VRFY", "HELP", "QUIT"}
+    verbs.update(("LHLO",) if state.terms.role == "lmtp" else ("HELO", "EHLO"))
+    verbs.update(_courtesies(state))
+    may = {
+        "STARTTLS": state.terms.tls and not state.secure,
+        "AUTH": state.mechanisms and not state.auth,
+        "XCLIENT": state.may_xclient,
+    }
+    verbs.update(verb for verb, is_possible in may.items() if is_possible)
+    return Say(manual.explain(command.topic, verbs), state)
 
 
 def _take_auth(_: State, command: Auth) -> Step:
@@ -304,6 +284,9 @@ _TABLE: dict[type[Command], tuple[tuple[Guard, ...], Effect]] = {
     StartTls: ((_tls_can_begin, _needs_quiet), lambda *_: TakeTls()),
     Auth: ((_needs_ehlo, _auth_can_begin, _needs_quiet), _take_auth),
     XClient: ((_may_xclient, _needs_quiet), _take_xclient),
+    Verify: ((_needs_hello,), _verify),
+    Release: ((_needs_ehlo, _needs_quiet), _release),
+    Help: ((), _help),
     Chat: ((), _answer),
     Bad: ((), _answer),
 }

@@ -15,6 +15,7 @@ from ingress_smtp.authentication import Authentication
 from ingress_smtp.authorship import Authorship
 from ingress_smtp.budget import Budget
 from ingress_smtp.conversation import House
+from ingress_smtp.courtesies import Courtesies
 from ingress_smtp.draft import Space
 from ingress_smtp.hygiene import Rules
 from ingress_smtp.intake import Acceptance
@@ -29,6 +30,7 @@ from posthouse.mail.admission import (
     ListQuestion,
     MailQuestion,
     Question,
+    RcptQuestion,
     Verdict,
     accept,
     refuse,
@@ -45,8 +47,20 @@ HOSTNAME = "mx.example.test"
 BOSS = "boss@example.test"  # lets everybody send on their behalf
 HANDSHAKES = Room(guests=20, guests_per_client=10)
 PATIENCE = Patience(silence=timedelta(seconds=20), message=timedelta(seconds=20))
+COURTESIES = Courtesies(
+    vrfy="authenticated",
+    expn="authenticated",
+    default_domain="example.test",
+    own_addresses=parse_networks("127.0.0.1,192.0.2.25,2001:db8::25"),
+    literal_domain=HOSTNAME,
+)
 TERMS = Terms(
-    hostname=HOSTNAME, role="mx", tls=False, message_octets_max=1_000_000, recipients_max=3
+    hostname=HOSTNAME,
+    role="mx",
+    tls=False,
+    message_octets_max=1_000_000,
+    recipients_max=3,
+    courtesies=COURTESIES,
 )
 LIMITS = Limits(sessions=100, sessions_per_client=100, patience=PATIENCE, handshakes=HANDSHAKES)
 
@@ -63,15 +77,18 @@ class Policy:
         self.asked.append(question)
         if self.is_away:
             raise Unavailable("policy is away")
-        if isinstance(question, AuthorQuestion):
-            told = Verdict(rule="author rights", must_tell=BOSS in question.authors)
-            mine = set(question.authors) <= {question.auth, BOSS}
-            return told if mine else refuse(NOT_YOURS, "From address is not yours", "author rights")
-        if isinstance(question, ListQuestion):
-            return self._members(question)
-        if isinstance(question, MailQuestion):
-            mine = question.sender in {"", question.auth, BOSS}
-            return accept("mine") if mine else refuse(RELAY_DENIED, "Not yours", "sender rights")
+        match question:
+            case AuthorQuestion():
+                return self._author(question)
+            case ListQuestion():
+                return self._members(question)
+            case MailQuestion(sender=sender, auth=auth):
+                mine = sender in {"", auth, BOSS}
+                return accept("mine") if mine else refuse(NOT_YOURS, "Not yours", "sender rights")
+            case RcptQuestion():
+                return self._recipient(question)
+
+    def _recipient(self, question: RcptQuestion) -> Verdict:
         if question.recipient == "boom@example.test":
             raise ValueError("/etc/secret of ours")
         if question.recipient in self.known or question.auth:
@@ -80,9 +97,16 @@ class Policy:
             return refuse(NO_SUCH_USER, "No such user here", "unknown recipient")
         return refuse(RELAY_DENIED, "Relaying denied", "relay")
 
+    def _author(self, question: AuthorQuestion) -> Verdict:
+        if not set(question.authors) <= {question.auth, BOSS}:
+            return refuse(NOT_YOURS, "From address is not yours", "author rights")
+        return Verdict(rule="author rights", must_tell=BOSS in question.authors)
+
     def _members(self, question: ListQuestion) -> Verdict:
         if question.address == "team@example.test":
-            members = ("anna@example.test", "x@far.test") if question.expand else (question.address,)
+            members = (
+                ("anna@example.test", "x@far.test") if question.expand else (question.address,)
+            )
         elif question.address in self.known | {"jörg@example.test"}:
             members = (question.address,)
         else:
@@ -171,7 +195,10 @@ def a_house(policy: Policy, cellar: Cellar, reception: Reception) -> House:
     return House(
         gate=Gate(policy),
         acceptance=Acceptance(
-            blobs=cellar, ledger=cellar, outbox=cellar, hostname=HOSTNAME,
+            blobs=cellar,
+            ledger=cellar,
+            outbox=cellar,
+            hostname=HOSTNAME,
             examiner=Authorship(Gate(policy), "example.test"),
         ),
         authentication=Authentication(everybody(), penalty=timedelta()),

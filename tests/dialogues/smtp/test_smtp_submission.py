@@ -60,31 +60,37 @@ def stored(ingress: Ingress) -> str:
     return re.sub(r"(?m)^(Date|Message-ID): .*$", r"\1: …", below)
 
 
+FULL = (
+    "From: Anna <anna>\nTo: bert, x@far.test\nBcc: secret@far.test,\n more@far.test\n"
+    "Subject: hi\nReturn-Path: <anna@example.test>\n\nBcc: of the body\n"
+)
+FULL_AFTER = (
+    "From: Anna <anna@example.test>\nTo: bert@example.test, x@far.test\nSubject: hi\n\n"
+    "Bcc: of the body\n"
+)
+OF_BOSS = "From: boss@example.test\nDate: then\nMessage-ID: <x@y.test>\n"
+ADDED = "Date: …\nMessage-ID: …\n"
+FROM_ANNA = f"{ADDED}From: anna@example.test\n"
+
+
 @pytest.mark.parametrize(
     ("sender", "before", "after"),
     [
-        (
-            ANNA,
-            "From: Anna <anna>\nTo: bert, x@far.test\nBcc: secret@far.test,\n more@far.test\n"
-            "Subject: hi\nReturn-Path: <anna@example.test>\n\nBcc: of the body\n",
-            "Date: …\nMessage-ID: …\nFrom: Anna <anna@example.test>\n"
-            "To: bert@example.test, x@far.test\nSubject: hi\n\nBcc: of the body\n",
-        ),
+        (ANNA, FULL, ADDED + FULL_AFTER),
         (
             BOSS,
-            "From: boss@example.test\nSender: boss@example.test\nDate: then\nMessage-ID: <x@y.test>\n\n",
-            "Sender: anna@example.test\nFrom: boss@example.test\nDate: …\nMessage-ID: …\n\n",
+            f"Sender: {BOSS}\n{OF_BOSS}\n",
+            f"Sender: {ANNA}\nFrom: {BOSS}\n{ADDED}\n",
         ),
         (
             BOSS,
             "Subject: whose?\n\n",
-            "Date: …\nMessage-ID: …\nFrom: boss@example.test\nSender: anna@example.test\n"
-            "Subject: whose?\n\n",
+            f"{ADDED}From: {BOSS}\nSender: {ANNA}\nSubject: whose?\n\n",
         ),
-        ("", "Subject: x\n\n", "Date: …\nMessage-ID: …\nFrom: anna@example.test\nSubject: x\n\n"),
-        (ANNA, "no header\n", "Date: …\nMessage-ID: …\nFrom: anna@example.test\n\nno header\n"),
-        (ANNA, "\nbody\n", "Date: …\nMessage-ID: …\nFrom: anna@example.test\n\nbody\n"),
-        (ANNA, "", "Date: …\nMessage-ID: …\nFrom: anna@example.test\n"),
+        ("", "Subject: x\n\n", f"{FROM_ANNA}Subject: x\n\n"),
+        (ANNA, "no header\n", f"{FROM_ANNA}\nno header\n"),
+        (ANNA, "\nbody\n", f"{FROM_ANNA}\nbody\n"),
+        (ANNA, "", FROM_ANNA),
     ],
 )
 async def test_what_lacks_is_added_and_what_must_not_be_told_is_gone(

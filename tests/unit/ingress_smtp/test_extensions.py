@@ -67,7 +67,7 @@ def test_a_sender_is_read(line: str, sender: str, parameters: MailParameters) ->
         ("RCPT TO:<a@b.test> ORCPT=rfc822;" + 494 * "x", replies.BAD_PARAMETER),
         ("RCPT TO:a@b.test", replies.BAD_RECIPIENT),
         ("RCPT TO:<>", replies.BAD_RECIPIENT),
-        ("RCPT TO:<a>", replies.BAD_RECIPIENT),
+        ("RCPT TO:<a b>", replies.BAD_RECIPIENT),
         ("RCPT FROM:<a@b.test>", replies.BAD_RECIPIENT),
         ("EHLO", replies.ARGUMENT_MISSING),
         ("EHLO a b", replies.ARGUMENT_MISSING),

@@ -51,7 +51,7 @@ def test_all_faults_of_policy_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTHOUSE_POSTMASTER_ADDRESS", "nobody")
 
     assert read(PolicySettings) == [
-        "POSTHOUSE_RELAY_NETWORKS: must look like 192.0.2.0/24,2001:db8::/32",
+        "POSTHOUSE_RELAY_NETWORKS: must look like 192.0.2.0/24,!192.0.2.7,2001:db8::/32",
         "POSTHOUSE_SRS_SECRET: must have at least 16 characters",
         "POSTHOUSE_POSTMASTER_ADDRESS: must be a mail address",
     ]

@@ -9,7 +9,9 @@ import pytest
 from ingress_smtp import replies, transaction
 from ingress_smtp.commands import Data, Mail, Rcpt, parse
 from ingress_smtp.extensions import MailParameters
-from ingress_smtp.transaction import Judge, Say, State, TakeAuth, TakeData, TakeTls, Terms, decide
+from ingress_smtp.steps import Judge, Say, State, TakeAuth, TakeData, TakeTls
+from ingress_smtp.terms import Terms
+from ingress_smtp.transaction import decide
 
 TERMS = Terms(
     hostname="mx.example.test", role="mx", tls=True, message_octets_max=1000, recipients_max=2
