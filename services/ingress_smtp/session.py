@@ -96,6 +96,7 @@ class Session:
                 client=its.wire.client,
                 hello=its.state.hello,
                 role=its.state.terms.role,
+                tls=its.wire.tls.version if its.wire.tls else None,
                 auth=its.state.auth,
                 messages=its.messages,
                 turns=self._turns,
