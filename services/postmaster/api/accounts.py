@@ -24,15 +24,21 @@ router = APIRouter(tags=["accounts"])
 
 
 class NewAccount(Body):
-    """An account to be made; without a quota it is unlimited."""
+    """An account to be made; without a quota it is unlimited.
+
+    With null for a password nobody logs in by one that lies here: app passwords, tokens, LDAP.
+    """
 
     address: AddressKey
-    password: Password
+    password: Password | None
     quota_octets: Octets | None = None
 
 
 class AccountChange(Body):
-    """What is to be different; what is left out stays; a null quota means unlimited."""
+    """What is to be different; what is left out stays.
+
+    A null quota means unlimited, a null password none that lies here.
+    """
 
     password: Password | None = None
     quota_octets: Octets | None = None
@@ -64,7 +70,7 @@ async def add_account(new: NewAccount, means: Means, *, force: bool = False) -> 
     409 also if it would get no mail, because an alias of that address goes first, or if it would
     take mail that another gets by plus addressing; unless ``force``.
     """
-    made = await means.hasher.one(new.password.get_secret_value())
+    made = await means.hasher.one(new.password)
     await directory.add_account(
         means.pool,
         new.address,
@@ -102,7 +108,8 @@ async def change_account(address: AddressKey, change: AccountChange, means: Mean
     """Set password, quota, enabled: whichever are given, all or none of them."""
     if not change.model_fields_set:
         raise invalid("Say what is to change: password, quota_octets or enabled.")
-    made = await means.hasher.one(change.password.get_secret_value()) if change.password else None
+    is_password_given = "password" in change.model_fields_set
+    made = await means.hasher.one(change.password) if is_password_given else None
     async with transaction(means.pool) as tx:
         await _apply(tx, address, change, made)
 

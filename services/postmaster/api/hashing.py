@@ -10,7 +10,9 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from posthouse.credentials.passwords import Secrets, Wanted, make_secrets
+from pydantic import SecretStr
+
+from posthouse.credentials.passwords import NO_SECRETS, Secrets, Wanted, make_secrets
 
 
 class Hasher:
@@ -36,10 +38,14 @@ class Hasher:
     ) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def one(self, password: str) -> Secrets:
-        """Return what is stored of one password, its hash at full strength."""
+    async def one(self, password: SecretStr | None) -> Secrets:
+        """Return what is stored of one password, its hash at full strength; of none nothing is."""
+        if password is None:
+            return NO_SECRETS
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, make_secrets, password, self.wanted)
+        return await loop.run_in_executor(
+            self._pool, make_secrets, password.get_secret_value(), self.wanted
+        )
 
     async def many(self, passwords: Sequence[str]) -> list[Secrets]:
         """Return what is stored of many passwords, made for a quick import (decision 0006)."""

@@ -21,6 +21,10 @@ account = Commands("Accounts: people with a mailbox.")
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
 ]
+NoPassword = Annotated[
+    bool,
+    typer.Option("--no-password", help="None lies here: for app passwords, tokens, LDAP."),
+]
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose, as name@domain.")]
 Quota = Annotated[
     int | None,
@@ -47,6 +51,12 @@ def read_password(*, from_stdin: bool) -> str:
     if not password:
         raise Failure("The password is empty.")
     return password
+
+
+def _password(*, from_stdin: bool, none: bool) -> str | None:
+    if none and from_stdin:
+        raise Failure("Give --password-stdin or --no-password, not both.")
+    return None if none else read_password(from_stdin=from_stdin)
 
 
 @domain.add("add")
@@ -101,11 +111,12 @@ def account_add(
     address: Address,
     *,
     password_stdin: PasswordStdin = False,
+    no_password: NoPassword = False,
     quota: Quota = None,
     force: OverAlias = False,
 ) -> None:
     """Add an account with its mailboxes."""
-    password = read_password(from_stdin=password_stdin)
+    password = _password(from_stdin=password_stdin, none=no_password)
     body = {"address": address, "password": password, "quota_octets": quota}
     with connect() as api:
         api.ask("POST", path("accounts"), body=body, query=forced(force=force))
@@ -162,10 +173,13 @@ def _change(address: str, body: dict[str, Any], done: str) -> None:
 
 
 @account.add("set-password")
-def account_set_password(address: Address, *, password_stdin: PasswordStdin = False) -> None:
-    """Set an account's password."""
-    password = read_password(from_stdin=password_stdin)
-    _change(address, {"password": password}, f"Password of {address} changed.")
+def account_set_password(
+    address: Address, *, password_stdin: PasswordStdin = False, no_password: NoPassword = False
+) -> None:
+    """Set an account's password, or take it away."""
+    password = _password(from_stdin=password_stdin, none=no_password)
+    done = "taken away" if no_password else "changed"
+    _change(address, {"password": password}, f"Password of {address} {done}.")
 
 
 @account.add("set-quota")

@@ -74,6 +74,10 @@ class Secrets:
     cram_md5: str | None = field(default=None, repr=False)
 
 
+NO_SECRETS = Secrets(password_hash="")  # there is no password here: app passwords, tokens, LDAP
+_NONE = "*"  # shadow(5)
+
+
 def wanted_for(mechanisms: Collection[str]) -> Wanted:
     """Return which keys the mechanisms of these names need."""
     scram = any(name.startswith("SCRAM-SHA-256") for name in mechanisms)
@@ -100,8 +104,11 @@ def make_secrets(password: str, wanted: Wanted, *, light: bool = False) -> Secre
 def take_over(text: str, wanted: Wanted) -> Secrets:
     """Return what is to be stored of a hash that another house made; raise `legacy.UnknownScheme`.
 
-    A hash that is itself the keys of a mechanism serves as those, if they are wanted.
+    A hash that is itself the keys of a mechanism serves as those, if they are wanted. A lone ``*``
+    says that there is no password.
     """
+    if text == _NONE:
+        return NO_SECRETS
     stored = legacy.normal_form(text)
     return Secrets(
         password_hash=stored,

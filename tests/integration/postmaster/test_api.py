@@ -114,6 +114,22 @@ async def test_a_new_password_takes_the_place_of_the_old_one(clerk: LivePostmast
     assert not matches(stored.password_hash, "a secret")
 
 
+async def test_an_account_may_have_no_password_here(clerk: LivePostmaster) -> None:
+    await made(clerk, "anna@example.test")
+
+    without = {"address": "bert@example.test", "password": None}
+    new = await clerk.http.post("/accounts", json=without)
+    taken = await clerk.http.patch("/accounts/anna@example.test", json={"password": None})
+    forgotten = await clerk.http.post("/accounts", json={"address": "carla@example.test"})
+
+    assert (new.status_code, taken.status_code) == (HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
+    assert forgotten.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    for address in ("anna@example.test", "bert@example.test"):
+        stored = await directory.credentials(clerk.pool, address)
+        assert stored is not None
+        assert (stored.password_hash, stored.keys.scram_sha_256) == ("", None)
+
+
 @pytest.mark.parametrize("password", ["", "seven77", "\u00e4" * 513])
 async def test_a_password_that_is_too_short_or_too_long_is_refused(
     clerk: LivePostmaster, password: str

@@ -41,6 +41,18 @@ async def rows(clerk: LivePostmaster, *arguments: str) -> list[dict[str, object]
     return found
 
 
+async def test_an_account_without_a_password_from_the_command_line(clerk: LivePostmaster) -> None:
+    await done(clerk, "domain", "add", "example.test")
+    await done(clerk, "account", "add", "anna@example.test", "--no-password")
+    await done(clerk, "account", "add", "bert@example.test", "--password-stdin", stdin="a secret\n")
+    await done(clerk, "account", "set-password", "bert@example.test", "--no-password")
+
+    for address in ("anna@example.test", "bert@example.test"):
+        stored = await directory.credentials(clerk.pool, address)
+        assert stored is not None
+        assert stored.password_hash == ""
+
+
 async def test_domains_and_accounts_from_the_command_line(clerk: LivePostmaster) -> None:
     await done(clerk, "domain", "add", "example.test")
     await done(clerk, "account", "add", "anna@example.test", "--password-stdin", stdin="a secret\n")

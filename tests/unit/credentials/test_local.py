@@ -175,6 +175,16 @@ async def test_a_changed_password_and_a_disabled_account_count_at_once() -> None
         assert await local.judge(says("new"), CHANNEL) == Accepted(IDENTITY)
 
 
+@pytest.mark.parametrize("word", ["", "*", "right"])
+async def test_without_a_password_nobody_logs_in_by_one(count: Count, word: str) -> None:
+    none = take_over("*", BOTH)
+    account = replace(ANNA, password_hash=none.password_hash, keys=none)
+
+    assert await judged(here(account), says(word)) == Refused()
+    assert await judged(here(account), Claim(user=ANNA.address)) == Accepted(IDENTITY)
+    assert count.checks == 1  # and that takes as long as with one
+
+
 async def test_what_is_not_ours_to_judge_is_left_to_others() -> None:
     @dataclass(frozen=True)
     class Other:
