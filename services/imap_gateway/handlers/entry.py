@@ -94,8 +94,9 @@ async def _refuse(client: Client, failed: Failed) -> NoReturn:
             raise Misuse(f"AUTHENTICATE {failed.reason}")
         case "not authorized" | "wrong":
             await _repel(client)
-    code = b"AUTHENTICATIONFAILED" if failed.reason == "wrong" else b"AUTHORIZATIONFAILED"
-    raise Refusal("Wrong name or password", code)
+    if failed.reason == "wrong":
+        raise Refusal("Wrong name or password", b"AUTHENTICATIONFAILED")
+    raise Refusal("Not authorized", b"AUTHORIZATIONFAILED")
 
 
 async def _repel(client: Client) -> None:

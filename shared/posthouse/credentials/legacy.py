@@ -28,6 +28,7 @@ from typing import TypeAlias
 
 from posthouse.credentials.cram import cram_keys
 from posthouse.credentials.saslprep import prepared
+from posthouse.credentials.scram import MIN_ITERATIONS, read_keys
 from posthouse.credentials.unix_crypt import crypted
 
 MAX_ITERATIONS = 1_000_000  # of SHA-crypt and PBKDF2: a second
@@ -124,12 +125,19 @@ def checker(stored: str) -> Check:
 
 
 def scram_keys(stored: str) -> str | None:
-    """Return the keys that a {SCRAM-SHA-256} hash is, in the form of RFC 5803; None for others."""
+    """Return the keys that a {SCRAM-SHA-256} hash is, in the form of RFC 5803; None for others.
+
+    Keys of fewer iterations than RFC 7677 §4 allows serve as a hash only.
+    """
     found = _SCHEME.fullmatch(stored)
     if found is None or found["name"].upper() != "SCRAM-SHA-256":
         return None
     iterations, salt, stored_key, server = found["rest"].split(",")
-    return f"SCRAM-SHA-256${iterations}:{salt}${stored_key}:{server}"
+    keys = f"SCRAM-SHA-256${iterations}:{salt}${stored_key}:{server}"
+    try:
+        return keys if read_keys(keys).iterations >= MIN_ITERATIONS else None
+    except ValueError:
+        return None
 
 
 def cram_md5_keys(stored: str) -> str | None:
@@ -183,7 +191,10 @@ def _pbkdf2(parts: re.Match[str]) -> Check:
 
 def _scram(algorithm: str, parts: re.Match[str]) -> Check:
     """Dovecot's {SCRAM-SHA-256}: what the server stores (RFC 5802 §3)."""
-    salt, stored = (b64decode(parts[name]) for name in ("salt", "stored"))
+    try:
+        salt, stored = (b64decode(parts[name], validate=True) for name in ("salt", "stored"))
+    except binascii.Error as bad:
+        raise UnknownScheme("is damaged") from bad
     derive = partial(_derived, algorithm, salt, _affordable(parts["iterations"]))
 
     def check(password: str) -> bool:

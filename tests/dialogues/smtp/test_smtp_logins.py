@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import shutil
 import ssl
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable
@@ -12,13 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from onemachine.certificates import certificates
+from onemachine.certificates import Certificates, certificates
+from posthouse.runtime.tls import ServerCertificate
 from posthouse.runtime.tls_exporter import exported
 from support.ingress import running_ingress
 from support.logins import SECRET, ScramClient
 from support.people import Person, person
 
 ANNA = "anna@example.test"
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates(tmp_path_factory.mktemp("server"), ("localhost",))
 
 
 class Client:
@@ -129,6 +136,42 @@ async def test_cram_md5(
         assert (await smtp.auth("CRAM-MD5", None, answer)).startswith(code)
 
 
+# ---- A client that others wrote
+
+
+@pytest.mark.skipif(shutil.which("gsasl") is None, reason="needs GNU SASL's gsasl")
+@pytest.mark.parametrize(
+    ("mechanism", "more", "spoken"),
+    [
+        (None, (), "SCRAM-SHA-256-PLUS"),  # what it takes by itself
+        ("SCRAM-SHA-256-PLUS", ("--priority=NORMAL:-VERS-TLS1.3",), "SCRAM-SHA-256-PLUS"),
+        ("SCRAM-SHA-256", ("--no-cb",), "SCRAM-SHA-256"),
+        ("CRAM-MD5", (), "CRAM-MD5"),
+    ],
+)
+async def test_gnu_sasl_comes_in_and_believes_us(
+    files: Certificates, mechanism: str | None, more: tuple[str, ...], spoken: str
+) -> None:
+    words = ["--smtp", "--starttls", "--verbose", f"--authentication-id={ANNA}", *more]
+    words.append(f"--x509-ca-file={files.authority}")
+    words += [f"--mechanism={mechanism}"] if mechanism else []
+    async with running_ingress(ServerCertificate(files.chain, files.key).context) as ingress:
+        port = str(ingress.ports["submission"])
+        process = await asyncio.create_subprocess_exec(
+            *("gsasl", *words, f"--password={SECRET}", "localhost", port),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(20):
+            told, _ = await process.communicate()
+
+    assert process.returncode == 0, told
+    assert f"AUTH {spoken}".encode() in told.splitlines()
+    assert b"235 2.7.0 Authentication successful" in told
+    assert b"server trusted" in told
+
+
 # ---- Certificates
 
 
@@ -138,8 +181,7 @@ def anna(tmp_path: Path) -> Person:
 
 
 @pytest.fixture
-def certificate_of_people(tmp_path_factory: pytest.TempPathFactory, anna: Person) -> ssl.SSLContext:
-    files = certificates(tmp_path_factory.mktemp("server"), ("localhost",))
+def certificate_of_people(files: Certificates, anna: Person) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(files.chain, files.key)
     context.load_verify_locations(anna.authority)
