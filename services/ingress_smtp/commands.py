@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ingress_smtp import extensions, replies
-from ingress_smtp.extensions import BadParameters, MailParameters
+from ingress_smtp.parameters import (
+    BadParameters,
+    MailParameters,
+    mail_parameters,
+    rcpt_parameters,
+)
 from ingress_smtp.replies import Reply
 from ingress_smtp.xclient import BadAttributes, XClient, read_attributes
 from posthouse.mail.address import is_domain
@@ -164,7 +169,7 @@ def _mail(argument: str) -> Command:
     if path is None:
         return Bad(replies.BAD_SENDER)
     try:
-        parameters = extensions.mail_parameters(rest)
+        parameters = mail_parameters(rest)
         sender = extensions.reverse_path(path, utf8=parameters.smtputf8)
     except BadParameters as bad:
         return Bad(bad.reply)
@@ -177,7 +182,7 @@ def _rcpt(argument: str) -> Command:
     if path is None:
         return Bad(replies.BAD_RECIPIENT)
     try:
-        return Rcpt(extensions.forward_path(path), extensions.rcpt_parameters(rest))
+        return Rcpt(extensions.forward_path(path), rcpt_parameters(rest))
     except BadParameters as bad:
         return Bad(bad.reply)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ingress_smtp import replies, transaction
 from ingress_smtp.conversation import SAID, Conversation
 from ingress_smtp.draft import Draft, Letter
-from ingress_smtp.extensions import MailParameters
+from ingress_smtp.parameters import MailParameters
 from ingress_smtp.replies import Reply
 from ingress_smtp.stamps import Arrival
 from ingress_smtp.steps import TakeChunk, TakeData
@@ -135,7 +135,7 @@ def _arrival(session: Conversation) -> Arrival:
         extended=state.extended,
         tls=session.wire.tls,
         auth=state.auth,
-        is_submission=state.terms.role == "submission",
+        is_submission=state.terms.role == "submission" or bool(state.auth),
         sender=mail.sender if mail else "",
         recipients=tuple({to.recipient: to for to in state.recipients}.values()),
         body="7BIT" if parameters.body == "BINARYMIME" else parameters.body,

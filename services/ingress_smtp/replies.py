@@ -97,6 +97,7 @@ NO_TLS = say("502 5.5.1 TLS is not available")
 NO_AUTH = say("502 5.5.1 Authentication is not offered here")
 NO_XCLIENT = say("550 5.7.0 Not authorized to speak for others")
 TLS_FIRST = say("530 5.7.0 Must issue a STARTTLS command first")  # RFC 3207 §4
+TLS_FOR_REQUIRETLS = say("530 5.7.10 REQUIRETLS needs TLS, here too")  # RFC 8689 §2
 AUTH_FIRST = say("530 5.7.0 Authentication required")  # RFC 4954 §6
 ENCRYPTION_REQUIRED = say("538 5.7.11 Encryption required for authentication")  # RFC 4954 §6
 INJECTED = say("554 5.5.0 Commands behind STARTTLS in plain text", closes=True)

@@ -33,6 +33,7 @@ from ingress_smtp.commands import (
     Verify,
 )
 from ingress_smtp.courtesies import is_open
+from ingress_smtp.parameters import MailParameters
 from ingress_smtp.replies import Reply
 from ingress_smtp.steps import (
     Judge,
@@ -137,10 +138,12 @@ def _needs_quiet(state: State, _: Command) -> Reply | None:
 
 
 def _parameters_fit(state: State, command: Mail) -> Reply | None:
-    if not state.extended and command.parameters != extensions.MailParameters():
+    if not state.extended and command.parameters != MailParameters():
         return replies.UNKNOWN_PARAMETER
     if command.parameters.size > state.terms.message_octets_max:
         return replies.TOO_LARGE  # RFC 1870 §6.1
+    if command.parameters.handling.requiretls and not state.secure:
+        return replies.TLS_FOR_REQUIRETLS
     return None
 
 
@@ -176,10 +179,14 @@ def _greet(state: State, command: Hello) -> Step:
         return Say(replies.lines(250, state.terms.hostname), after)
     starttls = state.terms.tls and not state.secure
     auth = () if state.auth else state.mechanisms
-    size = state.terms.message_octets_max
+    conditions = extensions.conditions(
+        size=state.terms.message_octets_max,
+        recipients=state.terms.recipients_max,
+        secure=state.secure,
+    )
     offer = extensions.offer(
         state.terms.hostname,
-        size=size,
+        conditions=conditions,
         starttls=starttls,
         auth=auth,
         xclient=state.may_xclient,

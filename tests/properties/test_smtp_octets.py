@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingress_smtp.commands import Auth, Bad, Chat, Data, Hello, Mail, Rcpt, Reset, StartTls, parse
-from ingress_smtp.extensions import BadParameters, mail_parameters
 from ingress_smtp.framing import BadLine, Dots, take_line
 from ingress_smtp.hygiene import Inspection, Rules
+from ingress_smtp.parameters import BadParameters, mail_parameters
 from ingress_smtp.stamps import without_forged_results
-from ingress_smtp.transaction import State, Terms, decide
+from ingress_smtp.steps import State
+from ingress_smtp.terms import Terms
+from ingress_smtp.transaction import decide
 from posthouse.mail.address import parse_address
 
 PIECES = st.sampled_from(

@@ -10,7 +10,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -132,13 +132,20 @@ class House:
         with smtplib.SMTP(LOOPBACK, self.port("smtp", copy), timeout=PATIENCE_SECONDS) as client:
             client.sendmail(sender, recipients, octets)
 
-    def submit(self, user: tuple[str, str], recipients: list[str], octets: bytes) -> None:
-        """Hand a message in as its author, with STARTTLS and AUTH."""
+    def submit(
+        self,
+        user: tuple[str, str],
+        recipients: list[str],
+        octets: bytes,
+        mail: Sequence[str] = (),
+        rcpt: Sequence[str] = (),
+    ) -> None:
+        """Hand a message in as its author, with STARTTLS and AUTH, and parameters of its commands."""
         port = self.port("submission")
         with smtplib.SMTP(LOOPBACK, port, timeout=PATIENCE_SECONDS) as client:
             client.starttls(context=self.trust)
             client.login(*user)
-            client.sendmail(user[0], recipients, octets)
+            client.sendmail(user[0], recipients, octets, mail_options=mail, rcpt_options=rcpt)
 
     @contextmanager
     def imap(self, user: tuple[str, str], copy: int = 0) -> Iterator[imaplib.IMAP4_SSL]:

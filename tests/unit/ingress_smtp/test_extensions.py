@@ -6,7 +6,8 @@ import pytest
 
 from ingress_smtp import replies
 from ingress_smtp.commands import Bad, Mail, Rcpt, parse
-from ingress_smtp.extensions import MAX_SIZE_DIGITS, MailParameters, offer
+from ingress_smtp.extensions import conditions, offer
+from ingress_smtp.parameters import MAX_SIZE_DIGITS, MailParameters
 from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 
 
@@ -91,14 +92,19 @@ def test_a_recipient_keeps_its_case_before_the_at() -> None:
 
 
 def test_only_what_holds_is_offered() -> None:
-    plain = offer("mx.example.test", size=7, starttls=True, auth=()).wire
-    safe = offer("mx.example.test", size=7, starttls=False, auth=("PLAIN", "LOGIN")).wire
+    open_to_all = conditions(size=7, recipients=3, secure=False)
+    under_tls = conditions(size=7, recipients=3, secure=True)
+    plain = offer("mx.example.test", conditions=open_to_all, starttls=True, auth=()).wire
+    safe = offer("mx.example.test", conditions=under_tls, starttls=False, auth=("PLAIN", "LOGIN"))
 
     assert plain.startswith(b"250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 7\r\n")
+    assert b"\r\n250-LIMITS RCPTMAX=3\r\n" in plain
     assert plain.endswith(b"250 STARTTLS\r\n")
     assert b"AUTH" not in plain
-    assert safe.endswith(b"250 AUTH PLAIN LOGIN\r\n")
-    assert b"STARTTLS" not in safe
+    assert b"REQUIRETLS" not in plain
+    assert safe.wire.endswith(b"250 AUTH PLAIN LOGIN\r\n")
+    assert b"STARTTLS" not in safe.wire
+    assert b"\r\n250-REQUIRETLS\r\n" in safe.wire
 
 
 def test_what_a_sender_asks_for_is_kept_with_its_case() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ingress_smtp import replies, transaction
 from ingress_smtp.commands import Data, Mail, Rcpt, parse
-from ingress_smtp.extensions import MailParameters
+from ingress_smtp.parameters import MailParameters
 from ingress_smtp.steps import Judge, Say, State, TakeAuth, TakeData, TakeTls
 from ingress_smtp.terms import Terms
 from ingress_smtp.transaction import decide
@@ -45,7 +45,11 @@ def reply(state: State, line: bytes) -> str:
         (replace(SUBMISSION, secure=True), b"MAIL FROM:<>", "530 5.7.0 Authentication"),
         (replace(SUBMISSION, secure=True, mechanisms=("PLAIN",)), b"AUTH PLAIN", "TakeAuth"),
         (replace(SUBMISSION, secure=True, extended=False), b"AUTH PLAIN", "503 5.5.1"),
-        (replace(SUBMISSION, secure=True, mechanisms=("PLAIN",), auth="a@b.test"), b"AUTH PLAIN", "503 5.5.1"),
+        (
+            replace(SUBMISSION, secure=True, mechanisms=("PLAIN",), auth="a@b.test"),
+            b"AUTH PLAIN",
+            "503 5.5.1",
+        ),
         (replace(SUBMISSION, secure=True, auth="a@b.test"), b"MAIL FROM:<>", "Judge"),
     ],
 )
