@@ -31,7 +31,7 @@ missing_packages() {
   can_make_environment || echo python3-venv
   if [ "$purpose" = tests ]; then
     local pair
-    for pair in swaks:swaks msmtp:msmtp s-nail:s-nail openssl:openssl node:nodejs npm:npm mutt:mutt mbsync:isync fetchmail:fetchmail \
+    for pair in curl:curl swaks:swaks msmtp:msmtp s-nail:s-nail openssl:openssl node:nodejs npm:npm mutt:mutt mbsync:isync fetchmail:fetchmail \
       getmail:getmail6 /usr/sbin/smtp-sink:postfix promtool:prometheus \
       /usr/sbin/slapd:slapd; do
       command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"

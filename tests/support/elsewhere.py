@@ -86,9 +86,8 @@ async def running_house(
             "LDAP_SEARCH_PASSWORD": OUR_PASSWORD, "LDAP_REMEMBER_SECONDS": "0",
         }  # fmt: skip
         settings = {f"POSTHOUSE_{name}": text for name, text in told.items()}
-        await asyncio.gather(
-            *(stack.enter_async_context(running(name, settings, tmp_path)) for name in SERVICES)
-        )
+        for name in SERVICES:
+            await stack.enter_async_context(running(name, settings, tmp_path))
         yield House(
             issuer=issuer,
             slapd=slapd,

@@ -24,7 +24,7 @@ from posthouse.credentials.exchange import (
     Refused,
     Verdict,
 )
-from posthouse.credentials.ldap.connection import Connection, Lost, Server
+from posthouse.credentials.ldap.connection import KEEP, Connection, Lost, Server
 from posthouse.credentials.ldap.directory import GAPS, Directory, Plan, Search
 from posthouse.credentials.ldap.filters import read
 from posthouse.mail.errors import Unavailable
@@ -251,6 +251,19 @@ async def test_many_logins_share_few_connections(slapd: Slapd) -> None:
         logins = [judge(link, "anna@example.test", "annas secret") for _ in range(40)]
         assert await asyncio.gather(*logins) == [identity(ADDRESSES[0])] * 40
         assert opened <= 2
+
+
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(slapd: Slapd) -> None:
+    now = [0.0]
+    async with Directory(plan(slapd), Accounts(), clock=lambda: now[0]) as link:
+        await judge(link, "anna@example.test", "annas secret")
+        [(_, first)] = link._binders._idle
+        await judge(link, "anna@example.test", "annas secret")
+        assert [each for _, each in link._binders._idle] == [first]
+        now[0] += KEEP.total_seconds() + 1
+        assert await judge(link, "anna@example.test", "annas secret") == identity(ADDRESSES[0])
+        [(_, second)] = link._binders._idle
+        assert second is not first
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for_for_ever(slapd: Slapd) -> None:

@@ -13,9 +13,11 @@ from typing import Literal, TypeAlias, TypeVar
 from posthouse.credentials.ldap import messages
 from posthouse.credentials.ldap.ber import SEQUENCE, BadOctets, length_follows
 from posthouse.credentials.ldap.messages import Answer, Entry, Reference, Result
+from posthouse.telemetry.probes import Clock
 
 MAX_MESSAGE_OCTETS = 262_144
 CONNECT = timedelta(seconds=2)  # to one server, TLS included; then the next one is tried
+KEEP = timedelta(minutes=1)  # an idle connection
 SUCCESS, SIZE_LIMIT_EXCEEDED = 0, 4  # RFC 4511 Appendix A.1
 
 T = TypeVar("T")
@@ -155,28 +157,35 @@ Open: TypeAlias = Callable[[], Awaitable[Connection]]
 
 
 class Pool:
-    """Connections that are kept for the next who asks.
+    """Connections that are kept for the next who asks, the one used last first.
 
     Args:
         open_: Makes one; raises `Lost`.
         size: So many at once; who comes later waits.
+        clock: Seconds that only go forward.
     """
 
-    def __init__(self, open_: Open, size: int) -> None:
+    def __init__(self, open_: Open, size: int, clock: Clock) -> None:
         self._open = open_
         self._room = asyncio.Semaphore(size)
-        self._idle: list[Connection] = []
+        self._clock = clock
+        self._idle: list[tuple[float, Connection]] = []
 
     async def ask(self, question: Callable[[Connection], Awaitable[T]]) -> T:
         """Put ``question`` to a connection and return the answer.
 
-        A kept connection that the server has closed meanwhile is replaced; raises `Lost` if a new
-        one is lost, too, and what ``question`` does.
+        A kept connection that the server has closed meanwhile is replaced, and so is one that was
+        kept for long: a firewall may have forgotten it, and would swallow what we ask. Raises
+        `Lost` if a new one is lost, too, and what ``question`` does.
         """
         async with self._room:
             while self._idle:
+                since, kept = self._idle.pop()
+                if self._clock() - since > KEEP.total_seconds():
+                    kept.close()
+                    continue
                 try:
-                    return await self._put(question, self._idle.pop())
+                    return await self._put(question, kept)
                 except Lost:
                     continue
             return await self._put(question, await self._open())
@@ -185,18 +194,18 @@ class Pool:
         try:
             answer = await question(to)
         except Rejected:
-            self._idle.append(to)
+            self._idle.append((self._clock(), to))
             raise
         except BaseException:  # also given up in the midst of an answer
             to.abort()
             raise
-        self._idle.append(to)
+        self._idle.append((self._clock(), to))
         return answer
 
     def close(self) -> None:
         """Hang up; nobody asks any more."""
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop()[1].close()
 
 
 class Servers:
