@@ -6,13 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from posthouse.runtime.doors import DoorSettings
 from posthouse.runtime.logins import LoginSettings
 from posthouse.runtime.rate_settings import RateSettings
 from posthouse.runtime.settings import Port
 
 
-class ImapSettings(DoorSettings, RateSettings, LoginSettings):
+class ImapSettings(RateSettings, LoginSettings):
     """The settings of this service beside the common ones.
 
     Attributes:

@@ -13,7 +13,6 @@ from ingress_smtp.hygiene_settings import HygieneSettings
 from ingress_smtp.limit_settings import LimitSettings
 from ingress_smtp.spool_settings import SpoolSettings
 from posthouse.bus.ask import parse_endpoint
-from posthouse.runtime.doors import DoorSettings
 from posthouse.runtime.logins import LoginSettings
 from posthouse.runtime.settings import Port
 
@@ -28,7 +27,6 @@ def _endpoints(text: str) -> str:
 
 
 class IngressSettings(
-    DoorSettings,
     CourtesySettings,
     GreetingSettings,
     HygieneSettings,

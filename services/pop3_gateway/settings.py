@@ -8,13 +8,12 @@ from typing import Annotated
 from pydantic import Field
 
 from pop3_gateway.house import Limits
-from posthouse.runtime.doors import DoorSettings
 from posthouse.runtime.logins import LoginSettings
 from posthouse.runtime.rate_settings import RateSettings
 from posthouse.runtime.settings import Port
 
 
-class Pop3Settings(DoorSettings, RateSettings, LoginSettings):
+class Pop3Settings(RateSettings, LoginSettings):
     """The settings of this service beside the common ones.
 
     Attributes:

@@ -23,6 +23,7 @@ from posthouse.credentials.mechanisms import LOGIN, PLAIN, External, cram_md5, e
 from posthouse.credentials.oidc import Issuer, configuration_of
 from posthouse.credentials.passwords import Secrets, Wanted, wanted_for
 from posthouse.credentials.scram import scram
+from posthouse.runtime.doors import DoorSettings
 from posthouse.runtime.settings import PREFIX, CommonSettings
 from posthouse.runtime.source_settings import SourceSettings
 from posthouse.storage import directory
@@ -62,7 +63,7 @@ class KeySettings(CommonSettings):
         return wanted_for(self.sasl_mechanisms.split())
 
 
-class LoginSettings(KeySettings, SourceSettings):
+class LoginSettings(KeySettings, DoorSettings, SourceSettings):
     """The settings of a service that lets people in.
 
     Attributes:
@@ -70,6 +71,15 @@ class LoginSettings(KeySettings, SourceSettings):
     """
 
     sasl_external: External = "off"
+
+    @model_validator(mode="after")
+    def _external_needs_authorities(self) -> Self:
+        if self.sasl_external != "off" and self.tls_client_authorities is None:
+            raise ValueError(
+                f"{PREFIX}TLS_CLIENT_AUTHORITIES: is missing, but {PREFIX}SASL_EXTERNAL is set: "
+                "nobody would be asked for a certificate"
+            )
+        return self
 
     @model_validator(mode="after")
     def _ldap_has_no_keys(self) -> Self:
