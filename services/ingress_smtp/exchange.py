@@ -111,13 +111,13 @@ class Exchange:
             line = take_line(self._in, most)
             if line is not None:
                 return line
+            if not is_expected:
+                self._wire.expect("line")
+                is_expected = True
             if len(self._in) > most:
                 await self._skip_line()
                 raise BadLine(replies.LINE_TOO_LONG)
             await self.flush()
-            if not is_expected:
-                self._wire.expect("line")
-                is_expected = True
             self.is_waiting = True
             self._in += await self._read()
             self.is_waiting = False

@@ -168,6 +168,7 @@ class Connection(SMTP):
 
     async def is_silent_for(self, pause: timedelta) -> bool:
         """Return after ``pause``, or False at once when octets come, or the end."""
+        self.expect("line")
         with suppress(TimeoutError):
             async with asyncio.timeout(pause.total_seconds()):
                 await self.read()
