@@ -23,7 +23,10 @@ async def oblige(session: Conversation, step: Oblige) -> Reply:
 
 
 async def _verify(session: Conversation, command: Verify) -> Reply:
-    """Tell whether an address is known, or whom it stands for."""
+    """Tell whether an address is known, or whom it stands for: as dear to ask as a recipient."""
+    limits = session.house.limits
+    if objection := limits.recipient(session.wire.client, session.state.auth):
+        return objection
     question = ListQuestion(
         address=command.address,
         expand=command.expand,

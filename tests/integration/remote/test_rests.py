@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from delivery_remote import routes
 from delivery_remote.delivery import Delivery
@@ -17,6 +18,7 @@ from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Limits
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import Remote
+from posthouse.storage import ledger
 from posthouse.storage.directory import Route, set_route
 from posthouse.storage.pool import Pool, Row
 from posthouse.storage.trace import timeline
@@ -100,6 +102,26 @@ async def test_mail_that_meets_a_rest_was_not_tried_and_goes_when_it_is_over(
     await station.time_passes(REST)
     assert await delivery.deliver(envelope) == Ack()
     assert len(peer.accepted) == 1
+
+
+async def test_a_destination_that_asks_for_its_mail_gets_it_whatever_its_rest(
+    station: Station, delivery: Delivery
+) -> None:
+    station.domain("b.test", "127.0.0.2")
+    tried = await station.accept("anna@b.test")
+    put_off = await station.accept("bert@b.test")
+    for envelope in (tried, put_off):
+        await delivery.deliver(envelope)
+    peer = await station.server()
+
+    released = await ledger.release(station.pool, "b.test", below=False, limit=10)
+    asked_for = [structs.replace(each, on_request=True) for each in released]
+
+    assert {each.id for each in released} == {tried.id, put_off.id}
+    assert [await delivery.deliver(each) for each in asked_for] == [Ack(), Ack()]
+    assert len(peer.accepted) == 2
+    assert await delivery.deliver(put_off) == Ack()  # the copy that had waited
+    assert len(peer.accepted) == 2
 
 
 async def test_the_trace_says_that_nobody_was_asked(station: Station, delivery: Delivery) -> None:
