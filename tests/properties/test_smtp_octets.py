@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress_smtp.commands import Auth, Bad, Chat, Data, Hello, Mail, Rcpt, Reset, StartTls, parse
+from ingress_smtp.commands import Command, Mail, parse
 from ingress_smtp.framing import BadLine, Dots, take_line
 from ingress_smtp.hygiene import Inspection, Rules
-from ingress_smtp.parameters import BadParameters, mail_parameters
+from ingress_smtp.parameters import BadParameters, mail_parameters, rcpt_parameters
 from ingress_smtp.stamps import without_forged_results
 from ingress_smtp.steps import State
 from ingress_smtp.terms import Terms
 from ingress_smtp.transaction import decide
 from posthouse.mail.address import parse_address
+from posthouse.mail.handling import CONDITIONS
 
 PIECES = st.sampled_from(
     [b"\r\n", b".", b"\r", b"\n", b"..", b"x", b"\r\n.\r\n", b".\r\n", b"\0", b"y" * 50]
@@ -31,7 +33,7 @@ TERMS = Terms(
 def test_any_line_is_a_command_or_has_a_reply(verb: bytes, rest: bytes) -> None:
     command = parse(verb + rest)
 
-    assert isinstance(command, Hello | Mail | Rcpt | Auth | Data | Reset | StartTls | Chat | Bad)
+    assert isinstance(command, get_args(Command))
     assert decide(State(terms=TERMS), command) is not None
     if isinstance(command, Mail) and command.sender:
         assert str(parse_address(command.sender)) == command.sender
@@ -44,7 +46,18 @@ def test_any_parameters_are_read_or_refused(text: str) -> None:
     except BadParameters:
         return
     assert found.size >= 0
-    assert "=" in text or not text.strip() or found.smtputf8
+    flagged = found.smtputf8 or found.handling.requiretls
+    assert "=" in text or not text.strip() or flagged
+
+
+@given(st.text(max_size=80), st.sampled_from(["", "NOTIFY=", "ORCPT=rfc822;", "ORCPT=utf-8;"]))
+def test_any_wish_is_read_or_refused_and_forges_nothing(text: str, name: str) -> None:
+    try:
+        found = rcpt_parameters(name + text)
+    except BadParameters:
+        return
+    assert not set("\r\n\0 ") & set(found.orcpt)
+    assert found.on in {"", "NEVER"} or set(found.on.split(",")) <= set(CONDITIONS)
 
 
 @given(OCTETS)

@@ -96,6 +96,7 @@ async def enter(queries: Queries, mails: Sequence[NewMail]) -> None:
 
 
 def _envelope_row(mail: NewMail) -> tuple[object, ...]:
+    asked = mail.handling
     return (
         day_of(mail.id),
         mail.id,
@@ -109,21 +110,18 @@ def _envelope_row(mail: NewMail) -> tuple[object, ...]:
         storable(mail.auth),
         storable(mail.message_id),
         mail.subject_id,
-        mail.handling.envid or None,
-        mail.handling.ret or None,
-        mail.handling.requiretls or None,
+        asked.envid or None,
+        asked.ret or None,
+        asked.requiretls or None,
     )
 
 
 def _recipient_row(mail: NewMail, recipient: NewRecipient) -> tuple[object, ...]:
-    return (
-        day_of(mail.id),
-        mail.id,
-        recipient.n,
-        storable(recipient.address),
-        recipient.notify.on or None,
-        storable(recipient.notify.orcpt) or None,
-    )
+    wish, key = recipient.notify, (day_of(mail.id), mail.id, recipient.n)
+    address = storable(recipient.address)
+    if wish is DEFAULT:
+        return (*key, address, None, None)
+    return (*key, address, wish.on or None, storable(wish.orcpt) or None)
 
 
 def storable(text: str) -> str:
