@@ -15,6 +15,8 @@ from bench.measuring import Run
 
 _COLUMNS = ("accepted/s", "MB/s", "to mailbox/s", "CPU ms/mail", "client ms", "others", "core ms")
 
+FEW = 20  # a second: below that a tenth counts
+
 
 def note(run: Run, file: Path) -> None:
     """Append a run to the JSON lines."""
@@ -58,7 +60,8 @@ def _of(runs: Iterable[Run], course: str, system: str) -> list[Run]:
 
 def _range(values: Iterable[float]) -> str:
     numbers = sorted(values)
-    return f"{median(numbers):.4g} ({numbers[0]:.4g}-{numbers[-1]:.4g})"
+    digits = 0 if numbers[0] >= FEW else 1
+    return f"{median(numbers):.{digits}f} ({numbers[0]:.{digits}f}-{numbers[-1]:.{digits}f})"
 
 
 def _by_process(runs: Sequence[Run]) -> str:

@@ -22,6 +22,19 @@ def test_msmtp_logs_in_by_each_mechanism(desk: Desk, mechanism: str) -> None:
     assert found.endswith(sent)
 
 
+def test_who_asks_for_a_success_report_gets_one(desk: Desk) -> None:
+    other, sent = desk.house.account(), letter("tell me", sender=desk.user[0])
+
+    msmtp(desk, [other[0]], sent.replace(b"\r\n", b"\n"), mechanism="plain", dsn="success")
+
+    desk.house.await_messages(other, 1)
+    (report,) = desk.house.await_messages(desk.user, 1)
+    found = message_from_bytes(report, policy=policy.default)
+    assert found.get_content_type() == "multipart/report"
+    assert f"rfc822;{other[0]}".encode() in report.replace(b" ", b"")
+    assert b"Action: delivered" in report
+
+
 @pytest.mark.parametrize("how", ["smtp", "smtps"])
 def test_s_nail_writes_a_letter(desk: Desk, how: str) -> None:
     s_nail(desk, desk.user[0], "Grüße", "Bis bald!\n", how=how)
