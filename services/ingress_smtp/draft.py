@@ -160,8 +160,11 @@ class Draft:
     async def rewrite(self, how: Callable[[Octets], Iterator[bytes]], other: Draft) -> None:
         """Have ``other`` take what ``how`` makes of the complete content."""
         content = await self.content()
-        if not isinstance(content, SpoolFile):
-            for portion in how(content or b""):
+        if content is None:
+            other.refuse(self.refusal or replies.UNAVAILABLE)
+            return
+        if isinstance(content, bytes):
+            for portion in how(content):
                 other.take(portion)
             return
         portions = how(content.pages())

@@ -160,11 +160,11 @@ class Exchange:
         while True:
             octets -= len(portion)
             draft.take(portion)
+            if draft.is_full:
+                await draft.spill()
             if not octets:
                 self.is_within = False
                 return
-            if draft.is_full:
-                await draft.spill()
             if draft.is_hopeless:
                 draft.hang_up()
                 return

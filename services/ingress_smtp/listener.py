@@ -124,6 +124,7 @@ class Connection(SMTP):
             self._timeout_handle.cancel()
         asyncio.StreamReaderProtocol.connection_lost(self, error)
         self.transport = None
+        self._let_go()
 
     def eof_received(self) -> bool:
         """Go on: the client may still wait for the reply (RFC 9293 §3.6); TLS cannot be half."""
@@ -164,6 +165,8 @@ class Connection(SMTP):
         now = self.loop.time()
         if what == "message":
             self._message_due = now + self._message
+        elif what == "rest" and self._message_due <= now:  # it may all be here, bit by bit
+            self.dismiss(replies.TIMED_OUT)
         self._due = now + self._silence if what == "line" else self._message_due
 
     async def is_silent_for(self, pause: timedelta) -> bool:
@@ -247,6 +250,14 @@ class Connection(SMTP):
             _SESSIONS.labels(role).dec()
             self._hall.leave(self)
             self._writer.close()
+            self.conversation = None
+            self._is_over = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Part with the streams at the end: a circle of them and us would wait for the collector."""
+        if self._is_over and self.transport is None:
+            self._writer = self._reader = None
 
     async def _linger(self) -> None:
         """Close our half first: what the client still sends must not reset our last words away."""

@@ -54,7 +54,7 @@ async def _take_chunk(session: Conversation, step: TakeChunk) -> Reply:
         session.owed = session.state.answers if is_last else 1
         return await _decide(session, draft)
     session.state = transaction.chunked(session.state)
-    return replies.OK_CHUNK
+    return replies.OK_CHUNK if step.command.octets else replies.OK_NOTHING
 
 
 def _begun(session: Conversation) -> Draft:

@@ -53,6 +53,7 @@ def lines(code: int, *texts: str) -> Reply:
 GO_AHEAD = say("354 End data with <CR><LF>.<CR><LF>")
 OK_RESET = say("250 2.0.0 Ok")
 OK_CHUNK = say("250 2.0.0 Ok, go on")
+OK_NOTHING = say("250 2.0.0 Ok, that was nothing")  # and is no progress
 OK_SENDER = say("250 2.1.0 Ok")
 OK_RECIPIENT = say("250 2.1.5 Ok")
 OK_TLS = say("220 2.0.0 Ready to start TLS")

@@ -211,7 +211,7 @@ def a_reception(spool: Spool, *, octets: int = 10_000_000, threshold: int = 262_
     return Reception(
         space=Space(
             memory=Budget(octets),
-            disk=Budget(octets, is_disk=True),
+            disk=Budget(10_000_000, is_disk=True),
             spool=spool,
             threshold=threshold,
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email
+import errno
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from ingress_smtp.framing import DRAIN_OCTETS
 from ingress_smtp.letterhead import Letterhead
 from ingress_smtp.listener import Patience
+from ingress_smtp.spool import SpoolFile
 from posthouse.mime import scan
 from support.dialogue import play
 from support.ingress import HOSTNAME, LIMITS, Ingress, running_ingress
@@ -154,7 +156,50 @@ async def test_many_small_chunks_are_no_fruitless_talk(ingress: Ingress) -> None
     assert replies[-1].startswith(b"250 2.0.0 Ok: queued as ")
 
 
-async def test_a_client_that_drips_chunks_for_ever_is_sent_away() -> None:
+async def test_empty_chunks_are_fruitless_talk(ingress: Ingress) -> None:
+    reader, writer = await ingress.connect()
+    await play(TO_CHUNKS, reader, writer)
+    writer.write(b"BDAT 0\r\n" * 1000)
+
+    replies = (await reader.read()).splitlines()
+    writer.close()
+
+    assert len(replies) < 310
+    assert replies[-1].startswith(b"421 4.7.0 ")
+
+
+async def test_many_small_chunks_go_to_the_spool_as_a_large_one_does() -> None:
+    message = b"Subject: x\r\n\r\n" + b"line of a chunk\r\n" * 50_000
+    chunks = [message[at : at + 8192] for at in range(0, len(message), 8192)]
+    async with running_ingress(None, reception_octets=200_000, spool_above=65_536) as ingress:
+        replies = await sent(ingress, TO_CHUNKS, [*chunks, b""])
+
+        assert replies[-1].startswith(b"250 2.0.0 Ok: queued as ")
+        assert kept(ingress) == message
+
+
+async def test_a_binary_message_that_cannot_be_spooled_is_not_accepted_empty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_: SpoolFile, __: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    head = b"Content-Transfer-Encoding: binary\r\n\r\n"
+    async with running_ingress(None, spool_above=65_536) as ingress:
+        reader, writer = await ingress.connect()
+        await play(TO_BINARY, reader, writer)
+        writer.write(b"BDAT 70000\r\n" + head + bytes(70_000 - len(head)))
+        assert (await reader.readline()).startswith(b"250 ")
+        monkeypatch.setattr(SpoolFile, "append", fail)
+        writer.write(b"BDAT 1 LAST\r\nx")
+
+        assert (await reader.readline()).startswith(b"451 4.3.0 ")
+        writer.close()
+        assert not ingress.cellar.mails
+
+
+@pytest.mark.parametrize("parts", [(b"BDAT 2\r\nx", b"y"), (b"BDAT 1\r\nx",)])
+async def test_a_client_that_drips_chunks_for_ever_is_sent_away(parts: tuple[bytes, ...]) -> None:
     patience = Patience(silence=timedelta(seconds=20), message=timedelta(seconds=0.3))
     async with running_ingress(None, limits=replace(LIMITS, patience=patience)) as ingress:
         reader, writer = await ingress.connect()
@@ -162,10 +207,9 @@ async def test_a_client_that_drips_chunks_for_ever_is_sent_away() -> None:
 
         async def drip() -> None:
             while True:
-                writer.write(b"BDAT 2\r\nx")
-                await asyncio.sleep(0.02)
-                writer.write(b"y")
-                await asyncio.sleep(0.02)
+                for part in parts:
+                    writer.write(part)
+                    await asyncio.sleep(0.02)
 
         dripping = asyncio.ensure_future(drip())
         async with asyncio.timeout(10):
