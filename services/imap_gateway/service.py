@@ -70,7 +70,7 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
         limits=_limits(settings),
         is_plaintext_allowed=settings.imap_plaintext_login,
         logged_in={},
-        failures=settings.login_failures(rates.buckets),
+        failures=settings.login_failures(rates),
     )
 
 

@@ -63,7 +63,7 @@ class Authentication:
 
         Raises what ``ask`` does, which sends a challenge and returns the client's answer.
         """
-        if self._failures.are_too_many(wire.client):
+        if await self._failures.are_known_to_be_too_many(wire.client):
             return _blocked()
         try:
             end = await self._authenticator.converse(

@@ -88,7 +88,7 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
         authentication=Authentication(
             authenticator,
             penalty=timedelta(seconds=settings.auth_failure_seconds),
-            failures=settings.login_failures(rates.buckets),
+            failures=settings.login_failures(rates),
         ),
         reception=Reception(
             space=Space(

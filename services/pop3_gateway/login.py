@@ -65,7 +65,7 @@ class Login:
 
     async def enter(self, converse: Exchange, channel: Channel) -> Opened | Refusal:
         """Find out who it is, then lock and open the maildrop. A wrong proof is answered late."""
-        if self.house.failures.are_too_many(self.peer):
+        if await self.house.failures.are_known_to_be_too_many(self.peer):
             return self._blocked()
         try:
             end = await converse(channel)

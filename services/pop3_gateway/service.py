@@ -41,7 +41,7 @@ async def serve(settings: Pop3Settings, lifecycle: Lifecycle) -> None:
             certificate=certificate.context if certificate else None,
             is_plaintext_allowed=settings.plaintext_auth,
             limits=settings.limits,
-            failures=settings.login_failures(rates.buckets),
+            failures=settings.login_failures(rates),
         )
         # Until the end, so that the sessions which finish behind the signal keep their locks.
         lifecycle.tasks.create_task(leases.keep())

@@ -56,17 +56,18 @@ def _demand_privacy(client: Client) -> None:
         raise Refusal("Use STARTTLS first", b"PRIVACYREQUIRED")  # RFC 5530 §3
 
 
-def _demand_patience(client: Client) -> None:
-    if client.house.failures.are_too_many(client.wire.peer):
-        _logins.labels("blocked").inc()
-        raise Farewell("Too many failed logins, try again later")
+def _locked_out() -> Farewell:
+    _logins.labels("blocked").inc()
+    return Farewell("Too many failed logins, try again later")
 
 
 async def _enter(client: Client, converse: Exchange) -> Done:
     house = client.house
-    _demand_patience(client)
+    if await house.failures.are_known_to_be_too_many(client.wire.peer):
+        raise _locked_out()
     end = await converse(client.channel)
-    _demand_patience(client)  # many guessed at once, and the others were wrong
+    if house.failures.are_too_many(client.wire.peer):
+        raise _locked_out()  # many guessed at once, and the others were wrong
     if isinstance(end, Failed):
         return await _refuse(client, end)
     identity = end.identity

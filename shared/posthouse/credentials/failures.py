@@ -10,7 +10,7 @@ nothing to change.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
@@ -23,6 +23,7 @@ WINDOW = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(seconds=30)
 PATIENCE = Rate(MAX_FAILURES, WINDOW)
 WHAT = "login-failures"
+FRESH = 1.0  # seconds; a login takes a while anyway, and asks PostgreSQL
 _MAX_DOUBLINGS = 10
 _MAX_NAMES = 10_000
 
@@ -55,14 +56,24 @@ class Failures:
         buckets: Where they are counted; by default for this process alone.
         rate: More than these lock a network out; `posthouse.mail.rates.UNLIMITED` never does.
         name: Returns what stands for a client; empty if it is never locked out.
+        ask: Returns when it is known what other pods have counted; by default there are none.
     """
 
     buckets: Buckets = field(default_factory=Buckets)
     rate: Rate = PATIENCE
     name: Callable[[str], str] = network_of
+    ask: Callable[[], Awaitable[None]] | None = None
+
+    async def are_known_to_be_too_many(self, client: str) -> bool:
+        """True if ``client`` is not to be verified now; asks the other pods, if that is long ago."""
+        name = self.name(client)
+        if name and self.ask is not None and not self.buckets.is_fresh((name, WHAT), FRESH):
+            self.are_too_many(client)  # puts the question
+            await self.ask()
+        return self.are_too_many(client)
 
     def are_too_many(self, client: str) -> bool:
-        """True if ``client`` is not to be verified now."""
+        """True if ``client`` is not to be verified now, as far as this pod knows."""
         name = self.name(client)
         return bool(name) and not self.buckets.has_room((name, WHAT), self.rate)
 

@@ -11,6 +11,7 @@ Each process decides by its own `Buckets`, at once. What it has taken since it l
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -74,11 +75,13 @@ class _Bucket:
         rate: Its rate, when it was last used.
         empty_at: On the clock of this process.
         untold: Seconds of it that were taken here and not told yet.
+        heard_at: When we last heard what all have taken.
     """
 
     rate: Rate
     empty_at: float
     untold: float = 0.0
+    heard_at: float = -math.inf
 
 
 class Buckets:
@@ -113,6 +116,11 @@ class Buckets:
         if not rate.most:
             return True
         return _fill(self._bucket(key, rate), self._clock()) <= rate.most - _ROOM
+
+    def is_fresh(self, key: Key, within: float) -> bool:
+        """True if what all have taken was heard ``within`` so many seconds."""
+        bucket = self._buckets.get(key)
+        return bucket is not None and self._clock() - bucket.heard_at <= within
 
     def add(self, key: Key, rate: Rate, count: int = 1) -> int:
         """Count ``count`` more, room or not; return how many are in the bucket now."""
@@ -158,6 +166,7 @@ class Buckets:
             bucket = self._buckets.get(each.key)
             if bucket is not None:
                 bucket.empty_at = now + left.get(each.key, 0.0) + bucket.untold
+                bucket.heard_at = now
 
     def forget_empty(self, most: int = MAX_TOLD) -> None:
         """Drop buckets that have been empty for long, at most ``most`` of them."""

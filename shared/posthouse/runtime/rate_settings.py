@@ -11,8 +11,9 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from posthouse.credentials.failures import PATIENCE, Failures, network_of
-from posthouse.mail.rates import UNLIMITED, Buckets, Rate
+from posthouse.mail.rates import UNLIMITED, Rate
 from posthouse.runtime.durations import parse_duration
+from posthouse.runtime.rates import SharedRates
 from posthouse.runtime.settings import CommonSettings
 
 MAX_COUNT = 100_000_000
@@ -72,9 +73,11 @@ class RateSettings(CommonSettings):
         """Who is one client."""
         return Clients(self.rate_ipv4_bits, self.rate_ipv6_bits, self.rate_exempt)
 
-    def login_failures(self, buckets: Buckets) -> Failures:
-        """Return the count of failed logins, kept in ``buckets``."""
-        return Failures(buckets, self.rate_login_failures, self.clients.name)
+    def login_failures(self, rates: SharedRates) -> Failures:
+        """Return the count of failed logins, kept with ``rates``."""
+        return Failures(
+            rates.buckets, self.rate_login_failures, self.clients.name, ask=rates.exchange
+        )
 
 
 class Clients:

@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 from posthouse.credentials.failures import (
+    FRESH,
     LONGEST_PAUSE,
     MAX_FAILURES,
+    WHAT,
     WINDOW,
     Failures,
     network_of,
@@ -102,3 +104,29 @@ def test_each_failure_is_answered_later_than_the_one_before() -> None:
     assert pause_after(50, second) == LONGEST_PAUSE.total_seconds()
     assert pause_after(50, timedelta(minutes=1)) == 60
     assert pause_after(50, timedelta()) == 0
+
+
+async def test_a_pod_asks_the_others_before_it_looks_at_a_password() -> None:
+    now = 0.0
+    buckets = Buckets(lambda: now)
+    asked = 0
+
+    async def ask() -> None:
+        nonlocal asked
+        asked += 1
+        told = buckets.told()
+        assert [each.key for each in told] == [(CLIENT, WHAT)]
+        buckets.learn(told, {(CLIENT, WHAT): 2 * WINDOW.total_seconds()} if asked > 1 else {})
+
+    counted = Failures(buckets, ask=ask)
+    assert not await counted.are_known_to_be_too_many(CLIENT)
+    now += FRESH
+    assert not await counted.are_known_to_be_too_many(CLIENT)
+    assert asked == 1
+
+    now += FRESH / 2
+    assert await counted.are_known_to_be_too_many(CLIENT)
+    assert asked == 2
+    exempt = Failures(buckets, name=lambda _: "", ask=ask)
+    assert not await exempt.are_known_to_be_too_many(CLIENT)
+    assert asked == 2

@@ -62,5 +62,5 @@ def test_each_setting_is_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         for who in ("192.0.2.0/24", "anna@example.test")
         for most, what in enumerate(whats, start=1)
     }
-    assert settings.login_failures(buckets).rate == UNLIMITED
+    assert settings.rate_login_failures == UNLIMITED
     assert settings.clients.name("127.0.0.1") == ""
