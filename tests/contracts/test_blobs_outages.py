@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import resource
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -59,8 +60,15 @@ async def everything_is_unavailable(blobs: Blobs) -> None:
         async for _ in blobs.list("mail"):
             pass
 
+    async def put_file() -> None:
+        with tempfile.TemporaryFile() as file:
+            file.write(b"x" * 6_000_000)
+            file.flush()
+            await blobs.put_file("mail/a.eml", file.fileno())
+
     calls = {
         "put": lambda: blobs.put("mail/a.eml", b"x"),
+        "put_file": put_file,
         "get": lambda: blobs.get("mail/a.eml"),
         "get_range": lambda: blobs.get_range("mail/a.eml", 0, 1),
         "delete": lambda: blobs.delete(["mail/a.eml"]),
@@ -210,6 +218,37 @@ async def test_an_input_output_error_is_unavailable(
         assert unfinished(tmp_path) == []
         with pytest.raises(MissingObject):
             await blobs.get("mail/a.eml")
+
+
+async def test_a_file_that_hangs_is_unavailable_and_stays_open_for_who_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_end, write_end = os.pipe()
+    synced: list[str] = []
+
+    def hang(descriptor: int) -> None:
+        os.read(read_end, 1)  # until the test lets go
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        raise OSError(errno.EIO, "Input/output error")
+
+    async with open_blobs(f"disk:{tmp_path}?timeout=0.2") as blobs:
+        await blobs.put("mail/first.eml", b"x")
+        descriptor = os.open(tmp_path, os.O_TMPFILE | os.O_RDWR, 0o600)
+        os.write(descriptor, b"x")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", hang)
+            with pytest.raises(Unavailable, match="too slow"):
+                await blobs.put_file("mail/a.eml", descriptor)
+            os.close(descriptor)  # its number is free for something else
+            os.close(write_end)
+            async with asyncio.timeout(10):
+                while unfinished(tmp_path):  # noqa: ASYNC110 - a thread tells of no event
+                    await asyncio.sleep(0.01)
+
+        assert synced[0].startswith(str(tmp_path))
+        with pytest.raises(MissingObject):
+            await blobs.get("mail/a.eml")
+    os.close(read_end)
 
 
 async def test_a_directory_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
