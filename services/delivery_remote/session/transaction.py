@@ -23,7 +23,7 @@ from delivery_remote.session.manners import Patience
 from delivery_remote.transcript import Answer, Lost, Reply, Transcript, is_farewell, is_yes
 from delivery_remote.transparency import FINAL_DOT, DotStuffer
 from posthouse.mail.envelope import Body, InboundRecipient
-from posthouse.mail.handling import PLAIN, Handling
+from posthouse.mail.handling import PLAIN, Handling, in_ascii
 from posthouse.telemetry.logs import get_logger
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
@@ -257,8 +257,9 @@ class Session:
         notify = recipient.notify
         if self.offers_dsn and notify.on:
             command += f" NOTIFY={notify.on}"
-        if self.offers_dsn and notify.orcpt and (mail.smtputf8 or notify.orcpt.isascii()):
-            command += f" ORCPT={_safe(notify.orcpt)}"
+        if self.offers_dsn and notify.orcpt:
+            orcpt = notify.orcpt if mail.smtputf8 else in_ascii(notify.orcpt)
+            command += f" ORCPT={_safe(orcpt)}"
         return command + "\r\n"
 
     async def _answer(self, seconds: float) -> Answer:

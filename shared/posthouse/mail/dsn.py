@@ -16,7 +16,7 @@ import textwrap
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from posthouse.mail.handling import decoded
+from posthouse.mail.handling import decoded, in_ascii
 from posthouse.mail.header import first, header_end
 from posthouse.mail.report import Action, Fate, Report
 
@@ -27,7 +27,6 @@ _MAX_REPLY_CHARACTERS = 900  # a Diagnostic-Code stays well below the line limit
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _NOT_XTEXT = re.compile(r"[^\x21-\x5b\x5d-\x7e]")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 # Subject and opening of each kind.
 _WORDS: dict[Action, tuple[str, str]] = {
@@ -231,8 +230,7 @@ def _typed(address: str) -> str:
 def _original(orcpt: str) -> str:
     """ORCPT as a field's value: no longer xtext (RFC 3461 §6.3, d); ASCII (RFC 6533 §3)."""
     kind, _, address = orcpt.partition(";")
-    plain = _NOT_ASCII.sub(lambda hit: rf"\x{{{ord(hit[0]):04X}}}", decoded(address))
-    return f"{kind}; {plain[:_MAX_REPLY_CHARACTERS]}"
+    return f"{kind}; {in_ascii(decoded(address))[:_MAX_REPLY_CHARACTERS]}"
 
 
 def _fold(field: str) -> str:

@@ -20,6 +20,7 @@ NEVER = "NEVER"
 CONDITIONS = ("SUCCESS", "FAILURE", "DELAY")  # RFC 3461 §4.1, in the order in which we write them
 
 _XCHAR = re.compile(r"[!-*,-<>-~]")  # RFC 3461 §4
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
 
 
@@ -88,6 +89,11 @@ def decoded(text: str) -> str:
     So no line end and no control gets out that could forge a field of a report.
     """
     return _HEXCHAR.sub(lambda found: _plain(found[0], chr(int(found[1], 16))), text)
+
+
+def in_ascii(text: str) -> str:
+    r"""Write what is not ASCII as ``\x{...}``, for those without SMTPUTF8 (RFC 6533 §3)."""
+    return _NOT_ASCII.sub(lambda hit: rf"\x{{{ord(hit[0]):04X}}}", text)
 
 
 def _plain(encoded: str, character: str) -> str:

@@ -13,13 +13,16 @@ through aliases and forwards, so a report that fails itself is known, and discar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
 from posthouse.blobs import Blobs
 from posthouse.mail.dsn import MAX_ORIGINAL_OCTETS, can_go_back, compose_dsn
-from posthouse.mail.envelope import MAX_SUMMARY_OCTETS, Envelope, Inbound, InboundRecipient
+from posthouse.mail.envelope import MAX_SUMMARY_OCTETS, Envelope, Inbound, InboundRecipient, Summary
 from posthouse.mail.errors import MissingObject
 from posthouse.mail.handling import PLAIN, Handling
 from posthouse.mail.ids import moment_of, new_id
@@ -30,7 +33,10 @@ from posthouse.storage.ledger import NewMail, NewRecipient
 
 DOUBLE_BOUNCE = "double bounce"  # the rule's name in the ledger
 RETURNED_OCTETS = 1_000_000
+ON_LOOP_OCTETS = 256 * 1024  # of a mail that goes back; work on a larger one is done in a thread
 _EMPTY_LINE = b"\r\n\r\n"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +126,13 @@ async def _returned(reporter: Reporter, message: Envelope) -> bytes | None:
         content = await reporter.blobs.get(message.blob)
     except MissingObject:
         return None
-    return content if can_go_back(content) else None
+    fits = await _aside(len(content), partial(can_go_back, content))
+    return content if fits else None
+
+
+async def _aside(octets: int, work: Callable[[], T]) -> T:
+    """Do ``work`` on as many octets: much of it beside the event loop."""
+    return work() if octets <= ON_LOOP_OCTETS else await asyncio.to_thread(work)
 
 
 async def _original_header(blobs: Blobs, message: Envelope) -> bytes:
@@ -132,11 +144,16 @@ async def _original_header(blobs: Blobs, message: Envelope) -> bytes:
     return start.partition(_EMPTY_LINE)[0] + b"\r\n"
 
 
+def _written(report: Report) -> tuple[bytes, Summary]:
+    octets = compose_dsn(report)
+    return octets, scan(octets)
+
+
 async def _stored(reporter: Reporter, report: Report, handling: Handling) -> NewMail:
     # RFC 3464 §2: the null reverse path, so that nothing answers a report.
     sender = "" if report.sender else reporter.double_bounce_sender
-    octets = compose_dsn(report)
-    summary = scan(octets)
+    whole = report.content or b""
+    octets, summary = await _aside(len(whole), partial(_written, report))
     envelope = Inbound(
         id=report.id,
         sender=sender,

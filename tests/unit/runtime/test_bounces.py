@@ -199,6 +199,16 @@ async def test_eight_bit_mail_goes_back_as_eight_bit(reporter: Reporter, blobs: 
     assert grown in octets
 
 
+async def test_a_large_mail_goes_back_as_well(reporter: Reporter, blobs: Blobs) -> None:
+    large = OCTETS + 9_000 * (b"x" * 98 + b"\r\n")
+    message = await _message(blobs, "anna@a.test", FULL, large)
+
+    mail = await prepare_report(reporter, message, [FAILURE])
+
+    assert mail is not None
+    assert large in await blobs.get(mail.envelope.blob)
+
+
 async def test_a_report_on_a_secret_mail_is_as_secret(reporter: Reporter, blobs: Blobs) -> None:
     message = await _message(blobs, "anna@a.test", Handling(requiretls=True, envid="1"))
 
