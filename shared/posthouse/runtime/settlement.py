@@ -100,17 +100,17 @@ def _fates(envelope: Local | Remote, outcomes: Iterable[Outcome]) -> list[Fate]:
         to = recipients[outcome.n]
         match outcome:
             case Bounced() if to.notify.failure:
-                fates.append(fate_of(to, outcome, "failed"))
+                fates.append(_fate_of(to, outcome, "failed"))
             case Deferred() if to.notify.delay:
-                fates.append(fate_of(to, outcome, "delayed"))
+                fates.append(_fate_of(to, outcome, "delayed"))
             case Relayed() if to.notify.success and not outcome.tells:
-                fates.append(fate_of(to, outcome, "relayed"))
+                fates.append(_fate_of(to, outcome, "relayed"))
             case _:
                 pass
     return fates
 
 
-def fate_of(
+def _fate_of(
     to: InboundRecipient | LocalRecipient, outcome: Bounced | Deferred | Relayed, action: Action
 ) -> Fate:
     """Return what a report says of ``outcome``."""
