@@ -132,12 +132,8 @@ class LocalAccounts:
                 return None
 
     async def _find(self, user: str) -> Credential | None:
-        """Return who is called ``user`` and may log in; one that is no address is nobody."""
-        try:
-            address = parse_address(user).key
-        except BadAddress:  # cannot be an account, but must cost as much as one
-            address = ""
-        found = await self._accounts.credential(address)
+        """Return who is called ``user`` and may log in."""
+        found = await self._accounts.credential(_address(user))
         return found if found is not None and found.enabled else None
 
     async def _password(self, attempt: Password, channel: Channel) -> Verdict:
@@ -187,7 +183,7 @@ class LocalAccounts:
         keys = found.keys.scram_sha_256 if found and self._wanted.scram else None
         self._secret = self._secret or await self._accounts.secret()
         if found is None or keys is None:
-            return Known(None, str(scram.decoy(attempt.user.lower(), self._secret)))
+            return Known(None, str(scram.decoy(_address(attempt.user), self._secret)))
         return Known(_identity(found), keys)
 
     async def _digest(self, attempt: Digest) -> Verdict:
@@ -195,6 +191,14 @@ class LocalAccounts:
         keys = found.keys.cram_md5 if found and self._wanted.cram_md5 else None
         fits = cram.fits(keys or _NOBODY, attempt.challenge, attempt.digest)
         return _verdict(found) if fits and keys else Refused()
+
+
+def _address(user: str) -> str:
+    """Return the key of an account; a name that is no address cannot be one, but costs as much."""
+    try:
+        return parse_address(user).key
+    except BadAddress:
+        return ""
 
 
 def _verdict(found: Credential | None) -> Accepted | Refused:

@@ -313,9 +313,13 @@ def test_app_passwords_are_long_and_never_twice_the_same() -> None:
 async def test_who_has_no_keys_looks_like_who_is_nobody() -> None:
     bare = replace(ANNA, keys=Secrets(password_hash=""))
     async with accounts(here(bare)) as local:
-        for user in (ANNA.address, "nobody@example.test", "no address"):
+        for user, other in (
+            (ANNA.address, '"Anna"@example.test'),
+            ("nobody@example.test", '"No\\body"@EXAMPLE.test'),
+            ("no address", "no address"),
+        ):
             first = await local.judge(Keys(user=user), CHANNEL)
-            again = await local.judge(Keys(user=user.upper()), CHANNEL)
+            again = await local.judge(Keys(user=other), CHANNEL)
             assert isinstance(first, Known)
             assert first.identity is None
             assert first.keys.startswith("SCRAM-SHA-256$8192:")
