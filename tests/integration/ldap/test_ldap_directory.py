@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -24,6 +24,7 @@ from posthouse.credentials.exchange import (
     Refused,
     Verdict,
 )
+from posthouse.credentials.ldap.ber import element, integer, text
 from posthouse.credentials.ldap.connection import KEEP, Connection, Lost, Server
 from posthouse.credentials.ldap.directory import GAPS, Directory, Plan, Search
 from posthouse.credentials.ldap.filters import read
@@ -233,7 +234,7 @@ async def test_of_two_servers_the_one_that_is_there_answers(slapd: Slapd) -> Non
     gone = Server(host="localhost", port=1, protection="none")
     async with asking(replace(plan(slapd), servers=(gone, slapd.server()))) as link:
         assert await judge(link, "anna@example.test", "annas secret") == identity(ADDRESSES[0])
-        assert link._servers._servers[0] == slapd.server()
+        assert link._servers._servers == [slapd.server(), gone]
 
 
 async def test_many_logins_share_few_connections(slapd: Slapd) -> None:
@@ -274,10 +275,38 @@ async def test_a_server_that_says_nothing_is_not_waited_for_for_ever(slapd: Slap
     listener = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     quiet = Server(host="127.0.0.1", port=port, protection="none")
-    told = replace(plan(slapd), servers=(quiet,), patience=timedelta(seconds=0.2))
+    told = replace(plan(slapd), servers=(quiet, slapd.server()), patience=timedelta(seconds=0.5))
     async with listener, asking(told) as link:
         with pytest.raises(Unavailable):
             await judge(link, "anna@example.test", "annas secret")
+        assert link._servers._servers == [slapd.server(), quiet]  # the next login finds one
+
+
+async def test_what_somebody_says_before_tls_is_not_read_under_it(slapd: Slapd) -> None:
+    """Somebody in between adds a welcome for whatever password to the answer to StartTLS."""
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(slapd.certificates.chain, slapd.certificates.key)
+
+    def ok(number: int, tag: int) -> bytes:
+        result = element(tag, integer(0, 0x0A), text(""), text(""))
+        return element(0x30, integer(number), result)
+
+    async def between(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(ok(1, 0x78) + ok(2, 0x61))
+        with suppress(OSError):
+            await writer.start_tls(server)
+            await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(between, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    told = replace(
+        plan(slapd), servers=(Server(host="localhost", port=port, protection="starttls"),)
+    )
+    async with listener, asking(told) as link:
+        with pytest.raises(Unavailable):
+            await judge(link, "anna@example.test", "whatever")
 
 
 @BOTH_WAYS

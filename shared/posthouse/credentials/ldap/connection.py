@@ -56,42 +56,72 @@ class Server:
 
 
 class Connection:
-    """One connection: a request is answered before the next one is sent."""
+    """One connection: a request is answered before the next one is sent.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    Attributes:
+        server: Where it leads.
+    """
+
+    def __init__(
+        self, server: Server, reader: asyncio.StreamReader, transport: asyncio.Transport
+    ) -> None:
+        self.server = server
         self._reader = reader
-        self._writer = writer
+        self._transport = transport  # takes a request at a time: nothing piles up
         self._numbers = count(1)
 
     @classmethod
     async def open(cls, server: Server, trust: ssl.SSLContext) -> Connection:
         """Connect, over TLS if that is wanted; raise `Lost`."""
         context = trust if server.protection == "tls" else None
+        reader = asyncio.StreamReader()
         try:
             async with asyncio.timeout(CONNECT.total_seconds()):
-                streams = await asyncio.open_connection(server.host, server.port, ssl=context)
-                connection = cls(*streams)
+                transport, _ = await asyncio.get_running_loop().create_connection(
+                    lambda: asyncio.StreamReaderProtocol(reader),
+                    server.host,
+                    server.port,
+                    ssl=context,
+                )
+                connection = cls(server, reader, transport)
                 if server.protection == "starttls":
-                    await connection._start_tls(server.host, trust)
+                    await connection._start_tls(trust)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             why = str(error) or type(error).__name__
             raise Lost(f"{server.host}:{server.port}: {why}") from error
         return connection
 
-    async def _start_tls(self, host: str, trust: ssl.SSLContext) -> None:
+    async def _start_tls(self, trust: ssl.SSLContext) -> None:
         """Go over to TLS (RFC 4511 §4.14); there is no way back to plain text."""
+        number = next(self._numbers)
         try:
-            result = await self._only(messages.start_tls(next(self._numbers)))
+            result = await self._only(number, messages.start_tls(number))
             if result.code != SUCCESS:
-                raise Lost(f"{host}: StartTLS refused: {result.text}")
-            await self._writer.start_tls(trust, server_hostname=host)
+                raise Lost(f"{self.server.host}: StartTLS refused: {result.text}")
+            plain, self._reader = self._reader, asyncio.StreamReader()
+            await self._over_tls(trust)
+            plain.feed_eof()
+            if await plain.read():  # somebody in between wants it to be read as if under TLS
+                raise Lost(f"{self.server.host}: more than an answer to StartTLS")
         except BaseException:
             self.abort()
             raise
 
+    async def _over_tls(self, trust: ssl.SSLContext) -> None:
+        """Shake hands; what comes under TLS goes into a reader that has seen nothing else."""
+        protocol = asyncio.StreamReaderProtocol(self._reader)
+        transport = await asyncio.get_running_loop().start_tls(
+            self._transport, protocol, trust, server_hostname=self.server.host
+        )
+        if transport is None:
+            raise Lost(f"{self.server.host}: gone while shaking hands")
+        protocol.connection_made(transport)
+        self._transport = transport
+
     async def bind(self, name: str, password: str) -> Result:
         """Prove to be ``name`` (§4.2) and return what the server says; raise `Lost`."""
-        return await self._only(messages.bind(next(self._numbers), name, password))
+        number = next(self._numbers)
+        return await self._only(number, messages.bind(number, name, password))
 
     async def search(
         self, base: str, filter_: bytes, attributes: Sequence[str]
@@ -101,28 +131,27 @@ class Connection:
         Raises `Lost`, and `Rejected` if the server does not search.
         """
         number = next(self._numbers)
-        answers = await self._ask(messages.search(number, base, filter_, attributes))
+        answers = await self._ask(number, messages.search(number, base, filter_, attributes))
         found = tuple(answer for answer in answers if isinstance(answer, Entry))
         done = answers[-1]
         if isinstance(done, Result) and done.code not in {SUCCESS, SIZE_LIMIT_EXCEEDED}:
             raise Rejected(done)
         return found
 
-    async def _only(self, request: bytes) -> Result:
+    async def _only(self, number: int, request: bytes) -> Result:
         """Return the answer of a request that has but one."""
-        answer = (await self._ask(request))[-1]
+        answer = (await self._ask(number, request))[-1]
         if not isinstance(answer, Result):
             raise Lost("an answer of another kind")
         return answer
 
-    async def _ask(self, request: bytes) -> list[Answer]:
+    async def _ask(self, number: int, request: bytes) -> list[Answer]:
         """Send a request and return its answers, of which the last is its result."""
         answers: list[Answer] = []
         try:
-            self._writer.write(request)
-            await self._writer.drain()
+            self._transport.write(request)
             while not answers or not isinstance(answers[-1], Result):
-                answer = await self._answer()
+                answer = await self._answer(number)
                 if len(answers) > messages.MAX_ENTRIES:
                     raise Lost("more entries than were asked for")
                 if not isinstance(answer, Reference):
@@ -131,8 +160,8 @@ class Connection:
             raise Lost(str(error) or type(error).__name__) from error
         return answers
 
-    async def _answer(self) -> Answer:
-        """Read one message; requests follow each other, so its number need not be looked at."""
+    async def _answer(self, expected: int) -> Answer:
+        """Read one message, which must answer the request of this number."""
         tag, first = await self._reader.readexactly(2)
         following = length_follows(first)
         size = int.from_bytes(await self._reader.readexactly(following)) if following else first
@@ -141,19 +170,22 @@ class Connection:
         number, answer = messages.read(await self._reader.readexactly(size))
         if number == 0 and isinstance(answer, Result):
             raise Lost(f"the server hangs up: {answer.text}")  # §4.4.1
+        if number != expected:
+            raise BadOctets("an answer to another request")
         return answer
 
     def close(self) -> None:
         """Say goodbye and hang up."""
-        self._writer.write(messages.unbind(next(self._numbers)))
-        self._writer.close()
+        self._transport.write(messages.unbind(next(self._numbers)))
+        self._transport.close()
 
     def abort(self) -> None:
         """Hang up at once: what is under way is of no interest any more."""
-        self._writer.transport.abort()
+        self._transport.abort()
 
 
 Open: TypeAlias = Callable[[], Awaitable[Connection]]
+Blame: TypeAlias = Callable[[Connection], object]
 
 
 class Pool:
@@ -163,10 +195,12 @@ class Pool:
         open_: Makes one; raises `Lost`.
         size: So many at once; who comes later waits.
         clock: Seconds that only go forward.
+        blame: Is told of a connection on which there was no answer.
     """
 
-    def __init__(self, open_: Open, size: int, clock: Clock) -> None:
+    def __init__(self, open_: Open, size: int, clock: Clock, blame: Blame) -> None:
         self._open = open_
+        self._blame = blame
         self._room = asyncio.Semaphore(size)
         self._clock = clock
         self._idle: list[tuple[float, Connection]] = []
@@ -198,6 +232,7 @@ class Pool:
             raise
         except BaseException:  # also given up in the midst of an answer
             to.abort()
+            self._blame(to)
             raise
         self._idle.append((self._clock(), to))
         return answer
@@ -209,7 +244,7 @@ class Pool:
 
 
 class Servers:
-    """Several servers of the same content: the one that answered last is asked first."""
+    """Several servers of the same content: one that is away or silent is asked last."""
 
     def __init__(self, servers: Sequence[Server], trust: ssl.SSLContext) -> None:
         self._servers = list(servers)
@@ -223,8 +258,15 @@ class Servers:
                 connection = await Connection.open(server, self._trust)
             except Lost as lost:
                 reasons.append(str(lost))
+                self._put_last(server)
                 continue
-            self._servers.remove(server)
-            self._servers.insert(0, server)
             return connection
         raise Lost("; ".join(reasons))
+
+    def blame(self, connection: Connection) -> None:
+        """Ask the server of ``connection`` last from now on."""
+        self._put_last(connection.server)
+
+    def _put_last(self, server: Server) -> None:
+        self._servers.remove(server)
+        self._servers.append(server)

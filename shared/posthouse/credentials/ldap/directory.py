@@ -113,8 +113,8 @@ class Directory:
         self._plan = plan
         self._accounts = accounts
         self._servers = Servers(plan.servers, plan.trust)
-        self._binders = Pool(self._servers.open, plan.connections, clock)
-        self._searchers = Pool(self._searcher, plan.connections, clock)
+        self._binders = Pool(self._servers.open, plan.connections, clock, self._servers.blame)
+        self._searchers = Pool(self._searcher, plan.connections, clock, self._servers.blame)
         self._memory = Memory(plan.remember, clock)
         self._waiting = 0
         hosts = ", ".join(server.host for server in plan.servers)
