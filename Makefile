@@ -69,7 +69,7 @@ journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 bench: $(TOOLS) ## mails per second and CPU per mail, beside Debian's Postfix
 	@PYTHONPATH=deploy/local:. $(PYTHON) -m bench $(BENCH)
 
-fuzz: $(SETUP) ## properties, and any octets into SMTP sessions, with many examples: minutes
+fuzz: $(SETUP) ## any octets into parsers and SMTP sessions: minutes
 	$(PYTEST) -n $(WORKERS) --hypothesis-profile fuzz --timeout 1800 tests/properties tests/fuzz
 
 image: ## the container image of all services
