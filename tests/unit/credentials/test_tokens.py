@@ -7,7 +7,6 @@ import json
 import time
 from base64 import urlsafe_b64encode
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -46,15 +45,6 @@ def since_now(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 KEYS = keys()
-
-
-def from_now(changes: dict[str, Any]) -> dict[str, Any]:
-    """Return ``changes`` with points in time for the spans from now until then."""
-    now = int(time.time())
-    return {
-        name: now + int(value.total_seconds()) if isinstance(value, timedelta) else value
-        for name, value in changes.items()
-    }
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "EdDSA"])
