@@ -22,7 +22,7 @@ def _without_mark(octets: bytes) -> bytes:
 
 @pytest.mark.parametrize("how", ["mx", "starttls", "tls"])
 def test_swaks_sends_a_letter(desk: Desk, how: str) -> None:
-    sent = letter(f"by swaks over {how}")
+    sent = letter(f"by swaks over {how}", desk.user[0])
 
     swaks(desk, [desk.user[0]], sent, how=how)
 
@@ -31,7 +31,7 @@ def test_swaks_sends_a_letter(desk: Desk, how: str) -> None:
 
 
 def test_msmtp_sends_a_letter_to_two_people(desk: Desk) -> None:
-    other, sent = desk.house.account(), letter("by msmtp")
+    other, sent = desk.house.account(), letter("by msmtp", desk.user[0])
 
     msmtp(desk, [desk.user[0], other[0]], _unix(sent))
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from ingress_smtp.commands import Rcpt
 from ingress_smtp.stamps import (
     Arrival,
-    Tls,
     authentication_results,
     missing_fields,
     received,
     separator,
     without_forged_results,
 )
+from posthouse.mail.encryption import Tls
 
 HOST = "mx.example.test"
 ID = UUID("01a2010c-6ae7-79a1-99fc-b5db4ca40671")
