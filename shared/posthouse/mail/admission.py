@@ -64,7 +64,7 @@ class AuthorQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="author"):
 
 
 class ListQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="list"):
-    """Whom does this address stand for? (VRFY, EXPN; RFC 5321 §3.5)
+    """Whom does this address stand for (VRFY, EXPN; RFC 5321 §3.5)?
 
     Attributes:
         address: Which.
