@@ -108,6 +108,7 @@ class Connection(SMTP):
         self.tls: Tls | None = None
         self._waits_until: float | None = None
         self._given_up = False
+        self._is_over = False  # the session
         self._has_ended = False  # our half: nothing more can be said
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -122,6 +123,7 @@ class Connection(SMTP):
         """Let the session find out by itself; what it is doing goes on."""
         if self._timeout_handle is not None:
             self._timeout_handle.cancel()
+            self._timeout_handle = None
         asyncio.StreamReaderProtocol.connection_lost(self, error)
         self.transport = None
         self._let_go()
@@ -257,7 +259,7 @@ class Connection(SMTP):
     def _let_go(self) -> None:
         """Part with the streams at the end: a circle of them and us would wait for the collector."""
         if self._is_over and self.transport is None:
-            self._writer = self._reader = None
+            del self._writer, self._reader
 
     async def _linger(self) -> None:
         """Close our half first: what the client still sends must not reset our last words away."""
