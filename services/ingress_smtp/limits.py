@@ -16,9 +16,7 @@ from posthouse.runtime.rate_settings import Clients
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
-_AUTHENTICATION_FAILS = (
-    53  # 530, 534, 535, 538: RFC 4954 §6; wrong passwords have a limit of their own
-)
+_ON_AUTHENTICATION = b"53"  # RFC 4954 §6; wrong passwords have a limit of their own
 
 TOO_MANY_CONNECTIONS = say(
     "421 4.7.0 Too many connections in a short time, try again later", closes=True
@@ -27,7 +25,7 @@ TOO_MANY_FAILURES = say("421 4.7.0 Too many failures, try again later", closes=T
 TOO_MANY_LOGINS = say("454 4.7.0 Too many logins in a short time, try again later")
 TOO_MANY_MESSAGES = say("450 4.7.1 Too many messages in a short time, try again later")
 TOO_MANY_RECIPIENTS = say("450 4.7.1 Too many recipients in a short time, try again later")
-FAILED_TOO_OFTEN = say("450 4.7.1 Too many refused recipients, try again later")
+FAILED_TOO_OFTEN = say("450 4.7.1 Too many failures, try again later")
 
 _LIMITED = counter(
     "posthouse_ingress_limited_total", "What was put off because of a rate.", "what", "who"
@@ -109,7 +107,7 @@ class Limits:
 
     def replied(self, reply: Reply, client: str, account: str) -> bool:
         """Count ``reply`` if it is a failure; False if the session is to end because of it."""
-        if not reply.wire.startswith(b"5") or reply.code // 10 == _AUTHENTICATION_FAILS:
+        if not reply.wire.startswith(b"5") or reply.wire.startswith(_ON_AUTHENTICATION):
             return True
         name, allowed = self._subject(client, account)
         if not name:

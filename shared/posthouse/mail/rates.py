@@ -21,6 +21,7 @@ from typing import TypeAlias
 
 MAX_KEYS = 50_000  # buckets of one process, about 300 octets each
 MAX_TOLD = 5_000  # in one exchange
+MAX_FORGOTTEN = 1_000  # at once
 OVERFLOW = 2  # periods at most until a bucket is empty: what comes on top is not counted
 _ROOM = 0.5  # sums of fractions are not exact
 
@@ -168,13 +169,12 @@ class Buckets:
                 bucket.empty_at = now + left.get(each.key, 0.0) + bucket.untold
                 bucket.heard_at = now
 
-    def forget_empty(self, most: int = MAX_TOLD) -> None:
-        """Drop buckets that have been empty for long, at most ``most`` of them."""
+    def forget_empty(self, most: int = MAX_FORGOTTEN) -> None:
+        """Drop those that are empty among the ``most`` least recently used."""
         now = self._clock()
         for key in tuple(_first(self._buckets, most)):
-            if self._buckets[key].empty_at > now or key in self._news:
-                return  # those behind it were used later
-            del self._buckets[key]
+            if self._buckets[key].empty_at <= now and key not in self._news:
+                del self._buckets[key]
 
     def _bucket(self, key: Key, rate: Rate) -> _Bucket:
         """Return the bucket, which is to be told or asked of with the next exchange."""

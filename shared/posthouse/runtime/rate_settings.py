@@ -76,7 +76,7 @@ class RateSettings(CommonSettings):
     def login_failures(self, rates: SharedRates) -> Failures:
         """Return the count of failed logins, kept with ``rates``."""
         return Failures(
-            rates.buckets, self.rate_login_failures, self.clients.name, ask=rates.exchange
+            rates.buckets, self.rate_login_failures, self.clients.name, ask=rates.refresh
         )
 
 

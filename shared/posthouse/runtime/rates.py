@@ -22,6 +22,7 @@ from posthouse.telemetry.metrics import counter, gauge, histogram
 from posthouse.telemetry.outages import Outage
 
 EXCHANGE = timedelta(seconds=1)
+PATIENCE = timedelta(seconds=2)  # of who waits for an exchange
 FORGET = timedelta(minutes=1)
 MAX_FORGOTTEN = 50_000  # rows at once
 
@@ -42,6 +43,7 @@ class SharedRates:
         self._pool = pool
         self._every = every.total_seconds()
         self._outage = Outage("rates limited by this process alone", "rates shared again")
+        self._turn = asyncio.Lock()  # an answer must not overtake an older one
         self._tasks = asyncio.TaskGroup()  # a bug in the duty must not hide
         self._duties: tuple[asyncio.Task[None], ...] = ()
 
@@ -64,8 +66,18 @@ class SharedRates:
         await self._tasks.__aexit__(kind, error, trace)
         await self.exchange()  # what was taken last
 
+    async def refresh(self) -> None:
+        """Exchange at once, for who cannot wait for the next time; gives up when that takes long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                await self.exchange()
+
     async def exchange(self) -> None:
         """Tell what was taken here and hear what all have taken; an outage changes nothing."""
+        async with self._turn:
+            await self._exchange()
+
+    async def _exchange(self) -> None:
         told = self.buckets.told()
         _kept.set(self.buckets.size)
         if not told:

@@ -140,7 +140,7 @@ async def test_an_account_that_fails_too_often_waits(
         await talk_as_anna(
             ingress,
             tls,
-            "C: MAIL FROM:<anna@example.test>\nS: 450 4.7.1 Too many refused recipients…\n" + BYE,
+            "C: MAIL FROM:<anna@example.test>\nS: 450 4.7.1 Too many failures…\n" + BYE,
         )
 
 

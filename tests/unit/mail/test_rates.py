@@ -118,13 +118,15 @@ def test_what_one_process_keeps_and_tells_is_bounded() -> None:
     assert len(buckets.told(20)) == 20
     assert len(buckets.told(100)) == 30
 
+    buckets.add(("a", "failures"), RATE, 20)
+    buckets.told()
     taken(buckets, 1)
     clock.now += RATE.pace
     buckets.forget_empty()
-    assert buckets.size == 1  # the one that is to be told
+    assert buckets.size == 2  # one is to be told, one is full
     buckets.told()
     buckets.forget_empty()
-    assert buckets.size == 0
+    assert buckets.size == 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30), st.floats(0, 40)), max_size=30))
