@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from posthouse.mail.address import BadAddress, parse_address
 from posthouse.mail.timetable import Timetable

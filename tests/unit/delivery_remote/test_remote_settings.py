@@ -78,3 +78,12 @@ def test_every_fault_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
         "POSTHOUSE_REMOTE_PORT",
     }
     assert "must be a duration" in "".join(faults)
+
+
+def test_how_much_goes_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = _read(monkeypatch, POSTHOUSE_RETURN_OCTETS_MAX="0")
+    too_much = _read(monkeypatch, POSTHOUSE_RETURN_OCTETS_MAX="10000001")
+
+    assert isinstance(some, RemoteSettings)
+    assert some.return_octets_max == 0
+    assert too_much == ["POSTHOUSE_RETURN_OCTETS_MAX: must be at most 10000000"]
