@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 from ingress_smtp.courtesies import domain_for
 from ingress_smtp.recipients import Gate
-from ingress_smtp.replies import Reply
+from ingress_smtp.replies import Reply, say
 from ingress_smtp.stamps import Arrival
 from ingress_smtp.submission import Edits, claims
 from posthouse.mail.admission import AuthorQuestion
+
+MAX_AUTHORS = 100  # each is looked up
+TOO_MANY_AUTHORS = say("550 5.7.1 From names too many authors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,11 @@ class Authorship:
         author = "" if said.has_from else arrival.sender or arrival.auth
         if said.is_plain(arrival.auth) or (author == arrival.auth and not said.senders):
             return Edits(author=author, domain=domain)
+        if len(said.authors) > MAX_AUTHORS:
+            return TOO_MANY_AUTHORS
         question = AuthorQuestion(
             authors=said.authors or ((author,) if author else ()),
-            sender=" ".join(said.senders),  # several are no address, so none of the account's
+            sender=" ".join(said.senders[:2]),  # two are no address, so none of the account's
             auth=arrival.auth,
             client=arrival.client,
         )

@@ -31,6 +31,7 @@ _TOKEN = re.compile(
 )
 _LOCAL = re.compile(rb"(?!=\?)[^\"\[].*|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _IN_COMMENT = re.compile(rb"[()]|[^()\\]+|\\.?", re.DOTALL)
+_MORE_THAN_ENOUGH = 1000  # octets; what is longer is no address, nor is its beginning
 _SPECIAL = re.compile(r'["\\]')
 
 
@@ -179,8 +180,8 @@ def _addresses(fields: list[bytes]) -> tuple[str, ...]:
 
 def _text(mailbox: Mailbox) -> str:
     """Return an address as it would stand in an envelope: its local part quoted if need be."""
-    local = (mailbox.local or b"").decode("utf-8", "replace")
-    domain = (mailbox.host or b"").decode("utf-8", "replace")
+    local = (mailbox.local or b"")[:_MORE_THAN_ENOUGH].decode("utf-8", "replace")
+    domain = (mailbox.host or b"")[:_MORE_THAN_ENOUGH].decode("utf-8", "replace")
     try:
         return str(parse_address(f"{local}@{domain}"))
     except BadAddress:

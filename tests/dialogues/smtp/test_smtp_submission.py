@@ -112,6 +112,17 @@ async def test_a_false_author_ends_the_transaction_and_leaves_nothing(
     assert not ingress.cellar.objects
 
 
+async def test_nobody_makes_us_look_up_authors_by_the_thousand(
+    ingress: Ingress, tls: ssl.SSLContext
+) -> None:
+    asked = len(ingress.policy.asked)
+
+    reply = await submitted(ingress, tls, f"From: {', '.join([ANNA] * 1000)}\n\n")
+
+    assert reply == "550 5.7.1 From names too many authors\r\n"
+    assert len(ingress.policy.asked) == asked + 2  # MAIL and RCPT
+
+
 @pytest.mark.parametrize(
     ("author", "reply"),
     [(ANNA, "250 2.0.0"), (BOSS, "250 2.0.0"), ("bert@example.test", "451 4.3.0")],
