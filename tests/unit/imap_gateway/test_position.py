@@ -210,8 +210,9 @@ class Pair:
         self.gone += [(self.views[0].modseq, uid) for uid in here]
 
     def flag(self, uids: set[int]) -> None:
+        here = sorted(uids & set(self.views[0].rows.uids))  # what is gone changes no more
         for view in self.views:
-            change(view, *[(uid, view.modseq % 32) for uid in uids])
+            change(view, *[(uid, view.modseq % 32) for uid in here])
 
     def flag_ourselves(self, uids: set[int]) -> None:
         self.flag(uids)
