@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
 from uuid import UUID
 
 from posthouse.mail.envelope import Summary
@@ -65,31 +64,19 @@ class Appended:
     uidvalidity: int
 
 
-class Appender:
+class Appender(GroupCommit[NewMessage, Appended | PermanentFailure]):
     """Files messages in shared commits; use it as a context manager around the sessions."""
 
     def __init__(self, pool: Pool) -> None:
+        super().__init__(self._file, is_wanted_by_caller=True)
         self._pool = pool
-        self._group = GroupCommit(self._file, is_wanted_by_caller=True)
-
-    async def __aenter__(self) -> Appender:
-        await self._group.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        raised: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._group.__aexit__(kind, raised, traceback)
 
     async def append(self, message: NewMessage) -> Appended:
         """File ``message``; raise `NoSuchMailbox` or `OverQuota`, and then nothing was filed.
 
         Raises `Unavailable` when the commit was not confirmed: it may have happened.
         """
-        done = await self._group.submit(message)
+        done = await self.submit(message)
         if isinstance(done, PermanentFailure):
             raise done
         return done

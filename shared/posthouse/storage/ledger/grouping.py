@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import asyncpg
 
@@ -51,7 +51,7 @@ class GroupCommit(Generic[T, R]):
         self._writing = 0
         self._writers = asyncio.TaskGroup()
 
-    async def __aenter__(self) -> GroupCommit[T, R]:
+    async def __aenter__(self) -> Self:
         await self._writers.__aenter__()
         self._tasks = [self._writers.create_task(self._write()) for _ in range(WRITERS)]
         return self

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from types import TracebackType
 
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.ledger.entries import NewMail, enter
@@ -19,24 +18,12 @@ _MAILS = metrics.counter("posthouse_ledger_accepted_total", "Mails committed to 
 _COMMITS = metrics.counter("posthouse_ledger_accept_commits_total", "Commits that carried them.")
 
 
-class Intake:
+class Intake(GroupCommit[NewMail, None]):
     """Takes mail into the ledger; use it as a context manager around the listeners."""
 
     def __init__(self, pool: Pool) -> None:
+        super().__init__(self._enter, is_wanted_by_caller=True)
         self._pool = pool
-        self._group = GroupCommit(self._enter, is_wanted_by_caller=True)
-
-    async def __aenter__(self) -> Intake:
-        await self._group.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        raised: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._group.__aexit__(kind, raised, traceback)
 
     async def accept(self, mail: NewMail) -> None:
         """Return after ``mail`` is committed: 250 may be said.
@@ -44,7 +31,7 @@ class Intake:
         Raises `Unavailable` when it was not confirmed: say 4yz, and leave the stored octets to
         the collector, because the commit may have happened unheard.
         """
-        await self._group.submit(mail)
+        await self.submit(mail)
 
     async def _enter(self, mails: Sequence[NewMail]) -> Sequence[None]:
         """Write, and once more if the connection broke: the first try may be committed or not."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 from uuid import UUID
 
 from posthouse.storage.ledger.grouping import GroupCommit
@@ -15,31 +14,19 @@ _RESULTS = metrics.counter("posthouse_ledger_settled_total", "Results committed 
 _COMMITS = metrics.counter("posthouse_ledger_settle_commits_total", "Commits that carried them.")
 
 
-class Settler:
+class Settler(GroupCommit[Settlement, Settled]):
     """Brings results to the ledger; use it as a context manager around the consumers."""
 
     def __init__(self, pool: Pool) -> None:
+        super().__init__(self._settle, is_wanted_by_caller=False)
         self._pool = pool
-        self._group = GroupCommit(self._settle, is_wanted_by_caller=False)
-
-    async def __aenter__(self) -> Settler:
-        await self._group.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        raised: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._group.__aexit__(kind, raised, traceback)
 
     async def settle(self, settlement: Settlement) -> Settled:
         """Return what ``settlement`` has changed, after the commit; see `settling.settle`.
 
         Raises `Unavailable` when the commit was not confirmed: repeat it.
         """
-        return await self._group.submit(settlement)
+        return await self.submit(settlement)
 
     async def _settle(self, settlements: Sequence[Settlement]) -> Sequence[Settled]:
         results: dict[int, Settled] = {}
