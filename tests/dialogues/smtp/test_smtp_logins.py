@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import shutil
 import ssl
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable
@@ -139,7 +138,7 @@ async def test_cram_md5(
 # ---- A client that others wrote
 
 
-@pytest.mark.skipif(shutil.which("gsasl") is None, reason="needs GNU SASL's gsasl")
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("mechanism", "more", "spoken"),
     [

@@ -30,7 +30,7 @@ async def main():
         for n in range(50):
             await blobs.put(f"mail/{n % 3}/{n}.eml", b"%d" % n * 100)
         print("stored", flush=True)
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
 asyncio.run(main())
 """

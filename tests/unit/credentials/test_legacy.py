@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import shutil
 import subprocess
 
 import pytest
@@ -150,7 +149,7 @@ def test_hashes_that_are_keys_serve_as_those() -> None:
 # ---- Against the makers
 
 
-@pytest.mark.skipif(shutil.which("doveadm") is None, reason="needs Dovecot's doveadm")
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "scheme",
     [
