@@ -69,7 +69,10 @@ async def test_what_the_sender_asked_for_comes_up_again(pool: Pool) -> None:
     claimed = await claim_unpublished(pool, AT_ONCE, 10)
     unsettled = await everything(pool)
 
-    assert claimed == unsettled == [asked.envelope, plain.envelope]
+    for found in (claimed, unsettled):  # in the order of their ids, so within a millisecond any
+        assert len(found) == 2
+        assert asked.envelope in found
+        assert plain.envelope in found
 
 
 async def test_fresh_mail_is_left_to_its_acceptor(pool: Pool) -> None:
