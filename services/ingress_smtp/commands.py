@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from ingress_smtp import extensions, replies
 from ingress_smtp.parameters import (
@@ -31,8 +32,7 @@ _STRANGERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(msgspec.Struct, frozen=True):
     """HELO or EHLO (RFC 5321 §4.1.1.1), or LHLO, which is EHLO in LMTP (RFC 2033 §4.1)."""
 
     name: str
@@ -40,16 +40,14 @@ class Hello:
     is_lmtp: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(msgspec.Struct, frozen=True):
     """MAIL FROM: the sender, empty for the null path, and its parameters."""
 
     sender: str
     parameters: MailParameters
 
 
-@dataclass(frozen=True, slots=True)
-class Rcpt:
+class Rcpt(msgspec.Struct, frozen=True):
     """RCPT TO: one recipient; ``postmaster`` alone has no domain (RFC 5321 §4.5.1).
 
     Attributes:
@@ -61,39 +59,33 @@ class Rcpt:
     notify: Notify = DEFAULT
 
 
-@dataclass(frozen=True, slots=True)
-class Auth:
+class Auth(msgspec.Struct, frozen=True):
     """AUTH with mechanism and initial response in base64, None if there is none."""
 
     mechanism: str
     initial: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(msgspec.Struct, frozen=True):
     """DATA (RFC 5321 §4.1.1.4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True):
     """BDAT: so many octets of a message follow (RFC 3030 §2)."""
 
     octets: int
     is_last: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(msgspec.Struct, frozen=True):
     """RSET (RFC 5321 §4.1.1.5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartTls:
+class StartTls(msgspec.Struct, frozen=True):
     """STARTTLS (RFC 3207 §4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(msgspec.Struct, frozen=True):
     """VRFY or EXPN (RFC 5321 §3.5).
 
     Attributes:
@@ -107,30 +99,26 @@ class Verify:
     utf8: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(msgspec.Struct, frozen=True):
     """ETRN (RFC 1985 §5): send what waits for a domain, and below it."""
 
     domain: str
     below: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Help:
+class Help(msgspec.Struct, frozen=True):
     """HELP (RFC 5321 §4.1.1.8)."""
 
     topic: str
 
 
-@dataclass(frozen=True, slots=True)
-class Chat:
+class Chat(msgspec.Struct, frozen=True):
     """NOOP, QUIT: the answer needs nothing but itself."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Bad:
+class Bad(msgspec.Struct, frozen=True):
     """Not a command; the reply says why."""
 
     reply: Reply

@@ -7,7 +7,7 @@ header is whole. So a large message is written once, and needs the memory of its
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 from ingress_smtp import replies
@@ -123,7 +123,7 @@ class Draft:
     def hang_up(self) -> None:
         """Close the connection with the refusal."""
         if self.refusal is not None:
-            self.refusal = replace(self.refusal, closes=True)
+            self.refusal = Reply(self.refusal.wire, closes=True)
 
     async def spill(self) -> None:
         """Move what is in memory to the spool, once the header is whole."""

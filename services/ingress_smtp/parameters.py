@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+import msgspec
 
 from ingress_smtp import replies
 from ingress_smtp.replies import Reply
@@ -37,8 +38,7 @@ class BadParameters(Exception):
         self.reply = reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailParameters:
+class MailParameters(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of MAIL.
 
     Attributes:

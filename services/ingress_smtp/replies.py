@@ -6,13 +6,12 @@ greeting, the answers to HELO and EHLO, and intermediate 3yz replies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 _CODE_DIGITS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """One reply.
 
     Attributes:

@@ -8,8 +8,9 @@ A failure of ours is 451, never 5yz (promise 6).
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from ingress_smtp import commands, replies, transaction
 from ingress_smtp.conversation import Conversation, House

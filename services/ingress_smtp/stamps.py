@@ -8,9 +8,10 @@ A message that comes with results under our own name is lying: those fields are 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from ingress_smtp.commands import Rcpt
 from ingress_smtp.xclient import UNKNOWN
@@ -31,8 +32,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LITERAL = re.compile(r"\[[0-9A-Za-z:.]+\]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of a message besides its octets.
 
     Attributes:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from ingress_smtp.commands import Auth, Chunk, Mail, Rcpt, Release, Verify
 from ingress_smtp.replies import Reply
 from ingress_smtp.terms import Terms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(msgspec.Struct, frozen=True, kw_only=True):
     """Where one session stands.
 
     Attributes:
@@ -44,57 +44,49 @@ class State:
         return len(self.recipients) if self.terms.role == "lmtp" else 1
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(msgspec.Struct, frozen=True):
     """Send the reply and go on in the state."""
 
     reply: Reply
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
+class Judge(msgspec.Struct, frozen=True):
     """Ask policy about MAIL or RCPT; go on in the state if it accepts."""
 
     command: Mail | Rcpt
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class TakeData:
+class TakeData(msgspec.Struct, frozen=True):
     """Send 354 and read the message."""
 
 
-@dataclass(frozen=True, slots=True)
-class TakeChunk:
+class TakeChunk(msgspec.Struct, frozen=True):
     """Read the octets behind BDAT; with an objection throw them away, then say it."""
 
     command: Chunk
     objection: Reply | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TakeTls:
+class TakeTls(msgspec.Struct, frozen=True):
     """Send 220 and begin the handshake."""
 
 
-@dataclass(frozen=True, slots=True)
-class TakeAuth:
+class TakeAuth(msgspec.Struct, frozen=True):
     """Begin the SASL exchange."""
 
     command: Auth
 
 
-@dataclass(frozen=True, slots=True)
-class TakeXClient:
+class TakeXClient(msgspec.Struct, frozen=True):
     """Let the client be another, greet it and go on in the state."""
 
     client: str | None
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class Oblige:
+class Oblige(msgspec.Struct, frozen=True):
     """Do what was asked besides taking mail."""
 
     command: Verify | Release

@@ -12,8 +12,9 @@ others. No octet is read or written here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeAlias
+
+from msgspec.structs import replace
 
 from ingress_smtp import extensions, manual, replies
 from ingress_smtp.commands import (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 
 import pytest
+from msgspec.structs import replace
 
 from ingress_smtp import replies, transaction
 from ingress_smtp.commands import Data, Mail, Rcpt, parse
@@ -19,7 +20,7 @@ TERMS = Terms(
 GREETED = State(terms=TERMS, hello="b.test", extended=True)
 OPEN = replace(GREETED, mail=Mail("a@b.test", MailParameters()))
 ADDRESSED = replace(OPEN, recipients=(Rcpt("anna@example.test"),))
-SUBMISSION = replace(GREETED, terms=replace(TERMS, role="submission"))
+SUBMISSION = replace(GREETED, terms=dataclasses.replace(TERMS, role="submission"))
 
 
 def reply(state: State, line: bytes) -> str:

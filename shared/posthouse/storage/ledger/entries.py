@@ -7,9 +7,10 @@ repeats it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from uuid import UUID
+
+import msgspec
 
 from posthouse.mail.envelope import Body, Inbound
 from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
@@ -37,8 +38,7 @@ _ENTER = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class NewRecipient:
+class NewRecipient(msgspec.Struct, frozen=True):
     """A recipient as it was accepted.
 
     Attributes:
@@ -52,8 +52,7 @@ class NewRecipient:
     notify: Notify = DEFAULT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewMail:
+class NewMail(msgspec.Struct, frozen=True, kw_only=True):
     """A message whose octets are stored, about to be taken responsibility for.
 
     Attributes:
