@@ -22,7 +22,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from functools import lru_cache
+
+import msgspec
 
 from ingress_smtp import replies
 from ingress_smtp.parameters import BadParameters
@@ -30,45 +32,58 @@ from ingress_smtp.replies import Reply
 from ingress_smtp.xclient import ATTRIBUTES
 from posthouse.mail.address import BadAddress, is_local_part, parse_address
 
+OFFERS_KEPT = 64  # answers to EHLO: they differ by listener and state alone
 POSTMASTER = "postmaster"  # the one mailbox that needs no domain (RFC 5321 §4.5.1)
 _SOURCE_ROUTE = re.compile(r"@[^:>\s]+(?:,@[^:>\s]+)*:")  # RFC 5321 §4.1.2, A-d-l
 
 
-def offer(
-    hostname: str,
-    *,
-    conditions: Collection[str],
-    starttls: bool,
-    auth: tuple[str, ...],
-    xclient: bool = False,
-    courtesies: Collection[str] = (),
-) -> Reply:
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the answer to EHLO depends on.
+
+    Attributes:
+        hostname: Ours.
+        size: Octets that a message may have (RFC 1870 §4).
+        recipients: That it may have (RFC 9422 §4).
+        secure: TLS is active.
+        starttls: It can become so.
+        auth: Mechanisms that can succeed.
+        xclient: This client may speak for others.
+        courtesies: Verbs of what this client is obliged with.
+    """
+
+    hostname: str
+    size: int
+    recipients: int
+    secure: bool = False
+    starttls: bool = False
+    auth: tuple[str, ...] = ()
+    xclient: bool = False
+    courtesies: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=OFFERS_KEPT)
+def offer(it: Offer) -> Reply:
     """Build the answer to EHLO: what holds in this state of the session, and nothing else."""
     texts = [
-        hostname,
+        it.hostname,
         "PIPELINING",
-        *conditions,
+        f"SIZE {it.size}",
+        f"LIMITS RCPTMAX={it.recipients}",
+        *(("REQUIRETLS",) if it.secure else ()),
         "8BITMIME",
         "CHUNKING",
         "BINARYMIME",
         "SMTPUTF8",
         "DSN",
         "ENHANCEDSTATUSCODES",
+        *it.courtesies,
+        *(("STARTTLS",) if it.starttls else ()),
     ]
-    texts.extend(courtesies)
-    if starttls:
-        texts.append("STARTTLS")
-    if auth:
-        texts.append("AUTH " + " ".join(auth))
-    if xclient:
+    if it.auth:
+        texts.append("AUTH " + " ".join(it.auth))
+    if it.xclient:
         texts.append("XCLIENT " + " ".join(ATTRIBUTES))
     return replies.lines(250, *texts)
-
-
-def conditions(*, size: int, recipients: int, secure: bool) -> tuple[str, ...]:
-    """Return what holds for transactions: their limits, and what TLS makes possible."""
-    limits = (f"SIZE {size}", f"LIMITS RCPTMAX={recipients}")
-    return (*limits, "REQUIRETLS") if secure else limits
 
 
 def take_path(argument: str, keyword: str) -> tuple[str | None, str]:

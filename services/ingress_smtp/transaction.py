@@ -178,30 +178,25 @@ def _greet(state: State, command: Hello) -> Step:
     after = replace(reset(state), hello=command.name, extended=command.extended)
     if not command.extended:
         return Say(replies.lines(250, state.terms.hostname), after)
-    starttls = state.terms.tls and not state.secure
-    auth = () if state.auth else state.mechanisms
-    conditions = extensions.conditions(
+    offer = extensions.Offer(
+        hostname=state.terms.hostname,
         size=state.terms.message_octets_max,
         recipients=state.terms.recipients_max,
         secure=state.secure,
-    )
-    offer = extensions.offer(
-        state.terms.hostname,
-        conditions=conditions,
-        starttls=starttls,
-        auth=auth,
+        starttls=state.terms.tls and not state.secure,
+        auth=() if state.auth else state.mechanisms,
         xclient=state.may_xclient,
         courtesies=_courtesies(state),
     )
-    return Say(offer, after)
+    return Say(extensions.offer(offer), after)
 
 
-def _courtesies(state: State) -> list[str]:
+def _courtesies(state: State) -> tuple[str, ...]:
     """Return the verbs of what this client is obliged with (RFC 5321 §3.5.2: EXPN is listed)."""
     its = state.terms.courtesies
     verbs = {"VRFY": is_open(its.vrfy, state.auth), "EXPN": is_open(its.expn, state.auth)}
     verbs["ETRN"] = its.etrn and state.terms.role == "mx"
-    return [verb for verb, is_given in verbs.items() if is_given]
+    return tuple(verb for verb, is_given in verbs.items() if is_given)
 
 
 def _judge_mail(state: State, command: Mail) -> Step:

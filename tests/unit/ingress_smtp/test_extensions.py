@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from ingress_smtp import replies
 from ingress_smtp.commands import Bad, Mail, Rcpt, parse
-from ingress_smtp.extensions import conditions, offer
+from ingress_smtp.extensions import Offer, offer
 from ingress_smtp.parameters import MAX_SIZE_DIGITS, MailParameters
 from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 
@@ -92,10 +93,9 @@ def test_a_recipient_keeps_its_case_before_the_at() -> None:
 
 
 def test_only_what_holds_is_offered() -> None:
-    open_to_all = conditions(size=7, recipients=3, secure=False)
-    under_tls = conditions(size=7, recipients=3, secure=True)
-    plain = offer("mx.example.test", conditions=open_to_all, starttls=True, auth=()).wire
-    safe = offer("mx.example.test", conditions=under_tls, starttls=False, auth=("PLAIN", "LOGIN"))
+    here = Offer(hostname="mx.example.test", size=7, recipients=3)
+    plain = offer(replace(here, starttls=True)).wire
+    safe = offer(replace(here, secure=True, auth=("PLAIN", "LOGIN")))
 
     assert plain.startswith(b"250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 7\r\n")
     assert b"\r\n250-LIMITS RCPTMAX=3\r\n" in plain
