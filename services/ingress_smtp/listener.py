@@ -1,10 +1,10 @@
 """The listener's connections: the drive of aiosmtpd under our sessions.
 
-The only file that knows aiosmtpd. Of its `SMTP` we keep what it does well, the protocol with its
-streams and their life; the conversation is `Session`'s. What is overridden, and why:
+The only file that knows aiosmtpd. Of its `SMTP` we keep the protocol with its flow control, timer
+and handler task; the conversation is `Session`'s. What is overridden, and why:
 
 - the constructor inspects two classes by name for each connection and clears limits that all
-  share: ours sets what the kept methods read;
+  share, and its streams hand each octet on three times: ours keeps what has come itself;
 - its command loop answers exceptions with 500 and their text: ours is `Session.run`;
 - a half-closed or lost connection cancels the running handler there: here the session goes on, so
   that a message whose client has vanished is accepted once and for all or not at all;
@@ -21,7 +21,7 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, cast
 
 from aiosmtpd.smtp import SMTP
 
@@ -36,8 +36,7 @@ from posthouse.runtime.tls_facts import agreed
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter, gauge
 
-CHUNK_OCTETS = 256 * 1024  # read at once
-PAUSE_OCTETS = 64 * 1024  # when twice as much waits for us, we read no more
+PAUSE_OCTETS = 128 * 1024  # when so much waits for us, we read no more
 LAST_WORDS = timedelta(seconds=10)  # for the client to take our last reply
 LINGER = timedelta(seconds=2)  # for a client that talks on after we have ended the session
 LINGER_OCTETS = 4 * 1024 * 1024
@@ -85,12 +84,8 @@ class Connection(SMTP):
         client: str | None = None,
     ) -> None:  # its own is not called: see above
         self.loop = asyncio.get_running_loop()
-        asyncio.StreamReaderProtocol.__init__(
-            self,
-            asyncio.StreamReader(limit=PAUSE_OCTETS, loop=self.loop),
-            client_connected_cb=self._cb_client_connected,
-            loop=self.loop,
-        )
+        # Without a reader it is flow control alone.
+        asyncio.StreamReaderProtocol.__init__(self, None, loop=self.loop)  # type: ignore[arg-type]
         self._hall = hall
         self._terms = terms
         self._certificate = certificate
@@ -100,24 +95,39 @@ class Connection(SMTP):
         self._timeout_duration = min(self._silence, self._message)
         self._due = 0.0  # when what is being read must be here
         self._message_due = 0.0
-        self._original_transport = None
-        self._handle_hooks = {}
-        self.transport = None
+        self._came = b""  # and waits for us
+        self._has_all = False  # nothing more can come
+        self._reading: asyncio.Future[None] | None = None  # we wait for it to come
+        self.transport: asyncio.Transport | None = None
         self.conversation: Session | None = None
         self.client = client or ""
         self.tls: Tls | None = None
         self._waits_until: float | None = None
         self._given_up = False
-        self._is_over = False  # the session
         self._has_ended = False  # our half: nothing more can be said
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the session, in a task of its own."""
+        self.transport = cast(asyncio.Transport, transport)
         if not self.client:
             peer = transport.get_extra_info("peername")
             self.client = peer[0] if peer else "unknown"
         self.tls = agreed(transport)
-        super().connection_made(transport)
+        self._reset_timeout()
+        self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    def data_received(self, data: bytes) -> None:
+        """Keep ``data`` until it is read; of a client that sends faster than that, no more."""
+        self._came = self._came + data if self._came else data
+        if len(self._came) > PAUSE_OCTETS and self.transport is not None:
+            self.transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """Go on: the client may still wait for the reply (RFC 9293 §3.6); TLS cannot be half."""
+        self._has_all = True
+        self._wake()
+        return self.tls is None
 
     def connection_lost(self, error: Exception | None) -> None:
         """Let the session find out by itself; what it is doing goes on."""
@@ -126,12 +136,12 @@ class Connection(SMTP):
             self._timeout_handle = None
         asyncio.StreamReaderProtocol.connection_lost(self, error)
         self.transport = None
-        self._let_go()
+        self._has_all = True
+        self._wake()
 
-    def eof_received(self) -> bool:
-        """Go on: the client may still wait for the reply (RFC 9293 §3.6); TLS cannot be half."""
-        self._reader.feed_eof()
-        return self.tls is None
+    def _wake(self) -> None:
+        if self._reading is not None and not self._reading.done():
+            self._reading.set_result(None)
 
     def _timeout_cb(self) -> None:
         """Look whether the client has kept us waiting too long."""
@@ -153,14 +163,15 @@ class Connection(SMTP):
             return
         self._given_up = True
         if not self._has_ended:
-            self._writer.write(reply.wire)
-        self._writer.close()
+            self.transport.write(reply.wire)
+        self.transport.close()
+        self._wake()
         self._reset_timeout(LAST_WORDS.total_seconds())
 
     def abort(self) -> None:
         """Close at once."""
         if self.transport is not None:
-            self._writer.transport.abort()
+            self.transport.abort()
 
     def expect(self, what: Expected) -> None:
         """Begin the time in which all of ``what`` must be here; for a rest it goes on."""
@@ -188,23 +199,31 @@ class Connection(SMTP):
         if self._due <= now:  # the timer may sleep on: it was set for something else
             self.dismiss(replies.TIMED_OUT)
             return b""
-        self._waits_until = min(now + self._silence, self._due)
-        try:
-            return await self._reader.read(CHUNK_OCTETS)
-        except (ConnectionError, TimeoutError, ssl.SSLError):
-            return b""
-        finally:
-            self._waits_until = None
+        if not self._came and not self._has_all:
+            self._waits_until = min(now + self._silence, self._due)
+            self._reading = self.loop.create_future()
+            try:
+                await self._reading
+            finally:
+                self._reading = self._waits_until = None
+            if self._given_up:
+                return b""
+        came, self._came = self._came, b""
+        if len(came) > PAUSE_OCTETS and self.transport and not self.transport.is_closing():
+            self.transport.resume_reading()
+        return came
 
     async def write(self, octets: bytes) -> None:
         """Send; returns when the client takes it, or has gone."""
         if self.transport is None or self._given_up:
             return
-        self._writer.write(octets)
+        self.transport.write(octets)
+        if not self._paused:  # type: ignore[attr-defined]
+            return
         self._waits_until = self.loop.time() + self._silence
         try:
-            await self._writer.drain()
-        except (ConnectionError, TimeoutError, ssl.SSLError):
+            await self._drain_helper()  # type: ignore[attr-defined]
+        except ConnectionError:
             return
         finally:
             self._waits_until = None
@@ -218,19 +237,23 @@ class Connection(SMTP):
             return False
         await self.write(go_ahead)
         # From here to the change of protocol nothing waits: no octet can slip in between.
-        if self.transport is None or self._reader._buffer:  # type: ignore[attr-defined] # noqa: SLF001
+        if self.transport is None or self._came:
             return False
         try:
-            await self._writer.start_tls(
-                self._certificate, ssl_handshake_timeout=HANDSHAKE.total_seconds()
+            secured = await self.loop.start_tls(
+                self.transport,
+                self,
+                self._certificate,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE.total_seconds(),
             )
         except (OSError, ssl.SSLError) as error:
             log.info("handshake failed", client=self.client, error=str(error))
             return False
-        self.transport = self._writer.transport
-        # Flow control goes through TLS now.
-        self._reader._transport = self.transport  # type: ignore[attr-defined] # noqa: SLF001
-        self.tls = agreed(self.transport)
+        if secured is None or self.transport is None:  # it was lost in between
+            return False
+        self.transport = secured
+        self.tls = agreed(secured)
         return True
 
     async def _handle_client(self) -> None:
@@ -251,22 +274,16 @@ class Connection(SMTP):
         finally:
             _SESSIONS.labels(role).dec()
             self._hall.leave(self)
-            self._writer.close()
             self.conversation = None
-            self._is_over = True
-            self._let_go()
-
-    def _let_go(self) -> None:
-        """Part with the streams at the end: a circle of them and us would wait for the collector."""
-        if self._is_over and self.transport is None:
-            del self._writer, self._reader
+            if self.transport is not None:
+                self.transport.close()
 
     async def _linger(self) -> None:
         """Close our half first: what the client still sends must not reset our last words away."""
         if self.transport is None or self._given_up or self.tls is not None:
             return
         self._has_ended = True
-        self._writer.write_eof()
+        self.transport.write_eof()
         self.expect("line")
         unheard = LINGER_OCTETS
         with suppress(TimeoutError):
