@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.arrivals import Arrivals
 from support.clients import Desk
 from support.outside_world import OutsideWorld
 from support.stack import House, a_house
@@ -20,9 +21,17 @@ def world() -> Iterator[OutsideWorld]:
 
 
 @pytest.fixture(scope="session")
-def house(world: OutsideWorld) -> Iterator[House]:
+def arrivals() -> Iterator[Arrivals]:
+    """Proxies, certificates and tokens that the house trusts."""
+    arrivals = Arrivals()
+    yield arrivals
+    arrivals.close()
+
+
+@pytest.fixture(scope="session")
+def house(world: OutsideWorld, arrivals: Arrivals) -> Iterator[House]:
     """The whole system, with quick retries."""
-    with a_house(world.settings) as opened:
+    with a_house({**world.settings, **arrivals.settings}) as opened:
         yield opened
 
 

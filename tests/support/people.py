@@ -31,31 +31,46 @@ class Person:
         return context
 
 
+class Authority:
+    """Signs certificates of people; `person` makes one for a single somebody."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / "people.pem"
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name("People")
+        draft = _draft(self._name, self._name, self._key).add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
+        _write(self.file, draft.sign(self._key, hashes.SHA256()))
+
+    def person(self, *emails: str, name: str = "somebody", file: str = "one") -> Person:
+        """Return somebody whose certificate says ``emails``."""
+        made = Person(
+            authority=self.file,
+            certificate=self._folder / f"{file}.pem",
+            key=self._folder / f"{file}.key",
+        )
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = _draft(self._name, _name(name), key)
+        if emails:
+            entries = x509.SubjectAlternativeName([x509.RFC822Name(email) for email in emails])
+            leaf = leaf.add_extension(entries, critical=False)
+        _write(made.certificate, leaf.sign(self._key, hashes.SHA256()))
+        made.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return made
+
+
 def person(folder: Path, *emails: str, name: str = "somebody") -> Person:
     """Return somebody whose certificate, by an authority made for it, says ``emails``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = Person(
-        authority=folder / "people.pem", certificate=folder / "one.pem", key=folder / "one.key"
-    )
-    signer, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = _name("People")
-    authority = _draft(issuer, issuer, signer).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
-    )
-    leaf = _draft(issuer, _name(name), key)
-    if emails:
-        entries = x509.SubjectAlternativeName([x509.RFC822Name(email) for email in emails])
-        leaf = leaf.add_extension(entries, critical=False)
-    _write(made.authority, authority.sign(signer, hashes.SHA256()))
-    _write(made.certificate, leaf.sign(signer, hashes.SHA256()))
-    made.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return made
+    return Authority(folder).person(*emails, name=name)
 
 
 def _draft(

@@ -1,4 +1,4 @@
-"""Programs that hand mail in, each in its own way: msmtp, s-nail, nodemailer, swaks, openssl."""
+"""Programs that hand mail in, each in its own way: msmtp, s-nail, nodemailer, swaks, curl, openssl."""
 
 import json
 import subprocess
@@ -7,16 +7,35 @@ from pathlib import Path
 from typing import Any
 
 from support.clients import HOST, Desk
+from support.people import Person
 
 _NODEMAILER = Path(__file__).parents[1] / "journeys/nodemailer"
 _PATIENCE_SECONDS = 30.0
 
 
 def msmtp(
-    desk: Desk, recipients: Sequence[str], letter: bytes, *, mechanism: str, dsn: str = "off"
+    desk: Desk,
+    recipients: Sequence[str],
+    letter: bytes,
+    *,
+    mechanism: str,
+    dsn: str = "off",
+    shows: Person | None = None,
 ) -> None:
-    """Submit with msmtp by STARTTLS and a SASL mechanism of GNU SASL; ``dsn`` is its NOTIFY."""
+    """Submit with msmtp by STARTTLS and a SASL mechanism.
+
+    Args:
+        desk: Where; whoever sits there is the sender.
+        recipients: To whom.
+        letter: Line ends are LF.
+        mechanism: As msmtp calls it.
+        dsn: What NOTIFY says.
+        shows: Whose certificate is shown; then no password is known.
+    """
     address, password = desk.user
+    proof = f"password {password}"
+    if shows is not None:
+        proof = f"tls_cert_file {shows.certificate}\ntls_key_file {shows.key}"
     config = desk.write(
         "msmtprc",
         f"""\
@@ -26,7 +45,7 @@ port {desk.house.port("submission")}
 from {address}
 auth {mechanism}
 user {address}
-password {password}
+{proof}
 tls on
 tls_starttls on
 tls_trust_file {desk.authority}
@@ -35,6 +54,18 @@ dsn_return {"off" if dsn == "off" else "headers"}
 """,
     )
     desk.run("msmtp", "-C", config, *recipients, stdin=letter)
+
+
+def swaks(desk: Desk, letter: bytes, *options: str) -> str:
+    """Send ``letter`` with swaks as ``options`` say; return the conversation."""
+    file = desk.write("letter.eml", letter.decode())
+    argv = ["swaks", "--server", "127.0.0.1", "--helo", "swaks.test", "--data", f"@{file}"]
+    return desk.run(*argv, *options)
+
+
+def curl(desk: Desk, address: str, *options: str, stdin: bytes = b"") -> str:
+    """Let curl speak with ``address``, whose certificate it checks; return what it printed."""
+    return desk.run("curl", "-sS", "--cacert", desk.authority, *options, address, stdin=stdin)
 
 
 def s_nail(desk: Desk, recipient: str, subject: str, body: str, *, how: str) -> None:
