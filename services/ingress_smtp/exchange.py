@@ -196,4 +196,5 @@ class Exchange:
 
 def _limit_of(buffer: bytearray) -> int:
     """Return how long the line that begins ``buffer`` may be."""
-    return MAX_AUTH_OCTETS if buffer[:5].upper() == b"AUTH " else MAX_COMMAND_OCTETS
+    is_auth = buffer.startswith((b"A", b"a")) and buffer[:5].upper() == b"AUTH "
+    return MAX_AUTH_OCTETS if is_auth else MAX_COMMAND_OCTETS

@@ -48,8 +48,6 @@ MAX_FRUITLESS = 300  # replies on the way to no message: refused recipients, NOO
 _BUGS = counter("posthouse_ingress_exceptions_total", "Exceptions answered with 451.")
 log = get_logger()
 
-_FRUITFUL = (replies.OK_SENDER, replies.OK_RECIPIENT, replies.OK_CHUNK)
-
 
 class Session:
     """The conversation with one client."""
@@ -129,7 +127,7 @@ class Session:
     def _out_of_patience(self, reply: Reply) -> Reply | None:
         """Count ``reply``; return our last one if there was nonsense, or no end, for long enough."""
         its = self._its
-        self._errors += _is_error(reply)
+        self._errors += reply.wire.startswith(b"50")  # a fault in the client's grammar or order
         its.fruitless += _is_fruitless(reply)
         if self._errors >= MAX_ERRORS or its.fruitless >= MAX_FRUITLESS:
             return replies.TOO_MANY_ERRORS
@@ -182,13 +180,8 @@ async def _secure(session: Conversation, step: TakeTls | TakeAuth) -> Reply:
     return await take_auth(session, step.command)
 
 
-def _is_error(reply: Reply) -> bool:
-    """True for a fault in the client's grammar or order: 50z."""
-    return reply.wire.startswith(b"50")
-
-
 def _is_fruitless(reply: Reply) -> bool:
     """True if no message comes nearer; 4yz does not count, it is our fault or our limit."""
-    if reply in _FRUITFUL:
+    if reply is replies.OK_RECIPIENT or reply is replies.OK_SENDER or reply is replies.OK_CHUNK:
         return False
     return reply.wire.startswith((b"2", b"5"))

@@ -75,7 +75,11 @@ class DiskBlobs:
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting += 1
         self._jobs.put((write, done))
-        await self._in_time(done)
+        late = self._loop.call_later(self._deadline.total_seconds(), _give_up, done)
+        try:
+            await done
+        finally:
+            late.cancel()
 
     async def put_file(self, key: str, descriptor: int) -> None:
         """See `posthouse.blobs.port.Blobs.put_file`."""
@@ -147,7 +151,7 @@ class DiskBlobs:
             async with asyncio.timeout(seconds):
                 return await done
         except TimeoutError as late:
-            raise Unavailable("object store does not answer", detail="disk: too slow") from late
+            raise _too_slow() from late
 
     def serve(self) -> None:
         """Write what is asked for until `stop`; runs in the one thread that writes."""
@@ -212,6 +216,15 @@ def _named_trouble(key: str) -> Iterator[None]:
         raise MissingObject("message is not in the store", detail=f"no object {key}") from missing
     except OSError as trouble:
         raise _unavailable(trouble) from trouble
+
+
+def _give_up(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_exception(_too_slow())
+
+
+def _too_slow() -> Unavailable:
+    return Unavailable("object store does not answer", detail="disk: too slow")
 
 
 def _too_busy() -> Unavailable:

@@ -111,5 +111,5 @@ def format_date(moment: datetime) -> str:
     utc = moment.astimezone(UTC)
     return (
         f"{_DAYS[utc.weekday()]}, {utc.day} {_MONTHS[utc.month - 1]} {utc.year:04}"
-        f" {utc:%H:%M:%S} +0000"
+        f" {utc.hour:02}:{utc.minute:02}:{utc.second:02} +0000"
     )

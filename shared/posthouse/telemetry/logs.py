@@ -40,6 +40,7 @@ def configure(service: str, level: str = "INFO") -> None:
         logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
         cache_logger_on_first_use=False,
     )
+    _Logger.bound = structlog.get_logger().bind()
     library = logging.getLogger()
     library.handlers[:] = [_LibraryHandler()]
     library.setLevel(max(_LEVELS[level.upper()], logging.WARNING))
@@ -47,7 +48,16 @@ def configure(service: str, level: str = "INFO") -> None:
 
 def get_logger() -> FilteringBoundLogger:
     """Return a logger; it takes what `configure` has set, also when that comes later."""
-    return cast(FilteringBoundLogger, structlog.get_logger())
+    return cast(FilteringBoundLogger, _Logger())
+
+
+class _Logger:
+    """Hands on to what `configure` has bound; structlog's own proxy would bind for each line."""
+
+    bound = structlog.get_logger()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the bound one has
+        return getattr(_Logger.bound, name)
 
 
 def about(**fields: object) -> AbstractContextManager[None]:
