@@ -26,6 +26,8 @@ from posthouse.telemetry.metrics import counter
 _SPOOLED = counter("posthouse_ingress_spooled_total", "Messages that went to the spool.")
 log = get_logger()
 
+WRITTEN_OCTETS = 128 * 1024  # at once, of a message that is in the spool
+
 _LINE_ENDS = {b"", CRLF}  # of a text that has none, and of all others
 
 
@@ -93,7 +95,8 @@ class Draft:
     @property
     def is_full(self) -> bool:
         """True if `spill` is to be called before more is taken."""
-        return len(self._kept) >= self._space.threshold
+        most = self._space.threshold
+        return len(self._kept) >= (most if self._file is None else min(most, WRITTEN_OCTETS))
 
     @property
     def is_refused(self) -> bool:
@@ -133,17 +136,10 @@ class Draft:
             if self._file is None:
                 self._file = await self._space.spool.create()
                 _SPOOLED.inc()
-                octets = await self._headed()
-            else:
-                octets = bytes(self._kept)
-            self._kept.clear()
-            self._is_ascii = self._is_ascii and octets.isascii()
-            if self.refusal is not None:
-                return
-            if self._disk.grow_to(self._file.size + len(octets)):
-                await self._file.append(octets)
-            else:
-                self.refuse(replies.NO_MEMORY)
+                await self._write(self._file, await self._beginning())
+            if self.refusal is None:
+                kept, self._kept = self._kept, bytearray()  # not copied: large messages are many
+                await self._write(self._file, kept)
         except MailFailure as failure:  # the rest of the message is still to be read
             self.refuse(say(f"{failure.status} {failure.public}"))
         except OSError as trouble:
@@ -154,7 +150,7 @@ class Draft:
         """Return all of the content, which is complete; None if it is refused."""
         if self._file is not None:
             await self.spill()
-        content = None if self.is_refused else self._file or await self._headed()
+        content = None if self.is_refused else self._file or await self._headed(bytes(self._kept))
         return None if self.is_refused else content
 
     async def rewrite(self, how: Callable[[Octets], Iterator[bytes]], other: Draft) -> None:
@@ -217,9 +213,23 @@ class Draft:
             self._kept += octets
             self._last = (self._last + octets)[-2:] if len(octets) < len(CRLF) else octets[-2:]
 
-    async def _headed(self) -> bytes:
-        """Return what is kept below our letterhead; empty if that refuses it."""
-        octets = bytes(self._kept)
+    async def _write(self, file: SpoolFile, octets: bytes | bytearray) -> None:
+        self._is_ascii = self._is_ascii and octets.isascii()
+        if self.refusal is not None:
+            return
+        if self._disk.grow_to(file.size + len(octets)):
+            await file.append(octets)
+        else:
+            self.refuse(replies.NO_MEMORY)
+
+    async def _beginning(self) -> bytes:
+        """Take the header off what is kept, all of that if there is none, and return it headed."""
+        octets = bytes(self._kept[: len(self.inspection.header) or None])
+        del self._kept[: len(octets)]
+        return await self._headed(octets)
+
+    async def _headed(self, octets: bytes) -> bytes:
+        """Return ``octets`` below our letterhead; empty if that refuses the message."""
         headed = await self.letterhead.over(octets) if self.letterhead else octets
         if isinstance(headed, Reply):
             self.refuse(headed)

@@ -137,8 +137,8 @@ class Inspection:
         self._held = b""
         if octets.endswith(b"\r"):
             octets, self._held = octets[:-1], b"\r"
-        pairs = octets.count(CRLF)
-        if pairs != octets.count(b"\r") or pairs != octets.count(b"\n"):
+        bare = octets.replace(CRLF, b"..")  # of equal length: half as dear as counting them
+        if b"\r" in bare or b"\n" in bare:
             octets = self._without_bare(octets)
         self._measure_lines(octets)
         return octets

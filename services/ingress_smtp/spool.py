@@ -20,6 +20,7 @@ from typing import Self, TypeVar
 from posthouse.mime import Pages
 
 THREADS = 4  # that write, read and scan
+PAGE_OCTETS = 64 * 1024  # read at once; two of them are kept while a file is scanned
 # What a file system says that knows no O_TMPFILE, see open(2).
 _NO_NAMELESS_FILES = {errno.EOPNOTSUPP, errno.EISDIR}
 
@@ -69,14 +70,14 @@ class SpoolFile:
         self._busy = 0
         self._is_closing = False
 
-    async def append(self, octets: bytes) -> None:
-        """Write ``octets`` at the end; raise `OSError`."""
+    async def append(self, octets: bytes | bytearray) -> None:
+        """Write ``octets``, which nobody changes meanwhile, at the end; raise `OSError`."""
         await self.work(_write, self.descriptor, octets, self.size)
         self.size += len(octets)
 
     def pages(self) -> Pages:
         """Return what is in it, to be read in a thread; see `work`."""
-        return Pages(self.size, lambda start, end: _read(self.descriptor, start, end))
+        return Pages(self.size, lambda start, end: _read(self.descriptor, start, end), PAGE_OCTETS)
 
     async def work(self, work: Callable[..., T], *arguments: object) -> T:
         """Return what ``work`` does in a thread with the file, which stays open meanwhile."""
@@ -114,7 +115,7 @@ def _open(folder: str) -> int:
     return descriptor
 
 
-def _write(descriptor: int, octets: bytes, at: int) -> None:
+def _write(descriptor: int, octets: bytes | bytearray, at: int) -> None:
     rest = memoryview(octets)
     while rest:
         written = os.pwrite(descriptor, rest, at)

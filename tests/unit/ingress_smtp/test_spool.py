@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
+import tracemalloc
 from pathlib import Path
 from threading import Event
 
@@ -14,11 +16,19 @@ from ingress_smtp import replies
 from ingress_smtp.budget import Budget
 from ingress_smtp.draft import Draft, Space
 from ingress_smtp.hygiene import Inspection, Rules
+from ingress_smtp.letterhead import Letterhead
 from ingress_smtp.settings import IngressSettings
-from ingress_smtp.spool import Spool
+from ingress_smtp.spool import Spool, SpoolFile
+from ingress_smtp.stamps import Arrival
+from posthouse.mime import scan
 from posthouse.runtime.settings import read
 
 LINE = b"x" * 998 + b"\r\n"
+KIB = 1024
+ARRIVAL = Arrival(
+    client="192.0.2.1", hello="far.test", extended=True, tls=None, auth="", is_submission=False,
+    sender="", recipients=(), body="7BIT", smtputf8=False,
+)  # fmt: skip
 
 
 def open_files() -> set[str]:
@@ -133,6 +143,66 @@ async def test_a_large_message_holds_its_last_octets_in_memory_alone(tmp_path: P
         draft.close()
         draft.close()
     assert files_in(tmp_path) == set()
+
+
+async def test_a_large_message_is_received_and_scanned_in_little_memory(tmp_path: Path) -> None:
+    async with Spool(tmp_path) as spool:
+        space = Space(
+            memory=Budget(2048 * KIB), disk=Budget(2**30), spool=spool, threshold=256 * KIB
+        )
+        draft = Draft(Inspection(Rules(), limit=2**30), Letterhead(ARRIVAL, "mx.test"), space)
+        portion = LINE * 250  # as much as a socket gives at once
+        tracemalloc.start()
+        try:
+            draft.take(b"Subject: x\r\n\r\n")
+            for _ in range(40):
+                draft.take(bytes(portion[:-2]) + b"\r\n")  # a portion of its own, as from a socket
+                if draft.is_full:
+                    await draft.spill()
+            letter = await draft.letter(recipients=["a@b.test"], declared=False)
+            assert letter is not None
+            assert isinstance(letter.content, SpoolFile)
+            await letter.content.work(scan, letter.content.pages())
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        draft.close()
+
+    assert letter.size > 40 * len(portion)
+    assert most < 1280 * KIB
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"Subject: x\r\nAuthentication-Results: mx.test; spf=pass\r\nTo: a@b.test\r\n\r\n",
+        b"no header\r\n\r\n",
+        b"\r\nno header\r\n",
+        b" no header, but white space\r\n\r\n",
+    ],
+)
+async def test_a_large_message_begins_as_a_small_one_does(tmp_path: Path, beginning: bytes) -> None:
+    stored = []
+    async with Spool(tmp_path) as spool:
+        for threshold in (1000, 1_000_000):
+            space = Space(
+                memory=Budget(10**6), disk=Budget(10**6), spool=spool, threshold=threshold
+            )
+            draft = Draft(Inspection(Rules(), limit=10**6), Letterhead(ARRIVAL, "mx.test"), space)
+            draft.take(beginning + LINE * 2)
+            if draft.is_full:
+                await draft.spill()
+            content = await draft.content()
+            assert content is not None
+            is_large = isinstance(content, SpoolFile)
+            assert is_large == (threshold == 1000)
+            octets = content.pages()[:] if isinstance(content, SpoolFile) else content
+            stored.append(re.sub(rb" id .*?;\r\n\t.*?\r\n", b"", octets, count=1, flags=re.DOTALL))
+            draft.close()
+
+    assert stored[0] == stored[1]
+    assert stored[0].startswith(b"Received: ")
+    assert stored[0].endswith(LINE * 2)
 
 
 async def test_a_header_is_kept_together_until_it_is_whole(tmp_path: Path) -> None:
