@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from delivery_remote.routes import Login, Target, Tls
@@ -28,6 +29,17 @@ class Secured:
     files: Certificates
 
 
+@cache
+def _with_anybody() -> ssl.SSLContext:
+    return client_context(verify=False)
+
+
+@cache
+def _verified() -> ssl.SSLContext:
+    """Return one for all tests: to read the system's roots takes longer than most of them."""
+    return client_context()
+
+
 def secured(folder: Path, name: str = "peer.test") -> Secured:
     """Make a certificate for ``name`` in ``folder``."""
     files = certificates(folder, (name,))
@@ -36,6 +48,7 @@ def secured(folder: Path, name: str = "peer.test") -> Secured:
     manners = Manners(
         hostname="mail.example.test",
         patience=QUICK,
+        opportunistic=_with_anybody(),
         verified=client_context(authorities=files.authority),
     )
     return Secured(server, manners, files)
@@ -43,7 +56,12 @@ def secured(folder: Path, name: str = "peer.test") -> Secured:
 
 def manners(patience: Patience = QUICK) -> Manners:
     """Quick and polite."""
-    return Manners(hostname="mail.example.test", patience=patience)
+    return Manners(
+        hostname="mail.example.test",
+        patience=patience,
+        opportunistic=_with_anybody(),
+        verified=_verified(),
+    )
 
 
 def target(

@@ -149,7 +149,7 @@ async def test_no_server_is_begun_after_the_time_for_asking(
     monkeypatch.setattr(room, "ASKING", timedelta(milliseconds=1))
     people = (InboundRecipient(n=0, address="bert@b.test"),)
     async with (
-        Destinations(manners(), Limits()) as known,
+        Destinations(manners(replace(QUICK, greeting=0.1)), Limits()) as known,
         scripted(connect=HANG) as slow,
         scripted() as other,
     ):

@@ -14,7 +14,7 @@ from delivery_remote.routes import Login, Tls
 from delivery_remote.session import Refused, open_session
 from delivery_remote.transcript import Lost, Reply, Stage
 from posthouse.mail.errors import Unavailable
-from support.outside import MESSAGE, mail, manners, secured, target
+from support.outside import MESSAGE, QUICK, mail, manners, secured, target
 from support.scripted_smtp import DROP, HANG, INJECT, JUNK_TLS, Said, scripted
 
 PLAIN = "250-peer.test\n250 8BITMIME"  # no PIPELINING
@@ -53,7 +53,7 @@ async def test_what_the_server_offers_is_used_and_nothing_else() -> None:
 
 async def test_commands_are_written_together_where_the_server_can_pipeline() -> None:
     async with scripted(MAIL=HANG) as peer:
-        session = await open_session(target(peer), manners())
+        session = await open_session(target(peer), manners(replace(QUICK, command=0.1)))
         transcript = await session.transact(mail())
 
     assert isinstance(transcript.mail, Lost)
@@ -120,7 +120,6 @@ async def test_an_unfinished_transaction_is_reset_before_the_next() -> None:
     [
         ({"connect": "554 5.7.1 no service"}, Stage.GREETING),
         ({"connect": DROP}, Stage.GREETING),
-        ({"connect": HANG}, Stage.GREETING),
         ({"connect": "hello there"}, Stage.GREETING),
         ({"connect": "220-" + "x" * 100_000}, Stage.GREETING),
         ({"EHLO": "421 4.3.2 shutting down"}, Stage.HELLO),
@@ -137,6 +136,14 @@ async def test_a_server_that_does_not_open_is_refused_with_its_stage(
             await open_session(target(peer), manners())
 
     assert refused.value.refusal.stage is stage
+
+
+async def test_a_server_that_does_not_greet_is_refused() -> None:
+    async with scripted(connect=HANG) as peer:
+        with pytest.raises(Refused) as refused:
+            await open_session(target(peer), manners(replace(QUICK, greeting=0.1)))
+
+    assert refused.value.refusal.stage is Stage.GREETING
 
 
 async def test_a_closed_port_is_refused_in_words() -> None:
@@ -200,7 +207,7 @@ async def test_internationalized_mail_needs_a_server_that_takes_it() -> None:
 async def test_silence_after_the_dot_is_told_as_such() -> None:
     async with scripted(dot=DROP) as dropping, scripted(dot=HANG) as hanging:
         for peer in (dropping, hanging):
-            session = await open_session(target(peer), manners())
+            session = await open_session(target(peer), manners(replace(QUICK, end=0.1)))
             transcript = await session.transact(mail())
 
             assert isinstance(transcript.end, Lost)

@@ -4,7 +4,11 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from onemachine.services import KINDS
+
+pytestmark = pytest.mark.integration  # processes: seconds, for which a check is too short
 
 # A process forked for each service, behind the libraries of others, which take most of the time;
 # of our own code nothing is loaded before the fork.
