@@ -251,6 +251,70 @@ async def test_a_file_that_hangs_is_unavailable_and_stays_open_for_who_hangs(
     os.close(read_end)
 
 
+async def test_a_slow_disk_makes_a_crowd_wait_and_refuses_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a hundred messages of 50 MiB end at once: all together take longer than one may."""
+    really_sync = os.fsync
+
+    def sync_slowly(descriptor: int) -> None:
+        time.sleep(0.1)
+        really_sync(descriptor)
+
+    async with open_blobs(f"disk:{tmp_path}?timeout=0.5") as blobs:
+        await blobs.put("mail/first.eml", b"x")
+        monkeypatch.setattr(os, "fsync", sync_slowly)
+        with nameless_files(tmp_path, 40) as descriptors:
+            async with asyncio.TaskGroup() as tasks:
+                for number, descriptor in enumerate(descriptors):
+                    tasks.create_task(blobs.put_file(f"mail/{number}.eml", descriptor))
+
+        assert await blobs.get("mail/39.eml") == b"x"
+
+
+async def test_whoever_waits_behind_a_file_that_hangs_is_told_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_end, write_end = os.pipe()
+
+    def hang(_descriptor: int) -> None:
+        os.read(read_end, 1)  # until the test lets go
+        raise OSError(errno.EIO, "Input/output error")
+
+    async with open_blobs(f"disk:{tmp_path}?timeout=0.2") as blobs:
+        await blobs.put("mail/first.eml", b"x")
+        with monkeypatch.context() as patch, nameless_files(tmp_path, 100) as descriptors:
+            patch.setattr(os, "fsync", hang)
+            started = time.monotonic()
+            results = await asyncio.gather(
+                *(blobs.put_file(f"mail/{n}.eml", one) for n, one in enumerate(descriptors)),
+                return_exceptions=True,
+            )
+            assert all(isinstance(result, Unavailable) for result in results)
+            assert time.monotonic() - started < PATIENCE_SECONDS
+            os.close(write_end)
+            async with asyncio.timeout(10):
+                while unfinished(tmp_path):  # noqa: ASYNC110 - a thread tells of no event
+                    await asyncio.sleep(0.01)
+
+        with nameless_files(tmp_path, 1) as (descriptor,):
+            await blobs.put_file("mail/again.eml", descriptor)
+    os.close(read_end)
+
+
+@contextmanager
+def nameless_files(folder: Path, count: int) -> Iterator[list[int]]:
+    """Open files of one octet."""
+    descriptors = [os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600) for _ in range(count)]
+    try:
+        for descriptor in descriptors:
+            os.write(descriptor, b"x")
+        yield descriptors
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
 async def test_a_directory_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 

@@ -1,7 +1,7 @@
 """Objects in a directory: the store of one machine.
 
     put ─▶ queue ─▶ one thread: takes what has gathered, one flush ─▶ all return
-    put_file ─▶ a thread: one flush, then the file gets its name
+    put_file ─▶ its turn ─▶ a thread: one flush, then the file gets its name
     get ─▶ page cache, without waiting ─▶ else a thread
 
 Several processes may use one directory. What hangs (a dead network mount) becomes `Unavailable`
@@ -24,13 +24,8 @@ from threading import Thread
 from typing import TypeAlias, TypeVar
 
 from posthouse.blobs.files import Files, Write, walk
-from posthouse.blobs.port import (
-    CHECK_KEY,
-    SLOWEST_OCTETS_PER_SECOND,
-    StoredObject,
-    checked_key,
-    checked_prefix,
-)
+from posthouse.blobs.port import CHECK_KEY, StoredObject, checked_key, checked_prefix
+from posthouse.blobs.turns import Turns
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -62,6 +57,7 @@ class DiskBlobs:
         self._files = files
         self._readers = readers
         self._filers = ThreadPoolExecutor(FILERS, "blob-filer")
+        self._turns = Turns(FILERS, deadline)
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -84,16 +80,15 @@ class DiskBlobs:
     async def put_file(self, key: str, descriptor: int) -> None:
         """See `posthouse.blobs.port.Blobs.put_file`."""
         checked_key(key)
-        if self._waiting >= WAITING_MAX:
-            raise _too_busy()
-        size, own = os.fstat(descriptor).st_size, os.dup(descriptor)
-        done = self._loop.run_in_executor(self._filers, self._files.adopt, key, own)
-        self._waiting += 1
-        done.add_done_callback(self._filed)
-        try:
-            await self._in_time(asyncio.shield(done), size)
-        except OSError as trouble:
-            raise _unavailable(trouble) from trouble
+        async with self._turns.turn(os.fstat(descriptor).st_size):
+            if self._waiting >= WAITING_MAX:
+                raise _too_busy()
+            own = os.dup(descriptor)
+            done = self._loop.run_in_executor(self._filers, self._files.adopt, key, own)
+            self._waiting += 1
+            done.add_done_callback(self._filed)
+            with _named_trouble(key):
+                await asyncio.shield(done)
 
     async def get(self, key: str) -> bytes:
         """See `posthouse.blobs.port.Blobs.get`."""
@@ -145,10 +140,9 @@ class DiskBlobs:
         if not done.cancelled():
             done.exception()  # seen: whoever waits, if he still does, is told as well
 
-    async def _in_time(self, done: asyncio.Future[T], octets: int = 0) -> T:
-        seconds = self._deadline.total_seconds() + octets / SLOWEST_OCTETS_PER_SECOND
+    async def _in_time(self, done: asyncio.Future[T]) -> T:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._deadline.total_seconds()):
                 return await done
         except TimeoutError as late:
             raise _too_slow() from late

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from posthouse.blobs.port import (
     checked_key,
     checked_prefix,
 )
+from posthouse.blobs.turns import Turns
 from posthouse.mail.errors import MissingObject, Unavailable
 
 RETRIES = 3
@@ -72,7 +73,7 @@ class S3Blobs:
         self.nearby: Path | None = None
         self._store = store
         self._deadline = deadline
-        self._uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
+        self._turns = Turns(UPLOADS_AT_ONCE, deadline)
 
     async def put(self, key: str, octets: bytes) -> None:
         """See `posthouse.blobs.port.Blobs.put`."""
@@ -85,16 +86,16 @@ class S3Blobs:
         own = os.dup(descriptor)
         try:
             size = os.fstat(own).st_size
-            async with self._uploads:
-                work = obstore.put_async(
-                    self._store,
-                    key,
-                    Path(f"/proc/self/fd/{own}"),  # read by the library, without our interpreter
-                    use_multipart=size > PART_OCTETS,
-                    chunk_size=PART_OCTETS,
-                    max_concurrency=PARTS_AT_ONCE,
-                )
-                await self._in_time(work, key, size)
+            async with self._turns.turn(size):
+                with _named_trouble(key):
+                    await obstore.put_async(
+                        self._store,
+                        key,
+                        Path(f"/proc/self/fd/{own}"),  # read by the library, in its own threads
+                        use_multipart=size > PART_OCTETS,
+                        chunk_size=PART_OCTETS,
+                        max_concurrency=PARTS_AT_ONCE,
+                    )
         finally:
             os.close(own)
 
@@ -142,17 +143,22 @@ class S3Blobs:
 
     async def _in_time(self, work: Awaitable[T], key: str, octets: int = 0) -> T:
         seconds = self._deadline.total_seconds() + octets / SLOWEST_OCTETS_PER_SECOND
-        try:
+        with _named_trouble(key):
             async with asyncio.timeout(seconds):
                 return await work
-        except FileNotFoundError as missing:
-            if _NO_BUCKET in str(missing):
-                raise _unavailable(missing) from missing
-            raise MissingObject(
-                "message is not in the store", detail=f"no object {key}"
-            ) from missing
-        except (BaseError, OSError, TimeoutError) as trouble:
-            raise _unavailable(trouble) from trouble
+
+
+@contextmanager
+def _named_trouble(key: str) -> Iterator[None]:
+    """Raise `MissingObject` for an object that is not there, `Unavailable` for what else fails."""
+    try:
+        yield
+    except FileNotFoundError as missing:
+        if _NO_BUCKET in str(missing):
+            raise _unavailable(missing) from missing
+        raise MissingObject("message is not in the store", detail=f"no object {key}") from missing
+    except (BaseError, OSError, TimeoutError) as trouble:
+        raise _unavailable(trouble) from trouble
 
 
 def _unavailable(trouble: Exception) -> Unavailable:
