@@ -85,10 +85,10 @@ def test_a_header_has_a_limit_and_a_body_has_not(portion: int) -> None:
     rules = replace(RULES, header_octets_max=20_000)
     field = b"X: " + b"y" * 95 + b"\r\n"
 
-    assert flaw(field * 199 + b"\r\n" + field * 5000, rules, portion=portion) is None
+    assert flaw(field * 199 + b"\r\n" + field * 500, rules, portion=portion) is None
     assert flaw(field * 201 + b"\r\n", rules, portion=portion) is replies.HEADER_TOO_LARGE
-    assert flaw(b"no header\r\n" + field * 1000, rules, portion=portion) is None
-    assert flaw(b"\r\n" + field * 1000, rules, portion=portion) is None
+    assert flaw(b"no header\r\n" + field * 500, rules, portion=portion) is None
+    assert flaw(b"\r\n" + field * 500, rules, portion=portion) is None
 
 
 def test_an_inspection_holds_no_more_than_a_header() -> None:

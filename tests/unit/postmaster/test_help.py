@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -11,19 +12,23 @@ from typer.testing import CliRunner
 
 from postmaster.cli import app
 
+ROOT = get_command(app)  # typer reads all signatures for it, and `CliRunner.invoke` each time anew
+
 
 def helped(*command: str, columns: int = 80) -> str:
-    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": str(columns)})
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    with CliRunner().isolation(env={"COLUMNS": str(columns)}) as (stdout, stderr, _):
+        with pytest.raises(SystemExit) as end:
+            ROOT.main([*command, "--help"], prog_name="posthouse")
+        sys.stdout.flush()
+        assert end.value.code == 0, stderr.getvalue()
+        return stdout.getvalue().decode()
 
 
 def commands() -> Iterator[tuple[str, ...]]:
     """Yield the words of every command and of every room."""
-    root = get_command(app)
     yield ()
-    assert isinstance(root, TyperGroup)
-    for name, command in root.commands.items():
+    assert isinstance(ROOT, TyperGroup)
+    for name, command in ROOT.commands.items():
         yield (name,)
         if isinstance(command, TyperGroup):
             yield from ((name, below) for below in command.commands)
@@ -44,7 +49,7 @@ def test_every_page_fits_the_terminal_and_says_what_each_word_is_for(
     assert "..." not in page.replace("COMMAND ...", "").replace("TARGET...", "").replace(
         "ID...", ""
     )
-    below = get_command(app)
+    below = ROOT
     for word in command:
         assert isinstance(below, TyperGroup)
         below = below.commands[word]
