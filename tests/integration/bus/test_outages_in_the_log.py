@@ -45,6 +45,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
     monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=log.stream))
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    monkeypatch.setattr(logs._Logger, "bound", logs._Logger.bound)  # gone again after the test
     logs.configure("test-service")
     yield log
     root.handlers[:] = handlers

@@ -21,6 +21,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BytesIO]:
     monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=stream))
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    monkeypatch.setattr(logs._Logger, "bound", logs._Logger.bound)  # gone again after the test
     logs.configure("test-service", "info")
     yield stream
     root.handlers[:] = handlers
