@@ -65,10 +65,10 @@ class Connection(asyncio.Protocol):
         if self._is_upgrading:
             return
         _accepted.labels("tls" if self._secured else "plain").inc()
-        if self._door.admit(self):
-            self._session.greet()
+        if objection := self._door.admit(self):
+            self.bid_farewell(objection, "full")
         else:
-            self.bid_farewell("Too many connections", "full")
+            self._session.greet()
 
     def data_received(self, data: bytes) -> None:
         """Take octets, and see to it that somebody works on them."""

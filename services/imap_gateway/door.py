@@ -39,8 +39,8 @@ class Door(Protocol[C_contra]):
     def now(self) -> float:
         """Return the time in seconds, for timeouts."""
 
-    def admit(self, connection: C_contra) -> bool:
-        """Take a new connection, or refuse it for there are too many."""
+    def admit(self, connection: C_contra) -> str:
+        """Take a new connection; return what it is told if it is one too many."""
 
     def forget(self, connection: C_contra) -> None:
         """The connection is gone."""

@@ -15,6 +15,7 @@ from imap_gateway.views import Views
 from posthouse.blobs import Blobs
 from posthouse.credentials.authenticator import Authenticator
 from posthouse.credentials.failures import Failures
+from posthouse.runtime.rate_settings import Turnstile
 from posthouse.storage.appending import Appender
 from posthouse.storage.pool import Pool
 
@@ -57,6 +58,7 @@ class House:
         is_plaintext_allowed: Passwords may be sent without TLS.
         logged_in: How many sessions each account has now.
         failures: Of logins, over all connections.
+        turnstile: Counts connections.
         budget: For appended messages.
         folding: Held by who makes bodies searchable: a batch is up to 8 MiB, or one message.
     """
@@ -74,5 +76,6 @@ class House:
     is_plaintext_allowed: bool
     logged_in: dict[int, int]
     failures: Failures = field(default_factory=Failures)
+    turnstile: Turnstile = field(default_factory=Turnstile)
     budget: Budget = field(default_factory=Budget)
     folding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FOLDED_AT_ONCE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,6 @@ from imap_gateway.house import House
 from imap_gateway.session import Handler
 from posthouse.runtime.doors import Door, open_door
 from posthouse.runtime.doorstep import Manners
-from posthouse.runtime.proxy_protocol import Proxies
 from posthouse.runtime.tls import ServerCertificate
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import gauge
@@ -34,13 +34,13 @@ class Listener:
         handlers: Mapping[type[Any], Handler],
         certificate: ServerCertificate | None,
         tasks: asyncio.TaskGroup,
-        proxies: Proxies | None = None,
+        manners: Manners | None = None,
     ) -> None:
         self.house = house
         self.handlers = handlers
         self.certificate = certificate
         self.tasks = tasks
-        self.proxies = proxies or Proxies()
+        self.manners = manners or Manners()
         self.is_stopping = False
         self.now: Callable[[], float] = asyncio.get_running_loop().time
         self._connections: set[Connection] = set()
@@ -56,18 +56,22 @@ class Listener:
             lambda client: Connection(self, client, is_secured=tls),
             host,
             port,
-            Manners(context=context, proxies=self.proxies),
+            replace(self.manners, context=context),
         )
         self._doors.append(door)
         log.info("listener opened", host=host, port=door.number, tls=tls)
         return door.number
 
-    def admit(self, connection: Connection) -> bool:
-        """Take a new connection, or refuse it for there are too many."""
+    def admit(self, connection: Connection) -> str:
+        """Take a new connection; return what it is told if it is one too many."""
         is_full = len(self._connections) >= self.house.limits.connections
         self._connections.add(connection)
         _open.set(len(self._connections))
-        return not is_full and not self.is_stopping
+        if is_full or self.is_stopping:
+            return "Too many connections"
+        if not self.house.turnstile.lets_in(connection.peer):
+            return "Too many connections in a short time, try again later"
+        return ""
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""

@@ -33,7 +33,7 @@ async def serve(settings: ImapSettings, lifecycle: Lifecycle) -> None:
     async with AsyncExitStack() as stack:
         house = await _house(settings, lifecycle, stack)
         certificate = own_certificate(settings, lifecycle)
-        listener = Listener(house, HANDLERS, certificate, lifecycle.tasks, settings.proxies)
+        listener = Listener(house, HANDLERS, certificate, lifecycle.tasks, settings.manners)
         if settings.imap_port:
             await listener.listen(settings.imap_host, settings.imap_port, tls=False)
         if settings.imaps_port and certificate is not None:
@@ -71,6 +71,7 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
         is_plaintext_allowed=settings.imap_plaintext_login,
         logged_in={},
         failures=settings.login_failures(rates),
+        turnstile=settings.turnstile(rates, "imap-connections", settings.rate_imap_connections),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from posthouse.runtime.logins import LoginSettings
-from posthouse.runtime.rate_settings import RateSettings
+from posthouse.runtime.rate_settings import RateSetting, RateSettings, parse_rate
 from posthouse.runtime.settings import Port
 
 
@@ -26,6 +26,7 @@ class ImapSettings(RateSettings, LoginSettings):
         imap_failure_seconds: How long the answer to the first failed login of a client network
             takes; doubled with each.
         imap_views_octets_max: What the mailboxes in memory may take; idle ones are dropped.
+        rate_imap_connections: Connections of one client network.
         message_octets_max: The largest message that APPEND takes.
     """
 
@@ -39,4 +40,5 @@ class ImapSettings(RateSettings, LoginSettings):
     imap_login_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
     imap_failure_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
     imap_views_octets_max: Annotated[int, Field(ge=1_048_576, le=1_000_000_000_000)] = 268_435_456
+    rate_imap_connections: RateSetting = parse_rate("3000/1m")
     message_octets_max: Annotated[int, Field(ge=65_536, le=2_000_000_000)] = 52_428_800

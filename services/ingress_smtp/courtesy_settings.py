@@ -12,6 +12,7 @@ from ingress_smtp.releases import Measure
 from posthouse.mail.address import is_domain
 from posthouse.mail.networks import parse_networks
 from posthouse.resolver import parse_nameservers
+from posthouse.runtime.client_settings import NetworkList
 from posthouse.runtime.settings import CommonSettings
 
 
@@ -19,11 +20,6 @@ def _domain(text: str) -> str:
     if text and not is_domain(text):
         raise ValueError("must be a domain")
     return text.lower()
-
-
-def _networks(text: str) -> str:
-    parse_networks(text)
-    return text
 
 
 def _nameservers(text: str) -> str:
@@ -51,12 +47,12 @@ class CourtesySettings(CommonSettings):
     vrfy: Openness = "off"
     expn: Openness = "off"
     etrn: Literal["off", "on"] = "off"
-    etrn_networks: Annotated[str, AfterValidator(_networks)] = ""
+    etrn_networks: NetworkList = ""
     etrn_seconds: Annotated[float, Field(ge=1, le=86_400)] = 60.0
     etrn_recipients_max: Annotated[int, Field(ge=1, le=10_000)] = 1000
     nameservers: Annotated[str, AfterValidator(_nameservers)] = ""
     default_domain: Annotated[str, AfterValidator(_domain)] = ""
-    own_addresses: Annotated[str, AfterValidator(_networks)] = ""
+    own_addresses: NetworkList = ""
     literal_domain: Annotated[str, AfterValidator(_domain)] = ""
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -14,10 +14,8 @@ from ingress_smtp import replies
 from ingress_smtp.conversation import House
 from ingress_smtp.listener import Connection, Patience
 from ingress_smtp.terms import Terms
-from posthouse.credentials.failures import network_of
 from posthouse.runtime.doors import Door, open_door
-from posthouse.runtime.doorstep import Manners, Room
-from posthouse.runtime.proxy_protocol import Proxies
+from posthouse.runtime.doorstep import Manners
 from posthouse.telemetry.logs import get_logger
 
 LAST_MOMENT = timedelta(seconds=1)  # for sessions that were cut off to find it out
@@ -30,12 +28,14 @@ class Port:
     """One listener.
 
     Attributes:
+        host: Where it listens.
         number: TCP port; 0 lets the system choose.
         terms: What its sessions offer.
         certificate: For STARTTLS or implicit TLS; None offers neither.
         implicit_tls: TLS begins with the connection (RFC 8314 §3).
     """
 
+    host: str
     number: int
     terms: Terms
     certificate: ssl.SSLContext | None = None
@@ -48,17 +48,15 @@ class Limits:
 
     Attributes:
         sessions: Open at once in this process.
-        sessions_per_client: Of these, from one client (an IPv6 /64).
+        sessions_per_client: Of these, from one client.
         patience: See `Listeners`.
-        handshakes: Before a session on the port for implicit TLS.
-        proxies: Whose PROXY headers are believed.
+        manners: What happens before a session; and who is one client.
     """
 
     sessions: int
     sessions_per_client: int
     patience: Patience
-    handshakes: Room = field(default_factory=Room)
-    proxies: Proxies = field(default_factory=Proxies)
+    manners: Manners = field(default_factory=Manners)
 
 
 class Listeners:
@@ -70,11 +68,10 @@ class Listeners:
         numbers: The ports that were opened, in the order of those asked for.
     """
 
-    def __init__(self, house: House, *, host: str, ports: tuple[Port, ...], limits: Limits) -> None:
+    def __init__(self, house: House, *, ports: tuple[Port, ...], limits: Limits) -> None:
         self.house = house
         self.patience = limits.patience
         self.numbers: list[int] = []
-        self._host = host
         self._ports = ports
         self._limits = limits
         self._sessions: dict[Connection, str] = {}  # and whence, whoever they speak for later
@@ -96,26 +93,22 @@ class Listeners:
         await self.drain(timedelta())
 
     async def _open(self, port: Port) -> None:
-        manners = Manners(
-            context=port.certificate if port.implicit_tls else None,
-            proxies=self._limits.proxies,
-            room=self._limits.handshakes,
-        )
+        context = port.certificate if port.implicit_tls else None
         door = await open_door(
             lambda client: Connection(self, port.terms, port.certificate, client),
-            self._host,
+            port.host,
             port.number,
-            manners,
+            replace(self._limits.manners, context=context),
         )
         self._doors.append(door)
         self.numbers.append(door.number)
-        log.info("listener opened", host=self._host, port=door.number, role=port.terms.role)
+        log.info("listener opened", host=port.host, port=door.number, role=port.terms.role)
 
     def enter(self, connection: Connection) -> bool:
         """Take ``connection`` in; False if there are too many."""
         if len(self._sessions) >= self._limits.sessions or not self._doors:
             return False
-        client = network_of(connection.client)
+        client = self._limits.manners.breadth.network_of(connection.client)
         if self._per_client[client] >= self._limits.sessions_per_client:
             return False
         self._per_client[client] += 1

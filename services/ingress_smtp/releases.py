@@ -7,10 +7,8 @@ sends so much mail to so few. A server of a domain is where its route leads or, 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol
@@ -18,18 +16,18 @@ from typing import Protocol
 from msgspec import structs
 
 from ingress_smtp.replies import Reply, say
-from posthouse.credentials.failures import network_of
 from posthouse.mail.envelope import Envelope, Remote
 from posthouse.mail.errors import Unavailable
-from posthouse.mail.networks import NOWHERE, Networks
+from posthouse.mail.networks import NOWHERE, USUAL, Networks
+from posthouse.mail.rates import Buckets, Rate
 from posthouse.resolver import Answer, Empty, Exchange, Found, Temporary
 from posthouse.storage.directory import Route
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
 MAX_HOSTS = 5  # servers of a domain that are looked up
-MAX_DOMAINS = 60  # that one client (an IPv6 /64) may ask for within the pause
-MAX_REMEMBERED = 10_000  # domains, and clients
+MAX_DOMAINS = 60  # that one client may ask for within the pause
+WHAT = "releases"
 
 _ASKED = counter("posthouse_ingress_releases_total", "What came of ETRN.", "outcome")
 _RELEASED = counter("posthouse_ingress_released_total", "Envelopes published because of ETRN.")
@@ -94,24 +92,36 @@ class Means:
     outbox: Outbox
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Where requests and releases are counted.
+
+    Attributes:
+        buckets: By default of this process alone.
+        name: Returns what stands for a client; empty if it is not counted.
+        ask: Returns when it is known what other pods have counted; by default there are none.
+    """
+
+    buckets: Buckets = field(default_factory=Buckets)
+    name: Callable[[str], str] = USUAL.network_of
+    ask: Callable[[], Awaitable[None]] | None = None
+
+
 class Releases:
     """Carries out ETRN for all sessions."""
 
-    def __init__(
-        self, means: Means, measure: Measure, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, means: Means, measure: Measure, pace: Pace) -> None:
         self._means = means
         self._measure = measure
+        self._pace = pace
         self._places = asyncio.Semaphore(measure.at_once)
-        self._clients = _Pace(MAX_DOMAINS, measure.pause, clock)
-        self._domains = _Pace(1, measure.pause, clock)
+        self._of_client = Rate(MAX_DOMAINS, measure.pause)
+        self._of_domain = Rate(1, measure.pause)
 
     async def release(self, domain: str, client: str, *, below: bool) -> Reply:
         """Publish what waits for ``domain`` if ``client`` may ask for it."""
-        network = network_of(client)
-        if self._places.locked() or not self._clients.allows(network):
+        if self._places.locked() or not self._may_try(client):
             return self._answer("too often", f"458 4.7.1 Unable to queue messages for {domain} now")
-        self._clients.note(network)
         async with self._places:
             try:
                 if not await self._may_ask(domain, client):
@@ -122,18 +132,32 @@ class Releases:
                 return self._answer("unavailable", f"458 4.3.0 No answer about {domain} now")
 
     async def _released(self, domain: str, *, below: bool) -> Reply:
-        if not self._domains.allows(domain):
+        if await self._was_served(domain):
             return self._answer("too often", f"458 4.7.1 Node {domain} was served just now")
         found = await self._means.release(domain, below=below, limit=self._measure.recipients)
         if not found:
             return self._answer("nothing", f"251 2.0.0 Ok, no messages waiting for node {domain}")
-        self._domains.note(domain)
+        self._pace.buckets.add((domain, WHAT), self._of_domain)
         await self._means.outbox.publish([structs.replace(each, on_request=True) for each in found])
         _RELEASED.inc(len(found))
         log.info("mail released", domain=domain, envelopes=len(found))
         return self._answer(
             "released", f"253 2.0.0 Ok, {len(found)} pending messages for node {domain} started"
         )
+
+    def _may_try(self, client: str) -> bool:
+        """Count a request of ``client``; False if it is one too many."""
+        name = self._pace.name(client)
+        return not name or self._pace.buckets.take((name, WHAT), self._of_client)
+
+    async def _was_served(self, domain: str) -> bool:
+        """True if some pod has released mail for ``domain`` just now."""
+        key = (domain, WHAT)
+        is_served = not self._pace.buckets.has_room(key, self._of_domain)
+        if is_served or self._pace.ask is None:
+            return is_served
+        await self._pace.ask()
+        return not self._pace.buckets.has_room(key, self._of_domain)
 
     @staticmethod
     def _answer(outcome: str, text: str) -> Reply:
@@ -180,26 +204,3 @@ def _plain(text: str) -> str:
         return ""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return str(mapped or address)
-
-
-class _Pace:
-    """Counts what each has done in the last while; the oldest are forgotten first."""
-
-    def __init__(self, most: int, span: timedelta, clock: Callable[[], float]) -> None:
-        self._most = most
-        self._span = span.total_seconds()
-        self._clock = clock
-        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
-
-    def allows(self, who: str) -> bool:
-        """True if ``who`` may do it once more."""
-        since, count = self._seen.get(who, (0.0, 0))
-        return count < self._most or self._clock() - since >= self._span
-
-    def note(self, who: str) -> None:
-        """``who`` does it now."""
-        now = self._clock()
-        since, count = self._seen.pop(who, (now, 0))
-        self._seen[who] = (since, count + 1) if now - since < self._span else (now, 1)
-        if len(self._seen) > MAX_REMEMBERED:
-            self._seen.popitem(last=False)

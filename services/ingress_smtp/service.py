@@ -16,7 +16,7 @@ from ingress_smtp.listener import Patience
 from ingress_smtp.ports import Limits, Listeners, Port
 from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
-from ingress_smtp.releases import Means, Releases
+from ingress_smtp.releases import Means, Pace, Releases
 from ingress_smtp.settings import IngressSettings
 from ingress_smtp.spool import Spool
 from ingress_smtp.terms import Role, Terms
@@ -43,7 +43,6 @@ async def serve(settings: IngressSettings, lifecycle: Lifecycle) -> None:
         listeners = await stack.enter_async_context(
             Listeners(
                 house,
-                host=settings.smtp_host,
                 ports=_ports(settings, lifecycle),
                 limits=Limits(
                     sessions=settings.sessions_max,
@@ -52,7 +51,7 @@ async def serve(settings: IngressSettings, lifecycle: Lifecycle) -> None:
                         silence=timedelta(seconds=settings.idle_seconds),
                         message=timedelta(seconds=settings.message_seconds),
                     ),
-                    proxies=settings.proxies,
+                    manners=settings.manners,
                 ),
             )
         )
@@ -99,11 +98,13 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
             ),
             rules=settings.rules,
         ),
-        releases=_releases(settings, pool, outbox) if settings.etrn == "on" else None,
+        releases=_releases(settings, pool, outbox, rates) if settings.etrn == "on" else None,
     )
 
 
-def _releases(settings: IngressSettings, pool: Pool, outbox: Outbox) -> Releases:
+def _releases(
+    settings: IngressSettings, pool: Pool, outbox: Outbox, rates: SharedRates
+) -> Releases:
     """Put together what carries out ETRN."""
     means = Means(
         release=partial(release, pool),
@@ -111,7 +112,8 @@ def _releases(settings: IngressSettings, pool: Pool, outbox: Outbox) -> Releases
         resolver=Resolver(settings.nameservers),
         outbox=outbox,
     )
-    return Releases(means, settings.release_measure)
+    pace = Pace(buckets=rates.buckets, name=settings.clients.name, ask=rates.refresh)
+    return Releases(means, settings.release_measure, pace)
 
 
 def _ports(settings: IngressSettings, lifecycle: Lifecycle) -> tuple[Port, ...]:
@@ -123,6 +125,7 @@ def _ports(settings: IngressSettings, lifecycle: Lifecycle) -> tuple[Port, ...]:
     def port(number: int, role: Role, *, implicit_tls: bool = False) -> Port:
         certificate = for_people if role == "submission" else for_servers
         return Port(
+            host=settings.lmtp_host if role == "lmtp" else settings.smtp_host,
             number=number,
             terms=Terms(
                 hostname=settings.hostname,

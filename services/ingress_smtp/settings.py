@@ -37,7 +37,7 @@ class IngressSettings(
     """The settings of this service beside the common ones.
 
     Attributes:
-        smtp_host: Where all listen.
+        smtp_host: Where all listen but LMTP.
         smtp_port: Mail from other servers; 0 is off.
         submission_port: Mail from accounts, STARTTLS; 0 is off.
         smtps_port: Mail from accounts, TLS from the first octet; 0 is off.
@@ -46,7 +46,7 @@ class IngressSettings(
         message_octets_max: Larger messages are refused (SIZE).
         recipients_max: More recipients in one transaction are deferred.
         sessions_max: More connections at once are sent away.
-        sessions_per_client_max: More from one client (an IPv6 /64) are, too.
+        sessions_per_client_max: More from one client are, too.
         reception_octets_max: Octets of messages in reception in memory, over all sessions; it
             takes up to three times as much memory.
         idle_seconds: How long a client may keep us waiting, and take for one command line.

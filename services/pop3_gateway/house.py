@@ -12,6 +12,8 @@ from posthouse.credentials.authenticator import Authenticator
 from posthouse.credentials.exchange import Channel
 from posthouse.credentials.failures import Failures
 from posthouse.mail.encryption import Tls
+from posthouse.mail.networks import USUAL, Breadth
+from posthouse.runtime.rate_settings import Turnstile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class Limits:
 
     Attributes:
         connections: Of the process.
-        connections_per_client: From one address.
+        connections_per_client: From one client.
         silence: How long a client may say nothing or not take what we send (RFC 1939 §3: at
             least 10 minutes).
         before_login: How long it may stay without logging in.
@@ -49,6 +51,8 @@ class House:
         is_plaintext_allowed: Clients on this machine may log in without TLS.
         limits: What a client may cost us.
         failures: Of logins, over all connections.
+        turnstile: Counts connections.
+        breadth: Who is one client.
     """
 
     maildrops: Maildrops
@@ -57,6 +61,8 @@ class House:
     is_plaintext_allowed: bool
     limits: Limits
     failures: Failures = field(default_factory=Failures)
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    breadth: Breadth = USUAL
 
     def channel_of(self, peer: str, tls: Tls | None) -> Channel:
         """Return what is known of a connection."""

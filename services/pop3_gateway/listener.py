@@ -81,28 +81,37 @@ class Listener:
             await self._stop(grace)
 
     def _welcome(self, connection: Connection) -> None:
-        limits = self.house.limits
-        if (
-            self.count >= limits.connections
-            or self._clients[connection.peer] >= limits.connections_per_client
-        ):
+        client = self.house.breadth.network_of(connection.peer)
+        if objection := self._objection(connection.peer, client):
             _sessions.labels("no").inc()
-            connection.write(replies.err("Too many connections", "SYS/TEMP"))
+            connection.write(replies.err(objection, "SYS/TEMP"))
             connection.close()
             return
         _sessions.labels("yes").inc()
         session = Session(self.house, connection)
         task = asyncio.get_running_loop().create_task(converse(session))
         self._sessions[task] = session
-        self._clients[connection.peer] += 1
+        self._clients[client] += 1
         _open.set(self.count)
         task.add_done_callback(self._gone)
 
+    def _objection(self, peer: str, client: str) -> str:
+        """Return why a newcomer is sent away; empty if it is not."""
+        limits = self.house.limits
+        if (
+            self.count >= limits.connections
+            or self._clients[client] >= limits.connections_per_client
+        ):
+            return "Too many connections"
+        if not self.house.turnstile.lets_in(peer):
+            return "Too many connections in a short time, try again later"
+        return ""
+
     def _gone(self, task: asyncio.Task[None]) -> None:
-        peer = self._sessions.pop(task).connection.peer
-        self._clients[peer] -= 1
-        if not self._clients[peer]:
-            del self._clients[peer]
+        client = self.house.breadth.network_of(self._sessions.pop(task).connection.peer)
+        self._clients[client] -= 1
+        if not self._clients[client]:
+            del self._clients[client]
         _open.set(self.count)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("session died", error=repr(error))

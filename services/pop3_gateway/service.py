@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from pop3_gateway.house import House
 from pop3_gateway.leases import Leases
@@ -10,7 +11,6 @@ from pop3_gateway.listener import Listener, Place
 from pop3_gateway.maildrops import Maildrops
 from pop3_gateway.settings import Pop3Settings
 from posthouse.bus.publisher import Publisher
-from posthouse.runtime.doorstep import Manners
 from posthouse.runtime.foundation import START, open_foundation, own_certificate
 from posthouse.runtime.logins import open_authenticator
 from posthouse.runtime.rates import SharedRates
@@ -42,6 +42,8 @@ async def serve(settings: Pop3Settings, lifecycle: Lifecycle) -> None:
             is_plaintext_allowed=settings.plaintext_auth,
             limits=settings.limits,
             failures=settings.login_failures(rates),
+            turnstile=settings.turnstile(rates, "pop3-connections", settings.rate_pop3_connections),
+            breadth=settings.breadth,
         )
         # Until the end, so that the sessions which finish behind the signal keep their locks.
         lifecycle.tasks.create_task(leases.keep())
@@ -51,11 +53,11 @@ async def serve(settings: Pop3Settings, lifecycle: Lifecycle) -> None:
 
 
 def _places(settings: Pop3Settings, house: House) -> list[Place]:
-    host, proxies = settings.pop3_host, settings.proxies
+    host, manners = settings.pop3_host, settings.manners
     places = []
     if settings.pop3_port:
-        places.append(Place(host=host, port=settings.pop3_port, manners=Manners(proxies=proxies)))
+        places.append(Place(host=host, port=settings.pop3_port, manners=manners))
     if settings.pop3s_port and house.certificate is not None:
-        manners = Manners(context=house.certificate, proxies=proxies)
+        manners = replace(manners, context=house.certificate)
         places.append(Place(host=host, port=settings.pop3s_port, manners=manners))
     return places

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pop3_gateway.house import Limits
 from posthouse.runtime.logins import LoginSettings
-from posthouse.runtime.rate_settings import RateSettings
+from posthouse.runtime.rate_settings import RateSetting, RateSettings, parse_rate
 from posthouse.runtime.settings import Port
 
 
@@ -22,7 +22,8 @@ class Pop3Settings(RateSettings, LoginSettings):
         pop3s_port: Implicit TLS (RFC 8314 §3.2); 0 is off.
         plaintext_auth: Clients on this machine may log in without TLS.
         pop3_connections: At once.
-        pop3_connections_per_client: At once from one address.
+        pop3_connections_per_client: At once from one client.
+        rate_pop3_connections: Connections of one client network in a time.
         pop3_idle_seconds: How long a client may say nothing (RFC 1939 §3).
         auth_failure_seconds: How long the first wrong password of a client network is thought
             about; doubled with each.
@@ -34,6 +35,7 @@ class Pop3Settings(RateSettings, LoginSettings):
     plaintext_auth: bool = False
     pop3_connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
     pop3_connections_per_client: Annotated[int, Field(ge=1, le=100_000)] = 50
+    rate_pop3_connections: RateSetting = parse_rate("3000/1m")
     pop3_idle_seconds: Annotated[float, Field(ge=600, le=86_400)] = 600.0
     auth_failure_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
 

@@ -39,13 +39,13 @@ from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.networks import parse_networks
 from posthouse.mail.status import NO_SUCH_USER, NOT_YOURS, RELAY_DENIED
-from posthouse.runtime.doorstep import Room
+from posthouse.runtime.doorstep import Manners, Room
 from posthouse.storage.ledger import NewMail
 from support.logins import everybody
 
 HOSTNAME = "mx.example.test"
 BOSS = "boss@example.test"  # lets everybody send on their behalf
-HANDSHAKES = Room(guests=20, guests_per_client=10)
+MANNERS = Manners(room=Room(guests=20, guests_per_client=10))
 PATIENCE = Patience(silence=timedelta(seconds=20), message=timedelta(seconds=20))
 COURTESIES = Courtesies(
     vrfy="authenticated",
@@ -62,7 +62,7 @@ TERMS = Terms(
     recipients_max=3,
     courtesies=COURTESIES,
 )
-LIMITS = Limits(sessions=100, sessions_per_client=100, patience=PATIENCE, handshakes=HANDSHAKES)
+LIMITS = Limits(sessions=100, sessions_per_client=100, patience=PATIENCE, manners=MANNERS)
 
 
 class Policy:
@@ -237,7 +237,13 @@ async def running_ingress(
         its = replace(
             terms, role=role, tls=certificate is not None, xclients=parse_networks(xclients)
         )
-        return Port(number=0, terms=its, certificate=certificate, implicit_tls=implicit_tls)
+        return Port(
+            host="127.0.0.1",
+            number=0,
+            terms=its,
+            certificate=certificate,
+            implicit_tls=implicit_tls,
+        )
 
     ports = {"mx": port("mx"), "submission": port("submission"), "lmtp": port("lmtp")}
     ports["trusted"] = port("mx", xclients="127.0.0.0/8")
@@ -245,7 +251,7 @@ async def running_ingress(
         ports["smtps"] = port("submission", implicit_tls=True)
     async with (
         spool,
-        Listeners(house, host="127.0.0.1", ports=tuple(ports.values()), limits=limits) as listeners,
+        Listeners(house, ports=tuple(ports.values()), limits=limits) as listeners,
     ):
         numbers = dict(zip(ports, listeners.numbers, strict=True))
         yield Ingress(policy, cellar, listeners, numbers, reception)

@@ -3,9 +3,6 @@
 Each failure is answered later than the one before. A network that has used up its failures is
 locked out for the whole period; who fails again right behind it is so anew. The account that
 somebody tried to enter is never locked, or anybody could lock anybody out.
-
-An IPv6 client is counted by its /64, the least that anybody is given: its addresses within cost
-nothing to change.
 """
 
 from __future__ import annotations
@@ -13,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import lru_cache
-from ipaddress import ip_address, ip_network
 
+from posthouse.mail.networks import USUAL
 from posthouse.mail.rates import Buckets, Rate
 
 MAX_FAILURES = 50  # in the window below; an office behind one address needs some
@@ -25,27 +21,6 @@ PATIENCE = Rate(MAX_FAILURES, WINDOW)
 WHAT = "login-failures"
 FRESH = 1.0  # seconds; a login takes a while anyway, and asks PostgreSQL
 _MAX_DOUBLINGS = 10
-_MAX_NAMES = 10_000
-
-
-def network_of(client: str, ipv4_bits: int = 32, ipv6_bits: int = 64) -> str:
-    """Return what stands for ``client``: its address, or the network of so many bits."""
-    if ipv4_bits == 32 and ":" not in client:  # noqa: PLR2004 - the bits of an address
-        return client
-    return _network_of(client, ipv4_bits, ipv6_bits)
-
-
-@lru_cache(maxsize=_MAX_NAMES)
-def _network_of(client: str, ipv4_bits: int, ipv6_bits: int) -> str:
-    try:
-        address = ip_address(client.partition("%")[0])
-    except ValueError:
-        return client
-    address = getattr(address, "ipv4_mapped", None) or address
-    bits = ipv4_bits if address.version == 4 else ipv6_bits  # noqa: PLR2004 - the version's name
-    if bits == address.max_prefixlen:
-        return str(address)
-    return str(ip_network((address, bits), strict=False))
 
 
 @dataclass(slots=True)
@@ -61,7 +36,7 @@ class Failures:
 
     buckets: Buckets = field(default_factory=Buckets)
     rate: Rate = PATIENCE
-    name: Callable[[str], str] = network_of
+    name: Callable[[str], str] = USUAL.network_of
     ask: Callable[[], Awaitable[None]] | None = None
 
     async def are_known_to_be_too_many(self, client: str) -> bool:

@@ -13,9 +13,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, model_validator
 
 from posthouse.mail.networks import parse_networks
+from posthouse.runtime.client_settings import ClientSettings, NetworkList
 from posthouse.runtime.doorstep import Doorstep, Manners, Welcome
 from posthouse.runtime.proxy_protocol import Proxies
-from posthouse.runtime.settings import CommonSettings
 from posthouse.runtime.tls_context import TlsTerms, Version, plain_context
 
 BACKLOG = 1024
@@ -50,18 +50,13 @@ async def open_door(welcome: Welcome, host: str, port: int, manners: Manners) ->
     return Door(number=server.sockets[0].getsockname()[1], server=server, doorstep=doorstep)
 
 
-def _networks(text: str) -> str:
-    parse_networks(text)
-    return text
-
-
 def _folder(path: Path | None) -> Path | None:
     if path is not None and not path.is_dir():
         raise ValueError(f"the folder {path} is not there")
     return path
 
 
-class DoorSettings(CommonSettings):
+class DoorSettings(ClientSettings):
     """The settings of a service that people and servers connect to.
 
     Attributes:
@@ -77,7 +72,7 @@ class DoorSettings(CommonSettings):
     tls_minimum: Version = "1.2"
     tls_ciphers: str = ""
     tls_client_authorities: Path | None = None
-    proxy_networks: Annotated[str, AfterValidator(_networks)] = ""
+    proxy_networks: NetworkList = ""
     proxy_required: bool = True
 
     @model_validator(mode="after")
@@ -106,8 +101,10 @@ class DoorSettings(CommonSettings):
         )
 
     @property
-    def proxies(self) -> Proxies:
-        """Whose PROXY headers are believed."""
-        return Proxies(
-            networks=parse_networks(self.proxy_networks), is_required=self.proxy_required
+    def manners(self) -> Manners:
+        """What happens before a session that begins in plain text."""
+        networks = parse_networks(self.proxy_networks)
+        return Manners(
+            proxies=Proxies(networks=networks, is_required=self.proxy_required),
+            breadth=self.breadth,
         )

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeAlias
 
-from posthouse.credentials.failures import network_of
+from posthouse.mail.networks import USUAL, Breadth
 from posthouse.runtime.proxy_protocol import MAX_OCTETS, BadHeader, Header, Proxies, read_header
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter, gauge
@@ -52,7 +52,7 @@ class Room:
     Attributes:
         guests: In all. Each takes 60 KiB at the most: 30 MiB. Honest ones are done within 0.2 s:
             that is 2,500 a second, more than a processor can encrypt.
-        guests_per_client: Of these, from one client (an IPv6 /64).
+        guests_per_client: Of these, from one client.
         gives_way_after: A handshake is two round trips: a second to the end of the world.
         ends_after: However much room there is.
     """
@@ -71,11 +71,13 @@ class Manners:
         context: Shows our certificate; None for a port that begins in plain text.
         proxies: Whose PROXY headers are believed.
         room: For how many.
+        breadth: Who is one client.
     """
 
     context: ssl.SSLContext | None = None
     proxies: Proxies = field(default_factory=Proxies)
     room: Room = field(default_factory=Room)
+    breadth: Breadth = USUAL
 
 
 class Doorstep:
@@ -117,7 +119,7 @@ class Doorstep:
             _headers.labels("refused").inc()
             log.info("connection refused", client=client, reason="comes by no proxy of ours")
             return
-        guest = _Guest("" if is_proxy else network_of(client), loop.time())
+        guest = _Guest("" if is_proxy else self._manners.breadth.network_of(client), loop.time())
         if not self._is_open or not self._has_room_for(guest):
             _handshakes.labels("refused").inc()
             return
@@ -164,7 +166,7 @@ class Doorstep:
                     header = await _header(connection)
                 _headers.labels("taken" if header.client else "local").inc()
                 client = header.client or client
-                guest.network = network_of(client)
+                guest.network = self._manners.breadth.network_of(client)
                 if not self._has_room_for(guest):
                     _handshakes.labels("refused").inc()
                     connection.close()

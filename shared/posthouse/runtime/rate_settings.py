@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
-from posthouse.credentials.failures import PATIENCE, Failures, network_of
-from posthouse.mail.rates import UNLIMITED, Rate
+from posthouse.credentials.failures import PATIENCE, Failures
+from posthouse.mail.networks import NOWHERE, USUAL, Breadth, Networks, parse_networks
+from posthouse.mail.rates import UNLIMITED, Buckets, Rate
+from posthouse.runtime.client_settings import ClientSettings, NetworkList
 from posthouse.runtime.durations import parse_duration
 from posthouse.runtime.rates import SharedRates
-from posthouse.runtime.settings import CommonSettings
+from posthouse.telemetry.logs import get_logger
 
 MAX_COUNT = 100_000_000
 LONGEST = timedelta(days=7)
 _MAX_NAMES = 10_000
 
-Network: TypeAlias = IPv4Network | IPv6Network
+log = get_logger()
 
 
 def parse_rate(text: object) -> Rate:
@@ -38,40 +40,24 @@ def parse_rate(text: object) -> Rate:
     return Rate(int(count), length)
 
 
-def parse_networks(text: object) -> tuple[Network, ...]:
-    """Read ``127.0.0.0/8,::1``; raise `ValueError` if one is no network."""
-    if not isinstance(text, str):
-        return tuple(text) if isinstance(text, Sequence) else ()
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    try:
-        return tuple(map(ip_network, parts))
-    except ValueError as wrong:
-        raise ValueError(f"must be networks: {wrong}") from wrong
-
-
 RateSetting = Annotated[Rate, NoDecode, BeforeValidator(parse_rate)]
-Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(parse_networks)]
 
 
-class RateSettings(CommonSettings):
+class RateSettings(ClientSettings):
     """What all services that people log in to are told of rates.
 
     Attributes:
         rate_login_failures: Failed logins of one client network, by SMTP, IMAP and POP3 together.
-        rate_ipv4_bits: How much of an IPv4 address stands for a client.
-        rate_ipv6_bits: How much of an IPv6 address does.
         rate_exempt: Networks whose clients have no rate; accounts have theirs wherever they are.
     """
 
     rate_login_failures: RateSetting = PATIENCE
-    rate_ipv4_bits: Annotated[int, Field(ge=8, le=32)] = 32
-    rate_ipv6_bits: Annotated[int, Field(ge=32, le=128)] = 64
-    rate_exempt: Networks = parse_networks("127.0.0.0/8,::1")
+    rate_exempt: NetworkList = "127.0.0.0/8,::1"
 
     @property
     def clients(self) -> Clients:
         """Who is one client."""
-        return Clients(self.rate_ipv4_bits, self.rate_ipv6_bits, self.rate_exempt)
+        return Clients(self.breadth, parse_networks(self.rate_exempt))
 
     def login_failures(self, rates: SharedRates) -> Failures:
         """Return the count of failed logins, kept with ``rates``."""
@@ -79,15 +65,17 @@ class RateSettings(CommonSettings):
             rates.buckets, self.rate_login_failures, self.clients.name, ask=rates.refresh
         )
 
+    def turnstile(self, rates: SharedRates, what: str, rate: Rate) -> Turnstile:
+        """Return who counts connections as ``what``, kept with ``rates``."""
+        return Turnstile(buckets=rates.buckets, rate=rate, what=what, name=self.clients.name)
+
 
 class Clients:
     """Who is one client, and who is none."""
 
-    def __init__(
-        self, ipv4_bits: int = 32, ipv6_bits: int = 64, exempt: tuple[Network, ...] = ()
-    ) -> None:
-        """Count clients by so many bits of their addresses, and those of ``exempt`` not at all."""
-        self._bits = (ipv4_bits, ipv6_bits)
+    def __init__(self, breadth: Breadth = USUAL, exempt: Networks = NOWHERE) -> None:
+        """Count clients by so much of their addresses, and those of ``exempt`` not at all."""
+        self._breadth = breadth
         self._exempt = exempt
         self._names: dict[str, str] = {}
 
@@ -97,14 +85,31 @@ class Clients:
         if name is None:
             if len(self._names) >= _MAX_NAMES:
                 self._names.clear()
-            name = "" if self._is_exempt(client) else network_of(client, *self._bits)
+            name = "" if client in self._exempt else self._breadth.network_of(client)
             self._names[client] = name
         return name
 
-    def _is_exempt(self, client: str) -> bool:
-        try:
-            address = ip_address(client)
-        except ValueError:
-            return False
-        address = getattr(address, "ipv4_mapped", None) or address
-        return any(address in network for network in self._exempt)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turnstile:
+    """Lets clients in at a rate.
+
+    Attributes:
+        buckets: Where their connections are counted; by default for this process alone.
+        rate: So many of one client; by default as many as it likes.
+        what: As what they are counted.
+        name: Returns what stands for a client; empty if it is not counted.
+    """
+
+    buckets: Buckets = field(default_factory=Buckets)
+    rate: Rate = UNLIMITED
+    what: str = "connections"
+    name: Callable[[str], str] = USUAL.network_of
+
+    def lets_in(self, client: str) -> bool:
+        """Count a connection of ``client``; False if it is one too many."""
+        name = self.name(client)
+        if not name or self.buckets.take((name, self.what), self.rate):
+            return True
+        log.info("limited", what=self.what, who=name)
+        return False

@@ -12,17 +12,17 @@ from ipaddress import ip_address
 import pytest
 
 from ingress_smtp.ports import Limits
-from posthouse.mail.networks import parse_networks
+from posthouse.mail.networks import Breadth, parse_networks
 from posthouse.runtime.proxy_protocol import SIGNATURE, Proxies
 from support.dialogue import play
-from support.ingress import HOSTNAME, LIMITS, TERMS, Ingress, running_ingress
+from support.ingress import HOSTNAME, LIMITS, MANNERS, TERMS, Ingress, running_ingress
 
 LINE = b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 25\r\n"
 BLOCK = ip_address("192.0.2.7").packed + ip_address("198.51.100.1").packed + b"\x9c\x40\x00\x19"
 BINARY = SIGNATURE + struct.pack("!BBH", 0x21, 0x11, len(BLOCK)) + BLOCK
 CHECK = SIGNATURE + struct.pack("!BBH", 0x20, 0x00, 0)
 HERE = parse_networks("127.0.0.0/8")
-BEHIND_PROXIES = replace(LIMITS, proxies=Proxies(networks=HERE))
+BEHIND_PROXIES = replace(LIMITS, manners=replace(MANNERS, proxies=Proxies(networks=HERE)))
 MAIL = """
 C: EHLO b.test
 S* 250 …
@@ -148,7 +148,7 @@ async def _rest(reader: asyncio.StreamReader) -> bytes:
 
 def elsewhere(*, is_required: bool) -> Limits:
     proxies = Proxies(networks=parse_networks("192.0.2.0/24"), is_required=is_required)
-    return replace(LIMITS, proxies=proxies)
+    return replace(LIMITS, manners=replace(MANNERS, proxies=proxies))
 
 
 @pytest.mark.parametrize("port", ["mx", "smtps"])
@@ -188,6 +188,20 @@ async def test_each_client_behind_a_proxy_has_sessions_of_its_own(
         second, its_writer = await came(ingress, LINE)
         await play("S: 421 4.3.2 …\nS: [closes]", second, its_writer)
         other, other_writer = await came(ingress, LINE.replace(b"192.0.2.7", b"192.0.2.8"))
+        await play("S: 220 …", other, other_writer)
+        for each in (writer, its_writer, other_writer):
+            each.close()
+
+
+async def test_neighbours_are_one_client_if_the_operator_says_so() -> None:
+    manners = replace(BEHIND_PROXIES.manners, breadth=Breadth(ipv4_bits=24))
+    limits = replace(LIMITS, sessions_per_client=1, manners=manners)
+    async with running_ingress(None, limits=limits) as ingress:
+        first, writer = await came(ingress, LINE)
+        await play("S: 220 …", first, writer)
+        second, its_writer = await came(ingress, LINE.replace(b"192.0.2.7", b"192.0.2.8"))
+        await play("S: 421 4.3.2 …\nS: [closes]", second, its_writer)
+        other, other_writer = await came(ingress, LINE.replace(b"192.0.2.7", b"192.0.3.7"))
         await play("S: 220 …", other, other_writer)
         for each in (writer, its_writer, other_writer):
             each.close()

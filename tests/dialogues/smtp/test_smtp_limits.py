@@ -10,8 +10,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from ingress_smtp.limits import FREE, Allowance, Limits
+from posthouse.mail.networks import parse_networks
 from posthouse.mail.rates import Buckets, Rate
-from posthouse.runtime.rate_settings import Clients, parse_networks
+from posthouse.runtime.rate_settings import Clients
 from support.dialogue import play
 from support.ingress import Ingress, running_ingress
 

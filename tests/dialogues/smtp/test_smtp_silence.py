@@ -6,7 +6,7 @@ import asyncio
 import ssl
 
 from support.dialogue import play
-from support.ingress import HANDSHAKES, Ingress
+from support.ingress import MANNERS, Ingress
 
 HELLO = "S: 220 …\nC: EHLO c.test\nS* 250 AUTH …\n"
 BYE = "C: QUIT\nS: 221 …\nS: [closes]"
@@ -17,7 +17,7 @@ async def test_silence_before_tls_is_in_nobodys_way(ingress: Ingress, tls: ssl.S
     reader, writer = await ingress.connect("smtps", tls)
     await play(HELLO, reader, writer)
 
-    crowd = range(HANDSHAKES.guests_per_client)
+    crowd = range(MANNERS.room.guests_per_client)
     silent = [await asyncio.open_connection("127.0.0.1", port) for _ in crowd]
     refused, beside = await asyncio.open_connection("127.0.0.1", port)
     assert await refused.read() == b""

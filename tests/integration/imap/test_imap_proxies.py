@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from posthouse.mail.networks import parse_networks
+from posthouse.runtime.doorstep import Manners
 from posthouse.runtime.proxy_protocol import Proxies
 from posthouse.storage.pool import Pool
 from support.imap import PASSWORD, add_reader, gateway
 
 pytestmark = pytest.mark.integration
 
+PROXIES = Proxies(networks=parse_networks("127.0.0.0/8"))
 HEADER = b"PROXY TCP6 2001:db8::7 2001:db8::1 40000 993\r\n"
 
 
@@ -25,7 +27,7 @@ async def test_a_client_behind_a_proxy_is_itself(
 ) -> None:
     await add_reader(pool)
     async with gateway(pool, tmp_path) as imap:
-        imap.listener.proxies = Proxies(networks=parse_networks("127.0.0.0/8"))
+        imap.listener.manners = Manners(proxies=PROXIES)
         port = await imap.listener.listen("127.0.0.1", 0, tls=tls)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HEADER)
@@ -46,7 +48,7 @@ async def test_a_proxy_without_a_header_is_hung_up_on(
     tls: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     async with gateway(pool, tmp_path) as imap:
-        imap.listener.proxies = Proxies(networks=parse_networks("127.0.0.0/8"))
+        imap.listener.manners = Manners(proxies=PROXIES)
         port = await imap.listener.listen("127.0.0.1", 0, tls=tls)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"a NOOP\r\n")

@@ -83,6 +83,38 @@ async def test_two_pods_share_a_limit_and_what_an_operator_resets(place: Place, 
         writer.close()
 
 
+async def test_connections_to_readers_come_at_their_rate(place: Place, pool: Pool) -> None:
+    imap, other, pop3 = free_ports(3)
+    env = place.env | {
+        "POSTHOUSE_IMAP_PORT": str(imap), "POSTHOUSE_IMAPS_PORT": "0",
+        "POSTHOUSE_POP3_PORT": str(pop3), "POSTHOUSE_POP3S_PORT": "0",
+        "POSTHOUSE_RATE_IMAP_CONNECTIONS": "20/1h", "POSTHOUSE_RATE_POP3_CONNECTIONS": "3/1h",
+        "POSTHOUSE_RATE_EXEMPT": "10.0.0.0/8",
+    }  # fmt: skip
+    one = replace(place, env=env)
+    second = replace(place, env=env | {"POSTHOUSE_IMAP_PORT": str(other)})
+    too_many = "Too many connections in a short time, try again later"
+    async with (
+        one.running("imap_gateway"),
+        second.running("imap_gateway"),
+        one.running("pop3_gateway"),
+    ):
+        for _ in range(20):
+            assert (await asked(imap))[0].startswith("* OK ")
+        assert await asked(imap) == [f"* BYE {too_many}\r\n"]
+        await until_full(pool, "127.0.0.1", "imap-connections")
+        assert await until(other, f"* BYE {too_many}") < 20
+
+        for _ in range(3):
+            assert (await asked(pop3))[0].startswith("+OK ")
+        assert await asked(pop3) == [f"-ERR [SYS/TEMP] {too_many}\r\n"]
+        await until_full(pool, "127.0.0.1", "pop3-connections")
+
+        await rates.reset(pool, "127.0.0.1")
+        await until(imap, "* OK ")
+        await until(pop3, "+OK ")
+
+
 async def test_who_guesses_by_imap_is_locked_out_of_pop3_and_others_are_not(
     place: Place, pool: Pool
 ) -> None:

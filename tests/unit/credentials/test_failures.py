@@ -13,7 +13,6 @@ from posthouse.credentials.failures import (
     WHAT,
     WINDOW,
     Failures,
-    network_of,
     pause_after,
 )
 from posthouse.mail.rates import UNLIMITED, Buckets
@@ -69,22 +68,6 @@ def test_a_network_of_ipv6_is_one_client(first: str, other: str, *, is_same: boo
 
     assert counted.are_too_many(first)
     assert counted.are_too_many(other) is is_same
-
-
-@pytest.mark.parametrize(
-    ("client", "name"),
-    [
-        ("192.0.2.77", "192.0.2.64/26"),
-        ("::ffff:192.0.2.77", "192.0.2.64/26"),
-        ("2001:db8:1:2::1", "2001:db8:1::/48"),
-        ("fe80::1%eth0", "fe80::/48"),
-        ("unknown", "unknown"),
-    ],
-)
-def test_networks_may_be_wider(client: str, name: str) -> None:
-    assert network_of(client, 26, 48) == name
-    assert network_of("2001:db8:1:2::1") == "2001:db8:1:2::/64"
-    assert network_of("2001:db8:1:2::1", 32, 128) == "2001:db8:1:2::1"
 
 
 def test_some_are_never_locked_out() -> None:

@@ -25,16 +25,19 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_faults_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTHOUSE_RATE_CLIENT_MESSAGES", "often")
     monkeypatch.setenv("POSTHOUSE_RATE_ACCOUNT_MESSAGES", "5/30d")
-    monkeypatch.setenv("POSTHOUSE_RATE_IPV6_BITS", "16")
+    monkeypatch.setenv("POSTHOUSE_CLIENT_IPV6_BITS", "16")
     monkeypatch.setenv("POSTHOUSE_RATE_EXEMPT", "10.0.0.1/8")
 
     faults = read(LimitSettings)
     assert isinstance(faults, list)
     assert sorted(faults) == [
+        "POSTHOUSE_CLIENT_IPV6_BITS: must be at least 32",
         "POSTHOUSE_RATE_ACCOUNT_MESSAGES: must be so many in a time of at most 7d, like 300/1m",
         "POSTHOUSE_RATE_CLIENT_MESSAGES: must look like 300/1m, or be 0 for no limit",
-        "POSTHOUSE_RATE_EXEMPT: must be networks: 10.0.0.1/8 has host bits set",
-        "POSTHOUSE_RATE_IPV6_BITS: must be at least 32",
+        (
+            "POSTHOUSE_RATE_EXEMPT: must look like 192.0.2.0/24,2001:db8::/32: "
+            "10.0.0.1/8 has host bits set"
+        ),
     ]
 
 
@@ -44,7 +47,7 @@ def test_each_setting_is_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         for most, what in enumerate(whats, start=1):
             monkeypatch.setenv(f"POSTHOUSE_RATE_{subject}_{what}".upper(), f"{most}/1h")
     monkeypatch.setenv("POSTHOUSE_RATE_LOGIN_FAILURES", "0")
-    monkeypatch.setenv("POSTHOUSE_RATE_IPV4_BITS", "24")
+    monkeypatch.setenv("POSTHOUSE_CLIENT_IPV4_BITS", "24")
     settings = read(LimitSettings)
     assert isinstance(settings, LimitSettings)
 

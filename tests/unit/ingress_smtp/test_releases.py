@@ -9,11 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from ingress_smtp.releases import MAX_DOMAINS, Means, Measure, Releases
+from ingress_smtp.releases import MAX_DOMAINS, WHAT, Means, Measure, Pace, Releases
 from posthouse.mail.envelope import Envelope, InboundRecipient, Remote
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.ids import new_id
 from posthouse.mail.networks import parse_networks
+from posthouse.mail.rates import Buckets
 from posthouse.resolver import Answer, Empty, Exchange, Found, Temporary
 from posthouse.storage.directory import Route
 
@@ -33,6 +34,10 @@ class World:
     is_away: bool = False
     may_go_on: asyncio.Event = field(default_factory=asyncio.Event)
     now: float = 0.0
+    served_by_others: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.buckets = Buckets(lambda: self.now)
 
     async def mx(self, domain: str) -> Answer[Exchange]:
         self.looked_up += 1
@@ -68,7 +73,12 @@ class World:
         self.may_go_on.set()
         means = Means(release=self.release, route=self.route, resolver=self, outbox=self)
         measure = Measure(networks=parse_networks(networks), recipients=5)
-        return Releases(means, measure, clock=lambda: self.now)
+        return Releases(means, measure, Pace(buckets=self.buckets, ask=self.hear))
+
+    async def hear(self) -> None:
+        """Let the buckets know what another pod has released."""
+        told = self.buckets.told()
+        self.buckets.learn(told, {(name, WHAT): 60.0 for name in self.served_by_others})
 
 
 def world() -> World:
@@ -147,6 +157,14 @@ async def test_a_domain_is_released_once_in_a_while_and_so_much_at_once() -> Non
     assert await said(releases, "site.test", "192.0.2.26") == "458 4.7.1"
     here.now += Measure().pause / timedelta(seconds=1)
     assert await said(releases, "site.test", SITE) == "253 2.0.0"
+
+
+async def test_what_another_pod_has_released_is_not_released_again() -> None:
+    here = world()
+    here.served_by_others = ["site.test"]
+
+    assert await said(here.releases(), "site.test", SITE) == "458 4.7.1"
+    assert not here.published
 
 
 async def test_one_client_cannot_make_us_ask_dns_for_ever() -> None:

@@ -13,6 +13,7 @@ from typing import cast
 import pytest
 
 from onemachine.certificates import Certificates, certificates
+from posthouse.mail.networks import USUAL, Breadth
 from posthouse.runtime.doorstep import Doorstep, Manners, Room
 from posthouse.telemetry.metrics import exposition
 
@@ -73,10 +74,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @asynccontextmanager
-async def house(files: Certificates, room: Room = ROOM) -> AsyncIterator[House]:
+async def house(
+    files: Certificates, room: Room = ROOM, breadth: Breadth = USUAL
+) -> AsyncIterator[House]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.chain, files.key)
-    doorstep = Doorstep(Echo, Manners(context=context, room=room))
+    doorstep = Doorstep(Echo, Manners(context=context, room=room, breadth=breadth))
     server = await asyncio.get_running_loop().create_server(doorstep.newcomer, "127.0.0.1", 0)
     trust = ssl.create_default_context(cafile=files.authority)
     opened = House(doorstep, server.sockets[0].getsockname()[1], trust)
@@ -135,6 +138,13 @@ async def test_silent_clients_are_bounded_each_and_all_together(files: Certifica
         assert _total("refused") == refused + 2
         door.writers[0].write(b"still here\n")
         assert await session.readline() == b"still here\n"
+
+
+async def test_neighbours_are_one_client_if_the_operator_says_so(files: Certificates) -> None:
+    async with house(files, breadth=Breadth(ipv4_bits=24)) as door:
+        await door.stay_silent(EVE, BERT, EVE)
+
+        assert await _is_hung_up_on(await door.come(ANNA, silent=True))
 
 
 async def test_who_is_silent_for_longest_gives_way(files: Certificates) -> None:
