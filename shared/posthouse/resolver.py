@@ -2,6 +2,7 @@
 
 The only importer of dnspython. An answer is a value, never an exception, because "there is no such
 name" and "nobody could tell me" must lead to different ends: the one bounces, the other waits.
+Aliases (CNAME) are followed, a bounded number of them, also where a name server leaves that to us.
 Answers are cached for their TTL, in a cache of bounded size; one `Resolver` serves a process.
 """
 
@@ -34,6 +35,7 @@ T = TypeVar("T")
 MAX_PORT = 65_535
 DNS_PORT = 53  # RFC 1035 §4.2
 CACHED_ANSWERS = 20_000
+MAX_ALIAS_QUESTIONS = 8  # beside the aliases that one answer explains, of which 16 are followed
 LIFETIME = timedelta(seconds=10)  # for one question, all servers and repetitions together
 
 _NOT_A_NAME = (
@@ -161,15 +163,31 @@ class Resolver:
     ) -> Answer[T]:
         try:
             absolute = dns.name.from_text(name, idna_codec=dns.name.IDNA_2008_Practical)
-            answer = await self._resolver.resolve(absolute, kind, search=False)
+            return await self._followed(absolute, kind, read)
         except (dns.resolver.NXDOMAIN, *_NOT_A_NAME):
             return Empty(exists=False)
-        except dns.resolver.NoAnswer:
-            return Empty(exists=True)
         except (dns.exception.DNSException, OSError, EOFError) as trouble:
             return Temporary(f"{type(trouble).__name__} for {kind} of {name}")
-        authentic = self._validates and bool(answer.response.flags & dns.flags.AD)
-        return Found(tuple(read(data) for data in answer), authentic)
+
+    async def _followed(
+        self, name: dns.name.Name, kind: str, read: Callable[[dns.rdata.Rdata], T]
+    ) -> Answer[T]:
+        """Ask for ``name``, and for what it is an alias of if the answer does not tell that too.
+
+        RFC 1034 §3.6.2, RFC 5321 §5.1: the name at the end counts as if it had been asked for.
+        """
+        authentic = self._validates
+        for _ in range(MAX_ALIAS_QUESTIONS):
+            answer = await self._resolver.resolve(
+                name, kind, search=False, raise_on_no_answer=False
+            )
+            authentic = authentic and bool(answer.response.flags & dns.flags.AD)
+            if answer.rrset is not None:
+                return Found(tuple(read(data) for data in answer), authentic)
+            if answer.canonical_name == name or answer.response.authority:
+                return Empty(exists=True)  # RFC 2308 §2.2: the authority says that this is all
+            name = answer.canonical_name
+        return Temporary(f"aliases without end for {kind} of {name}")
 
 
 def parse_nameservers(text: str) -> Sequence[dns.nameserver.Nameserver]:

@@ -2,7 +2,8 @@
 
     {"a.test": ["MX 10 mx.a.test"], "mx.a.test": ["A 127.0.0.1"], "sick.test": ["SERVFAIL"]}
 
-A name that is not there is NXDOMAIN, one without the wanted type NODATA. ``SERVFAIL`` fails,
+A name that is not there is NXDOMAIN, one without the wanted type NODATA. Aliases (``CNAME b.test``)
+are followed in the answer, but not those in `Zone.curt`. ``SERVFAIL`` fails,
 ``SILENCE`` is never answered. The number of questions is counted by name.
 """
 
@@ -16,12 +17,12 @@ from typing import cast
 
 import dns.flags
 import dns.message
-import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
 TTL_SECONDS = 30
+MAX_ALIASES = 30
 
 
 class Zone(asyncio.DatagramProtocol):
@@ -31,6 +32,7 @@ class Zone(asyncio.DatagramProtocol):
         records: May be changed while it runs.
         asked: How often each (name, type) was asked.
         port: Where it listens.
+        curt: Aliases that are answered without what they stand for.
         proved: Names of which DNSSEC proves the records, as who asks for it is told.
     """
 
@@ -39,6 +41,7 @@ class Zone(asyncio.DatagramProtocol):
         self.asked: Counter[tuple[str, str]] = Counter()
         self.port = 0
         self.proved: set[str] = set()
+        self.curt: set[str] = set()
         self._transport: asyncio.DatagramTransport | None = None
 
     @property
@@ -61,23 +64,37 @@ class Zone(asyncio.DatagramProtocol):
         name = question.name.to_text(omit_final_dot=True).lower()
         kind = dns.rdatatype.to_text(question.rdtype)
         self.asked[name, kind] += 1
-        lines = self.records.get(name)
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
         if name in self.proved:
             response.flags |= query.flags & dns.flags.AD
-        if lines is None:
-            response.set_rcode(dns.rcode.NXDOMAIN)
-        elif "SERVFAIL" in lines:
-            response.set_rcode(dns.rcode.SERVFAIL)
-        elif "SILENCE" in lines:
-            return None
-        else:
-            values = [rest for k, _, rest in (line.partition(" ") for line in lines) if k == kind]
+        return self._filled(response, name, kind)
+
+    def _filled(
+        self, response: dns.message.Message, name: str, kind: str
+    ) -> dns.message.Message | None:
+        """Put in what is known of ``name``, and of what it is an alias of; None for silence."""
+        for _ in range(MAX_ALIASES):
+            lines = self.records.get(name)
+            if lines is None:
+                response.set_rcode(dns.rcode.NXDOMAIN)
+                return response
+            if "SERVFAIL" in lines:
+                response.set_rcode(dns.rcode.SERVFAIL)
+                return response
+            if "SILENCE" in lines:
+                return None
+            aliases = [line.partition(" ")[2] for line in lines if line.startswith("CNAME ")]
+            found = "CNAME" if aliases else kind
+            values = [v for k, _, v in (line.partition(" ") for line in lines) if k == found]
             if values:
+                rows = map(_full, values)
                 response.answer.append(
-                    dns.rrset.from_text(question.name, TTL_SECONDS, "IN", kind, *map(_full, values))
+                    dns.rrset.from_text(f"{name}.", TTL_SECONDS, "IN", found, *rows)
                 )
+            if not aliases or name in self.curt:
+                return response
+            name = aliases[0].lower()
         return response
 
 

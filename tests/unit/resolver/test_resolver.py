@@ -28,6 +28,13 @@ RECORDS = {
     "empty.test": [],
     "long.test": ['TXT "v=spf1 " "-all"'],
     "xn--bcher-kva.test": ["MX 10 mx.a.test"],
+    "alias.test": ["CNAME chain.test"],
+    "chain.test": ["CNAME a.test"],
+    "lost.test": ["CNAME nowhere.test"],
+    "bare.test": ["CNAME empty.test"],
+    "ring.test": ["CNAME ring2.test"],
+    "ring2.test": ["CNAME ring.test"],
+    "to-sick.test": ["CNAME sick.test"],
     "1.2.0.192.in-addr.arpa": ["PTR web.test"],
 }
 
@@ -148,3 +155,49 @@ async def test_proved_records_are_told_if_the_name_servers_are_trusted(
     assert isinstance(proved, Found)
     assert isinstance(unproved, Found)
     assert (proved.authentic, unproved.authentic) == (is_trusted, False)
+
+
+@pytest.mark.parametrize("curt", [set(), {"alias.test"}, {"alias.test", "chain.test"}])
+async def test_aliases_are_followed_whoever_does_it(
+    resolver: Resolver, zone: Zone, curt: set[str]
+) -> None:
+    zone.curt = curt
+
+    mx, addresses = await resolver.mx("alias.test"), await resolver.addresses("alias.test")
+
+    assert mx == Found((Exchange(10, "mx.a.test"), Exchange(20, "backup.a.test")))
+    assert addresses == Found(("192.0.2.7",))
+
+
+@pytest.mark.parametrize("is_curt", [True, False])
+async def test_an_alias_of_nothing_ends_as_what_it_is_an_alias_of(
+    resolver: Resolver, zone: Zone, *, is_curt: bool
+) -> None:
+    zone.curt = {"lost.test", "bare.test", "to-sick.test"} if is_curt else set()
+
+    assert await resolver.mx("lost.test") == Empty(exists=False)
+    assert await resolver.mx("bare.test") == Empty(exists=True)
+    assert isinstance(await resolver.mx("to-sick.test"), Temporary)
+
+
+@pytest.mark.parametrize("is_curt", [True, False])
+async def test_aliases_in_a_ring_come_to_an_end(
+    resolver: Resolver, zone: Zone, *, is_curt: bool
+) -> None:
+    zone.curt = {"ring.test", "ring2.test"} if is_curt else set()
+
+    assert isinstance(await resolver.mx("ring.test"), Temporary)
+    assert zone.asked["ring.test", "MX"] <= 8
+
+
+async def test_all_of_a_chain_must_be_proved(zone: Zone) -> None:
+    zone.curt, zone.proved = {"alias.test"}, {"alias.test"}
+    resolver = Resolver(zone.nameservers, validates=True)
+
+    first = await resolver.mx("alias.test")
+    zone.proved.add("chain.test")
+    again = await Resolver(zone.nameservers, validates=True).mx("alias.test")
+
+    assert isinstance(first, Found)
+    assert isinstance(again, Found)
+    assert (first.authentic, again.authentic) == (False, True)
