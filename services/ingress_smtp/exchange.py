@@ -45,6 +45,9 @@ class Wire(Protocol):
     def tls(self) -> Tls | None:
         """What was agreed on, None in plain text."""
 
+    def speak_for(self, client: str) -> bool:
+        """Be ``client`` from now on; False if it has too many sessions without this one."""
+
     def expect(self, what: Expected) -> None:
         """From now on the client's ``what`` is read: all of it is due in its time."""
 

@@ -69,6 +69,9 @@ class Hall(Protocol):
     def enter(self, connection: Connection) -> bool:
         """Take ``connection`` in; False if there are too many."""
 
+    def move(self, connection: Connection) -> bool:
+        """Count ``connection`` as its client's; False if there are too many of that one."""
+
     def leave(self, connection: Connection) -> None:
         """Let ``connection`` go."""
 
@@ -172,6 +175,11 @@ class Connection(SMTP):
         """Close at once."""
         if self.transport is not None:
             self.transport.abort()
+
+    def speak_for(self, client: str) -> bool:
+        """Be ``client`` from now on; False if it has too many sessions without this one."""
+        self.client = client
+        return self._hall.move(self)
 
     def expect(self, what: Expected) -> None:
         """Begin the time in which all of ``what`` must be here; for a rest it goes on."""

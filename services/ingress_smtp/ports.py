@@ -74,7 +74,7 @@ class Listeners:
         self.numbers: list[int] = []
         self._ports = ports
         self._limits = limits
-        self._sessions: dict[Connection, str] = {}  # and whence, whoever they speak for later
+        self._sessions: dict[Connection, str] = {}  # and whose they are
         self._per_client: Counter[str] = Counter()
         self._doors: list[Door] = []
         self._empty = asyncio.Event()
@@ -108,6 +108,23 @@ class Listeners:
         """Take ``connection`` in; False if there are too many."""
         if len(self._sessions) >= self._limits.sessions or not self._doors:
             return False
+        return self._count(connection)
+
+    def move(self, connection: Connection) -> bool:
+        """Count ``connection`` as its client's; False if there are too many of that one."""
+        self._uncount(self._sessions[connection])
+        if self._count(connection):
+            return True
+        self._per_client[self._sessions[connection]] += 1
+        return False
+
+    def leave(self, connection: Connection) -> None:
+        """Let ``connection`` go."""
+        self._uncount(self._sessions.pop(connection))
+        if not self._sessions:
+            self._empty.set()
+
+    def _count(self, connection: Connection) -> bool:
         client = self._limits.manners.breadth.network_of(connection.client)
         if self._per_client[client] >= self._limits.sessions_per_client:
             return False
@@ -115,14 +132,10 @@ class Listeners:
         self._sessions[connection] = client
         return True
 
-    def leave(self, connection: Connection) -> None:
-        """Let ``connection`` go."""
-        client = self._sessions.pop(connection)
+    def _uncount(self, client: str) -> None:
         self._per_client[client] -= 1
         if not self._per_client[client]:
             del self._per_client[client]
-        if not self._sessions:
-            self._empty.set()
 
     async def drain(self, grace: timedelta) -> None:
         """Take no new session, end the idle ones, let the others finish for ``grace``."""

@@ -56,6 +56,10 @@ class Tape:
         self.said = bytearray()
         self._portions = iter([portion for portion in portions if portion])
 
+    def speak_for(self, client: str) -> bool:
+        self.client = client
+        return True
+
     def expect(self, what: Expected) -> None:
         """Time does not pass here."""
 

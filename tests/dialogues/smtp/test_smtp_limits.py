@@ -10,11 +10,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 from ingress_smtp.limits import FREE, Allowance, Limits
+from ingress_smtp.ports import Limits as SessionLimits
+from ingress_smtp.terms import Terms
 from posthouse.mail.networks import parse_networks
 from posthouse.mail.rates import Buckets, Rate
+from posthouse.runtime.proxy_protocol import Proxies
 from posthouse.runtime.rate_settings import Clients
 from support.dialogue import play
-from support.ingress import Ingress, running_ingress
+from support.ingress import LIMITS, MANNERS, TERMS, Ingress, running_ingress
 
 THREE = Rate(3, timedelta(hours=1))
 ANNA = "AGFubmFAZXhhbXBsZS50ZXN0AHNlY3JldA=="
@@ -30,11 +33,13 @@ async def limited(
     client: Allowance = FREE,
     account: Allowance = FREE,
     exempt: str = "",
+    terms: Terms = TERMS,
+    sessions: SessionLimits = LIMITS,
 ) -> AsyncIterator[Ingress]:
     limits = Limits(
         Buckets(), Clients(exempt=parse_networks(exempt)), client=client, account=account
     )
-    async with running_ingress(certificate) as ingress:
+    async with running_ingress(certificate, terms=terms, limits=sessions) as ingress:
         ingress.listeners.house = replace(ingress.listeners.house, limits=limits)
         yield ingress
 
@@ -167,3 +172,73 @@ async def test_exempt_networks_have_no_rates() -> None:
         for _ in range(3):
             await talk(ingress, HELLO + BYE, client="127.0.0.5")
         await talk(ingress, "S: 421 …\nS: [closes]", client="127.0.0.5")
+
+
+TOO_MANY_CONNECTIONS = "421 4.7.0 Too many connections in a short time…\nS: [closes]"
+
+
+async def talk_for(ingress: Ingress, client: str, script: str) -> None:
+    """Speak for ``client`` as a listed filter does."""
+    reader, writer = await ingress.connect("trusted")
+    await play(f"S: 220 …\nC: EHLO f.test\nS* 250 …\nC: XCLIENT ADDR={client}\n", reader, writer)
+    await play(script, reader, writer)
+    writer.close()
+
+
+async def test_whom_a_filter_speaks_for_comes_at_a_rate_and_the_filter_as_it_likes() -> None:
+    async with limited(client=Allowance(connections=THREE)) as ingress:
+        for _ in range(3):
+            await talk_for(ingress, "192.0.2.7", "S: 220 …\n" + BYE)
+        for _ in range(3):
+            await talk_for(ingress, "192.0.2.8", "S: 220 …\n" + BYE)
+            await talk_for(ingress, "[UNAVAILABLE]", "S: 220 …\n" + BYE)
+        await talk_for(ingress, "192.0.2.7", "S: " + TOO_MANY_CONNECTIONS)
+
+
+async def test_whom_a_filter_speaks_for_is_sent_away_for_its_failures() -> None:
+    async with limited(client=Allowance(failures=THREE)) as ingress:
+        ends = "C: X\nS: 500 …\n" * 3 + "S: 421 4.7.0 Too many failures…\nS: [closes]"
+        await talk_for(ingress, "192.0.2.7", "S: 220 …\n" + ends)
+        await talk_for(ingress, "192.0.2.7", "S: 421 4.7.0 Too many failures…\nS: [closes]")
+        await talk_for(ingress, "192.0.2.8", "S: 220 …\n" + BYE)
+
+
+async def test_sessions_of_a_filter_are_those_of_whom_it_speaks_for() -> None:
+    async with limited(sessions=replace(LIMITS, sessions_per_client=2)) as ingress:
+        streams = [await ingress.connect("trusted") for _ in range(2)]
+        for reader, writer in streams:
+            hello = "S: 220 …\nC: EHLO f.test\nS* 250 …\nC: XCLIENT ADDR=192.0.2.7\nS: 220 …\n"
+            await play(hello, reader, writer)
+        await talk_for(ingress, "192.0.2.7", "S: 421 4.3.2 …\nS: [closes]")
+        await talk_for(ingress, "192.0.2.8", "S: 220 …\n" + BYE)
+
+        first, writer = streams.pop()
+        await play(BYE, first, writer)
+        writer.close()
+        await talk_for(ingress, "192.0.2.7", "S: 220 …\n" + BYE)
+        streams.pop()[1].close()
+
+
+async def test_who_comes_by_a_proxy_comes_at_its_own_rate() -> None:
+    here = Proxies(networks=parse_networks("127.0.0.0/8"))
+    behind = replace(LIMITS, manners=replace(MANNERS, proxies=here))
+    async with limited(client=Allowance(connections=THREE), sessions=behind) as ingress:
+        for client, ends in (
+            *[("192.0.2.7", "220 …\n" + BYE)] * 3,
+            ("192.0.2.7", TOO_MANY_CONNECTIONS),
+            ("192.0.2.8", "220 …\n" + BYE),
+        ):
+            reader, writer = await ingress.connect()
+            writer.write(f"PROXY TCP4 {client} 198.51.100.1 40000 25\r\n".encode())
+            await play("S: " + ends, reader, writer)
+            writer.close()
+
+
+async def test_a_robot_that_does_not_wait_has_failed() -> None:
+    terms = replace(TERMS, greet_delay=timedelta(seconds=20))
+    async with limited(client=Allowance(failures=THREE), terms=terms) as ingress:
+        for answer in ("554 5.5.1 …", "554 5.5.1 …", "554 5.5.1 …", "421 4.7.0 …"):
+            reader, writer = await ingress.connect()
+            writer.write(b"EHLO bot.test\r\n")
+            await play(f"S: {answer}\nS: [closes]", reader, writer)
+            writer.close()
