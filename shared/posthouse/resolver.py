@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Generic, TypeAlias, TypeVar, cast
 
@@ -22,12 +22,15 @@ import dns.name
 import dns.nameserver
 import dns.rdata
 import dns.resolver
+from dns.rdtypes.ANY.CNAME import CNAME
 from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.PTR import PTR
+from dns.rdtypes.ANY.TLSA import TLSA
 from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
+from posthouse.mail.tls_words import Tlsa
 from posthouse.telemetry.metrics import counter
 
 T = TypeVar("T")
@@ -55,10 +58,12 @@ class Found(Generic[T]):
 
     Attributes:
         authentic: DNSSEC proves them, as name servers say that we believe (RFC 4035 §3.2.3).
+        canonical: The name at the end of all aliases, whose records these are.
     """
 
     records: tuple[T, ...]
     authentic: bool = False
+    canonical: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,14 @@ class Resolver:
         """Return the text records of ``name``, the strings of each put together."""
         return await self._ask(name, "TXT", _text)
 
+    async def tlsa(self, host: str, port: int) -> Answer[Tlsa]:
+        """Return the TLSA records of a service over TCP (RFC 6698 §3)."""
+        return await self._ask(f"_{port}._tcp.{host}", "TLSA", _tlsa)
+
+    async def alias(self, name: str) -> Answer[str]:
+        """Return what ``name`` itself is an alias of, not what stands at the end (RFC 1034 §3.6.2)."""
+        return await self._ask(name, "CNAME", _alias)
+
     async def pointers(self, address: str) -> Answer[str]:
         """Return the names that the reverse zone gives for an IP address (RFC 1035 §3.5)."""
         name = ipaddress.ip_address(address).reverse_pointer
@@ -138,7 +151,8 @@ class Resolver:
     async def addresses(self, host: str) -> Answer[str]:
         """Return all addresses of ``host``, those of IPv6 first (RFC 5321 §5.2).
 
-        What was found counts even if the other family could not be asked.
+        What was found counts even if the other family could not be asked; it is authentic if all
+        of it is.
         """
         six, four = await asyncio.gather(
             self._ask(host, "AAAA", _address), self._ask(host, "A", _address)
@@ -147,7 +161,8 @@ class Resolver:
             record for each in (six, four) if isinstance(each, Found) for record in each.records
         )
         if found:
-            return Found(found)
+            both = [each for each in (six, four) if isinstance(each, Found)]
+            return Found(found, all(each.authentic for each in both), both[0].canonical)
         for each in (four, six):
             if isinstance(each, Temporary):
                 return each
@@ -183,7 +198,8 @@ class Resolver:
             )
             authentic = authentic and bool(answer.response.flags & dns.flags.AD)
             if answer.rrset is not None:
-                return Found(tuple(read(data) for data in answer), authentic)
+                end = _host(answer.canonical_name)
+                return Found(tuple(read(data) for data in answer), authentic, end)
             if answer.canonical_name == name or answer.response.authority:
                 return Empty(exists=True)  # RFC 2308 §2.2: the authority says that this is all
             name = answer.canonical_name
@@ -215,6 +231,15 @@ def _exchange(data: dns.rdata.Rdata) -> Exchange:
 
 def _text(data: dns.rdata.Rdata) -> str:
     return b"".join(cast(TXT, data).strings).decode("utf-8", "replace")
+
+
+def _tlsa(data: dns.rdata.Rdata) -> Tlsa:
+    record = cast(TLSA, data)
+    return Tlsa(record.usage, record.selector, record.mtype, record.cert)
+
+
+def _alias(data: dns.rdata.Rdata) -> str:
+    return _host(cast(CNAME, data).target)
 
 
 def _pointer(data: dns.rdata.Rdata) -> str:

@@ -23,6 +23,7 @@ import dns.rrset
 
 TTL_SECONDS = 30
 MAX_ALIASES = 30
+_WITH_NAMES = {"MX", "PTR", "CNAME"}
 
 
 class Zone(asyncio.DatagramProtocol):
@@ -33,7 +34,8 @@ class Zone(asyncio.DatagramProtocol):
         asked: How often each (name, type) was asked.
         port: Where it listens.
         curt: Aliases that are answered without what they stand for.
-        proved: Names of which DNSSEC proves the records, as who asks for it is told.
+        proved: Names of which DNSSEC proves the records, as who asks for it is told; with a kind
+            (``CNAME b.test``) of those alone.
     """
 
     def __init__(self, records: Mapping[str, Sequence[str]]) -> None:
@@ -66,7 +68,7 @@ class Zone(asyncio.DatagramProtocol):
         self.asked[name, kind] += 1
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
-        if name in self.proved:
+        if {name, f"{kind} {name}"} & self.proved:
             response.flags |= query.flags & dns.flags.AD
         return self._filled(response, name, kind)
 
@@ -88,11 +90,11 @@ class Zone(asyncio.DatagramProtocol):
             found = "CNAME" if aliases else kind
             values = [v for k, _, v in (line.partition(" ") for line in lines) if k == found]
             if values:
-                rows = map(_full, values)
+                rows = map(_full, values) if found in _WITH_NAMES else values
                 response.answer.append(
                     dns.rrset.from_text(f"{name}.", TTL_SECONDS, "IN", found, *rows)
                 )
-            if not aliases or name in self.curt:
+            if not aliases or name in self.curt or kind == "CNAME":
                 return response
             name = aliases[0].lower()
         return response

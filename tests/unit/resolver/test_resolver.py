@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from posthouse.mail.tls_words import Tlsa
 from posthouse.resolver import (
     Answer,
     Empty,
@@ -201,3 +202,34 @@ async def test_all_of_a_chain_must_be_proved(zone: Zone) -> None:
     assert isinstance(first, Found)
     assert isinstance(again, Found)
     assert (first.authentic, again.authentic) == (False, True)
+
+
+async def test_tlsa_records_are_those_of_a_port(zone: Zone) -> None:
+    zone.records["_25._tcp.mx.a.test"] = [f"TLSA 3 1 1 {'ab' * 32}", "TLSA 2 0 0 30 03"]
+    zone.proved.add("_25._tcp.mx.a.test")
+    resolver = Resolver(zone.nameservers, validates=True)
+
+    found = await resolver.tlsa("mx.a.test", 25)
+
+    assert isinstance(found, Found)
+    assert found.authentic
+    assert set(found.records) == {Tlsa(3, 1, 1, b"\xab" * 32), Tlsa(2, 0, 0, b"\x30\x03")}
+    assert await resolver.tlsa("mx.a.test", 26) == Empty(exists=False)
+
+
+async def test_addresses_are_proved_if_all_are_and_tell_whose_they_are(zone: Zone) -> None:
+    zone.proved.update({"web.test", "A alias.test"})
+    zone.records["chain.test"] = ["CNAME web.test"]
+    resolver = Resolver(zone.nameservers, validates=True)
+
+    web, alias = await resolver.addresses("web.test"), await resolver.addresses("alias.test")
+
+    assert isinstance(web, Found)
+    assert isinstance(alias, Found)
+    assert (web.authentic, web.canonical) == (True, "web.test")
+    assert (alias.authentic, alias.canonical) == (False, "web.test")
+
+
+async def test_an_alias_itself_can_be_asked_for(resolver: Resolver) -> None:
+    assert await resolver.alias("alias.test") == Found(("chain.test",))
+    assert await resolver.alias("web.test") == Empty(exists=True)
