@@ -8,18 +8,19 @@ PYTHON := $(BIN)/python
 SETUP := .venv/.ready
 TOOLS := .venv/.ready-for-tests
 WORKERS ?= 2
+PROFILE := check
 PORTS := SMTP_PORT SUBMISSION_PORT SMTPS_PORT IMAP_PORT IMAPS_PORT POP3_PORT POP3S_PORT POSTMASTER_PORT
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN = $(filter-out STORE COPIES WORKERS BENCH POSTHOUSE_% $(PORTS) MAKE%,$(GIVEN))
 ONEMACHINE := PYTHONPATH=deploy/local $(PYTHON) -m onemachine
 WITH_SERVERS := $(ONEMACHINE).testservers --
-PYTEST := $(PYTHON) -m pytest -q
+PYTEST := env -u MAKEFLAGS $(PYTHON) -m pytest -q
 CODE := shared services tests deploy bench
 
 # Without bytecode each process compiles everything anew: a third of the time of a check.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run check fmt test unit integration journeys bench fuzz image clean
+.PHONY: help setup run check format lint types imports fmt test unit integration journeys bench fuzz image clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,22 +44,31 @@ run: $(SETUP) ## the whole system here, with a demo domain, until Ctrl-C
 	@STORE=$(STORE) COPIES=$(COPIES) \
 	  $(foreach port,$(PORTS),$(if $($(port)),POSTHOUSE_$(port)=$($(port)))) $(ONEMACHINE)
 
-check: $(SETUP) ## format, lint, types, import rules, pure tests: a minute
+check: $(SETUP) ## format, lint, types, imports, pure tests: under a minute
+	@$(MAKE) --no-print-directory -j5 -k -O PROFILE=$(PROFILE) format lint types imports unit
+
+format: $(SETUP)
 	$(BIN)/ruff format --check $(CODE)
+
+lint: $(SETUP)
 	$(BIN)/ruff check $(CODE)
+
+types: $(SETUP)
 	$(BIN)/mypy
+
+imports: $(SETUP)
 	$(BIN)/lint-imports
-	$(PYTEST) -n $(WORKERS)
 
 fmt: $(SETUP) ## format the code and repair what the linter can repair
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
+test: PROFILE := $(if $(CI),ci,local)  # more examples of each property than a check has time for
 test: $(TOOLS) check ## check, then all tests on real servers started here
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m "integration or journey"
 
 unit: $(SETUP) ## pure tests only
-	$(PYTEST) -n $(WORKERS)
+	$(PYTEST) -n $(WORKERS) --hypothesis-profile $(PROFILE)
 
 integration: $(TOOLS) ## tests of parts on real servers
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m integration

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from email.message import Message
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from posthouse.mime import Pages, scan, unpack_parts
@@ -164,7 +164,6 @@ def _written(drawn: Drawn, level: int = 0) -> str:
     return f'Content-Type: {drawn.kind}; boundary="{boundary}"\r\n\r\npreamble{parts}\r\n--{boundary}--\r\n'
 
 
-@settings(max_examples=150)
 @given(_DRAWN)
 def test_the_standard_library_sees_the_same_tree(drawn: Drawn) -> None:
     octets = ("Subject: outermost\r\n" + _written(drawn)).encode()
@@ -187,7 +186,6 @@ def _compare(octets: bytes, entity: Entity, oracle: Message) -> None:
         assert body == oracle.get_payload()
 
 
-@settings(max_examples=100)
 @given(_DRAWN)
 def test_sections_hold_what_was_written(drawn: Drawn) -> None:
     octets = _written(drawn).encode()
