@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from posthouse.runtime.allocator import settle_allocator
 from posthouse.runtime.settings import CommonSettings, effective
 from posthouse.telemetry.logs import configure, get_logger
 from posthouse.telemetry.probes import Probes, serve_probes
@@ -110,6 +111,7 @@ def run(name: str, settings: CommonSettings, main: Main) -> None:
     The exit code is 0 after a signal, 1 if ``main`` or a background duty failed.
     """
     configure(name, settings.log_level)
+    settle_allocator()
     log.info("service started", pid=os.getpid(), settings=effective(settings))
     # What the modules made lives as long as we do. The collector would look through it again and
     # again, and each time nothing else ran for 50 ms.
