@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from unittest.mock import patch
 
+import argon2
 from pydantic import SecretStr
 
-from posthouse.credentials import cram
+from posthouse.credentials import cram, passwords
 from posthouse.credentials.authenticator import Authenticator
 from posthouse.credentials.exchange import (
     Accepted,
@@ -54,6 +58,14 @@ MECHANISMS = (
 def keys() -> ScramKeys:
     """Return the keys of `SECRET`."""
     return derive(SECRET, SALT)
+
+
+@contextmanager
+def light_argon2() -> Iterator[None]:
+    """Hash at a hundredth of the price inside, for tests of all but the strength of a hash."""
+    light = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=passwords.LANES)
+    with patch.object(passwords, "_hasher", light):
+        yield
 
 
 class Everybody:

@@ -79,15 +79,18 @@ def compose_services() -> dict[str, dict[str, Any]]:
 
 def manifests(folder: Path) -> list[dict[str, Any]]:
     """Return the objects that a kustomization lists, patches left out, deeper ones included."""
-    listed = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
+    (kustomization,) = documents(folder / "kustomization.yaml")
     found: list[dict[str, Any]] = []
-    for name in listed:
+    for name in kustomization["resources"]:
         path = folder / name
-        if path.is_dir():
-            found += manifests(path)
-        else:
-            found += [document for document in yaml.safe_load_all(path.read_text()) if document]
+        found += manifests(path) if path.is_dir() else documents(path)
     return found
+
+
+@cache
+def documents(path: Path) -> tuple[dict[str, Any], ...]:
+    """Return what a file of YAML holds; it is read once and belongs to all who ask."""
+    return tuple(document for document in yaml.safe_load_all(path.read_text()) if document)
 
 
 def merged(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,8 +108,9 @@ def merged(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any
 def built_overlay() -> list[dict[str, Any]]:
     """Return the objects of the example overlay with its patches laid over them."""
     objects = manifests(OVERLAY)
-    for patch in yaml.safe_load((OVERLAY / "kustomization.yaml").read_text())["patches"]:
-        change = yaml.safe_load((OVERLAY / patch["path"]).read_text())
+    (kustomization,) = documents(OVERLAY / "kustomization.yaml")
+    for patch in kustomization["patches"]:
+        (change,) = documents(OVERLAY / patch["path"])
         meant = [one for one in objects if _key(one) == _key(change)]
         assert len(meant) == 1, f"{patch['path']} patches {len(meant)} objects"
         objects[objects.index(meant[0])] = merged(meant[0], change)

@@ -15,6 +15,8 @@ from posthouse.credentials.legacy import UnknownScheme, cram_md5_keys, normal_fo
 from posthouse.credentials.passwords import Wanted, matches, take_over
 from posthouse.mail.errors import Unavailable
 
+pytestmark = pytest.mark.usefixtures("light_hashes")
+
 WORD = "pässword"
 HELLO = "Hello world!"
 

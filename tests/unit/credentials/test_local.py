@@ -37,6 +37,9 @@ from posthouse.credentials.passwords import (
     take_over,
 )
 from posthouse.mail.errors import Unavailable
+from support.logins import light_argon2
+
+pytestmark = pytest.mark.usefixtures("light_hashes")
 
 CHANNEL = Channel(service="imap", client="192.0.2.1")
 BOTH = Wanted(scram=True, cram_md5=True)
@@ -107,7 +110,8 @@ def count(monkeypatch: pytest.MonkeyPatch) -> Count:
     return counter
 
 
-MADE = make_secrets("right", BOTH)
+with light_argon2():
+    MADE = make_secrets("right", BOTH)
 ANNA = Account(7, "anna@example.test", MADE.password_hash, MADE)
 IDENTITY = Identity(account_id=7, address=ANNA.address)
 
