@@ -7,7 +7,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from bench.measuring import Course, Run, measure
 from bench.memory import weigh
 from bench.ours import posthouse
 from bench.peers import peer
+from bench.relaying import our_relay, peer_relay, recipients
 from bench.report import note, show
 from bench.system import System, Unfit
 
@@ -47,20 +48,35 @@ def courses(count: int) -> tuple[Course, ...]:
 
 
 async def bench(count: int, rounds: int, *, alone: bool) -> list[Run]:
-    """Run every course on every system, ``rounds`` times in turn."""
+    """Deliver every course to mailboxes, on every system, ``rounds`` times in turn."""
     users = [f"u{number:03}@{DOMAIN}" for number in range(USERS)]
+    starts = [posthouse(DOMAIN, users, console.print)]
+    others = [] if alone else [peer(DOMAIN, users, console.print)]
+    return await _in_turn([*starts, *others], courses(count), rounds, users)
+
+
+async def relay(count: int, rounds: int, *, alone: bool) -> list[Run]:
+    """Relay to a smtp-sink, with every system, ``rounds`` times in turn."""
+    starts = [our_relay(console.print)]
+    others = [] if alone else [peer_relay(console.print)]
+    course = Course(name="relaying", count=count, reuse=True)
+    return await _in_turn([*starts, *others], [course], rounds, recipients(USERS))
+
+
+async def _in_turn(
+    starts: Sequence[AbstractAsyncContextManager[System]],
+    courses: Sequence[Course],
+    rounds: int,
+    users: Sequence[str],
+) -> list[Run]:
     _end_in_good_order()
     async with AsyncExitStack() as stack:
-        systems: list[System] = [
-            await stack.enter_async_context(posthouse(DOMAIN, users, console.print))
-        ]
-        if not alone:
-            systems.append(await stack.enter_async_context(peer(DOMAIN, users, console.print)))
+        systems = [await stack.enter_async_context(start) for start in starts]
         for system in systems:
             await measure(system, Course(name="warm-up", count=WARM_UP, reuse=True), users)
         runs = []
         for turn in range(rounds):
-            for course in courses(count):
+            for course in courses:
                 for system in systems:
                     runs.append(await measure(system, course, users))
                     _tell(turn, runs[-1])
@@ -78,7 +94,7 @@ def _tell(turn: int, run: Run) -> None:
     note(run, RESULTS)
     console.print(
         f"round {turn + 1}, {run.course}, {run.system}: {run.accepted_per_second:.0f} accepted/s, "
-        f"{run.delivered_per_second:.0f} to mailbox/s, {run.total_ms:.2f} CPU ms/mail",
+        f"{run.delivered_per_second:.0f} delivered/s, {run.total_ms:.2f} CPU ms/mail",
         soft_wrap=True,
     )
 
@@ -89,12 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=3000, help="messages per run")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
     parser.add_argument("--alone", action="store_true", help="only Posthouse (no root needed)")
+    parser.add_argument(
+        "--relay", action="store_true", help="to a server outside, not to mailboxes"
+    )
     parser.add_argument("--memory", action="store_true", help="of ingress-smtp, instead of speed")
     given = parser.parse_args(arguments)
     try:
         if given.memory:
             sys.exit(asyncio.run(weigh(console.print)))
-        runs = asyncio.run(bench(given.count, given.rounds, alone=given.alone))
+        what = relay if given.relay else bench
+        runs = asyncio.run(what(given.count, given.rounds, alone=given.alone))
     except Unfit as reason:
         console.print(f"cannot measure: {reason}", style="red", markup=False)
         sys.exit(1)

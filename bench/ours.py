@@ -50,8 +50,12 @@ async def posthouse(
     users: Sequence[str],
     say: Callable[[str], None],
     settings: Mapping[str, str] | None = None,
+    next_hop: int | None = None,
 ) -> AsyncIterator[Posthouse]:
-    """Run Posthouse for ``users`` of ``domain`` while inside; nothing of it stays."""
+    """Run Posthouse for ``users`` of ``domain`` while inside; nothing of it stays.
+
+    Mail from here to elsewhere goes to the port ``next_hop`` on loopback, if there is one.
+    """
     ports = dict(zip(PUBLIC, free_ports(len(PUBLIC)), strict=True))
     with ground(say) as folder:
         settings = {"POSTHOUSE_LOG_LEVEL": "WARNING", **(settings or {})}
@@ -60,7 +64,7 @@ async def posthouse(
         )
         try:
             await _start(stack)
-            await _populate(stack, domain, users)
+            await _populate(stack, domain, users, next_hop)
             async with open_pool(stack.servers.postgres.url(DATABASE), connections=1) as pool:
                 yield Posthouse(
                     name="Posthouse",
@@ -80,7 +84,7 @@ async def _start(stack: Stack) -> None:
         raise Unfit("\n".join(map(str, leaves(group)))) from group
 
 
-async def _populate(stack: Stack, domain: str, users: Sequence[str]) -> None:
+async def _populate(stack: Stack, domain: str, users: Sequence[str], next_hop: int | None) -> None:
     url = f"http://{LOOPBACK}:{stack.options.ports['POSTMASTER_PORT']}/api/v1"
     headers = {"Authorization": f"Bearer {stack.keys.api_token}"}
     accounts = [{"address": user, "password": secrets.token_urlsafe(12)} for user in users]
@@ -88,6 +92,10 @@ async def _populate(stack: Stack, domain: str, users: Sequence[str]) -> None:
         (await api.post("/domains", json={"domain": domain})).raise_for_status()
         answer = await api.post("/imports/accounts", json={"accounts": accounts})
         answer.raise_for_status()
+        if next_hop is not None:
+            route = {"host": LOOPBACK, "port": next_hop}
+            (await api.put("/routes/*", json=route)).raise_for_status()
+            (await api.put("/networks/127.0.0.0/8", json={})).raise_for_status()
 
 
 def _processes(stack: Stack) -> dict[str, int]:

@@ -124,9 +124,14 @@ def _count(mail: Path) -> int:
 
 @asynccontextmanager
 async def peer(
-    domain: str, users: Sequence[str], say: Callable[[str], None]
+    domain: str,
+    users: Sequence[str],
+    say: Callable[[str], None],
+    next_hop: int | None = None,
 ) -> AsyncIterator[Peer]:
     """Run Postfix and Dovecot for ``users`` of ``domain`` while inside.
+
+    Mail from here to elsewhere goes to the port ``next_hop`` on loopback, if there is one.
 
     Raises:
         Unfit: If they are not installed, or this is not root.
@@ -136,6 +141,9 @@ async def peer(
     with ground(say) as home:
         try:
             _lay_out(home, domain, users, port)
+            if next_hop is not None:
+                with (home / "etc/main.cf").open("a") as settings:
+                    settings.write(f"relayhost = [{LOOPBACK}]:{next_hop}\n")
             await _run("postmap", f"hash:{home}/etc/mailboxes")
             await _run("dovecot", "-c", f"{home}/etc/dovecot.conf")
             await _run("postfix", "-c", f"{home}/etc", "start")
