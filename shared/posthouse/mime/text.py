@@ -91,7 +91,7 @@ def _text_of(octets: bytes, part: Part, limit: int) -> tuple[str, int]:
     fields = pick(octets[part.start : part.body], CONTENT_FIELDS)
     kind = parse_content_type(fields.get(b"content-type", [b""])[0]) or _PLAIN
     encoding = parse_token(fields.get(b"content-transfer-encoding", [b""])[0])
-    body = _decoded(octets[part.body : min(part.end, part.body + 4 * limit)], encoding)[:limit]
+    body = decoded_body(octets[part.body : min(part.end, part.body + 4 * limit)], encoding)[:limit]
     text = decode(body, kind.get(b"charset"))
     return (_visible(text) if kind.value == b"text/html" else text), len(body)
 
@@ -114,7 +114,7 @@ def _visible(page: str) -> str:
         return text
 
 
-def _decoded(body: bytes, encoding: bytes) -> bytes:
+def decoded_body(body: bytes, encoding: bytes) -> bytes:
     """Undo a transfer encoding, as far as it goes (RFC 2045 §6.7, §6.8)."""
     if encoding == b"base64":
         return _base64(body)
