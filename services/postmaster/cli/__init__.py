@@ -6,7 +6,16 @@ POSTHOUSE_API_URL and POSTHOUSE_API_TOKEN. Every listing also comes with ``--jso
 
 from __future__ import annotations
 
-from postmaster.cli import app_passwords, delegates, directory, letters, limits, redirection, upkeep
+from postmaster.cli import (
+    app_passwords,
+    certificates,
+    delegates,
+    directory,
+    letters,
+    limits,
+    redirection,
+    upkeep,
+)
 from postmaster.cli.help import Commands
 
 WHO = "Who is here"
@@ -24,6 +33,7 @@ app = Commands(
 app.add_typer(directory.domain, name="domain", rich_help_panel=WHO)
 app.add_typer(directory.account, name="account", rich_help_panel=WHO)
 app.add_typer(app_passwords.app_password, name="app-password", rich_help_panel=WHO)
+app.add_typer(certificates.certificate, name="certificate", rich_help_panel=WHO)
 app.add_typer(delegates.delegate, name="delegate", rich_help_panel=WHO)
 app.add_typer(redirection.alias, name="alias", rich_help_panel=WHERE)
 app.add_typer(redirection.forward, name="forward", rich_help_panel=WHERE)

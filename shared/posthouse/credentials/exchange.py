@@ -79,14 +79,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A verdict: this proves nothing.
-
-    Attributes:
-        challenge: What the mechanism tells the client before it fails (RFC 7628 §3.2.2); most
-            tell nothing.
-    """
-
-    challenge: bytes = b""
+    """A verdict: this proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +189,19 @@ class Claim:
     """It is proven by other means that the client is ``user``: is there such an account?"""
 
     user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Somebody has shown a certificate: whose is it?
+
+    Attributes:
+        user: Whose the client says it is; empty if it leaves that to us.
+        fingerprint: SHA-256 of the certificate, in hexadecimal digits.
+    """
+
+    user: str
+    fingerprint: str
 
 
 # ---- Mechanisms

@@ -20,6 +20,7 @@ from posthouse.credentials.exchange import (
     Known,
     Password,
     Refused,
+    Shown,
     Verdict,
 )
 from posthouse.credentials.passwords import (
@@ -99,6 +100,9 @@ class Accounts(Protocol):
     async def note_use(self, app_password: int, service: str, client: str) -> object:
         """Write down that an app password was used now."""
 
+    async def owner(self, fingerprint: str) -> str:
+        """Return the address of whom a certificate stands for; empty if it is nobody's."""
+
 
 class LocalAccounts:
     """Judges by what our directory has stored.
@@ -125,9 +129,8 @@ class LocalAccounts:
                 return await self._keys(attempt)
             case Digest():
                 return await self._digest(attempt)
-            case Claim():
-                found = await self._find(attempt.user)
-                return _verdict(found)
+            case Claim() | Shown():
+                return _verdict(await self._claimed(attempt))
             case _:
                 return None
 
@@ -135,6 +138,14 @@ class LocalAccounts:
         """Return who is called ``user`` and may log in."""
         found = await self._accounts.credential(_address(user))
         return found if found is not None and found.enabled else None
+
+    async def _claimed(self, attempt: Claim | Shown) -> Credential | None:
+        """Return whom the proof of others is of; a certificate speaks for nobody but its owner."""
+        if isinstance(attempt, Claim):
+            return await self._find(attempt.user)
+        owner = await self._accounts.owner(attempt.fingerprint)
+        is_meant = owner and (not attempt.user or _address(attempt.user) == owner)
+        return await self._find(owner) if is_meant else None
 
     async def _password(self, attempt: Password, channel: Channel) -> Verdict:
         """An unknown name costs as much time as a wrong password."""

@@ -23,6 +23,7 @@ from posthouse.credentials.exchange import (
     Mechanism,
     Password,
     Question,
+    Shown,
     Step,
 )
 
@@ -30,7 +31,7 @@ _PLAIN_FIELDS = 3  # RFC 4616 §2: [authzid] NUL authcid NUL passwd
 _NONCE_OCTETS = 16
 _DIGEST_DIGITS = 32  # RFC 2195 §2: an HMAC-MD5 in lower-case hex
 
-External: TypeAlias = Literal["off", "email", "common-name"]
+External: TypeAlias = Literal["off", "email", "common-name", "fingerprint"]
 
 
 # ---- PLAIN
@@ -120,7 +121,12 @@ def _cram(challenge: bytes, response: bytes) -> Step:
 
 
 def external(mapping: External) -> Mechanism:
-    """Return EXTERNAL; ``mapping`` tells which name of a certificate is an account's address."""
+    """Return EXTERNAL; ``mapping`` tells what of a certificate stands for an account.
+
+    By its fingerprint any certificate may be somebody's, whatever names it says.
+    """
+    if mapping == "fingerprint":
+        return Mechanism(name="EXTERNAL", begin=_begin_shown, is_possible=_is_shown)
 
     def begin(channel: Channel) -> Challenge:
         return Challenge(b"", lambda response: _external(names_in(channel, mapping), response))
@@ -128,6 +134,22 @@ def external(mapping: External) -> Mechanism:
     return Mechanism(
         name="EXTERNAL", begin=begin, is_possible=lambda channel: bool(names_in(channel, mapping))
     )
+
+
+def _is_shown(channel: Channel) -> bool:
+    return channel.tls is not None and channel.tls.peer is not None
+
+
+def _begin_shown(channel: Channel) -> Challenge:
+    return Challenge(b"", lambda response: _shown(channel, response))
+
+
+def _shown(channel: Channel, response: bytes) -> Step:
+    wanted = _identity_in(response)
+    peer = channel.tls.peer if channel.tls else None
+    if wanted is None or peer is None:
+        return Failed("malformed")
+    return Question(Shown(user=wanted, fingerprint=peer.fingerprint))
 
 
 def names_in(channel: Channel, mapping: External) -> tuple[str, ...]:
@@ -142,14 +164,20 @@ def names_in(channel: Channel, mapping: External) -> tuple[str, ...]:
 
 def _external(names: tuple[str, ...], response: bytes) -> Step:
     """Take the identity asked for, which the certificate must name; empty for the only one."""
-    try:
-        wanted = response.decode()
-    except UnicodeDecodeError:
-        return Failed("malformed")
-    if "\0" in wanted:
+    wanted = _identity_in(response)
+    if wanted is None:
         return Failed("malformed")
     if not wanted:
         return Question(Claim(user=names[0])) if len(names) == 1 else Failed("not authorized")
     if wanted.lower() not in {name.lower() for name in names}:
         return Failed("not authorized")
     return Question(Claim(user=wanted))
+
+
+def _identity_in(response: bytes) -> str | None:
+    """Read ``extern-resp = *( UTF8-char-no-nul )`` (RFC 4422 Appendix A); None if it is none."""
+    try:
+        wanted = response.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in wanted else wanted

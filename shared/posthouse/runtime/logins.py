@@ -67,7 +67,7 @@ class LoginSettings(KeySettings, DoorSettings, SourceSettings):
     """The settings of a service that lets people in.
 
     Attributes:
-        sasl_external: Which name of a client's certificate is the account's address.
+        sasl_external: What of a client's certificate stands for the account.
     """
 
     sasl_external: External = "off"
@@ -154,6 +154,10 @@ class StoredAccounts:
     async def note_use(self, app_password: int, service: str, client: str) -> None:
         """Write down that an app password was used now."""
         await directory.note_use(self.pool, app_password, service, client)
+
+    async def owner(self, fingerprint: str) -> str:
+        """Return whom a certificate stands for."""
+        return await directory.owner_of(self.pool, fingerprint)
 
 
 def keys_of(made: Secrets) -> Keys:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hmac
 import json
+import ssl
 import sys
 from base64 import b64decode, b64encode
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -14,9 +16,12 @@ import pytest
 from posthouse.credentials.authenticator import Authenticator
 from posthouse.credentials.exchange import Accepted, Channel, Failed
 from posthouse.credentials.scram import derive, read_keys
+from posthouse.mail.encryption import Tls
 from posthouse.runtime.logins import open_authenticator
+from posthouse.runtime.tls_facts import peer_of
 from posthouse.storage import directory
 from support.logins import LOGINS
+from support.people import Authority, Person
 from support.postmaster import LivePostmaster
 
 pytestmark = pytest.mark.integration
@@ -87,6 +92,83 @@ async def test_devices_are_bounded_and_go_with_their_account(
     await done(clerk, "account", "remove", ANNA, "--yes")
 
     assert await clerk.pool.fetchval("select count(*) from app_passwords") == 0
+
+
+async def shows(who: Authenticator, somebody: Person, identity: str = "") -> Accepted | Failed:
+    """Log in with a certificate."""
+    encoded = ssl.PEM_cert_to_DER_cert(somebody.certificate.read_text())
+    tls = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", peer_of(encoded))
+
+    async def nothing(_: bytes) -> bytes:
+        raise AssertionError
+
+    initial = b64encode(identity.encode()) or b"="
+    return await who.converse("EXTERNAL", initial, replace(CHANNEL, tls=tls), nothing)
+
+
+async def test_a_certificate_logs_in_until_it_is_removed(
+    clerk: LivePostmaster, tmp_path: Path
+) -> None:
+    people = Authority(tmp_path)
+    laptop, other = people.person("x@y.test", file="laptop"), people.person(ANNA, file="other")
+    by_fingerprint = LOGINS.model_copy(update={"sasl_external": "fingerprint"})
+    await done(clerk, "domain", "add", "example.test")
+    for address in (ANNA, "bert@example.test"):
+        await done(clerk, "account", "add", address, "--no-password")
+    told = await done(clerk, "certificate", "add", ANNA, "laptop", str(laptop.certificate))
+    [listed] = json.loads(await done(clerk, "certificate", "list", ANNA, "--json"))
+    assert listed["fingerprint"] in told
+    spoken = ":".join(listed["fingerprint"][n : n + 2].upper() for n in range(0, 64, 2))
+
+    async with open_authenticator(by_fingerprint, clerk.pool) as who:
+        for identity in ("", ANNA):
+            end = await shows(who, laptop, identity)
+            assert isinstance(end, Accepted)
+            assert end.identity.address == ANNA
+        assert isinstance(await shows(who, laptop, "bert@example.test"), Failed)
+        assert isinstance(await shows(who, other), Failed)  # whatever it says
+
+        taken = await clerk.cli("certificate", "add", "bert@example.test", "mine", spoken)
+        assert taken.exit_code == 1
+        assert "this one is somebody's" in taken.stderr
+        await done(clerk, "certificate", "remove", ANNA, "laptop")
+        assert isinstance(await shows(who, laptop), Failed)
+        await done(clerk, "certificate", "add", "bert@example.test", "mine", spoken)
+        assert isinstance(await shows(who, laptop), Accepted)
+    assert (await clerk.cli("certificate", "remove", ANNA, "laptop")).exit_code == 1
+    assert "has no certificates" in await done(clerk, "certificate", "list", ANNA)
+
+
+async def test_what_is_no_certificate_is_refused(clerk: LivePostmaster, tmp_path: Path) -> None:
+    await done(clerk, "domain", "add", "example.test")
+    await done(clerk, "account", "add", ANNA, "--no-password")
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear anna")
+
+    for wrong, why in ((str(letter), "is no certificate in PEM"), ("abc", "64 hexadecimal")):
+        result = await clerk.cli("certificate", "add", ANNA, "x", wrong)
+        assert result.exit_code == 1
+        assert why in result.stderr
+    nobody = await clerk.cli("certificate", "add", "nobody@example.test", "x", "0" * 64)
+    assert "No account nobody@example.test" in nobody.stderr
+    assert (
+        await clerk.http.get("/certificates", params={"address": "x@y.test"})
+    ).status_code == 404
+
+
+async def test_certificates_are_bounded_and_go_with_their_account(
+    clerk: LivePostmaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = sys.modules["posthouse.storage.directory.certificates"]
+    monkeypatch.setattr(room, "MAX_CERTIFICATES", 1)
+    await done(clerk, "domain", "add", "example.test")
+    await done(clerk, "account", "add", ANNA, "--no-password")
+    await done(clerk, "certificate", "add", ANNA, "one", "1" * 64)
+
+    more = await clerk.cli("certificate", "add", ANNA, "two", "2" * 64)
+    assert "has 1 certificates already" in more.stderr
+    await done(clerk, "account", "remove", ANNA, "--yes")
+    assert await clerk.pool.fetchval("select count(*) from certificates") == 0
 
 
 async def test_hashes_of_other_houses_move_in_and_are_made_ours_at_the_first_login(

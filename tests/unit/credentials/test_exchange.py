@@ -25,6 +25,7 @@ from posthouse.credentials.exchange import (
     Password,
     Question,
     Refused,
+    Shown,
     Step,
     Verdict,
     answer,
@@ -186,6 +187,19 @@ def test_external_needs_a_certificate_and_a_mapping() -> None:
     assert not external("off").is_possible(shown("a@b.test", name="a@b.test"))
 
 
+def test_external_by_fingerprint_asks_whose_the_certificate_is() -> None:
+    by_print, channel = external("fingerprint"), shown("x@y.test")
+    assert channel.tls is not None
+    assert channel.tls.peer is not None
+    its = channel.tls.peer.fingerprint
+
+    assert start(by_print, b"=", channel) == Question(Shown(user="", fingerprint=its))
+    named = start(by_print, b64("anna@example.test"), channel)
+    assert named == Question(Shown(user="anna@example.test", fingerprint=its))
+    assert start(by_print, b64("a\0"), channel) == Failed("malformed")
+    assert not by_print.is_possible(CHANNEL)
+
+
 # ---- Who judges
 
 
@@ -215,7 +229,7 @@ AWAY = Unavailable("away")
         ((Judge(), Judge(ANNA)), ANNA),
         ((Judge(Refused()), Judge(ANNA)), ANNA),
         ((Judge(outage=AWAY), Judge(ANNA)), ANNA),
-        ((Judge(Refused(b"why")), Judge()), Refused(b"why")),
+        ((Judge(Refused()), Judge()), Refused()),
         ((Judge(),), Refused()),
         ((), Refused()),
     ],
@@ -254,25 +268,6 @@ async def test_passwords_are_taken_only_where_a_mechanism_takes_them() -> None:
     assert who.offered(CHANNEL) == ("CRAM-MD5",)
     assert not who.takes_passwords(CHANNEL)
     assert everybody().takes_passwords(CHANNEL)
-
-
-async def test_what_a_link_tells_of_a_refusal_reaches_the_mechanism() -> None:
-    def begin(_: Channel) -> Challenge:
-        return Challenge(b"", lambda said: Question(Claim(user=said.decode()), told))
-
-    def told(verdict: Verdict) -> Step:
-        assert isinstance(verdict, Refused)
-        return Challenge(verdict.challenge, lambda _: Failed("wrong"))
-
-    heard: list[bytes] = []
-
-    async def ask(challenge: bytes) -> bytes:
-        heard.append(challenge)
-        return b""
-
-    who = Authenticator((Mechanism(name="X", begin=begin),), (Judge(Refused(b"why")),))
-    assert await who.converse("x", b64("anna"), CHANNEL, ask) == Failed("wrong")
-    assert heard == [b64("why")]
 
 
 @given(st.sampled_from(MECHANISMS), st.lists(st.binary(max_size=200), max_size=4))

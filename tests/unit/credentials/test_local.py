@@ -24,6 +24,7 @@ from posthouse.credentials.exchange import (
     Known,
     Password,
     Refused,
+    Shown,
     Verdict,
 )
 from posthouse.credentials.local import LocalAccounts
@@ -70,6 +71,7 @@ class Directory:
     accounts: dict[str, Account]
     is_read_only: bool = False
     uses: list[tuple[int, str, str]] = field(default_factory=list)
+    certificates: dict[str, str] = field(default_factory=dict)
     renewals: int = 0
 
     async def credential(self, address: str) -> Account | None:
@@ -92,6 +94,9 @@ class Directory:
         if self.is_read_only:
             raise Unavailable("down")
         self.uses.append((app_password, service, client))
+
+    async def owner(self, fingerprint: str) -> str:
+        return self.certificates.get(fingerprint, "")
 
 
 class Count:
@@ -368,6 +373,25 @@ async def test_a_digest_of_nobody_fits_nothing() -> None:
 async def test_a_claim_needs_an_account() -> None:
     assert await judged(here(ANNA), Claim(user="Anna@example.test")) == Accepted(IDENTITY)
     assert await judged(here(ANNA), Claim(user="nobody@example.test")) == Refused()
+
+
+async def test_a_certificate_is_its_owners_and_speaks_for_nobody_else() -> None:
+    house = here(ANNA)
+    house.certificates = {"aa": ANNA.address, "bb": "gone@example.test"}
+
+    assert await judged(house, Shown(user="", fingerprint="aa")) == Accepted(IDENTITY)
+    named = Shown(user="Anna@Example.test", fingerprint="aa")
+    assert await judged(house, named) == Accepted(IDENTITY)
+    for user, fingerprint in (
+        ("bert@example.test", "aa"),
+        ("nonsense", "aa"),
+        ("", "bb"),
+        ("", "cc"),
+    ):
+        assert await judged(house, Shown(user=user, fingerprint=fingerprint)) == Refused()
+    disabled = here(replace(ANNA, enabled=False))
+    disabled.certificates = house.certificates
+    assert await judged(disabled, Shown(user="", fingerprint="aa")) == Refused()
 
 
 # ---- What is remembered
