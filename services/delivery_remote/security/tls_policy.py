@@ -121,7 +121,7 @@ def _as_set(host: str, own: TlsPolicy, domain: str) -> Demand:
 
 
 def _by_dane(evidence: Evidence, dane: Dane) -> Demand | None:
-    if isinstance(dane, Broken):  # RFC 7672 §2.1.3: the server is not to be used now
+    if isinstance(dane, Broken):  # RFC 7672 §2.1.2: the server is not to be used now
         fault = Fault(Failure.DNSSEC_INVALID, dane.why)
         policy = Policy(kind="tlsa", domain=evidence.domain)
         return Demand(when="must", name="DANE", objection=fault, policy=policy)
