@@ -30,7 +30,7 @@ from posthouse.mail.timetable import Timetable
 from posthouse.runtime.bounces import Reporter, endings, prepare_report
 from posthouse.runtime.settlement import Decision
 from posthouse.storage import ledger
-from posthouse.storage.filing import Filed, Filing, Result, file
+from posthouse.storage.filing import Filed, Filing, Refused, Result, file
 from posthouse.storage.ledger import NewMail
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.logs import get_logger
@@ -110,8 +110,9 @@ class Delivery:
             Unavailable: Nothing is certain; the same call later is right.
             MissingObject: The object of one of them is gone.
         """
-        filings: list[Filing] = []
-        for envelope in envelopes:
+        began, filings = self.now(), list[Filing]()
+        in_time = [each for each in envelopes if not _is_too_late(each, began)]
+        for envelope in in_time:
             summary = envelope.summary or await _summary(self.reporter.blobs, envelope)
             filings += [
                 _filing(
@@ -122,9 +123,9 @@ class Delivery:
                 )
                 for each in envelope.recipients
             ]
-        began = time.monotonic()
-        results = await file(self.pool, filings)
-        _commit.observe(time.monotonic() - began)
+        started = time.monotonic()
+        results = await file(self.pool, filings) if filings else []
+        _commit.observe(time.monotonic() - started)
         _batch.observe(len(filings))
         await self.notices.notify(_changes(results))
         if receipts := _receipts(filings, results):
@@ -132,7 +133,9 @@ class Delivery:
         now = self.now()
         return [
             await self._finish(envelope, _tell(envelope, found, now), now)
-            for envelope, found in zip(envelopes, _grouped(envelopes, results), strict=True)
+            for envelope, found in zip(
+                envelopes, _grouped(envelopes, in_time, results), strict=True
+            )
         ]
 
     async def _receipt(self, envelope: Local, recipient: LocalRecipient) -> NewMail | None:
@@ -150,7 +153,7 @@ class Delivery:
             return Ack()
         timetable = self.timetable if envelope.sender else self.bounce_timetable
         decision = decide(envelope, results, timetable, now)
-        await self._settle(envelope, decision, until=envelope.arrived + timetable.give_up)
+        await self._settle(envelope, decision, until=envelope.released + timetable.give_up)
         if lost := unknown(results):
             return Bury(f"not in the ledger: recipients {lost}")
         if decision.onward is None or decision.delay is None:
@@ -239,10 +242,24 @@ def prefix_of(sender: str, address: str) -> bytes:
     )
 
 
-def _grouped(envelopes: Sequence[Local], results: Sequence[Result]) -> list[dict[int, Result]]:
-    """Deal the results out to their envelopes."""
-    rest = iter(results)
-    return [{each.n: next(rest) for each in envelope.recipients} for envelope in envelopes]
+def _is_too_late(envelope: Local, now: datetime) -> bool:
+    """True if it is to be returned rather than filed (RFC 2852 §4.1.3)."""
+    deadline = envelope.deadline
+    return deadline is not None and deadline.returns and deadline.is_over(now)
+
+
+def _grouped(
+    envelopes: Sequence[Local], in_time: Sequence[Local], results: Sequence[Result]
+) -> list[dict[int, Result]]:
+    """Deal the results out to their envelopes; those that were not ``in_time`` have none."""
+    rest, filed = iter(results), set(map(id, in_time))
+    return [
+        {
+            each.n: next(rest) if id(envelope) in filed else Refused.TOO_LATE
+            for each in envelope.recipients
+        }
+        for envelope in envelopes
+    ]
 
 
 def _changes(results: Sequence[Result]) -> list[MailboxChanged]:
@@ -256,11 +273,11 @@ def _changes(results: Sequence[Result]) -> list[MailboxChanged]:
 
 def _tell(envelope: Local, results: dict[int, Result], now: datetime) -> dict[int, Result]:
     """Log and count what became of the recipients of one envelope; return ``results``."""
-    teller, age = log.bind(envelope=str(envelope.id)), (now - envelope.arrived).total_seconds()
+    teller, age = log.bind(envelope=str(envelope.id)), (now - envelope.released).total_seconds()
     for n, result in results.items():
         if isinstance(result, Filed):
             _results.labels("filed").inc()
-            _age.observe(age)
+            _age.observe(max(0.0, age))  # who was released early has a time to come
             teller.info("recipient delivered", recipient=n, folder=result.folder, uid=result.uid)
         else:
             _results.labels(result.name.lower()).inc()

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from posthouse.mail.envelope import Local
 from posthouse.mail.outcome import Bounced, Deferred
-from posthouse.mail.status import MAILBOX_FULL, NO_SUCH_USER, Status
+from posthouse.mail.status import EXPIRED, MAILBOX_FULL, NO_SUCH_USER, Status
 from posthouse.mail.timetable import Timetable
 from posthouse.runtime.settlement import Decision, attempt_at, conclude
 from posthouse.storage.filing import Filed, Refused, Result
@@ -42,5 +42,8 @@ def _outcome(n: int, result: Result, until: datetime | None) -> Bounced | Deferr
             if until is None:
                 return Bounced(n=n, status=FULL_FOR_GOOD, reply=reply)
             return Deferred(n=n, status=MAILBOX_FULL, reply=reply, until=until)
+        case Refused.TOO_LATE:
+            reply = "The time within which it was to be delivered is over"
+            return Bounced(n=n, status=EXPIRED, reply=reply)
         case _:
             assert_never(result)

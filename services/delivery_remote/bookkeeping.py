@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from delivery_remote.handover import Results
 from delivery_remote.next_hop import Rest
-from delivery_remote.settlement import decide, put_off
+from delivery_remote.settlement import decide, overdue, put_off
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import Remote
 from posthouse.mail.errors import Unavailable
@@ -92,6 +92,11 @@ class Books:
         timetable = self.timetable_of(envelope)
         return await self._enter(envelope, put_off(envelope, rest, timetable, datetime.now(UTC)))
 
+    async def expire(self, envelope: Remote) -> Move | None:
+        """Bring it into the ledger if the deadline of ``envelope`` has passed; None if it goes on."""
+        decision = overdue(envelope, self.timetable_of(envelope), datetime.now(UTC))
+        return None if decision is None else await self._enter(envelope, decision)
+
     async def _enter(self, envelope: Remote, decision: Decision[Remote]) -> Move:
         """Bring ``decision`` into the ledger; return what the broker is told.
 
@@ -127,7 +132,7 @@ class Books:
         _untold.set(self._open)
 
     async def _reports(self, envelope: Remote, decision: Decision[Remote]) -> list[NewMail]:
-        until = envelope.arrived + self.timetable_of(envelope).give_up
+        until = envelope.released + self.timetable_of(envelope).give_up
         prepared = (
             await prepare_report(self.reporter, envelope, decision.failed),
             await prepare_report(self.reporter, envelope, decision.late, retry_until=until),

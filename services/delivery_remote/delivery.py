@@ -10,7 +10,7 @@ ends between a server's 250 and our commit is sent twice.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -28,6 +28,7 @@ from delivery_remote.trouble import Never
 from posthouse.blobs import Blobs
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import InboundRecipient, Remote
+from posthouse.mail.schedule import Deadline
 from posthouse.mail.status import Status
 from posthouse.storage.ledger import Claim, Claims
 from posthouse.telemetry.logs import about, get_logger
@@ -90,7 +91,8 @@ class Delivery:
                     case Later(delay=delay, envelope=again):
                         return self._aside("early", Wait(delay, again))
                     case Now(envelope=rest):
-                        return await self._find_way(rest, claim, may_wait=may_wait)
+                        expired = await self._parts.books.expire(rest)
+                        return expired or await self._find_way(rest, claim, may_wait=may_wait)
 
     @staticmethod
     def _aside(why: str, move: Move) -> Move:
@@ -128,7 +130,7 @@ class Delivery:
     async def _send_back(self, envelope: Remote) -> Move:
         """Return ``envelope`` to the broker for a moment; give it up when its time is over."""
         timetable = self._parts.books.timetable_of(envelope)
-        if datetime.now(UTC) - envelope.arrived >= timetable.give_up:
+        if datetime.now(UTC) - envelope.released >= timetable.give_up:
             return await self._settle(envelope, _for_all(envelope.recipients, TOO_BUSY))
         _crowded.inc()
         return Wait(CROWDED_WAIT, envelope)
@@ -184,8 +186,14 @@ def _mail(envelope: Remote, octets: Octets, claim: Claim) -> Mail:
         body=envelope.body,
         smtputf8=needs_utf8 or not all(map(str.isascii, paths)),
         handling=envelope.handling,
+        deadline=_deadline(envelope),
         pieces=_confirmed(octets, claim),
     )
+
+
+def _deadline(envelope: Remote) -> Deadline | None:
+    deadline = envelope.deadline
+    return deadline and replace(deadline, is_told=deadline.is_told or envelope.warned)
 
 
 def _confirmed(octets: Octets, claim: Claim) -> Callable[[], AsyncIterator[bytes]]:

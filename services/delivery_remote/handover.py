@@ -53,12 +53,14 @@ class Said:
         host: Who said so; empty if nobody was reached.
         tls: The version of TLS it was said over.
         tells: The server knows what the sender wants to be told (RFC 3461 §5.2.1).
+        keeps_time: It knows until when the mail must have arrived (RFC 2852 §4.1.4).
     """
 
     verdict: Verdict
     host: str = ""
     tls: str = ""
     tells: bool = False
+    keeps_time: bool = False
 
 
 Results: TypeAlias = Mapping[int, Said]
@@ -187,7 +189,11 @@ class Handover:
         verdicts = judge(transcript, len(batch))
         for recipient, verdict in zip(batch, verdicts, strict=True):
             self.results[recipient.n] = Said(
-                verdict, str(session.target), session.tls, tells=session.offers_dsn
+                verdict,
+                str(session.target),
+                session.tls,
+                tells=session.offers_dsn,
+                keeps_time=session.offers_by,
             )
 
 

@@ -8,14 +8,23 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from delivery_remote.copies import AT_ONCE
 from delivery_remote.handover import Results, Said
 from delivery_remote.next_hop import Rest
 from delivery_remote.trouble import Later, Never, Taken
 from posthouse.mail.envelope import Remote
 from posthouse.mail.outcome import Bounced, Deferred, Outcome, Relayed
+from posthouse.mail.status import EXPIRED, LATE
 from posthouse.mail.timetable import Timetable
 from posthouse.runtime.durations import nearest_delay
-from posthouse.runtime.settlement import Decision, Turn, attempt_at, conclude
+from posthouse.runtime.settlement import (
+    Decision,
+    Turn,
+    attempt_at,
+    conclude,
+    in_time,
+    is_warning_due,
+)
 
 # What is put off waits at least this part of its age: the mail of a destination that is away for
 # days comes round less and less often, and is at most so much later once it is back.
@@ -31,14 +40,32 @@ def decide(
 
 def put_off(envelope: Remote, rest: Rest, timetable: Timetable, now: datetime) -> Decision[Remote]:
     """Decide what becomes of ``envelope``, for which nobody was asked because of ``rest``."""
-    age = now - envelope.arrived
+    age = now - envelope.released
     pause = timetable.next_delay(envelope.attempts + 1, age)
     wanted = max(rest.left, min(age * AGE_SHARE, pause or timedelta()))
-    delay = None if pause is None else nearest_delay(wanted)
+    delay = None if pause is None else in_time(envelope, nearest_delay(wanted), now)
     why = f"not tried: {rest.name} rests until {now + rest.left:%H:%M:%S} after: "
     said = Said(replace(rest.trouble, reply=why + rest.trouble.reply))
     results = {each.n: said for each in envelope.recipients}
     return _decision(envelope, results, timetable, Turn(now, envelope.attempts, delay))
+
+
+def overdue(envelope: Remote, timetable: Timetable, now: datetime) -> Decision[Remote] | None:
+    """Decide what becomes of ``envelope`` when its deadline has passed (RFC 2852 §4.1.3, §4.1.4).
+
+    None if it goes on: in mode N once its sender is told.
+    """
+    deadline = envelope.deadline
+    if deadline is None or not deadline.is_over(now):
+        return None
+    if deadline.returns:
+        said = Said(Never(EXPIRED, "the time within which it was to be delivered is over"))
+    elif is_warning_due(envelope, timetable, now):
+        said = Said(Later(LATE, "it could not be delivered within the time wanted"))
+    else:
+        return None
+    results = {each.n: said for each in envelope.recipients}
+    return _decision(envelope, results, timetable, Turn(now, envelope.attempts, AT_ONCE))
 
 
 def _decision(
@@ -51,7 +78,9 @@ def _decision(
 def _outcome(n: int, said: Said, until: datetime | None) -> Outcome:
     match said.verdict:
         case Taken(reply=reply):
-            return Relayed(n=n, host=said.host, reply=reply, tells=said.tells)
+            return Relayed(
+                n=n, host=said.host, reply=reply, tells=said.tells, keeps_time=said.keeps_time
+            )
         case Never(status=status, reply=reply):
             return Bounced(n=n, status=status, reply=reply, host=said.host)
         case Later(status=status, reply=reply):

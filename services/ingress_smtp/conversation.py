@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ingress_smtp.authentication import Authentication
 from ingress_smtp.draft import Draft
 from ingress_smtp.exchange import Exchange, Wire
+from ingress_smtp.holding import Holding
 from ingress_smtp.intake import Acceptance
 from ingress_smtp.limits import Limits
 from ingress_smtp.reception import Reception
@@ -23,6 +24,7 @@ class House:
     """The parts that all sessions share.
 
     Attributes:
+        holding: Knows how much mail is held.
         releases: Carries out ETRN; None where nobody may ask.
     """
 
@@ -30,6 +32,7 @@ class House:
     acceptance: Acceptance
     authentication: Authentication
     reception: Reception
+    holding: Holding
     limits: Limits = field(default_factory=Limits)
     releases: Releases | None = None
 

@@ -17,6 +17,8 @@
 | DSN                 | 3461 | RET= ENVID= at MAIL, NOTIFY= ORCPT= at RCPT       |
 | REQUIRETLS          | 8689 | offered and taken under TLS                       |
 | LIMITS              | 9422 | RCPTMAX                                           |
+| FUTURERELEASE       | 4865 | on submission: HOLDFOR= or HOLDUNTIL= at MAIL     |
+| DELIVERBY           | 2852 | BY= at MAIL, not by LMTP                          |
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         auth: Mechanisms that can succeed.
         xclient: This client may speak for others.
         courtesies: Verbs of what this client is obliged with.
+        schedules: Keywords of when mail may start, and must have arrived.
     """
 
     hostname: str
@@ -59,6 +62,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     auth: tuple[str, ...] = ()
     xclient: bool = False
     courtesies: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=OFFERS_KEPT)
@@ -75,6 +79,7 @@ def offer(it: Offer) -> Reply:
         "BINARYMIME",
         "SMTPUTF8",
         "DSN",
+        *it.schedules,
         "ENHANCEDSTATUSCODES",
         *it.courtesies,
         *(("STARTTLS",) if it.starttls else ()),

@@ -130,8 +130,9 @@ class Acceptance:
         return inbound
 
     async def publish(self, inbound: Inbound) -> None:
-        """Put an accepted message on its road; if that fails the sweeper does it."""
-        await self._outbox.publish((inbound,))
+        """Put an accepted message on its road; if that fails, or it is held, the sweeper does it."""
+        if inbound.released <= inbound.arrived:
+            await self._outbox.publish((inbound,))
 
     async def _stored(self, key: str, letter: Letter) -> Summary:
         """Store the message and return its scan."""

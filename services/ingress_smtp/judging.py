@@ -17,6 +17,9 @@ async def judge(session: Conversation, step: Judge) -> Reply:
     if objection := counted(client, state.auth):
         return objection
     if isinstance(command, Mail):
+        its = command.parameters.handling
+        if its.hold and (objection := await session.house.holding.objection(state.auth)):
+            return objection
         reply = await gate.sender(
             MailQuestion(sender=command.sender, auth=state.auth, client=client, helo=state.hello)
         )

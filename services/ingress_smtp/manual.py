@@ -27,14 +27,22 @@ _SYNTAX = {
     "HELP": "HELP [command]: this",
     "QUIT": "QUIT: ends the session",
 }
+_PARAMETERS = {
+    "FUTURERELEASE": "MAIL ... HOLDFOR=seconds or HOLDUNTIL=date-time: it starts then (RFC 4865)",
+    "DELIVERBY": "MAIL ... BY=seconds;R or N [T]: returned, or told, when that is over (RFC 2852)",
+}
+_TOPICS = _SYNTAX | _PARAMETERS
 
 
 def explain(topic: str, commands: Collection[str]) -> Reply:
-    """Return what is to be known of ``topic``, or the list of ``commands`` that can be given."""
+    """Return what is to be known of ``topic``, or the list of ``commands`` that can be given.
+
+    An extension that is offered is a topic too, if it is no command.
+    """
     if not topic:
         known = [verb for verb in _SYNTAX if verb in commands]
         rows = [known[at : at + _PER_LINE] for at in range(0, len(known), _PER_LINE)]
         texts = ["2.0.0 Commands:", *(f"2.0.0 {' '.join(row)}" for row in rows)]
         return replies.lines(214, *texts, "2.0.0 HELP and a command explains it")
     verb = topic.upper()
-    return replies.say(f"214 2.0.0 {_SYNTAX[verb]}") if verb in commands else replies.NO_HELP
+    return replies.say(f"214 2.0.0 {_TOPICS[verb]}") if verb in commands else replies.NO_HELP

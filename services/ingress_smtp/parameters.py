@@ -12,6 +12,7 @@ from ingress_smtp import replies
 from ingress_smtp.replies import Reply
 from posthouse.mail.envelope import Body
 from posthouse.mail.handling import CONDITIONS, DEFAULT, NEVER, PLAIN, Handling, Notify, Ret
+from posthouse.mail.schedule import by_value, hold_for, hold_until
 
 MAX_SIZE_DIGITS = 20  # RFC 1870 §4
 MAX_ENVID_CHARACTERS = 100  # RFC 3461 §5.4
@@ -82,10 +83,17 @@ def rcpt_parameters(text: str) -> Notify:
 
 
 def _handling(given: Mapping[str, Any]) -> Handling:
-    envid, ret, requiretls = given.get("ENVID", ""), given.get("RET", ""), "REQUIRETLS" in given
-    if not (envid or ret or requiretls):
+    if not _OF_HANDLING & given.keys():
         return PLAIN
-    return Handling(envid=envid, ret=ret, requiretls=requiretls)
+    if "HOLDFOR" in given and "HOLDUNTIL" in given:  # RFC 4865 §4.2: one of them
+        raise BadParameters(replies.BAD_PARAMETER)
+    return Handling(
+        envid=given.get("ENVID", ""),
+        ret=given.get("RET", ""),
+        requiretls="REQUIRETLS" in given,
+        hold=given.get("HOLDFOR", "") or given.get("HOLDUNTIL", ""),
+        by=given.get("BY", ""),
+    )
 
 
 def _read(text: str, readers: Mapping[str, _Reader]) -> dict[str, Any]:
@@ -153,6 +161,18 @@ def _envid(value: str) -> str:
     raise BadParameters(replies.BAD_PARAMETER)
 
 
+def _scheduled(reader: Callable[[str], str]) -> Callable[[str], str]:
+    """Return ``reader`` with a reply to what it does not understand."""
+
+    def read(value: str) -> str:
+        try:
+            return reader(value)
+        except ValueError as bad:
+            raise BadParameters(replies.BAD_PARAMETER) from bad
+
+    return read
+
+
 def _notify(value: str) -> str:
     """``notify-esmtp-value = "NEVER" / 1#notify-list-element`` (RFC 3461 §4.1)."""
     wanted = value.upper().split(",")
@@ -180,6 +200,10 @@ _AT_MAIL: Mapping[str, _Reader] = {
     "RET": _ret,
     "ENVID": _envid,
     "REQUIRETLS": _flag,  # RFC 8689 §2
+    "HOLDFOR": _scheduled(hold_for),
+    "HOLDUNTIL": _scheduled(hold_until),
+    "BY": _scheduled(by_value),
 }
+_OF_HANDLING = {"ENVID", "RET", "REQUIRETLS", "HOLDFOR", "HOLDUNTIL", "BY"}
 _AT_RCPT: Mapping[str, _Reader] = {"NOTIFY": _notify, "ORCPT": _orcpt}
 _NONE = MailParameters()

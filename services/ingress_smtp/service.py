@@ -11,6 +11,7 @@ from ingress_smtp.authorship import Authorship
 from ingress_smtp.budget import Budget
 from ingress_smtp.conversation import House
 from ingress_smtp.draft import Space
+from ingress_smtp.holding import Holding
 from ingress_smtp.intake import Acceptance
 from ingress_smtp.listener import Patience
 from ingress_smtp.ports import Limits, Listeners, Port
@@ -30,7 +31,7 @@ from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.rates import SharedRates
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage import directory
-from posthouse.storage.ledger import Intake, release
+from posthouse.storage.ledger import Intake, count_held, release
 from posthouse.storage.pool import Pool
 
 NAME = "ingress-smtp"
@@ -89,17 +90,21 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
             penalty=timedelta(seconds=settings.auth_failure_seconds),
             failures=settings.login_failures(rates),
         ),
-        reception=Reception(
-            space=Space(
-                memory=Budget(settings.reception_octets_max),
-                disk=Budget(settings.spool_octets_max, is_disk=True),
-                spool=await enter(Spool(settings.spool_folder or blobs.nearby)),
-                threshold=settings.spool_above_octets,
-            ),
-            rules=settings.rules,
-        ),
+        reception=_reception(settings, await enter(Spool(settings.spool_folder or blobs.nearby))),
+        holding=Holding(partial(count_held, pool), settings.room),
         releases=_releases(settings, pool, outbox, rates) if settings.etrn == "on" else None,
     )
+
+
+def _reception(settings: IngressSettings, spool: Spool) -> Reception:
+    """Put together what messages come in by."""
+    space = Space(
+        memory=Budget(settings.reception_octets_max),
+        disk=Budget(settings.spool_octets_max, is_disk=True),
+        spool=spool,
+        threshold=settings.spool_above_octets,
+    )
+    return Reception(space=space, rules=settings.rules)
 
 
 def _releases(
@@ -138,6 +143,7 @@ def _ports(settings: IngressSettings, lifecycle: Lifecycle) -> tuple[Port, ...]:
                 greet_at_once=settings.greet_at_once,
                 xclients=settings.xclients,
                 courtesies=settings.courtesies,
+                schedules=settings.schedules(role),
             ),
             certificate=certificate.context if certificate else None,
             implicit_tls=implicit_tls,

@@ -11,6 +11,7 @@ from ingress_smtp.courtesy_settings import CourtesySettings
 from ingress_smtp.greeting_settings import GreetingSettings
 from ingress_smtp.hygiene_settings import HygieneSettings
 from ingress_smtp.limit_settings import LimitSettings
+from ingress_smtp.schedule_settings import ScheduleSettings
 from ingress_smtp.spool_settings import SpoolSettings
 from posthouse.bus.ask import parse_endpoint
 from posthouse.runtime.logins import LoginSettings
@@ -30,6 +31,7 @@ class IngressSettings(
     CourtesySettings,
     GreetingSettings,
     HygieneSettings,
+    ScheduleSettings,
     SpoolSettings,
     LoginSettings,
     LimitSettings,

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from ingress_smtp import replies
 from ingress_smtp.courtesies import Courtesies
 from ingress_smtp.replies import Reply
+from ingress_smtp.schedules import NO_SCHEDULES, Schedules
 from posthouse.mail.networks import NOWHERE, Networks
 
 NO_COURTESIES = Courtesies()
@@ -31,6 +32,7 @@ class Terms:
         greet_at_once: Those who need not wait.
         xclients: Those who may say for whom they speak.
         courtesies: What is done besides taking mail.
+        schedules: When mail may start, and must have arrived.
     """
 
     hostname: str
@@ -43,6 +45,7 @@ class Terms:
     greet_at_once: Networks = NOWHERE
     xclients: Networks = NOWHERE
     courtesies: Courtesies = NO_COURTESIES
+    schedules: Schedules = NO_SCHEDULES
 
     def opening(self) -> Reply:
         """Build the first reply of a session (RFC 5321 §4.2; RFC 2033 §4 for LMTP)."""

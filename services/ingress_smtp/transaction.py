@@ -145,7 +145,7 @@ def _parameters_fit(state: State, command: Mail) -> Reply | None:
         return replies.TOO_LARGE  # RFC 1870 §6.1
     if command.parameters.handling.requiretls and not state.secure:
         return replies.TLS_FOR_REQUIRETLS
-    return None
+    return state.terms.schedules.objection(command.parameters.handling)
 
 
 def _recipient_fits(state: State, command: Rcpt) -> Reply | None:
@@ -187,6 +187,7 @@ def _greet(state: State, command: Hello) -> Step:
         auth=() if state.auth else state.mechanisms,
         xclient=state.may_xclient,
         courtesies=_courtesies(state),
+        schedules=state.terms.schedules.offers(),
     )
     return Say(extensions.offer(offer), after)
 
@@ -259,6 +260,7 @@ def _help(state: State, command: Help) -> Step:
         "XCLIENT": state.may_xclient,
     }
     verbs.update(verb for verb, is_possible in may.items() if is_possible)
+    verbs.update(offer.partition(" ")[0] for offer in state.terms.schedules.offers())
     return Say(manual.explain(command.topic, verbs), state)
 
 

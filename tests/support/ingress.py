@@ -17,12 +17,15 @@ from ingress_smtp.budget import Budget
 from ingress_smtp.conversation import House
 from ingress_smtp.courtesies import Courtesies
 from ingress_smtp.draft import Space
+from ingress_smtp.holding import Holding
+from ingress_smtp.holding import Room as RoomToHold
 from ingress_smtp.hygiene import Rules
 from ingress_smtp.intake import Acceptance
 from ingress_smtp.listener import Patience
 from ingress_smtp.ports import Limits, Listeners, Port
 from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
+from ingress_smtp.schedules import Schedules
 from ingress_smtp.spool import Spool
 from ingress_smtp.terms import Role, Terms
 from posthouse.mail.admission import (
@@ -62,6 +65,7 @@ TERMS = Terms(
     recipients_max=3,
     courtesies=COURTESIES,
 )
+LONGEST = timedelta(days=1)  # that a mail is held
 LIMITS = Limits(sessions=100, sessions_per_client=100, patience=PATIENCE, manners=MANNERS)
 
 
@@ -144,6 +148,12 @@ class Cellar:
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         self.published.extend(envelopes)
 
+    async def count_held(self, account: str) -> tuple[int, int]:
+        if self.is_ledger_away:
+            raise Unavailable("Temporarily unavailable", detail="postgres://secret is down")
+        held = [mail.auth for mail in self.mails if mail.release_at]
+        return held.count(account), len(held)
+
     @property
     def octets(self) -> bytes:
         """The octets of the only message."""
@@ -203,6 +213,7 @@ def a_house(policy: Policy, cellar: Cellar, reception: Reception) -> House:
         ),
         authentication=Authentication(everybody(), penalty=timedelta()),
         reception=reception,
+        holding=Holding(cellar.count_held, RoomToHold(account=2, whole=3)),
     )
 
 
@@ -234,8 +245,13 @@ async def running_ingress(
     house = a_house(policy, cellar, reception)
 
     def port(role: Role, *, implicit_tls: bool = False, xclients: str = "") -> Port:
+        longest = LONGEST if role == "submission" else timedelta()
         its = replace(
-            terms, role=role, tls=certificate is not None, xclients=parse_networks(xclients)
+            terms,
+            role=role,
+            tls=certificate is not None,
+            xclients=parse_networks(xclients),
+            schedules=Schedules(longest=longest, delivers_by=role != "lmtp"),
         )
         return Port(
             host="127.0.0.1",

@@ -12,55 +12,25 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from aiosmtplib.errors import SMTPException
 
 from delivery_remote.routes import Target
 from delivery_remote.session.line import Line
+from delivery_remote.session.mail import Mail
 from delivery_remote.session.manners import Patience
 from delivery_remote.transcript import Answer, Lost, Reply, Transcript, is_farewell, is_yes
 from delivery_remote.transparency import FINAL_DOT, DotStuffer
-from posthouse.mail.envelope import Body, InboundRecipient
-from posthouse.mail.handling import PLAIN, Handling, in_ascii
+from posthouse.mail.envelope import InboundRecipient
+from posthouse.mail.handling import in_ascii
 from posthouse.telemetry.logs import get_logger
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 GO_AHEAD = 354  # RFC 5321 §4.1.1.4
 
 log = get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mail:
-    """What is handed over in one transaction.
-
-    Attributes:
-        sender: The reverse path; empty for ``<>``.
-        recipients: To whom, at most 100 (RFC 5321 §4.5.3.1.8).
-        size: Octets of the message, for SIZE (RFC 1870 §6).
-        body: What its client declared.
-        smtputf8: It cannot go without SMTPUTF8.
-        handling: What its sender asks for.
-        pieces: Yields the octets, as often as it is called.
-    """
-
-    sender: str
-    recipients: tuple[InboundRecipient, ...]
-    size: int
-    body: Body
-    smtputf8: bool
-    handling: Handling = PLAIN
-    pieces: Callable[[], AsyncIterator[bytes]]
-
-    @property
-    def must_stay_secret(self) -> bool:
-        """True if it goes over TLS to a server that `Session.keeps_tls`, or not at all.
-
-        A report goes all the same, over TLS where there is any (RFC 8689 §5).
-        """
-        return self.handling.requiretls and bool(self.sender)
 
 
 class Session:
@@ -105,13 +75,18 @@ class Session:
         """True if the server takes what the sender wants to be told, and will do so itself."""
         return "dsn" in self._extensions
 
+    @property
+    def offers_by(self) -> bool:
+        """True if the server takes until when a mail must have arrived (RFC 2852 §3)."""
+        return "deliverby" in self._extensions
+
     async def transact(self, mail: Mail) -> Transcript:
         """Hand ``mail`` over and return what the server said.
 
         Whatever ``mail.pieces`` raises goes through; the connection is then cut before the final
         dot, so that nothing was handed over.
         """
-        objection = self.objection(mail)
+        objection = mail.objection_of(self._extensions)
         if objection is not None:
             return Transcript(mail=objection)
         self.served += 1
@@ -127,15 +102,6 @@ class Session:
             raise
         self._is_clean = transcript.end is not None
         return transcript
-
-    def objection(self, mail: Mail) -> Reply | None:
-        """Return why this server need not be asked at all, as the reply it would give."""
-        limit = self._extensions.get("size", "")
-        if limit.isdecimal() and 0 < int(limit) < mail.size:  # RFC 1870 §4: 0 is no limit
-            return Reply(552, f"5.3.4 the message has {mail.size} octets, the server takes {limit}")
-        if mail.smtputf8 and "smtputf8" not in self._extensions:  # RFC 6531 §3.2, §3.5
-            return Reply(553, "5.6.7 the server does not take internationalized mail (SMTPUTF8)")
-        return None
 
     async def quit(self) -> None:
         """Say goodbye and close (RFC 5321 §4.1.1.10)."""
@@ -249,6 +215,8 @@ class Session:
             words.append(f"ENVID={_safe(mail.handling.envid)}")
         if mail.handling.requiretls and self.keeps_tls:
             words.append("REQUIRETLS")
+        if mail.deadline is not None and self.offers_by:
+            words.append(f"BY={mail.deadline.by_value(datetime.now(UTC))}")
         return " ".join(words) + "\r\n"
 
     def _rcpt_command(self, mail: Mail, recipient: InboundRecipient) -> str:

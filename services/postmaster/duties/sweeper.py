@@ -2,7 +2,8 @@
 
 Whoever accepts mail publishes it right after the commit and deletes its id from ``unpublished``.
 What is in there for longer was accepted while the broker was away, or its acceptor died. A doubled
-envelope does no harm: its work is found done.
+envelope does no harm: its work is found done. Held mail comes in there when its time has come
+(`posthouse.storage.ledger.holding`), so the sweeper is what starts it on its way.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ BATCH = 500  # envelopes per look
 _swept = metrics.counter(
     "posthouse_postmaster_swept_total", "Envelopes published by the sweeper, not by their acceptor"
 )
+_released = metrics.counter(
+    "posthouse_postmaster_released_total", "Held mails that started on their way"
+)
 
 log = get_logger()
 
@@ -39,9 +43,11 @@ async def sweep(pool: Pool, publisher: Publisher, older_than: timedelta) -> int:
         await send_all(publisher, envelopes)
         await ledger.published(pool, [envelope.id for envelope in envelopes])
         total += len(envelopes)
-        _swept.inc(len(envelopes))
+        were_held = sum(envelope.released > envelope.arrived for envelope in envelopes)
+        _released.inc(were_held)
+        _swept.inc(len(envelopes) - were_held)
     if total:
-        log.info("unpublished envelopes swept", envelopes=total)
+        log.info("envelopes swept", envelopes=total)
     return total
 
 

@@ -54,9 +54,9 @@ _WORDS: dict[Action, tuple[str, str]] = {
     "relayed": (
         "Your mail was handed on",
         (
-            "You asked to be told: your mail was handed on for the recipients below to a server "
-            "that does not tell of its arrival. You will hear if it fails there, otherwise "
-            "nothing more."
+            "You asked to be told: your mail was handed on for the recipients below to the next "
+            "server. If that one does not tell of its arrival, you will hear if it fails there, "
+            "otherwise nothing more."
         ),
     ),
     "expanded": (
@@ -146,12 +146,16 @@ def _status_part(report: Report) -> bytes:
 def _message_fields(report: Report) -> list[str]:
     """The per-message fields (RFC 3464 §2.2)."""
     name = [f"Original-Envelope-Id: {decoded(report.envid)}"] if report.envid else []
+    by, hold = report.deliver_by, report.hold
+    when = [f"Deliver-By-Date: {_date(by)}"] if by else []  # RFC 2852 §5
+    when += [f"Future-Release-Request: {hold}"] if hold else []  # RFC 4865 §6
     return [
         *name,
         f"Reporting-MTA: dns; {report.host}",
         f"X-Posthouse-Id: {report.subject_id}",
         f"X-Posthouse-Sender: {_typed(report.sender) if report.sender else 'rfc822; <>'}",
         f"Arrival-Date: {_date(report.arrived)}",
+        *when,
     ]
 
 

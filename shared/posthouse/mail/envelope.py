@@ -17,6 +17,7 @@ import msgspec
 
 from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.mail.ids import moment_of, object_key
+from posthouse.mail.schedule import Deadline, deadline_of, release_of
 
 Body: TypeAlias = Literal["7BIT", "8BITMIME"]  # RFC 6152 §2
 MAX_SUMMARY_OCTETS = 65_536  # a larger summary stays behind and is made again at delivery
@@ -102,8 +103,18 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def arrived(self) -> datetime:
-        """When we took responsibility (UTC); give-up times count from here."""
+        """When we took responsibility (UTC)."""
         return moment_of(self.id)
+
+    @property
+    def released(self) -> datetime:
+        """When it may start on its way (UTC); delays and give-up times count from here."""
+        return release_of(self.handling.hold, self.arrived)
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """Until when it must have arrived; None if nobody asked for that."""
+        return deadline_of(self.handling.by, self.arrived)
 
 
 class Inbound(_Message, frozen=True, kw_only=True, tag="inbound", omit_defaults=True):

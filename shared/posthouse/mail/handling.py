@@ -1,4 +1,4 @@
-"""What a sender asks for besides delivery, as MAIL and RCPT said it (RFC 3461 §4, RFC 8689 §2).
+"""What a sender asks for besides delivery, as MAIL and RCPT said it (RFC 3461 §4, RFC 8689 §2 ...).
 
 ENVID and ORCPT stay as they came, in xtext and with their case, so that they can be passed on octet
 for octet; `decoded` is what a person reads.
@@ -31,11 +31,15 @@ class Handling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         envid: The sender's own name for this sending, as xtext; empty for none.
         ret: How much of the message comes back with a report of failure.
         requiretls: It goes on over verified TLS to servers that promise the same, or not at all.
+        hold: Until when it is held before it starts on its way (RFC 4865); empty for not at all.
+        by: Until when it must have arrived (RFC 2852); empty for whenever. See `schedule` for both.
     """
 
     envid: str = ""
     ret: Ret = ""
     requiretls: bool = False
+    hold: str = ""
+    by: str = ""
 
 
 class Notify(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

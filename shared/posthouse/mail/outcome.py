@@ -18,12 +18,14 @@ class Relayed:
         host: The server that said so, with its address.
         reply: Its reply to the end of DATA.
         tells: It knows what the sender wants to be told, and will do so (RFC 3461 §5.2.1).
+        keeps_time: It knows until when the mail must have arrived (RFC 2852 §4.1.4).
     """
 
     n: int
     host: str
     reply: str
     tells: bool = False
+    keeps_time: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,8 @@ class Report:
         content: The whole of that message, if all of it goes back to the sender.
         envid: The sender's name for the sending (RFC 3461 §4.4); empty for none.
         retry_until: When a delayed recipient is given up (RFC 3464 §2.3.9).
+        deliver_by: When the sender wanted that message to have arrived (RFC 2852 §5); None for whenever.
+        hold: How it was to be held before it started (RFC 4865 §6); empty for not at all.
     """
 
     id: UUID
@@ -64,6 +66,8 @@ class Report:
     content: bytes | None = None
     envid: str = ""
     retry_until: datetime | None = None
+    deliver_by: datetime | None = None
+    hold: str = ""
 
     @property
     def action(self) -> Action:

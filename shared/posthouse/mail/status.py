@@ -51,4 +51,6 @@ DISABLED = Status(550, (5, 2, 1))  # RFC 3463 §3.3
 NOT_YOURS = Status(550, (5, 7, 1))  # RFC 3463 §3.8
 MAILBOX_FULL = Status(452, (4, 2, 2))  # RFC 3463 §3.3, temporary: the owner may tidy up
 TOO_LARGE = Status(552, (5, 3, 4))  # RFC 1870 §6.1
+EXPIRED = Status(554, (5, 4, 7))  # RFC 3463 §3.5, RFC 2852 §4.1.3: the time to deliver is over
+LATE = Status(451, (4, 4, 7))  # the same, and it is tried further
 LOOP = Status(554, (5, 4, 6))  # RFC 3463 §3.5: routing loop detected

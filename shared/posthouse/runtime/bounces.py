@@ -111,6 +111,8 @@ async def prepare_report(
         content=content,
         envid=message.handling.envid,
         retry_until=retry_until,
+        deliver_by=message.deadline.at if message.deadline else None,
+        hold=message.handling.hold,
     )
     # RFC 8689 §5: a report tells of the message, so it is kept as secret.
     secret = Handling(requiretls=True) if message.handling.requiretls else PLAIN

@@ -8,16 +8,17 @@ whether there is still time for a `Deferred`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 import msgspec
 
 from posthouse.mail.envelope import InboundRecipient, Local, LocalRecipient, Remote
+from posthouse.mail.handling import NEVER, Notify
 from posthouse.mail.outcome import Bounced, Deferred, Outcome, Relayed
 from posthouse.mail.report import Action, Fate
-from posthouse.mail.status import OK
+from posthouse.mail.status import LATE, OK
 from posthouse.mail.timetable import Timetable
 
 M = TypeVar("M", Local, Remote)
@@ -69,7 +70,24 @@ class Decision(Generic[M]):
 def attempt_at(envelope: Local | Remote, timetable: Timetable, now: datetime) -> Turn:
     """Return the turn of an attempt that was made."""
     attempts = envelope.attempts + 1
-    return Turn(now, attempts, timetable.next_delay(attempts, now - envelope.arrived))
+    delay = timetable.next_delay(attempts, now - envelope.released)
+    return Turn(now, attempts, in_time(envelope, delay, now))
+
+
+def in_time(envelope: Local | Remote, delay: timedelta | None, now: datetime) -> timedelta | None:
+    """Return ``delay``, cut so that the deadline of ``envelope`` is not slept through (RFC 2852)."""
+    deadline = envelope.deadline
+    if delay is None or deadline is None or deadline.is_over(now):
+        return delay
+    return min(delay, deadline.at - now)
+
+
+def is_warning_due(envelope: Local | Remote, timetable: Timetable, now: datetime) -> bool:
+    """True if the sender should be told of a delay now: when BY says so, or else the timetable."""
+    deadline = envelope.deadline
+    if deadline is not None and not deadline.returns and not deadline.is_told:
+        return not envelope.warned and deadline.is_over(now)
+    return timetable.is_warning_due(now - envelope.released, warned=envelope.warned)
 
 
 def conclude(
@@ -78,13 +96,16 @@ def conclude(
     """Decide what ``outcomes`` of one ``turn`` of ``envelope`` lead to."""
     outcomes = tuple(outcomes)
     waiting = {each.n for each in outcomes if isinstance(each, Deferred)}
-    age = turn.now - envelope.arrived
-    warns = bool(waiting) and timetable.is_warning_due(age, warned=envelope.warned)
+    warns = bool(waiting) and is_warning_due(envelope, timetable, turn.now)
     fates = _fates(envelope, outcomes)
+    late = (fate for fate in fates if warns and fate.action == "delayed")
+    deadline = envelope.deadline
+    if deadline is not None and deadline.is_over(turn.now):
+        late = (replace(fate, status=LATE) for fate in late)  # RFC 2852 §4.1.3
     return Decision(
         outcomes=outcomes,
         failed=tuple(fate for fate in fates if fate.action == "failed"),
-        late=tuple(fate for fate in fates if warns and fate.action == "delayed"),
+        late=tuple(late),
         relayed=tuple(fate for fate in fates if fate.action == "relayed"),
         attempts=turn.attempts,
         delay=turn.delay if waiting else None,
@@ -93,7 +114,10 @@ def conclude(
 
 
 def _fates(envelope: Local | Remote, outcomes: Iterable[Outcome]) -> list[Fate]:
-    """Return what the sender wants to hear of ``outcomes`` (RFC 3461 §5.2.2, §5.2.5, §5.2.6)."""
+    """Return what the sender wants to hear of ``outcomes``.
+
+    RFC 3461 §5.2.2, §5.2.5, §5.2.6; RFC 2852 §4.1.4 for what is handed on with a deadline.
+    """
     recipients = {recipient.n: recipient for recipient in envelope.recipients}
     fates: list[Fate] = []
     for outcome in outcomes:
@@ -103,11 +127,21 @@ def _fates(envelope: Local | Remote, outcomes: Iterable[Outcome]) -> list[Fate]:
                 fates.append(_fate_of(to, outcome, "failed"))
             case Deferred() if to.notify.delay:
                 fates.append(_fate_of(to, outcome, "delayed"))
-            case Relayed() if to.notify.success and not outcome.tells:
+            case Relayed() if _is_trail_told(envelope, to.notify, outcome):
                 fates.append(_fate_of(to, outcome, "relayed"))
             case _:
                 pass
     return fates
+
+
+def _is_trail_told(envelope: Local | Remote, notify: Notify, outcome: Relayed) -> bool:
+    """True if the sender hears that the mail was handed on: nobody else will tell, or BY asks."""
+    if notify.success and not outcome.tells:
+        return True
+    deadline = envelope.deadline
+    if deadline is None or notify.on == NEVER:
+        return False
+    return deadline.traced or not outcome.keeps_time
 
 
 def _fate_of(

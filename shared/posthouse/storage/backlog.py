@@ -19,7 +19,13 @@ _OPEN = """
            min(envelope::text)::uuid as oldest
       from recipients
      where settled_at is null and state <> 'dead' and day >= current_date - $1::int
+       and (state <> 'accepted' or not exists (select from held where held.id = envelope))
      group by 1, 2
+"""
+_HELD = """
+    select 'inbound' as road, 'held' as state, count(*)::bigint as count,
+           min(id::text)::uuid as oldest
+      from held having count(*) > 0
 """
 _DEAD = """
     select road, 'dead' as state, count(*)::bigint as count, min(first_failed) as oldest
@@ -33,8 +39,8 @@ class Backlog:
 
     Attributes:
         road: ``inbound`` (not yet routed), ``local``, ``remote``; for dead letters the full name.
-        state: ``accepted``, ``routed``, ``deferred`` or ``dead``.
-        count: Recipients; for ``dead``: letters.
+        state: ``accepted``, ``held``, ``routed``, ``deferred`` or ``dead``.
+        count: Recipients; for ``dead``: letters; for ``held``: mails.
         oldest: When the oldest was accepted; for ``dead``: failed first.
     """
 
@@ -59,7 +65,7 @@ async def _count(queries: Queries) -> list[Backlog]:
             count=row["count"],
             oldest=moment_of(UUID(str(row["oldest"]))),
         )
-        for row in await queries.fetch(_OPEN, LOOK_BACK.days)
+        for row in (*await queries.fetch(_OPEN, LOOK_BACK.days), *await queries.fetch(_HELD))
     ]
     dead = [Backlog(**dict(row)) for row in await queries.fetch(_DEAD)]
     return sorted(under_way + dead, key=lambda line: (line.road, line.state))

@@ -94,6 +94,7 @@ class Refused(Enum):
     UNKNOWN = "not in the ledger"  # a human must look: filing it could not be told from doubling it
     NO_ACCOUNT = "no such account"
     OVER_QUOTA = "mailbox full"
+    TOO_LATE = "time to deliver over"  # said by who files: nothing is asked of the mailbox
 
 
 Result: TypeAlias = Filed | Refused

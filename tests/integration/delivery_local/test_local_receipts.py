@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -84,3 +86,26 @@ async def test_what_was_not_filed_has_not_arrived(pool: Pool, tmp_path: Path) ->
         assert move.envelope.recipients[0].notify == SUCCESS  # it is told when it is filed
         assert post.world.published == []
     assert await pool.fetchval(REPORTS, envelope.id) == 0
+
+
+@pytest.mark.parametrize(("by", "reports"), [("60;R", 1), ("600;R", 0), ("60;N", 0)])
+async def test_mail_that_must_not_be_late_is_returned_rather_than_filed(
+    pool: Pool, tmp_path: Path, by: str, reports: int
+) -> None:
+    accounts = await add_accounts(pool, "anna")
+    async with station(pool, tmp_path) as post:
+        plain = await post.accept(LETTER, accounts["anna"], sender="b@far.test")
+        envelope = msgspec.structs.replace(
+            await post.accept(LETTER, accounts["anna"], sender="b@far.test"),
+            handling=Handling(by=by),
+        )
+        late = replace(post.delivery, now=lambda: datetime.now(UTC) + timedelta(minutes=2))
+
+        assert await late.deliver([envelope, plain]) == [Ack(), Ack()]
+        assert await late.deliver([envelope]) == [Ack()]
+
+        assert len(post.world.published) == reports
+        for report in post.world.published:
+            assert b"\r\nStatus: 5.4.7\r\n" in await post.blobs.get(report.blob)
+    filed = await pool.fetchval("select count(*) from messages")
+    assert filed == 2 - reports

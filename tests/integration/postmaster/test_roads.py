@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import aio_pika
 import httpx
 import pytest
 from aio_pika.abc import HeadersType
+from msgspec import structs
 from pydantic import SecretStr
 
 from posthouse.bus import connection
@@ -24,6 +25,7 @@ from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import DEAD_QUEUES, INBOUND, LOCAL, dead_queue
 from posthouse.bus.undertaking import undertake
 from posthouse.mail.envelope import Inbound
+from posthouse.mail.handling import Handling
 from posthouse.storage import ledger
 from posthouse.storage.dead_letters import Choice, DeadLetter, dead_letters
 from posthouse.storage.pool import Pool, open_pool
@@ -396,3 +398,24 @@ async def test_a_configuration_is_examined_down_to_a_stored_object(
     monkeypatch.setenv("POSTHOUSE_SMTP_PORT", "harbour")
     faulty = json.loads((await postmaster.cli("config", "check", "--json")).stdout)
     assert any("POSTHOUSE_SMTP_PORT" in row["text"] for row in faulty if not row["fine"])
+
+
+async def test_held_mail_stays_off_the_roads_until_its_time_even_when_they_are_rebuilt(
+    postmaster: LivePostmaster,
+) -> None:
+    mail = structs.replace(new_mail("anna@example.test"), handling=Handling(hold="for;2"))
+    mail = structs.replace(mail, envelope=structs.replace(mail.envelope, handling=mail.handling))
+    await ledger.enter(postmaster.pool, [mail])
+
+    answer = await postmaster.http.post("/broker/rebuild")
+    early = await sweep(postmaster.pool, postmaster.publisher, NOW)
+    assert json.loads(answer.text.splitlines()[-1])["published"] == 0
+    assert early == 0
+
+    async def swept() -> bool:
+        return await sweep(postmaster.pool, postmaster.publisher, timedelta(hours=1)) == 1
+
+    await until(swept, "the mail was not released")
+    assert mail.release_at is not None
+    assert datetime.now(UTC) >= mail.release_at
+    assert await taken_off(postmaster.broker, INBOUND) == [mail.envelope]

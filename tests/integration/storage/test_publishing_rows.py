@@ -60,7 +60,7 @@ async def test_what_was_published_does_not_come_up(pool: Pool) -> None:
 
 async def test_what_the_sender_asked_for_comes_up_again(pool: Pool) -> None:
     asked = a_mail(
-        handling=Handling(envid="QQ+3D1", ret="FULL", requiretls=True),
+        handling=Handling(envid="QQ+3D1", ret="FULL", requiretls=True, by="-3;NT"),
         notify=Notify(on="SUCCESS,DELAY", orcpt="rfc822;Anna@Far.test"),
     )
     plain = a_mail()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
 
 from delivery_remote.handover import Said
 from delivery_remote.next_hop import Rest
-from delivery_remote.settlement import decide, put_off
+from delivery_remote.settlement import decide, overdue, put_off
 from delivery_remote.trouble import Later, Never, Taken
 from posthouse.mail.envelope import InboundRecipient, Remote
+from posthouse.mail.handling import Handling, Notify
 from posthouse.mail.ids import new_id
 from posthouse.mail.outcome import Bounced, Deferred, Relayed
 from posthouse.mail.status import Status
@@ -153,3 +158,82 @@ def test_what_is_put_off_is_warned_of_and_given_up_by_its_age() -> None:
     assert isinstance(over.outcomes[0], Bounced)
     assert over.failed[0].reply.startswith("time ran out: not tried: b.test rests until")
     assert over.failed[0].reply.endswith("after: Connection refused")
+
+
+def _by(envelope: Remote, by: str, *, warned: bool = False) -> Remote:
+    return replace(envelope, handling=Handling(by=by), warned=warned)
+
+
+def test_a_pause_does_not_last_beyond_the_deadline() -> None:
+    for by in ("120;R", "120;N"):
+        decision = _decided(_by(_envelope(), by), LATER, age=MINUTES)
+
+        assert decision.delay == MINUTES
+        assert decision.late == ()
+
+
+def test_what_is_overdue_in_mode_r_is_returned_and_in_mode_n_told_once() -> None:
+    envelope = _envelope()
+    late = envelope.arrived + 120 * SECONDS
+
+    returned = overdue(_by(envelope, "120;R"), TABLE, late)
+    told = overdue(_by(envelope, "120;N"), TABLE, late)
+
+    assert returned is not None
+    assert [fate.status.dotted for fate in returned.failed] == ["5.4.7"]
+    assert returned.onward is None
+    assert told is not None
+    assert [(fate.action, fate.status.dotted) for fate in told.late] == [("delayed", "4.4.7")]
+    assert (told.attempts, told.failed) == (0, ())
+    assert told.onward is not None
+    assert overdue(told.onward, TABLE, late) is None
+
+
+@pytest.mark.parametrize(
+    ("by", "warned"),
+    [("", False), ("121;R", False), ("121;N", False), ("120;N", True), ("-1;N", False)],
+)
+def test_what_is_not_overdue_or_was_told_goes_on(by: str, *, warned: bool) -> None:
+    envelope = _by(_envelope(), by, warned=warned)
+
+    assert overdue(envelope, TABLE, envelope.arrived + 120 * SECONDS) is None
+
+
+def test_who_says_when_to_be_told_is_not_told_at_the_usual_time() -> None:
+    late = timedelta(hours=5)
+
+    assert _decided(_by(_envelope(), "36000;N"), LATER, age=late).late == ()
+    assert len(_decided(_by(_envelope(), "36000;R"), LATER, age=late).late) == 1
+    assert len(_decided(_by(_envelope(), "-1;N"), LATER, age=late).late) == 1
+
+
+@pytest.mark.parametrize(
+    ("by", "on", "keeps_time", "told"),
+    [
+        ("60;N", "", True, 0),
+        ("60;N", "", False, 1),  # RFC 2852 §4.1.4.2
+        ("60;N", "FAILURE", False, 1),
+        ("60;N", "NEVER", False, 0),
+        ("60;RT", "", True, 1),
+        ("60;NT", "NEVER", True, 0),
+        ("60;R", "", True, 0),
+    ],
+)
+def test_who_wants_the_trail_hears_of_the_handing_on(
+    by: str, on: str, *, keeps_time: bool, told: int
+) -> None:
+    people = (InboundRecipient(n=0, address="u@b.test", notify=Notify(on=on)),)
+    envelope = replace(_by(_envelope(), by), recipients=people)
+
+    decision = _decided(envelope, dataclasses.replace(TAKEN, tells=True, keeps_time=keeps_time))
+
+    assert len(decision.relayed) == told
+
+
+def test_delays_and_giving_up_count_from_the_release() -> None:
+    held = replace(_envelope(), handling=Handling(hold="for;864000"))  # ten days
+
+    decision = _decided(held, LATER, age=timedelta(days=10, minutes=1))
+
+    assert isinstance(decision.outcomes[0], Deferred)
+    assert decision.late == ()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from delivery_remote.routes import Plan
 from delivery_remote.session import Mail, open_session
 from delivery_remote.trouble import Later, Never, Taken
 from posthouse.mail.handling import Handling, Notify
+from posthouse.mail.schedule import Deadline
 from posthouse.mail.status import Status
 from support.outside import Secured, mail, manners, secured, target
 from support.scripted_smtp import DROP, Peer, scripted
@@ -200,3 +203,47 @@ async def test_a_report_on_secret_mail_goes_as_well_as_it_can(
     assert isinstance(safe.verdict, Taken)
     assert "MAIL FROM:<>" in bare.commands
     assert "MAIL FROM:<> REQUIRETLS" in peer.commands
+
+
+IN_TIME = Deadline(at=datetime.now(UTC) + timedelta(hours=1), returns=True, traced=True)
+
+
+async def test_a_server_that_keeps_time_is_told_what_is_left() -> None:
+    async with scripted(EHLO="250-peer.test\n250 DELIVERBY 60") as peer:
+        session = await open_session(target(peer), manners())
+        await session.transact(replace(mail(), deadline=IN_TIME))
+        session.abort()
+
+    (told,) = [word for word in peer.commands[1].split() if word.startswith("BY=")]
+    seconds, _, mode = told.removeprefix("BY=").partition(";")
+    assert 3500 < int(seconds) < 3600
+    assert mode == "RT"
+
+
+@pytest.mark.parametrize("offer", ["250 peer.test", "250-peer.test\n250 DELIVERBY 3601"])
+async def test_mail_that_may_not_be_late_goes_to_nobody_who_may_be(
+    destinations: Destinations, tls: Secured, offer: str
+) -> None:
+    said, (peer,) = await hand_over(
+        destinations, tls, replace(mail(), deadline=IN_TIME), {"EHLO": offer}
+    )
+
+    assert isinstance(said.verdict, Never)
+    assert said.verdict.status == Status(554, (5, 4, 7))
+    assert not any(command.startswith("MAIL") for command in peer.commands)
+
+
+@pytest.mark.parametrize(
+    ("offer", "keeps"), [("250 peer.test", False), ("250-p\n250 DELIVERBY", True)]
+)
+async def test_mail_of_which_a_delay_is_told_goes_to_anybody(
+    destinations: Destinations, tls: Secured, offer: str, *, keeps: bool
+) -> None:
+    told = Deadline(at=datetime.now(UTC) - timedelta(seconds=90), returns=False, is_told=True)
+
+    said, (peer,) = await hand_over(
+        destinations, tls, replace(mail(), deadline=told), {"EHLO": offer}
+    )
+
+    assert (isinstance(said.verdict, Taken), said.keeps_time) == (True, keeps)
+    assert any(" BY=-9" in command for command in peer.commands) is keeps

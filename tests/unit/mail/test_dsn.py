@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from posthouse.mail.dsn import MAX_ORIGINAL_OCTETS, can_go_back, compose_dsn
 from posthouse.mail.report import Fate, Report
-from posthouse.mail.status import OK, Status
+from posthouse.mail.status import EXPIRED, OK, Status
 
 GOLDEN = Path(__file__).parents[2] / "golden/dsn"
 ARRIVED = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
@@ -86,6 +86,12 @@ REPORTS = {
     "relayed.eml": replace(
         FAILED,
         fates=(replace(UNKNOWN, status=OK, reply="250 2.0.0 Ok: queued as 7", action="relayed"),),
+    ),
+    "scheduled.eml": replace(
+        FAILED,
+        fates=(replace(UNKNOWN, status=EXPIRED, reply="the time is over", host=""),),
+        deliver_by=datetime(2026, 11, 22, 8, 45, tzinfo=UTC),
+        hold="for;600",
     ),
     "expanded.eml": replace(
         FAILED, fates=(Fate(address="team@dest.test", status=OK, action="expanded"),)

@@ -7,6 +7,7 @@ recipient that is settled stays settled, and the caller learns which rows really
 from posthouse.storage.ledger.claiming import Claim, Claims
 from posthouse.storage.ledger.dying import mark_dead, revive
 from posthouse.storage.ledger.entries import NewMail, NewRecipient, Origin, enter
+from posthouse.storage.ledger.holding import CANCELLED, Held, cancel, count_held, held, release_now
 from posthouse.storage.ledger.intake import Intake
 from posthouse.storage.ledger.locking import Open
 from posthouse.storage.ledger.publishing import claim_unpublished, iterate_unsettled, published
@@ -31,12 +32,14 @@ from posthouse.storage.ledger.standing import (
 )
 
 __all__ = [
+    "CANCELLED",
     "Branch",
     "Claim",
     "Claims",
     "Decision",
     "Expanded",
     "Facts",
+    "Held",
     "Intake",
     "Kept",
     "NewMail",
@@ -49,14 +52,18 @@ __all__ = [
     "Settler",
     "Standing",
     "State",
+    "cancel",
     "claim_unpublished",
+    "count_held",
     "enter",
     "envelopes_of",
     "facts_of",
+    "held",
     "iterate_unsettled",
     "mark_dead",
     "published",
     "release",
+    "release_now",
     "revive",
     "routed",
     "settle",

@@ -7,6 +7,7 @@ repeats it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
 
@@ -15,26 +16,37 @@ import msgspec
 from posthouse.mail.envelope import Body, Inbound
 from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.mail.ids import day_of, moment_of
+from posthouse.mail.schedule import release_of
 from posthouse.storage.pool import Queries
 
 Origin: TypeAlias = Literal["smtp", "submission", "bounce"]
 
-# The three inserts are one statement: one round trip, one commit, for as many mails as there are.
+# The inserts are one statement: one round trip, one commit, for as many mails as there are. Mail
+# that is held is not to be published yet: it stands in `held` until then (`holding`).
 _ENTER = """
     with new_envelopes as (
         insert into envelopes (day, id, accepted_at, origin, sender, size, body, smtputf8,
-                               client, auth, message_id, subject_id, envid, ret, requiretls)
+                               client, auth, message_id, subject_id, envid, ret, requiretls,
+                               hold, deliver_by)
         select * from unnest($1::date[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[],
                              $6::int[], $7::text[], $8::bool[], $9::text[], $10::text[],
-                             $11::text[], $12::uuid[], $13::text[], $14::text[], $15::bool[])
+                             $11::text[], $12::uuid[], $13::text[], $14::text[], $15::bool[],
+                             $16::text[], $17::text[])
+            on conflict do nothing
+    ), new_held as (
+        insert into held (id, account, release_at)
+        select * from unnest($2::uuid[], $10::text[], $18::timestamptz[]) as k (id, account, due)
+         where due is not null
             on conflict do nothing
     ), new_recipients as (
         insert into recipients (day, envelope, n, address, notify, orcpt)
-        select * from unnest($16::date[], $17::uuid[], $18::int[], $19::text[], $20::text[],
-                             $21::text[])
+        select * from unnest($19::date[], $20::uuid[], $21::int[], $22::text[], $23::text[],
+                             $24::text[])
             on conflict do nothing
     )
-    insert into unpublished (id) select * from unnest($2::uuid[]) on conflict do nothing
+    insert into unpublished (id)
+    select id from unnest($2::uuid[], $18::timestamptz[]) as k (id, due) where due is null
+        on conflict do nothing
 """
 
 
@@ -85,6 +97,13 @@ class NewMail(msgspec.Struct, frozen=True, kw_only=True):
     handling: Handling = PLAIN
     envelope: Inbound
 
+    @property
+    def release_at(self) -> datetime | None:
+        """Until when it is held; None if it starts at once."""
+        arrived = moment_of(self.id)
+        release = release_of(self.handling.hold, arrived)
+        return release if release > arrived else None
+
 
 async def enter(queries: Queries, mails: Sequence[NewMail]) -> None:
     """Write ``mails``; those that are there already stay as they are."""
@@ -112,6 +131,9 @@ def _envelope_row(mail: NewMail) -> tuple[object, ...]:
         asked.envid or None,
         asked.ret or None,
         asked.requiretls or None,
+        asked.hold or None,
+        asked.by or None,
+        mail.release_at,
     )
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.handling import PLAIN, Handling
 from posthouse.mail.ids import day_of
+from posthouse.storage.ledger.holding import release_due
 from posthouse.storage.ledger.standing import (
     STANDING_COLUMNS,
     Facts,
@@ -34,7 +35,7 @@ _CLAIM = """
 """
 _FACTS = """
     e.day, e.id, e.sender as envelope_sender, e.size, e.body, e.smtputf8, e.auth, e.envid, e.ret,
-    e.requiretls
+    e.requiretls, e.hold, e.deliver_by
 """
 _ACCEPTED = f"""
     select {_FACTS}, {STANDING_COLUMNS}
@@ -53,6 +54,7 @@ _OPEN_UP_TO = """
     select distinct day, envelope from recipients
      where (day, envelope, n) > ($1, $2, $3) and (day, envelope, n) <= ($4, $5, $6)
        and state in ('accepted', 'routed', 'deferred')
+       and (state <> 'accepted' or not exists (select from held where held.id = envelope))
      order by day, envelope
 """
 _UNSETTLED = f"""
@@ -75,10 +77,12 @@ async def published(queries: Queries, idents: Sequence[UUID]) -> None:
 async def claim_unpublished(pool: Pool, older_than: timedelta, limit: int) -> list[Envelope]:
     """Take up to ``limit`` messages nobody has published for ``older_than``, for this caller alone.
 
-    Call `published` after the confirm; a claim that is not kept comes up again after
-    ``older_than``. Messages that were routed meanwhile had been published after all.
+    Held mail whose time has come is among them, however fresh. Call `published` after the confirm;
+    a claim that is not kept comes up again after ``older_than``. Messages that were routed
+    meanwhile had been published after all.
     """
     async with transaction(pool) as tx:
+        await release_due(tx, limit)
         idents = [row["id"] for row in await tx.fetch(_CLAIM, older_than, limit)]
         days = [day_of(ident) for ident in idents]
         envelopes = _rebuilt(await tx.fetch(_ACCEPTED, days, idents)) if idents else []
@@ -92,7 +96,8 @@ async def iterate_unsettled(pool: Pool, batch: int) -> AsyncIterator[list[Envelo
     """Yield envelopes for everything that is still to be done, ``batch`` messages at a time.
 
     For a lost broker: whatever these rows' envelopes were, these do the same. Recipients in the
-    dead letters are not among them. Mail accepted meanwhile may be or not; the sweeper sees it.
+    dead letters are not among them, nor is mail that is held. Mail accepted meanwhile may be or
+    not; the sweeper sees it.
     """
     last: UUID | None = None  # a message may lie across the edge of two stretches
     async for stretch in _open_messages(pool):
@@ -138,7 +143,10 @@ def _facts(row: Row) -> Facts:
 
 
 def _handling(row: Row) -> Handling:
-    envid, ret, requiretls = row["envid"], row["ret"], row["requiretls"]
-    if envid is None and ret is None and requiretls is None:
+    asked = [row[name] for name in ("envid", "ret", "requiretls", "hold", "deliver_by")]
+    if asked == [None] * len(asked):
         return PLAIN
-    return Handling(envid=envid or "", ret=ret or "", requiretls=bool(requiretls))
+    envid, ret, requiretls, hold, by = asked
+    return Handling(
+        envid=envid or "", ret=ret or "", requiretls=bool(requiretls), hold=hold or "", by=by or ""
+    )

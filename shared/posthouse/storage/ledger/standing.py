@@ -216,5 +216,7 @@ def _local(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Local:
 
 
 def _handed_on(handling: Handling) -> Handling:
-    """Return what of ``handling`` holds beyond a group: the secrecy of the way."""
-    return Handling(requiretls=True) if handling.requiretls else PLAIN
+    """Return what of ``handling`` holds beyond a group: the secrecy of the way, and its start."""
+    if not (handling.requiretls or handling.hold):
+        return PLAIN
+    return Handling(requiretls=handling.requiretls, hold=handling.hold)

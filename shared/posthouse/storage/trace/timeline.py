@@ -8,10 +8,12 @@ from datetime import datetime
 from uuid import UUID
 
 from posthouse.mail.ids import day_of
+from posthouse.mail.schedule import deadline_of, release_of, utc
 from posthouse.storage.pool import Queries, Row
 
 _ENVELOPE = """
-    select id, accepted_at, origin, sender, size, client, auth, message_id, subject_id
+    select id, accepted_at, origin, sender, size, client, auth, message_id, subject_id, hold,
+           deliver_by
       from envelopes where day = $1 and id = $2
 """
 _RECIPIENTS = """
@@ -40,6 +42,8 @@ class TracedEnvelope:
     auth: str
     message_id: str
     subject_id: UUID | None
+    hold: str | None
+    deliver_by: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +133,29 @@ def from_ledger(envelope: TracedEnvelope, recipients: Sequence[TracedRecipient])
         recipient=None,
         detail=_acceptance(envelope),
     )
+    yield from _schedule(envelope)
     for recipient in recipients:
         if recipient.routed_at is not None and recipient.parent is None:
             yield _told(recipient, recipient.routed_at, "routed", _way(recipient, recipients))
         if recipient.settled_at is not None and recipient.state != "expanded":
             yield _told(recipient, recipient.settled_at, _END[recipient.state], _end(recipient))
+
+
+def _schedule(envelope: TracedEnvelope) -> Iterator[Event]:
+    """Tell until when it is held, and must have arrived (RFC 4865, RFC 2852)."""
+    at = envelope.accepted_at
+    release = release_of(envelope.hold or "", at)
+    if release > at:
+        yield Event(
+            at=at, service=_INGRESS, what="held", recipient=None, detail=f"until {utc(release)}"
+        )
+    deadline = deadline_of(envelope.deliver_by or "", at)
+    if deadline is not None:
+        then = "it is returned" if deadline.returns else "its sender is told"
+        yield Event(
+            at=at, service=_INGRESS, what="deadline set", recipient=None,
+            detail=f"{utc(deadline.at)}, then {then}",
+        )  # fmt: skip
 
 
 _END = {"delivered": "filed", "relayed": "relayed", "bounced": "bounced", "discarded": "discarded"}

@@ -1,0 +1,66 @@
+"""A message as one transaction hands it over, and what a server must offer for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from delivery_remote.transcript import Reply
+from posthouse.mail.envelope import Body, InboundRecipient
+from posthouse.mail.handling import PLAIN, Handling
+from posthouse.mail.schedule import Deadline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """What is handed over in one transaction.
+
+    Attributes:
+        sender: The reverse path; empty for ``<>``.
+        recipients: To whom, at most 100 (RFC 5321 §4.5.3.1.8).
+        size: Octets of the message, for SIZE (RFC 1870 §6).
+        body: What its client declared.
+        smtputf8: It cannot go without SMTPUTF8.
+        handling: What its sender asks for.
+        deadline: Until when it must have arrived; None for whenever.
+        pieces: Yields the octets, as often as it is called.
+    """
+
+    sender: str
+    recipients: tuple[InboundRecipient, ...]
+    size: int
+    body: Body
+    smtputf8: bool
+    handling: Handling = PLAIN
+    deadline: Deadline | None = None
+    pieces: Callable[[], AsyncIterator[bytes]]
+
+    @property
+    def must_stay_secret(self) -> bool:
+        """True if it goes over TLS to a server that `Session.keeps_tls`, or not at all.
+
+        A report goes all the same, over TLS where there is any (RFC 8689 §5).
+        """
+        return self.handling.requiretls and bool(self.sender)
+
+    def objection_of(self, extensions: Mapping[str, str]) -> Reply | None:
+        """Return why a server that offers these need not be asked, as the reply it would give."""
+        limit = extensions.get("size", "")
+        if limit.isdecimal() and 0 < int(limit) < self.size:  # RFC 1870 §4: 0 is no limit
+            return Reply(552, f"5.3.4 the message has {self.size} octets, the server takes {limit}")
+        if self.smtputf8 and "smtputf8" not in extensions:  # RFC 6531 §3.2, §3.5
+            return Reply(553, "5.6.7 the server does not take internationalized mail (SMTPUTF8)")
+        return self._too_late_for(extensions)
+
+    def _too_late_for(self, extensions: Mapping[str, str]) -> Reply | None:
+        """Mode R goes on only to who keeps it, and has the time that takes (RFC 2852 §4.1.4)."""
+        if self.deadline is None or not self.deadline.returns:
+            return None
+        least = extensions.get("deliverby")
+        if least is None:
+            return Reply(554, "5.4.7 the server does not promise delivery in time (DELIVERBY)")
+        left = self.deadline.left(datetime.now(UTC))
+        if left < (int(least) if least.isdecimal() else 1):
+            return Reply(554, f"5.4.7 the time that is left is too short for the server: {left} s")
+        return None
