@@ -8,12 +8,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from ingress_smtp.courtesies import Courtesies, Openness
+from ingress_smtp.interfaces import interface_addresses
 from ingress_smtp.releases import Measure
 from posthouse.mail.address import is_domain
-from posthouse.mail.networks import parse_networks
+from posthouse.mail.networks import Networks, parse_networks
 from posthouse.resolver import parse_nameservers
 from posthouse.runtime.client_settings import NetworkList
 from posthouse.runtime.settings import CommonSettings
+
+INTERFACES = "interfaces"
 
 
 def _domain(text: str) -> str:
@@ -25,6 +28,25 @@ def _domain(text: str) -> str:
 def _nameservers(text: str) -> str:
     parse_nameservers(text)
     return text
+
+
+def _own(text: str) -> str:
+    try:
+        parse_own_addresses(text)
+    except OSError as error:
+        raise ValueError(f"{INTERFACES}: this system does not tell its addresses") from error
+    return text
+
+
+def parse_own_addresses(text: str) -> Networks:
+    """Read addresses divided by commas; `INTERFACES` among them stands for this machine's.
+
+    Raises `BadNetworks`, or `OSError` if the system does not tell.
+    """
+    words = [word.strip() for word in text.split(",")]
+    named = parse_networks(",".join(word for word in words if word != INTERFACES))
+    found = interface_addresses().members if INTERFACES in words else ()
+    return Networks((*named.members, *found))
 
 
 class CourtesySettings(CommonSettings):
@@ -40,7 +62,8 @@ class CourtesySettings(CommonSettings):
         nameservers: ``address[:port], ...`` for ETRN; empty for those of /etc/resolv.conf.
         default_domain: For addresses that an account gives without one, in the envelope and in the
             header; ``account`` for its own; empty for none.
-        own_addresses: IP addresses whose literals are addresses of this house.
+        own_addresses: IP addresses whose literals are addresses of this house; ``interfaces`` for
+            those of this machine.
         literal_domain: The domain these stand for; empty for the hostname.
     """
 
@@ -52,7 +75,7 @@ class CourtesySettings(CommonSettings):
     etrn_recipients_max: Annotated[int, Field(ge=1, le=10_000)] = 1000
     nameservers: Annotated[str, AfterValidator(_nameservers)] = ""
     default_domain: Annotated[str, AfterValidator(_domain)] = ""
-    own_addresses: NetworkList = ""
+    own_addresses: Annotated[str, AfterValidator(_own)] = ""
     literal_domain: Annotated[str, AfterValidator(_domain)] = ""
 
     @property
@@ -63,7 +86,7 @@ class CourtesySettings(CommonSettings):
             expn=self.expn,
             etrn=self.etrn == "on",
             default_domain=self.default_domain,
-            own_addresses=parse_networks(self.own_addresses),
+            own_addresses=parse_own_addresses(self.own_addresses),
             literal_domain=self.literal_domain or self.hostname,
         )
 
