@@ -169,9 +169,10 @@ def _told(recipient: TracedRecipient, at: datetime, what: str, detail: str) -> E
 
 
 def _acceptance(envelope: TracedEnvelope) -> str:
-    if envelope.subject_id is not None:
+    if envelope.origin == "bounce":
         return f"report on {envelope.subject_id}"
     by = f" by {envelope.auth}" if envelope.auth else ""
+    by += f"; a report on {envelope.subject_id}" if envelope.subject_id else ""
     return f"{envelope.origin} from {envelope.client}{by}"
 
 
