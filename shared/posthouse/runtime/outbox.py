@@ -19,6 +19,7 @@ from uuid import UUID
 from posthouse.bus.topology import road_of
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import Unavailable
+from posthouse.runtime.duties import Duties
 from posthouse.storage import ledger
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.logs import get_logger
@@ -52,7 +53,7 @@ class Outbox:
     def __init__(self, pool: Pool, publisher: Sender, grace: timedelta = GRACE) -> None:
         self._pool = pool
         self._publisher = publisher
-        self._grace = grace.total_seconds()
+        self._grace = grace
         self._waiting: deque[Envelope] = deque()
         self._confirmed: list[UUID] = []
         self._outage = Outage("envelopes left to the sweeper", "envelopes published again")
@@ -60,15 +61,10 @@ class Outbox:
         self._something_is_confirmed = asyncio.Event()
         self._closing = False
         self._sent_all = asyncio.Event()
-        self._tasks = asyncio.TaskGroup()  # a bug in a duty must not hide
-        self._duties: tuple[asyncio.Task[None], ...] = ()
+        self._duties = Duties()
 
     async def __aenter__(self) -> Self:
-        await self._tasks.__aenter__()
-        self._duties = (
-            self._tasks.create_task(self._keep_sending(), name="outbox sends"),
-            self._tasks.create_task(self._keep_marking(), name="outbox marks"),
-        )
+        await self._duties.begin(self._keep_sending(), self._keep_marking())
         return self
 
     async def __aexit__(
@@ -79,12 +75,10 @@ class Outbox:
     ) -> None:
         self._closing = True
         self._something_waits.set()
-        await asyncio.wait(self._duties, timeout=self._grace)
-        for duty in self._duties:
-            duty.cancel()
+        await self._duties.finish(self._grace)
         if self._waiting:
             self._leave("stopped", len(self._waiting))
-        await self._tasks.__aexit__(kind, error, trace)
+        await self._duties.end(kind, error, trace)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """Publish ``envelopes``, whose rows are committed, soon; never waits, never raises."""

@@ -16,6 +16,7 @@ from typing import Self
 
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.rates import Buckets
+from posthouse.runtime.duties import Duties
 from posthouse.storage import rates
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.metrics import counter, gauge, histogram
@@ -44,15 +45,10 @@ class SharedRates:
         self._every = every.total_seconds()
         self._outage = Outage("rates limited by this process alone", "rates shared again")
         self._turn = asyncio.Lock()  # an answer must not overtake an older one
-        self._tasks = asyncio.TaskGroup()  # a bug in the duty must not hide
-        self._duties: tuple[asyncio.Task[None], ...] = ()
+        self._duties = Duties()
 
     async def __aenter__(self) -> Self:
-        await self._tasks.__aenter__()
-        self._duties = (
-            self._tasks.create_task(self._keep_exchanging(), name="rates exchanged"),
-            self._tasks.create_task(self._keep_forgetting(), name="rates forgotten"),
-        )
+        await self._duties.begin(self._keep_exchanging(), self._keep_forgetting())
         return self
 
     async def __aexit__(
@@ -61,9 +57,7 @@ class SharedRates:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for duty in self._duties:
-            duty.cancel()
-        await self._tasks.__aexit__(kind, error, trace)
+        await self._duties.end(kind, error, trace)
         await self.exchange()  # what was taken last
 
     async def refresh(self) -> None:
