@@ -1,31 +1,26 @@
 """Passwords are checked off the event loop, and not twice.
 
 A check is slow on purpose, and a mail client logs in again and again. So an outcome is remembered
-for minutes under an HMAC of password and stored hash (the key is made at start and never leaves the
-process); the stored hash itself is fetched every time, so a changed password, a disabled or a
-removed account counts at once.
+for minutes for password and stored hash; the stored hash itself is fetched every time, so a changed
+password, a disabled or a removed account counts at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import os
 import secrets
-import time
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from posthouse.credentials import passwords
+from posthouse.credentials.memory import Memory
 from posthouse.credentials.passwords import Secrets, Wanted, hash_password, make_secrets
 from posthouse.mail.errors import Unavailable
 
 MAX_WAITING = 256  # checks in line before the next is told to come later
-MAX_REMEMBERED = 10_000
 REMEMBER = timedelta(minutes=5)
 
 
@@ -40,9 +35,8 @@ class Checker:
         self._pool = ThreadPoolExecutor(
             threads or min(4, os.cpu_count() or 1), thread_name_prefix="argon2"
         )
-        self._secret = secrets.token_bytes(32)
         self._nobody = ""  # the hash that an unknown name is checked against
-        self._remembered: OrderedDict[bytes, tuple[float, bool]] = OrderedDict()
+        self._memory: Memory[bool] = Memory(REMEMBER)
         self._running: dict[bytes, asyncio.Future[bool]] = {}
 
     async def __aenter__(self) -> Self:
@@ -67,8 +61,8 @@ class Checker:
         if too many wait.
         """
         stored = stored or self._nobody
-        key = hmac.digest(self._secret, f"{stored}\0{password}".encode(), hashlib.sha256)
-        known = self._recall(key)
+        key = self._memory.key(stored, password)
+        known = self._memory.recall(key)
         if known is not None:
             return known
         running = self._running.get(key)
@@ -86,22 +80,9 @@ class Checker:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, make_secrets, password, wanted)
 
-    def _recall(self, key: bytes) -> bool | None:
-        """Return a remembered outcome, None if there is none or it is too old."""
-        entry = self._remembered.get(key)
-        if entry is None:
-            return None
-        if entry[0] < time.monotonic():
-            del self._remembered[key]
-            return None
-        self._remembered.move_to_end(key)
-        return entry[1]
-
     def _finished(self, key: bytes, done: asyncio.Future[bool]) -> None:
-        """Remember the outcome, forgetting the one that was unused for longest."""
+        """Remember the outcome."""
         del self._running[key]
         if done.cancelled() or done.exception() is not None:
             return
-        self._remembered[key] = (time.monotonic() + REMEMBER.total_seconds(), done.result())
-        if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
+        self._memory.keep(key, done.result())

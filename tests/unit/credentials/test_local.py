@@ -398,12 +398,12 @@ async def test_a_certificate_is_its_owners_and_speaks_for_nobody_else() -> None:
 
 
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("posthouse.credentials.checking.MAX_REMEMBERED", 2)
+    monkeypatch.setattr("posthouse.credentials.memory.MAX_REMEMBERED", 2)
     async with Checker() as checker:
         for word in ("a", "b", "c", "d"):
             await checker.check(MADE.password_hash, word)
 
-        assert len(checker._remembered) == 2
+        assert len(checker._memory._known) == 2
         assert not checker._running
 
 

@@ -31,8 +31,8 @@ from posthouse.credentials.exchange import (
 from posthouse.credentials.ldap import names
 from posthouse.credentials.ldap.connection import Connection, Lost, Pool, Rejected, Server, Servers
 from posthouse.credentials.ldap.filters import Filter
-from posthouse.credentials.ldap.memory import Memory
 from posthouse.credentials.ldap.messages import Entry, Result
+from posthouse.credentials.memory import Memory
 from posthouse.mail.address import BadAddress, parse_address
 from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.logs import get_logger
@@ -115,7 +115,7 @@ class Directory:
         self._servers = Servers(plan.servers, plan.trust)
         self._binders = Pool(self._servers.open, plan.connections, clock, self._servers.blame)
         self._searchers = Pool(self._searcher, plan.connections, clock, self._servers.blame)
-        self._memory = Memory(plan.remember, clock)
+        self._memory: Memory[str] = Memory(plan.remember, clock)
         self._waiting = 0
         hosts = ", ".join(server.host for server in plan.servers)
         self._outage = Outage("LDAP went away", "LDAP is back", servers=hosts)
@@ -188,7 +188,8 @@ class Directory:
         """
         if not 0 < len(password.encode()) <= MAX_PASSWORD_OCTETS:
             return None
-        known = self._memory.recall(words["address"], password)
+        key = self._memory.key(words["address"], password)
+        known = self._memory.recall(key)
         if known is not None:
             _logins.labels("remembered").inc()
             return known
@@ -204,7 +205,7 @@ class Directory:
             _seconds.observe(time.perf_counter() - began)
         _logins.labels("refused" if address is None else "accepted").inc()
         if address is not None:
-            self._memory.keep(words["address"], password, address)
+            self._memory.keep(key, address)
         return address
 
     async def examine(self) -> None:
