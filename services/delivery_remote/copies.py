@@ -17,6 +17,11 @@ A copy that goes on and finds its destination at rest is put off: it commits r =
 time, and waits as a. So the rule above holds as it is, and what the ledger had as the next
 attempt moves on for all copies; only an attempt that was made lets one be dropped.
 
+What an operator decides changes the row, too, and copies learn of it here. A held recipient is no
+copy's: when it is released, a fresh one is published. One that was sent another way (``via``), or
+is to be returned (``verdict``), is only that copy's which was published with it. How long it was
+held, each copy learns from the row.
+
 So two chains of retries become one: both wait for the same moment, one gets the claim and moves r
 on, and the other, an old copy now, comes later than the first each time, and is dropped.
 """
@@ -75,12 +80,7 @@ def turn_of(envelope: Remote, rows: Sequence[Open], now: datetime) -> Turn:
     live = [row for row in rows if _is_live(envelope, row)]
     if not live:
         return Drop()
-    numbers = {row.n for row in live}
-    rest = msgspec.structs.replace(
-        envelope,
-        recipients=tuple(each for each in envelope.recipients if each.n in numbers),
-        warned=envelope.warned or all(row.warned for row in live),
-    )
+    rest = _rest(envelope, live)
     current = [row for row in live if row.attempts <= envelope.attempts]
     if any(_left(row, now) <= EARLY for row in current):
         return Now(rest)  # one that was to wait comes along: trying it early harms nobody
@@ -93,12 +93,25 @@ def turn_of(envelope: Remote, rows: Sequence[Open], now: datetime) -> Turn:
     return Later(AT_ONCE, msgspec.structs.replace(rest, attempts=attempts))
 
 
+def _rest(envelope: Remote, live: Sequence[Open]) -> Remote:
+    """Return what is left of ``envelope``, with what the ledger knows better."""
+    numbers = {row.n for row in live}
+    return msgspec.structs.replace(
+        envelope,
+        recipients=tuple(each for each in envelope.recipients if each.n in numbers),
+        warned=envelope.warned or all(row.warned for row in live),
+        paused=max(row.paused for row in live) // timedelta(seconds=1),
+    )
+
+
 def _is_live(envelope: Remote, row: Open) -> bool:
-    """False if another copy goes on for this recipient.
+    """False if another copy goes on for this recipient, or will when it is released.
 
     Nobody waits for one that was tried and has no time for the next attempt: it lay in the dead
     letters, and this copy is what was made of it.
     """
+    if row.held or (row.via, row.verdict) != (envelope.via, envelope.verdict):
+        return False
     return row.attempts <= envelope.attempts + 1 or row.next_attempt_at is None
 
 

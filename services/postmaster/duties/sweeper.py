@@ -3,7 +3,9 @@
 Whoever accepts mail publishes it right after the commit and deletes its id from ``unpublished``.
 What is in there for longer was accepted while the broker was away, or its acceptor died. A doubled
 envelope does no harm: its work is found done. Held mail comes in there when its time has come
-(`posthouse.storage.ledger.holding`), so the sweeper is what starts it on its way.
+(`posthouse.storage.ledger.holding`), so the sweeper is what starts it on its way. And what an
+operator made due is published here if the one who did it could not
+(`posthouse.storage.ledger.deciding`).
 """
 
 from __future__ import annotations
@@ -46,6 +48,11 @@ async def sweep(pool: Pool, publisher: Publisher, older_than: timedelta) -> int:
         were_held = sum(envelope.released > envelope.arrived for envelope in envelopes)
         _released.inc(were_held)
         _swept.inc(len(envelopes) - were_held)
+    while (found := await ledger.claim_marked(pool, older_than, BATCH)).marks:
+        await send_all(publisher, found.envelopes)
+        await ledger.unmark(pool, found.marks)
+        total += len(found.envelopes)
+        _swept.inc(len(found.envelopes))
     if total:
         log.info("envelopes swept", envelopes=total)
     return total

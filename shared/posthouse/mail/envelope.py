@@ -9,7 +9,7 @@ old one; an unknown tag is no envelope and goes to the dead letters.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 from uuid import UUID
 
@@ -155,7 +155,11 @@ class Remote(_Message, frozen=True, kw_only=True, tag="remote", omit_defaults=Tr
         recipients: Those still to be served; never empty.
         attempts: How often delivery was tried and deferred.
         warned: The sender was told of the delay.
-        on_request: The domain's server has asked for it (RFC 1985): it is there.
+        on_request: The domain's server has asked for it (RFC 1985), or an operator: it is tried
+            whatever we think of the destination.
+        via: The next hop that an operator chose for it; empty for the ordinary way.
+        verdict: What its sender is told, because an operator ends it; empty otherwise.
+        paused: Seconds that an operator has held it; they do not count as age.
     """
 
     domain: str
@@ -163,6 +167,15 @@ class Remote(_Message, frozen=True, kw_only=True, tag="remote", omit_defaults=Tr
     attempts: int = 0
     warned: bool = False
     on_request: bool = False
+    via: str = ""
+    verdict: str = ""
+    paused: int = 0
+
+    @property
+    def released(self) -> datetime:
+        """When it started on its way (UTC), later by the time that it was held."""
+        start = release_of(self.handling.hold, self.arrived)
+        return start + timedelta(seconds=self.paused) if self.paused else start
 
 
 Envelope: TypeAlias = Inbound | Local | Remote

@@ -4,14 +4,43 @@ It is the truth; the broker only moves work (promise 5). Every change here may b
 recipient that is settled stays settled, and the caller learns which rows really changed.
 """
 
+from posthouse.storage.ledger.choosing import (
+    BEFORE_ALL,
+    Choice,
+    Chosen,
+    Place,
+    Waiting,
+    Walk,
+    choose,
+)
 from posthouse.storage.ledger.claiming import Claim, Claims
+from posthouse.storage.ledger.deciding import (
+    OPERATOR,
+    Changed,
+    bounce,
+    delete,
+    hold,
+    let_go,
+    note,
+    reroute,
+    retry,
+    take,
+)
 from posthouse.storage.ledger.dying import mark_dead, revive
 from posthouse.storage.ledger.entries import NewMail, NewRecipient, Origin, enter
 from posthouse.storage.ledger.holding import CANCELLED, Held, cancel, count_held, held, release_now
 from posthouse.storage.ledger.intake import Intake
+from posthouse.storage.ledger.listing import By, Waiter, count_by, count_waiting, list_waiting
 from posthouse.storage.ledger.locking import Open
 from posthouse.storage.ledger.publishing import claim_unpublished, iterate_unsettled, published
-from posthouse.storage.ledger.releasing import release
+from posthouse.storage.ledger.releasing import Released, release, release_some
+from posthouse.storage.ledger.republishing import (
+    Marked,
+    claim_marked,
+    envelopes_at,
+    requested,
+    unmark,
+)
 from posthouse.storage.ledger.routing import (
     Branch,
     Decision,
@@ -32,8 +61,14 @@ from posthouse.storage.ledger.standing import (
 )
 
 __all__ = [
+    "BEFORE_ALL",
     "CANCELLED",
+    "OPERATOR",
     "Branch",
+    "By",
+    "Changed",
+    "Choice",
+    "Chosen",
     "Claim",
     "Claims",
     "Decision",
@@ -42,32 +77,55 @@ __all__ = [
     "Held",
     "Intake",
     "Kept",
+    "Marked",
     "NewMail",
     "NewRecipient",
     "Open",
     "Origin",
+    "Place",
+    "Released",
     "Road",
     "Settled",
     "Settlement",
     "Settler",
     "Standing",
     "State",
+    "Waiter",
+    "Waiting",
+    "Walk",
+    "bounce",
     "cancel",
+    "choose",
+    "claim_marked",
     "claim_unpublished",
+    "count_by",
     "count_held",
+    "count_waiting",
+    "delete",
     "enter",
+    "envelopes_at",
     "envelopes_of",
     "facts_of",
     "held",
+    "hold",
     "iterate_unsettled",
+    "let_go",
+    "list_waiting",
     "mark_dead",
+    "note",
     "published",
     "release",
     "release_now",
+    "release_some",
+    "requested",
+    "reroute",
+    "retry",
     "revive",
     "routed",
     "settle",
     "settle_many",
     "standings",
+    "take",
+    "unmark",
     "unsettled",
 ]

@@ -247,9 +247,14 @@ class Claims:
 
 
 def key_of(envelope: Remote) -> int:
-    """Return the number that all copies of ``envelope`` have in common, in 64 bits.
+    """Return the number that all copies of ``envelope`` have in common, in 64 bits."""
+    return lock_key(envelope.id, envelope.domain, envelope.sender)
 
-    Two envelopes that share it by chance wait for each other, nothing worse.
+
+def lock_key(ident: UUID, domain: str, sender: str) -> int:
+    """Return the number of the envelopes of a message to ``domain`` from ``sender``.
+
+    Two that share it by chance wait for each other, nothing worse.
     """
-    words = f"{envelope.id}/{envelope.domain}/{envelope.sender}".encode("utf-8", "surrogatepass")
+    words = f"{ident}/{domain}/{sender}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(words, digest_size=8).digest(), "big", signed=True)

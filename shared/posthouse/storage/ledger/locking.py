@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
 
@@ -36,7 +36,9 @@ _TURN = """
       from unnest($1::bigint[], $2::bool[]) as k (key, take)
 """
 _OPEN = """
-    select k.key, r.n, r.attempts, r.next_attempt_at, r.warned
+    select k.key, r.n, r.attempts, r.next_attempt_at, r.warned, r.state = 'held' as held,
+           coalesce(r.via, '') as via, coalesce(r.verdict, '') as verdict,
+           coalesce(r.paused, '0') as paused
       from unnest($1::bigint[], $2::date[], $3::uuid[], $4::int[]) as k (key, day, envelope, n)
       join recipients r using (day, envelope, n)
      where r.settled_at is null
@@ -56,12 +58,20 @@ class Open:
         attempts: How often delivery was tried and deferred.
         next_attempt_at: When the next attempt is planned; None if none was made, or by a human.
         warned: The sender was told of the delay.
+        held: An operator holds it: no copy is worked on.
+        via: The next hop that an operator chose; empty for the ordinary way.
+        verdict: What its sender is to be told, because an operator ends it; empty otherwise.
+        paused: How long it was held before.
     """
 
     n: int
     attempts: int
     next_attempt_at: datetime | None
     warned: bool
+    held: bool = False
+    via: str = ""
+    verdict: str = ""
+    paused: timedelta = timedelta()
 
 
 async def succeed(session: Tx, former: Backend | None) -> Backend | None:
@@ -98,6 +108,10 @@ async def still_open(
                 attempts=row["attempts"],
                 next_attempt_at=row["next_attempt_at"],
                 warned=row["warned"],
+                held=row["held"],
+                via=row["via"],
+                verdict=row["verdict"],
+                paused=row["paused"],
             )
         )
     return found

@@ -33,12 +33,12 @@ _CLAIM = """
                    order by id limit $2 for update skip locked)
  returning id
 """
-_FACTS = """
+FACTS = """
     e.day, e.id, e.sender as envelope_sender, e.size, e.body, e.smtputf8, e.auth, e.envid, e.ret,
     e.requiretls, e.hold, e.deliver_by
 """
 _ACCEPTED = f"""
-    select {_FACTS}, {STANDING_COLUMNS}
+    select {FACTS}, {STANDING_COLUMNS}
       from unnest($1::date[], $2::uuid[]) as k (day, id)
       join envelopes e using (day, id)
       join recipients r on r.day = k.day and r.envelope = k.id
@@ -58,7 +58,7 @@ _OPEN_UP_TO = """
      order by day, envelope
 """
 _UNSETTLED = f"""
-    select {_FACTS}, {STANDING_COLUMNS}
+    select {FACTS}, {STANDING_COLUMNS}
       from unnest($1::date[], $2::uuid[]) as k (day, id)
       join envelopes e using (day, id)
       join recipients r on r.day = k.day and r.envelope = k.id
@@ -85,7 +85,7 @@ async def claim_unpublished(pool: Pool, older_than: timedelta, limit: int) -> li
         await release_due(tx, limit)
         idents = [row["id"] for row in await tx.fetch(_CLAIM, older_than, limit)]
         days = [day_of(ident) for ident in idents]
-        envelopes = _rebuilt(await tx.fetch(_ACCEPTED, days, idents)) if idents else []
+        envelopes = rebuilt(await tx.fetch(_ACCEPTED, days, idents)) if idents else []
         needless = set(idents) - {envelope.id for envelope in envelopes}
         if needless:
             await published(tx, sorted(needless))
@@ -110,7 +110,7 @@ async def iterate_unsettled(pool: Pool, batch: int) -> AsyncIterator[list[Envelo
 
 async def unsettled_envelopes(queries: Queries, idents: Sequence[UUID]) -> list[Envelope]:
     """Return envelopes for what is still to be done of these messages, as they would look now."""
-    return _rebuilt(await queries.fetch(_UNSETTLED, [day_of(ident) for ident in idents], idents))
+    return rebuilt(await queries.fetch(_UNSETTLED, [day_of(ident) for ident in idents], idents))
 
 
 async def _open_messages(pool: Pool) -> AsyncIterator[list[UUID]]:
@@ -123,7 +123,8 @@ async def _open_messages(pool: Pool) -> AsyncIterator[list[UUID]]:
         after = edge
 
 
-def _rebuilt(rows: Sequence[Row]) -> list[Envelope]:
+def rebuilt(rows: Sequence[Row]) -> list[Envelope]:
+    """Return the envelopes of rows that have `FACTS` and `STANDING_COLUMNS`."""
     grouped: defaultdict[Facts, list[Standing]] = defaultdict(list)
     for row in rows:
         grouped[_facts(row)].append(standing_of(row))

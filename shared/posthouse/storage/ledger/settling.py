@@ -19,7 +19,8 @@ from posthouse.storage.ledger.entries import NewMail, enter, storable
 from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
 
 # A deferral that is older than the row (a doubled envelope) changes nothing; an equal one counts,
-# because whoever repeats it after a crash must still put the envelope on the wait queue.
+# because whoever repeats it after a crash must still put the envelope on the wait queue. What is
+# held stays held: decisions do not meet deliveries, except where a claim was lost unheard.
 _SETTLE = """
     with asked as materialized (
         select * from unnest($1::date[], $2::uuid[], $3::int[], $4::text[], $5::int[],
@@ -27,15 +28,16 @@ _SETTLE = """
                              $11::bool[])
             as k (day, envelope, n, state, attempts, until, status, reply, host, ends, warned)
     ), held as materialized (
-        select r.day, r.envelope, r.n, r.warned
+        select r.day, r.envelope, r.n, r.warned, r.state = 'held' as held
           from asked k join recipients r using (day, envelope, n)
          where r.settled_at is null and (k.ends or r.attempts <= k.attempts)
          order by r.day, r.envelope, r.n
            for no key update of r
     )
     update recipients r
-       set state = k.state, attempts = greatest(r.attempts, k.attempts),
-           next_attempt_at = k.until, status = k.status, reply = k.reply, host = k.host,
+       set state = case when h.held and not k.ends then 'held' else k.state end,
+           attempts = greatest(r.attempts, k.attempts),
+           next_attempt_at = case when not h.held then k.until end, status = k.status, reply = k.reply, host = k.host,
            warned = r.warned or k.warned, settled_at = case when k.ends then now() end
       from held h join asked k using (day, envelope, n)
      where r.day = h.day and r.envelope = h.envelope and r.n = h.n

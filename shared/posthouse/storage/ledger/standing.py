@@ -27,13 +27,13 @@ from posthouse.storage.pool import Row
 
 Road: TypeAlias = Literal["local", "remote"]
 State: TypeAlias = Literal[
-    "accepted", "routed", "deferred", "dead",
+    "accepted", "routed", "deferred", "held", "dead",
     "expanded", "delivered", "relayed", "bounced", "discarded",
 ]  # fmt: skip
 
 STANDING_COLUMNS = """
     r.n, r.address, r.state, r.road, r.account_id, r.folder, r.domain, r.sender, r.attempts,
-    r.warned, r.notify, r.orcpt, r.redistributed
+    r.warned, r.notify, r.orcpt, r.redistributed, r.via, r.verdict, r.paused
 """
 
 
@@ -69,7 +69,7 @@ class Standing:
     Attributes:
         n: Its number within the message.
         address: Where it goes to.
-        state: accepted, routed, deferred or dead.
+        state: accepted, routed, deferred, held or dead.
         road: Where it travels; None before routing.
         account: Whose mailbox, on the road local.
         folder: The mailbox asked for by plus addressing; empty for INBOX.
@@ -80,6 +80,9 @@ class Standing:
         notify: What its sender wants to be told of.
         redistributed: A group of ours answers for it: what the message's sender asked for is not
             handed on (RFC 3461 §5.2.7.1).
+        via: The next hop that an operator chose.
+        verdict: What its sender is told, because an operator ends it.
+        paused: Seconds that an operator has held it.
     """
 
     n: int
@@ -94,6 +97,9 @@ class Standing:
     warned: bool = False
     notify: Notify = DEFAULT
     redistributed: bool = False
+    via: str = ""
+    verdict: str = ""
+    paused: int = 0
 
 
 def standing_of(row: Row) -> Standing:
@@ -111,6 +117,9 @@ def standing_of(row: Row) -> Standing:
         warned=row["warned"],
         notify=_notify(row),
         redistributed=bool(row["redistributed"]),
+        via=row["via"] or "",
+        verdict=row["verdict"] or "",
+        paused=int(row["paused"].total_seconds()) if row["paused"] else 0,
     )
 
 
@@ -192,6 +201,9 @@ def _remote(facts: Facts, kind: Standing, addressed: tuple[InboundRecipient, ...
         recipients=addressed,
         attempts=kind.attempts,
         warned=kind.warned,
+        via=kind.via,
+        verdict=kind.verdict,
+        paused=kind.paused,
     )
 
 

@@ -1,0 +1,200 @@
+"""Mail that waits for the outside, as operators choose it: by what is known of it, all of it holding.
+
+``waiting`` has one narrow row for each deferred or held recipient, kept by a trigger; so a million
+of them are counted and filtered within a second, and mail that does not wait costs nothing. Chosen
+by id, mail that is on its way but was not tried yet is found as well: for that the ledger's own
+rows are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+from posthouse.mail.ids import day_of
+from posthouse.mail.patterns import NULL_SENDER
+from posthouse.storage.ledger.entries import storable
+from posthouse.storage.pool import Queries
+
+Waiting: TypeAlias = Literal["deferred", "held"]
+Place: TypeAlias = tuple[UUID, int]  # a recipient: its message and its number
+
+BEFORE_ALL: Place = (UUID(int=0), -1)
+CLOCKS_DIFFER = timedelta(seconds=5)
+
+# The same columns as `waiting`, for what is on its way, too.
+_BY_ID = """
+    (select r.envelope, r.n, r.day, r.address, coalesce(r.domain, '') as domain,
+            coalesce(r.sender, e.sender) as sender, tenant_of(e.auth, r.sender, e.sender) as tenant,
+            r.state = 'held' as held, words_said(r.status, r.reply, r.host) as said
+       from unnest($1::date[], $2::uuid[]) as k (day, id)
+       join envelopes e using (day, id)
+       join recipients r on r.day = k.day and r.envelope = k.id
+      where r.road = 'remote' and r.state in ('routed', 'deferred', 'held'))
+"""
+_TABLE = "waiting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which recipients; every condition that is given must hold.
+
+    Attributes:
+        ids: Of these messages.
+        domain: For this domain; ``.far.test`` for all below it.
+        sender: From this address; ``@far.test`` for all of that domain, ``<>`` for the null sender.
+        recipient: To this address, or ``@far.test`` likewise.
+        tenant: Sent by this domain of ours.
+        older: Accepted at least so long ago.
+        younger: Accepted less long ago.
+        state: ``deferred`` or ``held``.
+        reply: The last reply (status, text, host) has this text, in whatever case.
+    """
+
+    ids: tuple[UUID, ...] | None = None
+    domain: str | None = None
+    sender: str | None = None
+    recipient: str | None = None
+    tenant: str | None = None
+    older: timedelta | None = None
+    younger: timedelta | None = None
+    state: Waiting | None = None
+    reply: str | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """True if no condition was given."""
+        return self == Choice()
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A choice as SQL.
+
+    Attributes:
+        source: What is selected from; it is called ``w``.
+        where: A condition, at least ``true``.
+        values: Of the parameters, from ``$1`` on.
+    """
+
+    source: str
+    where: str
+    values: tuple[object, ...]
+
+    def more(self, condition: str, *values: object) -> Clause:
+        """Return this with one more ``condition``, ``{0}`` and so on for its ``values``."""
+        names = [f"${len(self.values) + at}" for at in range(1, len(values) + 1)]
+        return Clause(
+            self.source, f"{self.where} and {condition.format(*names)}", (*self.values, *values)
+        )
+
+
+def clause_of(choice: Choice, now: datetime) -> Clause:
+    """Return ``choice`` as SQL; ages count back from ``now``."""
+    clause = Clause(_TABLE, "true", ())
+    if choice.ids is not None:
+        clause = Clause(_BY_ID, "true", ([day_of(each) for each in choice.ids], list(choice.ids)))
+    for condition, value in _conditions(choice, now):
+        clause = clause.more(condition, value)
+    return clause
+
+
+def _conditions(choice: Choice, now: datetime) -> Iterator[tuple[str, object]]:
+    if choice.domain is not None:
+        yield _domain(choice.domain.lower())
+    if choice.sender is not None:
+        yield _address("sender", choice.sender)
+    if choice.recipient is not None:
+        yield _address("address", choice.recipient)
+    if choice.tenant is not None:
+        yield "w.tenant = {0}", choice.tenant.lower()
+    if choice.state is not None:
+        yield ("w.held = {0}::bool", choice.state == "held")
+    if choice.reply is not None:
+        yield "position({0} in w.said) > 0", storable(choice.reply).lower()
+    yield from _ages(choice, now)
+
+
+def _ages(choice: Choice, now: datetime) -> Iterator[tuple[str, object]]:
+    """Ids sort by time, so an age is a bound of the key."""
+    if choice.older is not None:
+        yield "w.envelope < {0}::uuid", _first_id(now - choice.older)
+    if choice.younger is not None:
+        yield "w.envelope >= {0}::uuid", _first_id(now - choice.younger)
+
+
+def _domain(domain: str) -> tuple[str, object]:
+    if domain.startswith("."):
+        return "right(w.domain, length({0}::text)) = {0}::text", domain
+    return "w.domain = {0}", domain
+
+
+def _address(column: str, wanted: str) -> tuple[str, object]:
+    key = storable(wanted).lower() if wanted != NULL_SENDER else ""
+    if key.startswith("@"):
+        return f"right(lower(w.{column}), length({{0}}::text)) = {{0}}::text", key
+    return f"lower(w.{column}) = {{0}}", key
+
+
+def _first_id(moment: datetime) -> UUID:
+    """Return the lowest id of a message that was accepted at ``moment`` or later."""
+    millis = max(0, int(moment.timestamp() * 1000))
+    return UUID(int=millis << 80)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """A walk through all that a choice finds; mail that comes meanwhile is not of it.
+
+    Attributes:
+        began: When; ages count from then.
+        after: Where it has come to.
+    """
+
+    began: datetime
+    after: Place = BEFORE_ALL
+
+
+_SELECT = """
+    select w.day, w.envelope, w.n, w.domain, w.sender from {source} w
+     where {where} order by w.envelope, w.n limit {limit}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A recipient that a choice found.
+
+    Attributes:
+        id: Its message.
+        n: Its number there.
+        domain: The next hop's domain.
+        sender: The reverse path it travels with.
+    """
+
+    id: UUID
+    n: int
+    domain: str
+    sender: str
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the order of a walk."""
+        return (self.id, self.n)
+
+
+async def choose(queries: Queries, choice: Choice, walk: Walk, limit: int) -> list[Chosen]:
+    """Return the next ``limit`` recipients of a walk, in the order of acceptance."""
+    clause = clause_of(choice, walk.began).more(
+        "(w.envelope, w.n) > ({0}::uuid, {1}::int) and w.envelope < {2}::uuid",
+        *walk.after,
+        _first_id(walk.began + CLOCKS_DIFFER),
+    )
+    sql = _SELECT.format(source=clause.source, where=clause.where, limit=int(limit))
+    return [
+        Chosen(id=row["envelope"], n=row["n"], domain=row["domain"], sender=row["sender"])
+        for row in await queries.fetch(sql, *clause.values)
+    ]
