@@ -80,15 +80,20 @@ class DiskBlobs:
     async def put_file(self, key: str, descriptor: int) -> None:
         """See `posthouse.blobs.port.Blobs.put_file`."""
         checked_key(key)
-        async with self._turns.turn(os.fstat(descriptor).st_size):
-            if self._waiting >= WAITING_MAX:
-                raise _too_busy()
-            own = os.dup(descriptor)
-            done = self._loop.run_in_executor(self._filers, self._files.adopt, key, own)
-            self._waiting += 1
-            done.add_done_callback(self._filed)
-            with _named_trouble(key):
-                await asyncio.shield(done)
+        own = os.dup(descriptor)  # the number may soon mean another file
+        try:
+            async with self._turns.turn(os.fstat(own).st_size):
+                if self._waiting >= WAITING_MAX:
+                    raise _too_busy()
+                done = self._loop.run_in_executor(self._filers, self._files.adopt, key, own)
+                own = -1  # it is the thread's
+                self._waiting += 1
+                done.add_done_callback(self._filed)
+                with _named_trouble(key):
+                    await asyncio.shield(done)
+        finally:
+            if own >= 0:
+                os.close(own)
 
     async def get(self, key: str) -> bytes:
         """See `posthouse.blobs.port.Blobs.get`."""
