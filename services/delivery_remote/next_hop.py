@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from delivery_remote.routes import Target, Tls
+from delivery_remote.security.proofs import MAY
 from delivery_remote.session import Session
 from delivery_remote.trouble import Later
 from posthouse.telemetry.metrics import counter
@@ -239,6 +240,6 @@ class Destination:
 def _server(target: Target) -> Target:
     """Return ``target`` without its address: of those, a name may have others every time.
 
-    And without what one mail demands of the session (`Plan.encrypted`).
+    And without what is demanded of the session, which may change from mail to mail.
     """
-    return replace(target, address="", tls=Tls.OPPORTUNISTIC)
+    return replace(target, address="", tls=Tls.OPPORTUNISTIC, demand=MAY)

@@ -16,6 +16,7 @@ from datetime import timedelta
 from enum import Enum
 from itertools import zip_longest
 
+from delivery_remote.security.proofs import MAY, Demand
 from delivery_remote.trouble import Later, Never
 from posthouse.mail.status import LOOP, Status
 from posthouse.resolver import Empty, Exchange, Found, Resolver, Temporary
@@ -37,8 +38,9 @@ BACK_TO_US = Never(LOOP, "mail for the domain loops back to this server")
 class Tls(Enum):
     """What a session must be like."""
 
+    NONE = "none"  # plain text, also where TLS is offered
     OPPORTUNISTIC = "opportunistic"  # RFC 7435: encrypted if it can be, to anybody
-    REQUIRED = "required"  # STARTTLS with a certificate that fits, because a password follows
+    REQUIRED = "required"  # STARTTLS, with a server that proves who it is (`Demand.proof`)
     IMPLICIT = "implicit"  # likewise, from the first octet
 
 
@@ -63,6 +65,8 @@ class Target:
         port: The TCP port.
         tls: What the session must be like.
         login: How to log in; None where nobody asks.
+        domain: Whose MX records named it, or whose own name it is; empty if an operator chose it.
+        demand: What its sessions must be like beside that, and why.
     """
 
     host: str
@@ -70,6 +74,8 @@ class Target:
     port: int
     tls: Tls = Tls.OPPORTUNISTIC
     login: Login | None = None
+    domain: str = ""
+    demand: Demand = MAY
 
     def __str__(self) -> str:
         return f"{self.host} [{self.address}]"
@@ -84,11 +90,14 @@ class Plan:
         targets: Never empty.
         certain: Nobody between us and the domain can have chosen the servers: an operator did, or
             DNSSEC proves the MX records, or there are none and the name is the domain itself.
+        relaxed: The servers as they are for a mail whose sender waives TLS (RFC 8689 §3), if that
+            makes a difference.
     """
 
     destination: str
     targets: tuple[Target, ...]
     certain: bool = False
+    relaxed: tuple[Target, ...] = ()
 
     def encrypted(self) -> Plan:
         """Return the same plan, where each session is TLS with a certificate that fits."""

@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 
 from delivery_remote.routes import Login, Target, Tls
+from delivery_remote.security.contexts import Contexts
 from delivery_remote.session import Mail, Manners, Patience
 from onemachine.certificates import Certificates, certificates
 from posthouse.mail.envelope import InboundRecipient
 from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
-from posthouse.runtime.tls import client_context
 from support.scripted_smtp import Peer
 
 MESSAGE = b"Subject: Hello\r\n\r\nHello.\r\n.\r\n.dot\r\n"
@@ -30,14 +30,9 @@ class Secured:
 
 
 @cache
-def _with_anybody() -> ssl.SSLContext:
-    return client_context(verify=False)
-
-
-@cache
-def _verified() -> ssl.SSLContext:
-    """Return one for all tests: to read the system's roots takes longer than most of them."""
-    return client_context()
+def _contexts() -> Contexts:
+    """Return those for all tests: to read the system's roots takes longer than most of them."""
+    return Contexts()
 
 
 def secured(folder: Path, name: str = "peer.test") -> Secured:
@@ -48,8 +43,7 @@ def secured(folder: Path, name: str = "peer.test") -> Secured:
     manners = Manners(
         hostname="mail.example.test",
         patience=QUICK,
-        opportunistic=_with_anybody(),
-        verified=client_context(authorities=files.authority),
+        contexts=Contexts(files.authority),
     )
     return Secured(server, manners, files)
 
@@ -59,8 +53,7 @@ def manners(patience: Patience = QUICK) -> Manners:
     return Manners(
         hostname="mail.example.test",
         patience=patience,
-        opportunistic=_with_anybody(),
-        verified=_verified(),
+        contexts=_contexts(),
     )
 
 

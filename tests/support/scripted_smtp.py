@@ -170,11 +170,15 @@ async def scripted(
     /,
     *,
     tls: ssl.SSLContext | None = None,
+    implicit: bool = False,
     port: int = 0,
     host: str = "127.0.0.1",
     **said: Said,
 ) -> AsyncIterator[Peer]:
-    """Serve on a free port; ``said`` changes what `POLITE` answers (``dot`` stands for ``.``)."""
+    """Serve on a free port; ``said`` changes what `POLITE` answers (``dot`` stands for ``.``).
+
+    With ``implicit`` it is TLS from the first octet.
+    """
     words = {**POLITE, **dotted(said), **(words or {})}
     replies = {word: [v] if isinstance(v, str) else list(v) for word, v in words.items()}
     peer = Peer(replies, tls, host=host)
@@ -185,7 +189,8 @@ async def scripted(
         talks.add(task)
         task.add_done_callback(talks.discard)
 
-    server = await asyncio.start_server(begin, host, port, limit=2**20)
+    first = tls if implicit else None
+    server = await asyncio.start_server(begin, host, port, limit=2**20, ssl=first)
     peer.port = server.sockets[0].getsockname()[1]
     try:
         yield peer

@@ -59,13 +59,11 @@ class Policy:
         kind: Which of those that RFC 8460 knows; what operators set is none of them.
         domain: Whose; empty if sessions are not to be reported on.
         lines: The records, or the lines of the policy.
-        mx: The patterns of an MTA-STS policy.
     """
 
     kind: PolicyType = "no-policy-found"
     domain: str = ""
     lines: tuple[str, ...] = ()
-    mx: tuple[str, ...] = ()
 
 
 UNREPORTED = Policy()

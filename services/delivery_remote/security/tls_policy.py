@@ -149,7 +149,7 @@ def _by_sts(host: str, sts: StsPolicy, domain: str) -> Demand | None:
         name=f"MTA-STS {sts.mode}",
         objection=fault,
         is_tested=sts.mode == "testing",
-        policy=Policy(kind="sts", domain=domain, lines=sts.lines, mx=sts.mx),
+        policy=Policy(kind="sts", domain=domain, lines=sts.lines),
     )
 
 

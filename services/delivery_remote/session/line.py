@@ -18,6 +18,7 @@ from aiosmtplib.protocol import SMTPProtocol
 from aiosmtplib.response import SMTPResponse
 
 from delivery_remote.transcript import Reply
+from posthouse.runtime.tls_facts import chain_of
 
 MAX_UNREAD_REPLIES = 2000  # more than a transaction can ask for
 MAX_UNPARSED_OCTETS = 65_536  # of one reply
@@ -89,6 +90,11 @@ class Line(SMTPProtocol):
     def get_extra_info(self, name: str) -> Any:  # noqa: ANN401 - the library of asyncio says so
         """Return what the transport knows under ``name``; None without a connection."""
         return self.transport.get_extra_info(name) if self.transport else None
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """The certificates that the server showed, in DER, its own first."""
+        return chain_of(self.transport) if self.transport else ()
 
     async def drained(self, seconds: float) -> None:
         """Wait until the buffer below is small again (RFC 5321 §4.5.3.2.5).

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
-from delivery_remote.routes import Tls
-from posthouse.runtime.tls import client_context
+from delivery_remote.routes import Target, Tls
+from delivery_remote.security.contexts import Contexts, Trust
+from delivery_remote.security.proofs import Named
+from posthouse.mail.tls_words import Fault
+
+Tell: TypeAlias = Callable[[Target, Fault | None], None]
+
+
+def nobody(_target: Target, _fault: Fault | None) -> None:
+    """Nobody counts how sessions went."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,22 +55,23 @@ class Manners:
     Attributes:
         hostname: What we say in EHLO (RFC 5321 §4.1.1.1).
         patience: How long we wait.
-        opportunistic: TLS with anybody.
-        verified: TLS with a server whose certificate fits its name.
+        contexts: How we shake hands.
+        tell: Is told how the security of each session came out: what was wrong with it, or None.
     """
 
     hostname: str
     patience: Patience = Patience()
-    opportunistic: ssl.SSLContext = field(default_factory=lambda: client_context(verify=False))
-    verified: ssl.SSLContext = field(default_factory=client_context)
+    contexts: Contexts = field(default_factory=Contexts)
+    tell: Tell = nobody
 
-    def context(self, tls: Tls) -> ssl.SSLContext:
-        """Return the context for a session that must be like ``tls``."""
-        return self.opportunistic if tls is Tls.OPPORTUNISTIC else self.verified
+    def context(self, target: Target) -> ssl.SSLContext:
+        """Return the context for a session with ``target``."""
+        trust = Trust.ANYBODY
+        if target.tls is not Tls.OPPORTUNISTIC and isinstance(target.demand.proof, Named):
+            trust = Trust.PUBLIC if target.login is None else Trust.OURS
+        return self.contexts.get(trust, certificate=target.demand.certificate)
 
 
 def manners(hostname: str, patience: Patience, authorities: Path | None) -> Manners:
-    """Return `Manners` that trust the roots in ``authorities``, or those of the system."""
-    return Manners(
-        hostname=hostname, patience=patience, verified=client_context(authorities=authorities)
-    )
+    """Return `Manners` that trust the roots in ``authorities`` where a password follows."""
+    return Manners(hostname=hostname, patience=patience, contexts=Contexts(authorities))

@@ -39,6 +39,7 @@ class Session:
     Attributes:
         target: Whom we are talking to.
         tls: The version of TLS in use; empty for none.
+        security: The same, and by which policy, in words.
         served: Transactions so far.
         opened: When it was opened (monotonic seconds).
         has_failed_tls: TLS was offered and failed; this is the second attempt, in plain text.
@@ -59,6 +60,7 @@ class Session:
         self._is_over = False
         secured = line.get_extra_info("ssl_object")
         self.tls: str = secured.version() if secured else ""
+        self.security = f"{self.tls or 'no TLS'}, policy {target.demand.name}"
 
     @property
     def is_usable(self) -> bool:

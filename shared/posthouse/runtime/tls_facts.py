@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _ssl
 import asyncio
 import ssl
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -31,6 +33,19 @@ def agreed(transport: asyncio.BaseTransport) -> Tls | None:
         bindings["tls-exporter"] = exporter
     name = cipher[0] if cipher else "unknown"
     return Tls(version, name, peer_of(shown) if shown else None, bindings)
+
+
+def chain_of(transport: asyncio.BaseTransport) -> tuple[bytes, ...]:
+    """Return what the server of ``transport`` showed, in DER, its own certificate first.
+
+    Nobody has verified it. Empty in plain text. Python 3.13 says it by a name of its own.
+    """
+    encrypted: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    if encrypted is None:
+        return ()
+    inner: Any = encrypted._sslobj  # type: ignore[attr-defined] # noqa: SLF001 - see above
+    shown = inner.get_unverified_chain() or ()
+    return tuple(each.public_bytes(_ssl.ENCODING_DER) for each in shown)
 
 
 def peer_of(encoded: bytes) -> Peer:

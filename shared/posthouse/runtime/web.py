@@ -1,0 +1,157 @@
+"""HTTPS to servers of others: small answers, in bounded time, names found by our own name servers.
+
+Certificates are verified, redirects are not followed, nothing is kept from one request to the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from posthouse.resolver import Found, Resolver
+
+HTTPS_PORT = 443  # RFC 9110 §4.2.2
+PATIENCE = timedelta(seconds=10)
+MAX_CONNECTIONS = 20  # at once, of one process
+
+_TROUBLE = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+
+
+class WebFailure(Exception):
+    """No answer came, or one that is too large; says why.
+
+    Attributes:
+        is_certificate: The server did not prove who it is.
+    """
+
+    def __init__(self, why: str, *, is_certificate: bool = False) -> None:
+        super().__init__(why)
+        self.is_certificate = is_certificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """An answer.
+
+    Attributes:
+        status: Its code (RFC 9110 §15).
+        media_type: Without parameters, in lower case.
+        octets: Its content.
+    """
+
+    status: int
+    media_type: str
+    octets: bytes
+
+
+class Web:
+    """A client; use it as a context manager."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        trust: ssl.SSLContext,
+        *,
+        port: int = HTTPS_PORT,
+        patience: timedelta = PATIENCE,
+    ) -> None:
+        """Ask servers at ``port`` whose certificates ``trust`` leads to, each for ``patience``."""
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=MAX_CONNECTIONS,
+                ssl=trust,
+                resolver=_Names(resolver, port),
+                use_dns_cache=False,
+                force_close=True,
+            ),
+            timeout=aiohttp.ClientTimeout(total=patience.total_seconds()),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._http.close()
+
+    async def get(self, url: str, most: int) -> Page:
+        """Return what is at ``url``, at most so many octets; raise `WebFailure`."""
+        return await self._ask("GET", url, most)
+
+    async def post(self, url: str, octets: bytes, media_type: str, most: int = 65_536) -> Page:
+        """Bring ``octets`` to ``url`` and return the answer; raise `WebFailure`."""
+        return await self._ask("POST", url, most, octets, media_type)
+
+    async def _ask(
+        self, method: str, url: str, most: int, octets: bytes | None = None, media_type: str = ""
+    ) -> Page:
+        if not url.lower().startswith("https://"):
+            raise WebFailure("the address does not begin with https://")
+        headers = {"Content-Type": media_type} if media_type else {}
+        try:
+            async with self._http.request(
+                method, url, data=octets, headers=headers, allow_redirects=False
+            ) as response:
+                content = await _content(response, most)
+                kind = response.content_type.lower()
+                return Page(status=response.status, media_type=kind, octets=content)
+        except aiohttp.ClientConnectorCertificateError as wrong:
+            why = getattr(wrong.certificate_error, "verify_message", "") or str(wrong)
+            raise WebFailure(f"certificate: {why}", is_certificate=True) from wrong
+        except _TROUBLE as trouble:
+            raise WebFailure(f"{type(trouble).__name__}: {trouble}".rstrip(": ")) from trouble
+
+
+async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:
+    octets = bytearray()
+    async for chunk in response.content.iter_any():
+        octets += chunk
+        if len(octets) > most:
+            raise WebFailure(f"the answer has more than {most} octets")
+    return bytes(octets)
+
+
+class _Names(AbstractResolver):
+    """Finds servers with our own resolver."""
+
+    def __init__(self, resolver: Resolver, port: int) -> None:
+        self._resolver = resolver
+        self._port = port
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return all addresses of ``host``; `OSError` if there are none."""
+        answer = await self._resolver.addresses(host)
+        if not isinstance(answer, Found):
+            raise OSError(None, f"no address of {host} was found")
+        asked = port if port != HTTPS_PORT else self._port
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=asked,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in answer.records
+            if family in {socket.AF_UNSPEC, socket.AF_INET6 if ":" in address else socket.AF_INET}
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+        await asyncio.sleep(0)
