@@ -109,9 +109,10 @@ async def examine_sources() -> list[Finding]:
     settings = read(SourceSettings)
     if isinstance(settings, list):  # told among the settings of those who need them
         return []
-    tried: list[Awaitable[Finding]] = []
-    if (terms := settings.oidc_terms) is not None:
-        tried.append(_try("issuer of tokens", partial(_issuer, terms), settings))
+    tried = [
+        _try("issuer of tokens", partial(_issuer, settings.oidc_terms(name)), settings)
+        for name in settings.oidc_issuers
+    ]
     if (plan := settings.ldap_plan) is not None:
         tried.append(_try("LDAP", partial(_ldap, plan), settings))
     return list(await asyncio.gather(*tried))
@@ -162,8 +163,8 @@ async def _issuer(terms: Terms, settings: SourceSettings) -> str:
     async with Issuer(terms, _Nobody(), trust=settings.oidc_trust) as issuer:
         keys = await issuer.examine()
     if not keys:
-        raise ValueError("publishes no key that is fit for signatures")
-    return f"publishes {keys} fit for signatures"
+        raise ValueError(f"{terms.issuer} publishes no key that is fit for signatures")
+    return f"{terms.issuer} publishes {keys} fit for signatures"
 
 
 async def _ldap(plan: Plan, _: SourceSettings) -> str:

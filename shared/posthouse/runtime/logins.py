@@ -17,6 +17,7 @@ from posthouse.credentials.authenticator import Authenticator, Link
 from posthouse.credentials.bearer import Hint, oauthbearer, xoauth2
 from posthouse.credentials.checking import Checker
 from posthouse.credentials.exchange import Mechanism
+from posthouse.credentials.issuers import Issuers
 from posthouse.credentials.ldap.directory import Directory
 from posthouse.credentials.local import LocalAccounts
 from posthouse.credentials.mechanisms import LOGIN, PLAIN, External, cram_md5, external
@@ -107,9 +108,12 @@ async def _elsewhere(settings: LoginSettings, accounts: Link, stack: AsyncExitSt
     links: list[Link] = []
     if (plan := settings.ldap_plan) is not None:
         links.append(await stack.enter_async_context(Directory(plan, accounts)))
-    if (terms := settings.oidc_terms) is not None:
-        issuer = Issuer(terms, accounts, trust=settings.oidc_trust)
-        links.append(await stack.enter_async_context(issuer))
+    issuers: dict[str, Link] = {}
+    for name in settings.oidc_issuers:
+        issuer = Issuer(settings.oidc_terms(name), accounts, trust=settings.oidc_trust)
+        issuers[name] = await stack.enter_async_context(issuer)
+    if issuers:
+        links.append(Issuers(issuers))
     return links
 
 
@@ -125,8 +129,8 @@ def mechanisms(settings: LoginSettings) -> tuple[Mechanism, ...]:
         "LOGIN": lambda: LOGIN,
         "CRAM-MD5": partial(cram_md5, settings.hostname),
     }
-    if settings.oidc_issuer is not None:
-        hint = Hint(configuration_of(settings.oidc_issuer), settings.oidc_scope)
+    if settings.oidc_issuers:
+        hint = Hint(configuration_of(settings.oidc_issuers[0]), settings.oidc_scope)
         makers |= {"OAUTHBEARER": partial(oauthbearer, hint), "XOAUTH2": partial(xoauth2, hint)}
     return tuple(makers[name]() for name in names if name in makers)
 

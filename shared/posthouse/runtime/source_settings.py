@@ -1,4 +1,4 @@
-"""What an operator says of proofs that others keep: an OpenID Connect issuer, an LDAP directory."""
+"""What an operator says of proofs that others keep: OpenID Connect issuers, an LDAP directory."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from posthouse.runtime.tls import client_context
 _LDAP_PORTS = {"ldap": 389, "ldaps": 636}
 
 
-def _issuer(url: str) -> str:
-    if not is_safe(url):
+def _issuers(text: str) -> str:
+    if not all(map(is_safe, text.split())):
         raise ValueError("must look like https://id.example.org/realm, the issuer of the tokens")
-    return url
+    return text
 
 
 def _authorities(path: Path) -> Path:
@@ -70,10 +70,11 @@ Authorities = Annotated[Path, AfterValidator(_authorities)]
 
 
 class OidcSettings(CommonSettings):
-    """Tokens of an OpenID Connect issuer.
+    """Tokens of OpenID Connect issuers.
 
     Attributes:
-        oidc_issuer: Its address, as its tokens say it in ``iss``; None: no tokens are taken.
+        oidc_issuer: Their addresses, as tokens say them in ``iss``, separated by spaces; empty: no
+            tokens are taken. All that follows holds for each.
         oidc_audience: What a token must say in ``aud``: one of these, separated by spaces.
         oidc_claim: Which claim holds the account's address.
         oidc_domain: Put behind a claim, or a name that a client says, without ``@``.
@@ -82,7 +83,7 @@ class OidcSettings(CommonSettings):
         oidc_authorities: Roots of the issuer's certificate in PEM instead of the system's.
     """
 
-    oidc_issuer: Annotated[str, AfterValidator(_issuer)] | None = None
+    oidc_issuer: Annotated[str, AfterValidator(_issuers)] = ""
     oidc_audience: str = ""
     oidc_claim: Annotated[str, Field(min_length=1)] = "email"
     oidc_domain: str = ""
@@ -92,7 +93,7 @@ class OidcSettings(CommonSettings):
 
     @model_validator(mode="after")
     def _tokens_are_for_us(self) -> Self:
-        if self.oidc_issuer and not self.oidc_audience.split():
+        if self.oidc_issuers and not self.oidc_audience.split():
             raise ValueError(
                 f"{PREFIX}OIDC_AUDIENCE: is missing, but {PREFIX}OIDC_ISSUER is set: tokens that "
                 "people gave to others would open their mailboxes"
@@ -100,12 +101,14 @@ class OidcSettings(CommonSettings):
         return self
 
     @property
-    def oidc_terms(self) -> Terms | None:
-        """What a token must say; None if none are taken."""
-        if self.oidc_issuer is None:
-            return None
+    def oidc_issuers(self) -> tuple[str, ...]:
+        """The issuers one by one; none if no tokens are taken."""
+        return tuple(self.oidc_issuer.split())
+
+    def oidc_terms(self, issuer: str) -> Terms:
+        """Return what a token of ``issuer`` must say."""
         return Terms(
-            issuer=self.oidc_issuer,
+            issuer=issuer,
             audiences=tuple(self.oidc_audience.split()),
             claim=self.oidc_claim,
             domain=self.oidc_domain.lower(),
@@ -115,7 +118,7 @@ class OidcSettings(CommonSettings):
 
     @property
     def oidc_trust(self) -> ssl.SSLContext:
-        """The authorities of the issuer's certificate."""
+        """The authorities of the issuers' certificates."""
         return client_context(authorities=self.oidc_authorities)
 
 

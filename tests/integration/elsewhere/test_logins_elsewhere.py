@@ -155,7 +155,7 @@ async def an_operator_sees_that_both_are_there(house: House) -> None:
     findings = json.loads((await check.communicate())[0])
 
     told = {finding["part"]: finding["text"] for finding in findings}
-    assert told["issuer of tokens"] == "publishes 1 fit for signatures"
+    assert told["issuer of tokens"] == f"{house.issuer.url} publishes 1 fit for signatures"
     assert told["LDAP"] == "answers"
 
 

@@ -50,7 +50,7 @@ def good(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> LoginSettin
 def test_without_them_nobody_else_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = good(monkeypatch, {})
 
-    assert settings.oidc_terms is None
+    assert settings.oidc_issuers == ()
     assert settings.ldap_plan is None
     assert [each.name for each in mechanisms(settings)] == ["PLAIN"]
 
@@ -60,8 +60,8 @@ def test_with_an_issuer_tokens_are_offered_in_the_wanted_order(
 ) -> None:
     settings = good(monkeypatch, ISSUER | {"OIDC_SCOPE": "mail.read mail.send"})
 
-    terms = settings.oidc_terms
-    assert terms is not None
+    [issuer] = settings.oidc_issuers
+    terms = settings.oidc_terms(issuer)
     assert (terms.issuer, terms.audiences) == (ISSUER["OIDC_ISSUER"], ("mail", "posthouse"))
     assert terms.scope == {"mail.read", "mail.send"}
     assert terms.leeway == timedelta(minutes=1)
@@ -123,6 +123,7 @@ def test_authorities_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 @pytest.mark.parametrize(
     ("values", "fault"),
     [
+        (ISSUER | {"OIDC_ISSUER": "https://a.test http://b.test"}, "OIDC_ISSUER: must look like"),
         (ISSUER | {"OIDC_ISSUER": "http://id.example.test"}, "OIDC_ISSUER: must look like https"),
         ({"OIDC_ISSUER": "https://id.test"}, "OIDC_AUDIENCE: is missing"),
         (ISSUER | {"OIDC_AUTHORITIES": "/nowhere"}, "OIDC_AUTHORITIES: the file /nowhere cannot"),
