@@ -109,10 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--relay", action="store_true", help="to a server outside, not to mailboxes"
     )
     parser.add_argument("--memory", action="store_true", help="of ingress-smtp, instead of speed")
+    parser.add_argument("--store", choices=("disk", "s3"), default="disk", help="with --memory")
     given = parser.parse_args(arguments)
     try:
         if given.memory:
-            sys.exit(asyncio.run(weigh(console.print)))
+            sys.exit(asyncio.run(weigh(console.print, given.store)))
         what = relay if given.relay else bench
         runs = asyncio.run(what(given.count, given.rounds, alone=given.alone))
     except Unfit as reason:

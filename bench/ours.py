@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import httpx
 
@@ -21,6 +22,7 @@ from posthouse.storage.pool import Pool, open_pool
 
 _COUNT = "select coalesce(sum(exists_), 0)::bigint from mailboxes"
 API_SECONDS = 120.0
+StoreKind: TypeAlias = Literal["disk", "s3"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ async def posthouse(
     say: Callable[[str], None],
     settings: Mapping[str, str] | None = None,
     next_hop: int | None = None,
+    store: StoreKind = "disk",
 ) -> AsyncIterator[Posthouse]:
     """Run Posthouse for ``users`` of ``domain`` while inside; nothing of it stays.
 
@@ -60,7 +63,7 @@ async def posthouse(
     with ground(say) as folder:
         settings = {"POSTHOUSE_LOG_LEVEL": "WARNING", **(settings or {})}
         stack = Stack(
-            Options(var=folder, store="disk", copies=1, ports=ports, settings=settings), say
+            Options(var=folder, store=store, copies=1, ports=ports, settings=settings), say
         )
         try:
             await _start(stack)
