@@ -7,7 +7,6 @@ from delivery_local.settings import LocalSettings
 from posthouse.bus.consumer import consume
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import LOCAL
-from posthouse.runtime.bounces import Reporter
 from posthouse.runtime.foundation import START, open_foundation
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.service import Lifecycle
@@ -23,12 +22,7 @@ async def serve(settings: LocalSettings, lifecycle: Lifecycle) -> None:
         async with Outbox(pool, publisher) as outbox, Trace(pool, NAME) as trace:
             delivery = Delivery(
                 pool=pool,
-                reporter=Reporter(
-                    blobs=ground.blobs,
-                    hostname=settings.hostname,
-                    double_bounce_address=settings.double_bounce_address,
-                    return_octets_max=settings.return_octets_max,
-                ),
+                reporter=settings.reporter(ground.blobs, pool),
                 timetable=settings.timetable,
                 bounce_timetable=settings.bounce_timetable,
                 notices=publisher,

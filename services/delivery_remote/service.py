@@ -15,7 +15,6 @@ from posthouse.bus.consumer import consume
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import REMOTE_ROADS
 from posthouse.resolver import Resolver
-from posthouse.runtime.bounces import Reporter
 from posthouse.runtime.foundation import START, Foundation, open_foundation
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.service import Lifecycle
@@ -66,12 +65,7 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
             settler=await enter(Settler(pool)),
             outbox=await enter(Outbox(pool, Publisher(ground.broker))),
             trace=await enter(Trace(pool, NAME)),
-            reporter=Reporter(
-                blobs=blobs,
-                hostname=settings.hostname,
-                double_bounce_address=settings.double_bounce_address,
-                return_octets_max=settings.return_octets_max,
-            ),
+            reporter=settings.reporter(blobs, pool),
             timetable=settings.timetable,
             bounce_timetable=settings.bounce_timetable,
         ),

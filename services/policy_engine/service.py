@@ -15,7 +15,6 @@ from posthouse.bus.consumer import consume
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import INBOUND
 from posthouse.mail.admission import Question
-from posthouse.runtime.bounces import Reporter
 from posthouse.runtime.foundation import START, Foundation, open_foundation
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.service import Lifecycle
@@ -67,12 +66,7 @@ async def _routing(
         ownership=settings.sender_ownership,
         roads=publisher,
         outbox=await stack.enter_async_context(Outbox(pool, publisher)),
-        reporter=Reporter(
-            blobs=ground.blobs,
-            hostname=settings.hostname,
-            double_bounce_address=settings.double_bounce_address,
-            return_octets_max=settings.return_octets_max,
-        ),
+        reporter=settings.reporter(ground.blobs, pool),
         rewriter=rewriter,
         postmaster=settings.postmaster_address,
     )

@@ -8,9 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from policy_engine.rights import Ownership
-from posthouse.mail.address import BadAddress, parse_address
-from posthouse.runtime.bounces import RETURNED_OCTETS
-from posthouse.runtime.settings import CommonSettings, Port
+from posthouse.runtime.report_settings import ReportSettings, address
+from posthouse.runtime.settings import Port
 from posthouse.storage.directory import Network
 
 MIN_SECRET_CHARACTERS = 16
@@ -32,14 +31,7 @@ def _long(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _address(text: str) -> str:
-    try:
-        return str(parse_address(text)) if text else ""
-    except BadAddress as bad:
-        raise ValueError("must be a mail address") from bad
-
-
-class PolicySettings(CommonSettings):
+class PolicySettings(ReportSettings):
     """The settings of this service beside the common ones.
 
     Attributes:
@@ -52,8 +44,6 @@ class PolicySettings(CommonSettings):
             made once and kept in PostgreSQL.
         postmaster_address: Who takes the mail to postmaster of every domain of ours that has none
             of its own (RFC 5321 §4.5.1); empty for nobody.
-        double_bounce_address: Who is told when there is no sender to tell.
-        return_octets_max: Larger mail never goes back whole with a report, only its header.
         routing_batch: The most messages routed in one transaction.
         routing_concurrency: Transactions at once.
     """
@@ -63,9 +53,7 @@ class PolicySettings(CommonSettings):
     relay_networks: Annotated[str, AfterValidator(_networks)] = ""
     sender_ownership: Ownership = "strict"
     srs_secret: Annotated[SecretStr, AfterValidator(_long)] | None = None
-    postmaster_address: Annotated[str, AfterValidator(_address)] = ""
-    double_bounce_address: Annotated[str, AfterValidator(_address)] = ""
-    return_octets_max: Annotated[int, Field(ge=0, le=10_000_000)] = RETURNED_OCTETS
+    postmaster_address: Annotated[str, AfterValidator(address)] = ""
     routing_batch: Annotated[int, Field(ge=1, le=1000)] = 100
     routing_concurrency: Annotated[int, Field(ge=1, le=32)] = 2
 

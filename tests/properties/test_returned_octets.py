@@ -16,7 +16,7 @@ from posthouse.mime.returned import (
     ReturnedMail,
     read_returned,
 )
-from unit.mail.test_dsn import REPORTS
+from unit.mail.test_dsn import ENGLISH, REPORTS
 
 GOLDEN = Path(__file__).parents[1] / "golden/returned"
 LETTERS = [path.read_bytes() for path in sorted(GOLDEN.iterdir())]
@@ -57,7 +57,7 @@ def test_real_bounces_are_read_whatever_is_cut_out_or_put_in(data: st.DataObject
 
 def test_what_we_write_ourselves_is_read_back() -> None:
     for report in REPORTS.values():
-        found = read_returned(compose_dsn(report))
+        found = read_returned(compose_dsn(report, ENGLISH))
 
         assert found.kind == "bounce"
         assert [each.address for each in found.recipients] == [f.address for f in report.fates]

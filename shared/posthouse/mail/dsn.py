@@ -1,11 +1,12 @@
 """Delivery status notifications: the mail that tells a sender what became of a mail.
 
-A report is a ``multipart/report`` (RFC 6522) of three parts: a text for people, a
+A report is a ``multipart/report`` (RFC 6522) of three parts: a text for people, in their language, a
 ``message/delivery-status`` for programs (RFC 3464), and the header of the mail it speaks of, or
 all of that mail if its sender wants it back (RFC 3461 §4.3). It is 7-bit whatever it speaks of, so
 that it arrives everywhere a report must, but for two things: a sender whose own address is not
-ASCII gets a header in UTF-8 (RFC 6531 §3.1), and an 8-bit mail goes back as it is. Same report in,
-same octets out.
+ASCII gets a header in UTF-8 (RFC 6531 §3.1), and an 8-bit mail goes back as it is. A sender who
+used SMTPUTF8 gets the second and third part in their global forms (RFC 6533 §4, §6), which name
+addresses as they are. Same report in, same octets out.
 """
 
 from __future__ import annotations
@@ -16,68 +17,40 @@ import textwrap
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from posthouse.mail.handling import decoded, in_ascii
+from posthouse.mail.handling import decoded, in_ascii, unescaped
 from posthouse.mail.header import first, header_end
-from posthouse.mail.report import Action, Fate, Report
+from posthouse.mail.report import Fate, Report
+from posthouse.mail.report_text import (
+    MAX_REPLY_CHARACTERS,
+    TEXT_COLUMNS,
+    author_of,
+    flat,
+    is_quoted,
+    subject_of,
+    text_of,
+)
+from posthouse.mail.wording import Wording
 
 MAX_LINE_OCTETS = 998  # RFC 5322 §2.1.1
 MAX_ORIGINAL_OCTETS = 65_536  # more of the header than this helps nobody
-_TEXT_COLUMNS = 76
-_MAX_REPLY_CHARACTERS = 900  # a Diagnostic-Code stays well below the line limit, folded
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _NOT_XTEXT = re.compile(r"[^\x21-\x5b\x5d-\x7e]")
 
-# Subject and opening of each kind.
-_WORDS: dict[Action, tuple[str, str]] = {
-    "failed": (
-        "Your mail could not be delivered",
-        (
-            "Your mail could not be delivered to the recipients below. It will not be tried "
-            "again; what to do depends on the reason given."
-        ),
-    ),
-    "delayed": (
-        "Your mail is late; it is still being tried",
-        (
-            "Your mail has not yet reached the recipients below. THIS IS ONLY A WARNING: you need "
-            "not send it again, it is still being tried."
-        ),
-    ),
-    "delivered": (
-        "Your mail has arrived",
-        (
-            "You asked to be told: your mail has reached the recipients below. Whether they have "
-            "read it is not known here."
-        ),
-    ),
-    "relayed": (
-        "Your mail was handed on",
-        (
-            "You asked to be told: your mail was handed on for the recipients below to the next "
-            "server. If that one does not tell of its arrival, you will hear if it fails there, "
-            "otherwise nothing more."
-        ),
-    ),
-    "expanded": (
-        "Your mail goes to several others",
-        (
-            "You asked to be told: each address below stands for others, and your mail is on its "
-            "way to all of them. Nothing more is told of those it reaches."
-        ),
-    ),
-}
 
+def compose_dsn(report: Report, wording: Wording) -> bytes:
+    """Return the whole report, CRLF lines, ready to be stored and sent.
 
-def compose_dsn(report: Report) -> bytes:
-    """Return the whole report, CRLF lines, ready to be stored and sent."""
+    Args:
+        report: What is to be told.
+        wording: The words for people.
+    """
     boundary = f"posthouse-{report.id.hex}"
     marker = f"--{boundary}\r\n".encode()
     return b"".join(
         (
-            _header(report, boundary),
+            _header(report, wording, boundary),
             marker,
-            _text_part(report),
+            _text_part(report, wording),
             marker,
             _status_part(report),
             marker,
@@ -87,60 +60,35 @@ def compose_dsn(report: Report) -> bytes:
     )
 
 
-def _header(report: Report, boundary: str) -> bytes:
+def _header(report: Report, wording: Wording, boundary: str) -> bytes:
+    status = "global-delivery-status" if report.is_global else "delivery-status"
     lines = (
-        f"From: Mail Delivery System <MAILER-DAEMON@{report.host}>",
+        f"From: {author_of(report, wording)}",
         f"To: {report.to}",
-        f"Subject: {_WORDS[report.action][0]}",
+        f"Subject: {subject_of(report, wording)}",
         f"Date: {_date(report.made)}",
         f"Message-ID: {report.message_id}",
         "Auto-Submitted: auto-replied",  # RFC 3834 §5.1: nobody's vacation answers it
         "MIME-Version: 1.0",
-        "Content-Type: multipart/report; report-type=delivery-status;",
+        f"Content-Type: multipart/report; report-type={status};",
         f'\tboundary="{boundary}"',
     )
     meant = _MESSAGE_ID.search(first(report.original, b"message-id"))
-    reference = (f"In-Reply-To: {meant[0]}",) if meant else ()  # RFC 3834 §3.1.5
+    names = ("In-Reply-To", "References") if meant else ()  # RFC 3834 §3.1.5
+    reference = tuple(f"{name}: {meant[0]}" for name in names if meant)
     return _lines(*reference, *lines, "", "This is a report about a mail, in MIME format.", "")
 
 
-def _text_part(report: Report) -> bytes:
-    opening = f"This is the mail system at {report.host}. {_WORDS[report.action][1]}"
-    blocks = [_wrap(opening), *map(_told, report.fates)]
-    if report.action == "delayed" and report.retry_until is not None:
-        blocks.append(_wrap(f"It will be given up on {_date(report.retry_until)}."))
-    whole = report.content is not None
-    blocks.append(f"{'Your mail' if whole else 'The header of your mail'} is attached.")
-    return _part("text/plain; charset=utf-8", "\n\n".join(blocks).encode())
-
-
-def _told(fate: Fate) -> str:
-    meant = decoded(fate.orcpt.partition(";")[2])
-    first_line = f"<{fate.address}>"
-    if meant and meant.lower() != fate.address.lower():
-        first_line += f" (you wrote to {meant})"
-    if not fate.reply:
-        return first_line
-    said = f"{fate.host} said:" if _is_quoted(fate) else f"{fate.host or 'The reason'}:"
-    return f"{first_line}:\n" + _wrap(f"{said} {_flat(fate.reply)}", "    ")
-
-
-def _is_quoted(fate: Fate) -> bool:
-    """True if the reply is a server's own; else we say what happened with it."""
-    return bool(fate.host) and fate.reply[:3].isdecimal()
-
-
-def _wrap(text: str, indent: str = "") -> str:
-    return textwrap.fill(
-        text, _TEXT_COLUMNS, initial_indent=indent, subsequent_indent=indent,
-        break_on_hyphens=False,
-    )  # fmt: skip
+def _text_part(report: Report, wording: Wording) -> bytes:
+    language = f"Content-Language: {wording.language}"
+    return _part("text/plain; charset=utf-8", text_of(report, wording).encode(), language)
 
 
 def _status_part(report: Report) -> bytes:
     groups = [_message_fields(report), *(_fields_of(report, fate) for fate in report.fates)]
     body = "\n\n".join("\n".join(group) for group in groups)
-    return _part("message/delivery-status", body.encode())
+    kind = "global-delivery-status" if report.is_global else "delivery-status"
+    return _part(f"message/{kind}", body.encode())
 
 
 def _message_fields(report: Report) -> list[str]:
@@ -153,7 +101,7 @@ def _message_fields(report: Report) -> list[str]:
         *name,
         f"Reporting-MTA: dns; {report.host}",
         f"X-Posthouse-Id: {report.subject_id}",
-        f"X-Posthouse-Sender: {_typed(report.sender) if report.sender else 'rfc822; <>'}",
+        f"X-Posthouse-Sender: {_typed(report.sender, report) if report.sender else 'rfc822; <>'}",
         f"Arrival-Date: {_date(report.arrived)}",
         *when,
     ]
@@ -161,17 +109,18 @@ def _message_fields(report: Report) -> list[str]:
 
 def _fields_of(report: Report, fate: Fate) -> list[str]:
     """The fields of one recipient (RFC 3464 §2.3), in the order given there."""
-    fields = [f"Original-Recipient: {_original(fate.orcpt)}"] if fate.orcpt else []
+    fields = [f"Original-Recipient: {_original(fate.orcpt, report)}"] if fate.orcpt else []
     fields += [
-        f"Final-Recipient: {_typed(fate.address)}",
+        f"Final-Recipient: {_typed(fate.address, report)}",
         f"Action: {fate.action}",
         f"Status: {fate.status.dotted}",
     ]
     if fate.host:
         fields.append(f"Remote-MTA: dns; {_ascii(fate.host.partition(' ')[0])}")
     if fate.reply:
-        kind = "smtp" if _is_quoted(fate) else "x-posthouse"
-        fields.append(_fold(f"Diagnostic-Code: {kind}; {_ascii(_flat(fate.reply))}"))
+        kind = "smtp" if is_quoted(fate) else "x-posthouse"
+        said = flat(fate.reply) if report.is_global else _ascii(flat(fate.reply))
+        fields.append(_fold(f"Diagnostic-Code: {kind}; {said}"))
     fields.append(f"Last-Attempt-Date: {_date(report.made)}")
     if fate.action == "delayed" and report.retry_until is not None:
         fields.append(f"Will-Retry-Until: {_date(report.retry_until)}")
@@ -183,6 +132,8 @@ def _original_part(report: Report) -> bytes:
     if report.content is not None:
         return _whole(report.content)
     header = report.original[:MAX_ORIGINAL_OCTETS].replace(b"\r\n", b"\n").rstrip(b"\n")
+    if report.is_global and not header.isascii():
+        return _part("message/global-headers", header)
     return _part("text/rfc822-headers; charset=utf-8", header)
 
 
@@ -205,15 +156,17 @@ def _whole(content: bytes) -> bytes:
     return head + content + b"\r\n"
 
 
-def _part(content_type: str, body: bytes) -> bytes:
+def _part(content_type: str, body: bytes, *fields: str) -> bytes:
     """A body part of ``body`` (LF lines), encoded only if it must be (RFC 2045 §6).
 
-    A delivery status never must: its fields are ASCII and folded by construction.
+    A ``message/delivery-status`` never must: its fields are ASCII and folded by construction. The
+    global forms may be (RFC 6533 §6.2, §6.3).
     """
     encoding, body = "7bit", body + b"\n"
     if not _is_plain(body):
         encoding, body = "quoted-printable", quopri.encodestring(body)
-    head = _lines(f"Content-Type: {content_type}", f"Content-Transfer-Encoding: {encoding}", "")
+    about = (f"Content-Type: {content_type}", *fields, f"Content-Transfer-Encoding: {encoding}")
+    head = _lines(*about, "")
     return head + body.replace(b"\n", b"\r\n") + b"\r\n"
 
 
@@ -224,27 +177,27 @@ def _is_plain(body: bytes) -> bool:
     return max(map(len, body.split(b"\n"))) <= MAX_LINE_OCTETS
 
 
-def _typed(address: str) -> str:
-    """An address with its type; what is not ASCII as ``utf-8-addr-xtext`` (RFC 6533 §3)."""
+def _typed(address: str, report: Report) -> str:
+    """An address with its type; what is not ASCII as it is, or as xtext (RFC 6533 §3)."""
     if address.isascii():
         return f"rfc822; {address}"
+    if report.is_global:
+        return f"utf-8; {address}"
     return "utf-8; " + _NOT_XTEXT.sub(lambda hit: rf"\x{{{ord(hit[0]):04X}}}", address)
 
 
-def _original(orcpt: str) -> str:
-    """ORCPT as a field's value: no longer xtext (RFC 3461 §6.3, d); ASCII (RFC 6533 §3)."""
+def _original(orcpt: str, report: Report) -> str:
+    """ORCPT as a field's value: no longer xtext (RFC 3461 §6.3, d); ASCII, or global."""
     kind, _, address = orcpt.partition(";")
-    return f"{kind}; {in_ascii(decoded(address))[:_MAX_REPLY_CHARACTERS]}"
+    meant = decoded(address)[:MAX_REPLY_CHARACTERS]
+    if report.is_global and kind.lower() == "utf-8":
+        meant = unescaped(meant)
+    return f"{kind}; {meant if report.is_global else in_ascii(meant)}"
 
 
 def _fold(field: str) -> str:
     """Fold a long field at spaces (RFC 5322 §2.2.3); a longer word is broken."""
-    return textwrap.fill(field, _TEXT_COLUMNS, subsequent_indent=" ", break_on_hyphens=False)
-
-
-def _flat(reply: str) -> str:
-    """A reply as one line of bounded length, without controls."""
-    return _CONTROLS.sub(" ", reply).strip()[:_MAX_REPLY_CHARACTERS] or "no reason given"
+    return textwrap.fill(field, TEXT_COLUMNS, subsequent_indent=" ", break_on_hyphens=False)
 
 
 def _ascii(text: str) -> str:

@@ -10,6 +10,7 @@ leave them out.
 from __future__ import annotations
 
 import re
+import sys
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -21,6 +22,7 @@ CONDITIONS = ("SUCCESS", "FAILURE", "DELAY")  # RFC 3461 §4.1, in the order in 
 
 _XCHAR = re.compile(r"[!-*,-<>-~]")  # RFC 3461 §4
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_ESCAPED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")  # RFC 6533 §3
 _HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
 
 
@@ -98,6 +100,16 @@ def decoded(text: str) -> str:
 def in_ascii(text: str) -> str:
     r"""Write what is not ASCII as ``\x{...}``, for those without SMTPUTF8 (RFC 6533 §3)."""
     return _NOT_ASCII.sub(lambda hit: rf"\x{{{ord(hit[0]):04X}}}", text)
+
+
+def unescaped(text: str) -> str:
+    r"""Write what stands as ``\x{...}`` as it is, unless that is a control or no character."""
+    return _ESCAPED.sub(lambda hit: _shown(hit[0], int(hit[1], 16)), text)
+
+
+def _shown(escaped: str, number: int) -> str:
+    character = chr(number) if number <= sys.maxunicode else ""
+    return character if character and character.isprintable() else escaped
 
 
 def _plain(encoded: str, character: str) -> str:

@@ -40,6 +40,7 @@ class Report:
     Attributes:
         id: The report's own id; makes its Message-ID and its boundary.
         host: Our name (Reporting-MTA).
+        author: The address in From.
         made: When this report was written (UTC).
         to: Whom it is sent to.
         subject_id: The id of the message it speaks of.
@@ -52,10 +53,12 @@ class Report:
         retry_until: When a delayed recipient is given up (RFC 3464 §2.3.9).
         deliver_by: When the sender wanted that message to have arrived (RFC 2852 §5); None for whenever.
         hold: How it was to be held before it started (RFC 4865 §6); empty for not at all.
+        is_global: That message's sender used SMTPUTF8, so the report may (RFC 6533 §4).
     """
 
     id: UUID
     host: str
+    author: str
     made: datetime
     to: str
     subject_id: UUID
@@ -68,6 +71,7 @@ class Report:
     retry_until: datetime | None = None
     deliver_by: datetime | None = None
     hold: str = ""
+    is_global: bool = False
 
     @property
     def action(self) -> Action:

@@ -43,6 +43,8 @@ _REASON = re.compile(r"\d\.\d{1,3}")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _DATE = re.compile(r"(?:%[YmdHM]|[^%])+")
 MAX_CHARACTERS = 2000  # of one text
+MAX_FIELD_CHARACTERS = 200  # of one that goes into a header field
+_IN_HEADERS = frozenset({"subject", "from"})
 
 
 class BadWording(ValueError):
@@ -122,17 +124,18 @@ def _faults_of(name: str, table: object, expected: Mapping[str, frozenset[str]])
         yield f"[{name}] is missing"
         return
     for key, fields in expected.items():
-        fault = "is missing" if key not in table else _fault_of_text(table[key], fields)
+        most = MAX_FIELD_CHARACTERS if key in _IN_HEADERS else MAX_CHARACTERS
+        fault = "is missing" if key not in table else _fault_of_text(table[key], fields, most)
         if fault:
             yield f"{name}.{key} {fault}"
     yield from (f"{name}.{key} is not known here" for key in table if key not in expected)
 
 
-def _fault_of_text(text: object, fields: frozenset[str]) -> str:
+def _fault_of_text(text: object, fields: frozenset[str], most: int) -> str:
     if not isinstance(text, str) or not text.strip():
         return "must be a text"
-    if len(text) > MAX_CHARACTERS or _CONTROLS.search(text):
-        return f"must be one line of at most {MAX_CHARACTERS} characters"
+    if len(text) > most or _CONTROLS.search(text):
+        return f"must be one line of at most {most} characters"
     try:
         pieces = list(Formatter().parse(text))
     except ValueError as wrong:

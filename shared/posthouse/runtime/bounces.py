@@ -14,8 +14,8 @@ through aliases and forwards, so a report that fails itself is known, and discar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -28,7 +28,9 @@ from posthouse.mail.handling import PLAIN, Handling
 from posthouse.mail.ids import moment_of, new_id
 from posthouse.mail.outcome import Bounced, Discarded, Outcome
 from posthouse.mail.report import Fate, Report
+from posthouse.mail.wording import Wording
 from posthouse.mime import scan
+from posthouse.runtime.wordings import ENGLISH, Wordings, wordings
 from posthouse.storage.ledger import NewMail, NewRecipient
 
 DOUBLE_BOUNCE = "double bounce"  # the rule's name in the ledger
@@ -45,20 +47,34 @@ class Reporter:
 
     Attributes:
         blobs: Where reports are stored and originals are read.
-        hostname: Our name, in From and Reporting-MTA.
+        hostname: Our name, in Reporting-MTA and Message-ID.
+        author: The address in From; empty for MAILER-DAEMON of our name.
         double_bounce_address: Who is told when there is no sender; empty for nobody.
         return_octets_max: A larger message never goes back whole, whatever its sender wants.
+        wordings: The words for people, by language.
+        language: Whose words are used for who has said nothing.
+        language_of: Asks what somebody has said; None for nothing.
     """
 
     blobs: Blobs
     hostname: str
+    author: str = ""
     double_bounce_address: str = ""
     return_octets_max: int = RETURNED_OCTETS
+    wordings: Wordings = field(default_factory=partial(wordings, None))
+    language: str = ENGLISH
+    language_of: Callable[[str], Awaitable[str | None]] | None = None
 
     @property
     def double_bounce_sender(self) -> str:
         """The reverse path of reports to `double_bounce_address`; nobody reads it."""
         return f"double-bounce@{self.hostname}"
+
+    async def wording_for(self, address: str) -> Wording:
+        """Return the words in the language of ``address``; raise `Unavailable`."""
+        said = await self.language_of(address) if self.language_of else None
+        language = (said or self.language).lower()
+        return self.wordings.get(language) or self.wordings[self.language.lower()]
 
 
 def told(reporter: Reporter, message: Envelope) -> str:
@@ -91,7 +107,7 @@ async def prepare_report(
 
     None if nobody is to be told: there are no fates, something less than a failure of a message
     with the null sender, or a double bounce without an address. Give those of one kind in one call.
-    Raises `Unavailable` when the object store is away.
+    Raises `Unavailable` when the object store is away, or PostgreSQL.
     """
     to = told(reporter, message)
     has_failed = any(fate.action == "failed" for fate in fates)
@@ -101,6 +117,7 @@ async def prepare_report(
     report = Report(
         id=new_id(),
         host=reporter.hostname,
+        author=reporter.author or f"MAILER-DAEMON@{reporter.hostname}",
         made=datetime.now(UTC),
         to=to,
         subject_id=message.id,
@@ -113,6 +130,7 @@ async def prepare_report(
         retry_until=retry_until,
         deliver_by=message.deadline.at if message.deadline else None,
         hold=message.handling.hold,
+        is_global=message.smtputf8,
     )
     # RFC 8689 §5: a report tells of the message, so it is kept as secret.
     secret = Handling(requiretls=True) if message.handling.requiretls else PLAIN
@@ -146,8 +164,8 @@ async def _original_header(blobs: Blobs, message: Envelope) -> bytes:
     return start.partition(_EMPTY_LINE)[0] + b"\r\n"
 
 
-def _written(report: Report) -> tuple[bytes, Summary]:
-    octets = compose_dsn(report)
+def _written(report: Report, wording: Wording) -> tuple[bytes, Summary]:
+    octets = compose_dsn(report, wording)
     return octets, scan(octets)
 
 
@@ -155,7 +173,8 @@ async def _stored(reporter: Reporter, report: Report, handling: Handling) -> New
     # RFC 3464 §2: the null reverse path, so that nothing answers a report.
     sender = "" if report.sender else reporter.double_bounce_sender
     whole = report.content or b""
-    octets, summary = await _aside(len(whole), partial(_written, report))
+    wording = await reporter.wording_for(report.to)
+    octets, summary = await _aside(len(whole), partial(_written, report, wording))
     envelope = Inbound(
         id=report.id,
         sender=sender,

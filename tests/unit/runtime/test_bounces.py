@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import email
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import Message
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from posthouse.blobs import Blobs, open_blobs
@@ -216,3 +218,49 @@ async def test_a_report_on_a_secret_mail_is_as_secret(reporter: Reporter, blobs:
 
     assert mail is not None
     assert mail.handling == mail.envelope.handling == Handling(requiretls=True)
+
+
+async def test_the_one_who_is_told_chooses_the_language(blobs: Blobs) -> None:
+    async def language_of(address: str) -> str | None:
+        return {"anna@a.test": "DE", "carl@a.test": "tlh"}.get(address)
+
+    reporter = Reporter(blobs=blobs, hostname="mx.example.test", language_of=language_of)
+    german = replace(reporter, language="de")
+
+    async def subject(to: str, by: Reporter) -> str:
+        mail = await prepare_report(by, await _message(blobs, to), [FAILURE])
+        assert mail is not None
+        return str(email.message_from_bytes(await blobs.get(mail.envelope.blob))["Subject"])
+
+    ours, theirs = (
+        "Ihre Nachricht konnte nicht zugestellt werden",
+        "Your mail could not be delivered",
+    )
+    assert await subject("anna@a.test", reporter) == ours
+    assert await subject("bert@a.test", reporter) == theirs
+    assert await subject("carl@a.test", reporter) == theirs  # nobody speaks that here any more
+    assert await subject("carl@a.test", german) == ours
+
+
+async def test_reports_come_from_the_address_the_operator_names(blobs: Blobs) -> None:
+    reporter = Reporter(blobs=blobs, hostname="mx.example.test", author="bounce@example.test")
+
+    mail = await prepare_report(reporter, await _message(blobs, "anna@a.test"), [FAILURE])
+
+    assert mail is not None
+    octets = await blobs.get(mail.envelope.blob)
+    assert b"From: Mail Delivery System <bounce@example.test>" in octets
+    assert b"Reporting-MTA: dns; mx.example.test" in octets
+
+
+async def test_a_sender_who_used_smtputf8_gets_a_global_report(
+    reporter: Reporter, blobs: Blobs
+) -> None:
+    message = msgspec.structs.replace(await _message(blobs, "anna@a.test"), smtputf8=True)
+
+    mail = await prepare_report(reporter, message, [FAILURE])
+
+    assert mail is not None
+    octets = await blobs.get(mail.envelope.blob)
+    assert b"Content-Type: message/global-delivery-status" in octets
+    assert (mail.smtputf8, mail.body) == (False, "7BIT")
