@@ -19,12 +19,13 @@ from delivery_remote.bookkeeping import Books
 from delivery_remote.copies import Drop, Later, Now, turn_of
 from delivery_remote.destinations import Destinations
 from delivery_remote.handover import Handover, Results, Said
-from delivery_remote.next_hop import Destination
+from delivery_remote.next_hop import Destination, Rest
 from delivery_remote.octets import Octets, open_octets
-from delivery_remote.routes import NoWay, Plan, Routes
+from delivery_remote.routes import Closed, Folder, NoWay, Plan, Way
 from delivery_remote.session import Mail
 from delivery_remote.trouble import Later as TryLater
 from delivery_remote.trouble import Never
+from delivery_remote.ways import Ways
 from posthouse.blobs import Blobs
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import InboundRecipient, Remote
@@ -37,6 +38,7 @@ from posthouse.telemetry.metrics import counter
 CROWDED_WAIT = timedelta(seconds=5)  # back on the road soon, without an attempt counted
 CLAIMED_WAIT = timedelta(seconds=30)  # while another copy is worked on
 
+CLOSED = Status(451, (4, 3, 2))  # RFC 3463 §3.4: system not accepting network messages
 TOO_BUSY = TryLater(Status(451, (4, 4, 5)), "too much mail waits for the destination")
 # RFC 8689 §4.2.1, step 2
 UNCERTAIN = Never(
@@ -61,14 +63,14 @@ class Parts:
     Attributes:
         claims: Say who works on an envelope.
         blobs: Where the octets are.
-        routes: Where mail goes.
+        ways: Where mail goes.
         destinations: What is known of next hops.
         books: Take what was said.
     """
 
     claims: Claims
     blobs: Blobs
-    routes: Routes
+    ways: Ways
     destinations: Destinations
     books: Books
 
@@ -102,9 +104,22 @@ class Delivery:
         return move
 
     async def _find_way(self, envelope: Remote, claim: Claim, *, may_wait: bool) -> Move:
-        plan = _allowed(await self._parts.routes.plan(envelope.domain), envelope)
-        if not isinstance(plan, Plan):
-            return await self._settle(envelope, _for_all(envelope.recipients, plan))
+        way = await self._parts.ways.plan(
+            envelope.domain, envelope.sender, on_request=envelope.on_request
+        )
+        match _allowed(way, envelope):
+            case Plan() as plan:
+                return await self._go(envelope, plan, claim, may_wait=may_wait)
+            case Closed() as shut:
+                return await self._parts.books.put_off(envelope, _until_open(envelope, shut))
+            case Folder():
+                nobody = TryLater(CLOSED, "nothing is filed here")
+                return await self._settle(envelope, _for_all(envelope.recipients, nobody))
+            case no_way:
+                return await self._settle(envelope, _for_all(envelope.recipients, no_way))
+
+    async def _go(self, envelope: Remote, plan: Plan, claim: Claim, *, may_wait: bool) -> Move:
+        """Hand ``envelope`` over to the servers of ``plan``, or put it off."""
         destination = self._parts.destinations.get(plan.destination)
         destination.meet(plan.targets)
         if envelope.on_request:
@@ -164,11 +179,15 @@ class Shard:
             self._running -= 1
 
 
-def _allowed(plan: Plan | NoWay, envelope: Remote) -> Plan | NoWay:
-    """Return the part of ``plan`` that may be gone; reports go all ways (RFC 8689 §4.2.1, §5)."""
-    if not (isinstance(plan, Plan) and envelope.handling.requiretls and envelope.sender):
-        return plan
-    return plan.encrypted() if plan.certain else UNCERTAIN
+def _until_open(envelope: Remote, way: Closed) -> Rest:
+    return Rest(envelope.domain, way.left, TryLater(CLOSED, way.why))
+
+
+def _allowed(way: Way, envelope: Remote) -> Way:
+    """Return the part of ``way`` that may be gone; reports go all ways (RFC 8689 §4.2.1, §5)."""
+    if not (isinstance(way, Plan) and envelope.handling.requiretls and envelope.sender):
+        return way
+    return way.encrypted() if way.certain else UNCERTAIN
 
 
 def _for_all(recipients: Sequence[InboundRecipient], verdict: NoWay) -> Results:

@@ -8,9 +8,9 @@ from datetime import timedelta
 from delivery_remote.bookkeeping import Books
 from delivery_remote.delivery import Delivery, Parts, Shard
 from delivery_remote.destinations import Destinations
-from delivery_remote.routes import Routes
 from delivery_remote.session import manners
 from delivery_remote.settings import RemoteSettings
+from delivery_remote.ways import Ways
 from posthouse.bus.consumer import consume
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import REMOTE_ROADS
@@ -59,7 +59,7 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
     return Parts(
         claims=await enter(Claims(await enter(open_pool(url, connections=1)))),
         blobs=blobs,
-        routes=Routes(pool, resolver, settings.hostname, port=settings.remote_port),
+        ways=Ways(pool, resolver, settings.customs),
         destinations=await enter(Destinations(manner, settings.limits)),
         books=Books(
             settler=await enter(Settler(pool)),

@@ -10,15 +10,22 @@ from pydantic import AfterValidator, Field
 
 from delivery_remote.next_hop import FIRST_REST, LONGEST_REST, Limits
 from delivery_remote.session import Patience
+from delivery_remote.ways import Customs, Families, Ours, parse_ours
 from posthouse.resolver import parse_nameservers
 from posthouse.runtime.durations import Duration
 from posthouse.runtime.retrying import RetryingSettings
 
+LOOPBACK = "127.0.0.0/8, ::1, 0.0.0.0/8, ::"
 REST_SHARE = 0.8  # of the shortest retry delay: a rest is over when a mail that failed comes back
 
 
 def _nameservers(text: str) -> str:
     parse_nameservers(text)
+    return text
+
+
+def _ours(text: str) -> str:
+    parse_ours(text)
     return text
 
 
@@ -30,6 +37,10 @@ class RemoteSettings(RetryingSettings):
         nameservers_validate: They, and the way to them, can be trusted with saying what DNSSEC
             proves. Without it mail with REQUIRETLS only goes where a route or no MX record leads.
         remote_port: The port of servers found by MX.
+        remote_families: Which addresses of a server are tried, and in which order.
+        remote_literals: Mail to ``user@[192.0.2.1]`` goes there.
+        remote_ours: Names, addresses and networks at which this house takes mail in, beside its
+            hostname: where MX records lead there, mail would come back.
         remote_concurrency: Mails in hand at once on each shard.
         remote_sessions: Sessions at once with one destination.
         remote_transactions: Mails over one session.
@@ -42,6 +53,9 @@ class RemoteSettings(RetryingSettings):
     nameservers: Annotated[str, AfterValidator(_nameservers)] = ""
     nameservers_validate: bool = False
     remote_port: Annotated[int, Field(ge=1, le=65_535)] = 25
+    remote_families: Families = Families.BOTH
+    remote_literals: bool = True
+    remote_ours: Annotated[str, AfterValidator(_ours)] = LOOPBACK
     remote_concurrency: Annotated[int, Field(ge=1, le=1000)] = 200
     remote_sessions: Annotated[int, Field(ge=1, le=1000)] = 20
     remote_transactions: Annotated[int, Field(ge=1, le=10_000)] = 100
@@ -53,6 +67,17 @@ class RemoteSettings(RetryingSettings):
     def patience(self) -> Patience:
         """How long servers may take."""
         return Patience().at_most(self.remote_timeout.total_seconds())
+
+    @property
+    def customs(self) -> Customs:
+        """How servers are found."""
+        ours = parse_ours(self.remote_ours)
+        return Customs(
+            ours=Ours(names=ours.names | {self.hostname.lower()}, networks=ours.networks),
+            port=self.remote_port,
+            families=self.remote_families,
+            literals=self.remote_literals,
+        )
 
     @property
     def limits(self) -> Limits:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv6Address, ip_address
+from itertools import chain
 from typing import Protocol
 
 from msgspec import structs
@@ -18,6 +19,7 @@ from msgspec import structs
 from ingress_smtp.replies import Reply, say
 from posthouse.mail.envelope import Envelope, Remote
 from posthouse.mail.errors import Unavailable
+from posthouse.mail.hops import Kind
 from posthouse.mail.networks import NOWHERE, USUAL, Networks
 from posthouse.mail.rates import Buckets, Rate
 from posthouse.resolver import Answer, Empty, Exchange, Found, Temporary
@@ -170,13 +172,24 @@ class Releases:
             return True
         asking = _plain(client)
         route = await self._means.route(domain)
-        hosts = (route.host,) if route else await self._exchanges(domain)
+        hosts = await self._hosts(route, domain)
         answers = await asyncio.gather(*map(self._addresses, hosts))
         known = [each for answer in answers if isinstance(answer, Found) for each in answer.records]
         if asking and asking in map(_plain, known):
             return True
         _refuse_silence(*answers)
         return False
+
+    async def _hosts(self, route: Route | None, domain: str) -> tuple[str, ...]:
+        """Return the servers of ``domain``: those of its route, or its MX."""
+        if route is None or route.hops[0].kind is Kind.DIRECT:
+            return await self._exchanges(domain)
+        found = [
+            await self._exchanges(hop.host) if hop.kind is Kind.MX else (hop.host,)
+            for hop in route.hops[:MAX_HOSTS]
+            if hop.host
+        ]
+        return tuple(chain.from_iterable(found))[:MAX_HOSTS]
 
     async def _exchanges(self, domain: str) -> tuple[str, ...]:
         answer = await self._means.resolver.mx(domain)

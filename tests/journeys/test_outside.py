@@ -131,7 +131,7 @@ def test_a_route_overrules_mx_within_seconds(
     house.submit(author, [f"you@{domain}"], letter("before", author[0]))
     sink.await_letters()
 
-    house.ask("PUT", f"/routes/{domain}", {"host": smarthost.address, "port": world.port})
+    house.ask("PUT", f"/routes/{domain}", {"hops": [f"{smarthost.address}:{world.port}"]})
 
     def send_and_look() -> list[str]:
         house.submit(author, [f"you@{domain}"], letter("after", author[0]))

@@ -100,6 +100,7 @@ class OutsideWorld:
         return {
             "POSTHOUSE_NAMESERVERS": self._zone.nameservers,
             "POSTHOUSE_REMOTE_PORT": str(self.port),
+            "POSTHOUSE_REMOTE_OURS": "mail.example.test",  # the world lives on loopback
             "POSTHOUSE_REMOTE_TIMEOUT": "5s",
             "POSTHOUSE_RETRY_DELAYS": "5s",
         }

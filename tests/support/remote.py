@@ -17,8 +17,8 @@ from delivery_remote.bookkeeping import Books
 from delivery_remote.delivery import Delivery, Parts
 from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Limits
-from delivery_remote.routes import Routes
 from delivery_remote.session import Manners
+from delivery_remote.ways import Customs, Ours, Ways
 from onemachine.ports import free_ports
 from posthouse.blobs import Blobs, open_blobs
 from posthouse.mail.envelope import Envelope, Inbound, InboundRecipient, Remote
@@ -38,6 +38,7 @@ from support.outside import MESSAGE, manners
 from support.scripted_smtp import Peer, Said, dotted, scripted
 
 HOSTNAME = "mail.example.test"
+OURS = Ours(names=frozenset({HOSTNAME}))
 SECONDS = timedelta(seconds=1)
 TIMETABLE = Timetable(
     delays=(5 * SECONDS, 30 * SECONDS),
@@ -173,7 +174,7 @@ async def open_station(
         parts = Parts(
             claims=await enter(Claims(pool)),
             blobs=blobs,
-            routes=Routes(pool, resolver, HOSTNAME, port=port),
+            ways=Ways(pool, resolver, Customs(ours=OURS, port=port)),
             destinations=await enter(Destinations(behaviour or manners(), limits)),
             books=books,
         )

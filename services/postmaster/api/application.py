@@ -20,6 +20,7 @@ from postmaster.api import (
     redirection,
     store,
     trace,
+    ways,
 )
 from postmaster.api.border import watch_border
 from postmaster.api.guard import Guard
@@ -34,6 +35,7 @@ ROOMS = (
     certificates,
     delegates,
     redirection,
+    ways,
     queues,
     held,
     dead_letters,

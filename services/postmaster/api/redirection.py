@@ -1,4 +1,4 @@
-"""Where mail goes instead: aliases and groups, forwards, routes, networks."""
+"""Where mail goes instead: aliases and groups, forwards; and who may relay."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field
 
 from posthouse.storage import directory
-from posthouse.storage.directory import Alias, Forward, Network, Route
+from posthouse.storage.directory import Alias, Forward, Network
 from postmaster.api.fields import (
     MAX_TARGETS,
     AddressKey,
@@ -23,9 +23,6 @@ from postmaster.api.fields import (
 )
 from postmaster.api.parts import Means
 from postmaster.api.problems import SHADOWED, invalid
-
-MAX_HOST = 255
-MAX_PORT = 65_535
 
 router = APIRouter(tags=["redirection"])
 
@@ -42,21 +39,6 @@ class ForwardBody(Body):
 
     targets: Targets
     keep_copy: bool = True
-
-
-class RouteBody(Body):
-    """The next hop of a domain, with a login if it asks for one."""
-
-    host: Annotated[str, Field(min_length=1, max_length=MAX_HOST)]
-    port: Annotated[int, Field(ge=1, le=MAX_PORT)] = 25
-    username: str | None = None
-    password: SecretStr | None = None
-
-    @model_validator(mode="after")
-    def _both_or_neither(self) -> RouteBody:
-        if (self.username is None) != (self.password is None):
-            raise ValueError("username and password go together")
-        return self
 
 
 class NetworkBody(Body):
@@ -114,35 +96,6 @@ async def remove_forward(address: AddressKey, means: Means) -> None:
     await directory.set_forward(means.pool, address, ())
 
 
-@router.get("/routes")
-async def list_routes(means: Means) -> dict[str, Any]:
-    """Return all routes; they are few. Passwords are not shown."""
-    return {"items": [_route(route) for route in await directory.routes(means.pool)], "next": None}
-
-
-@router.put("/routes/{domain}", status_code=HTTPStatus.NO_CONTENT, responses=SHADOWED)
-async def set_route(domain: str, body: RouteBody, means: Means, *, force: bool = False) -> None:
-    """Send a domain's mail to a host instead of its MX; the domain ``*`` is the smarthost.
-
-    The mail of a domain of ours ends here, whatever its route says: 409 unless ``force``.
-    """
-    password = body.password.get_secret_value() if body.password else None
-    route = Route(
-        domain=domain.lower(),
-        host=body.host,
-        port=body.port,
-        username=body.username,
-        password=password,
-    )
-    await directory.set_route(means.pool, route, force=force)
-
-
-@router.delete("/routes/{domain}", status_code=HTTPStatus.NO_CONTENT)
-async def remove_route(domain: str, means: Means) -> None:
-    """Send a domain's mail by its MX again."""
-    await directory.remove_route(means.pool, domain)
-
-
 @router.get("/networks")
 async def list_networks(means: Means) -> dict[str, Any]:
     """Return all networks whose clients have terms for relaying without a password; they are few."""
@@ -173,15 +126,6 @@ def _forward(forward: Forward) -> dict[str, Any]:
         "address": forward.address,
         "targets": list(forward.targets),
         "keep_copy": forward.keep_copy,
-    }
-
-
-def _route(route: Route) -> dict[str, Any]:
-    return {
-        "domain": route.domain,
-        "host": route.host,
-        "port": route.port,
-        "username": route.username,
     }
 
 

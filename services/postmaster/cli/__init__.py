@@ -15,6 +15,7 @@ from postmaster.cli import (
     limits,
     redirection,
     upkeep,
+    ways,
 )
 from postmaster.cli.help import Commands
 
@@ -37,7 +38,8 @@ app.add_typer(certificates.certificate, name="certificate", rich_help_panel=WHO)
 app.add_typer(delegates.delegate, name="delegate", rich_help_panel=WHO)
 app.add_typer(redirection.alias, name="alias", rich_help_panel=WHERE)
 app.add_typer(redirection.forward, name="forward", rich_help_panel=WHERE)
-app.add_typer(redirection.route, name="route", rich_help_panel=WHERE)
+app.add_typer(ways.route, name="route", rich_help_panel=WHERE)
+app.add_typer(ways.relay, name="relay", rich_help_panel=WHERE)
 app.add_typer(redirection.network, name="network", rich_help_panel=WHERE)
 app.add("trace", MAIL)(letters.trace)
 app.add_typer(letters.queue, name="queue", rich_help_panel=MAIL)

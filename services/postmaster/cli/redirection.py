@@ -1,20 +1,17 @@
-"""Commands on where mail goes instead: aliases, forwards, routes, networks."""
+"""Commands on where mail goes instead: aliases, forwards; and who may relay."""
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from postmaster.cli.client import connect, forced, path
-from postmaster.cli.failure import Failure
 from postmaster.cli.help import Commands
 from postmaster.cli.output import AsJson, listing, plain, say
 
 alias = Commands("Addresses that stand for others.")
 forward = Commands("Accounts whose mail goes elsewhere.")
-route = Commands("Where mail for a domain goes.")
 network = Commands("Clients that may relay unasked.")
 
 
@@ -92,62 +89,6 @@ def forward_remove(address: Address) -> None:
     with connect() as api:
         api.ask("DELETE", path("forwards", address))
     say(f"Mail for {address} stays here.")
-
-
-@route.add("set")
-def route_set(
-    name: Annotated[
-        str, typer.Argument(metavar="DOMAIN", help="Whose mail; '*' is all that has no route.")
-    ],
-    hop: Annotated[str, typer.Argument(metavar="HOST:PORT", help="Where to; IPv6 in brackets.")],
-    *,
-    user: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Log in there as this user.")
-    ] = None,
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also for a domain of ours, whose mail ends here.")
-    ] = False,
-) -> None:
-    """Send a domain's mail to a host instead of its MX."""
-    host, port = split_hop(hop)
-    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
-    if (user is None) != (password is None):
-        raise Failure("Give --user and --password-stdin together, or neither.")
-    body = {"host": host, "port": port, "username": user, "password": password}
-    with connect() as api:
-        api.ask("PUT", path("routes", name), body=body, query=forced(force=force))
-    say(f"Mail for {name} goes to {hop}.")
-
-
-def split_hop(text: str) -> tuple[str, int]:
-    """Return host and port of ``HOST:PORT`` (an IPv6 address stands in brackets)."""
-    host, found, port = text.rpartition(":")
-    if not found or not host or not port.isdigit():
-        raise Failure(f"{text} is not HOST:PORT.")
-    return host.strip("[]"), int(port)
-
-
-@route.add("list")
-def route_list(*, as_json: AsJson = False) -> None:
-    """List the routes."""
-    columns = [("Domain", "domain", plain), ("Host", "host", plain), ("Port", "port", plain)]
-    columns.append(("User", "username", plain))
-    with connect() as api:
-        rows = api.rows(path("routes"))
-        listing(rows, columns, as_json=as_json, empty="All mail goes by MX.")
-
-
-@route.add("remove")
-def route_remove(
-    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="Whose; '*' is the smarthost.")],
-) -> None:
-    """Send a domain's mail by its MX again."""
-    with connect() as api:
-        api.ask("DELETE", path("routes", name))
-    say(f"Mail for {name} goes by MX.")
 
 
 @network.add("add")

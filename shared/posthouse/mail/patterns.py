@@ -54,9 +54,12 @@ def pattern_key(text: str) -> str:
 
 
 def sender_key(text: str) -> str:
-    """Return a pattern for senders in the form in which it is kept; raise `BadAddress`."""
-    if text == NULL_SENDER:
-        return text
+    """Return a pattern for senders in the form in which it is kept; raise `BadAddress`.
+
+    ``null`` is the null path, too, for who finds ``<>`` hard to type.
+    """
+    if text in {NULL_SENDER, "null"}:
+        return NULL_SENDER
     if not text.startswith("@"):
         return str(parse_address(text)).lower()
     key = pattern_key(text[1:])

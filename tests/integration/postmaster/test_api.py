@@ -321,7 +321,7 @@ async def test_an_import_under_aliases_is_made_only_by_force(clerk: LivePostmast
 
 
 async def test_a_domain_of_ours_and_a_route_for_it_only_by_force(clerk: LivePostmaster) -> None:
-    route = {"host": "relay.test"}
+    route = {"hops": ["relay.test"]}
     assert (await clerk.http.put("/routes/far.test", json=route)).is_success
 
     refused = await clerk.http.post("/domains", json={"domain": "far.test"})
@@ -372,16 +372,17 @@ async def test_an_alias_of_itself_alone_is_refused(clerk: LivePostmaster) -> Non
 
 
 async def test_a_routes_password_is_kept_and_not_shown(clerk: LivePostmaster) -> None:
-    body = {"host": "relay.test", "port": 587, "username": "us", "password": "gr8-secret"}
+    body = {"hops": ["Relay.test:587"], "username": "us", "password": "gr8-secret"}
 
     put = await clerk.http.put("/routes/*", json=body)
     shown = await clerk.http.get("/routes")
-    half = await clerk.http.put("/routes/a.test", json={"host": "h", "username": "us"})
+    half = await clerk.http.put("/routes/a.test", json={"hops": ["h"], "username": "us"})
 
     assert put.status_code == HTTPStatus.NO_CONTENT
     assert "gr8-secret" not in shown.text
     assert shown.json()["items"][0] == {
-        "domain": "*", "host": "relay.test", "port": 587, "username": "us"
+        "domain": "*", "hops": ["smtp:relay.test:587"], "username": "us",
+        "hold": False, "window": None,
     }  # fmt: skip
     assert (await directory.routes(clerk.pool))[0].password == "gr8-secret"  # noqa: S105
     assert half.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
@@ -392,7 +393,14 @@ NONSENSE: tuple[tuple[str, str, object], ...] = (
     ("PUT", "/networks/here", {}),
     ("PUT", "/networks/192.0.2.0/24", {"senders": ["no domain"]}),
     ("PUT", "/delegates/nonsense/anna@example.test", {}),
-    ("PUT", "/routes/not a domain", {"host": "h"}),
+    ("PUT", "/routes/not a domain", {"hops": ["h"]}),
+    ("PUT", "/routes/a.test", {"hops": []}),
+    ("PUT", "/routes/a.test", {"hops": ["h:0"]}),
+    ("PUT", "/routes/a.test", {"hops": ["maildir:../%u"]}),
+    ("PUT", "/routes/a.test", {"hops": ["h"], "window": "soon"}),
+    ("PUT", "/routes/a.test", {"hops": ["mx:h"], "username": "us", "password": "secret"}),
+    ("PUT", "/relays/@*", {"hops": ["h"]}),
+    ("PUT", "/relays/anna@example.test", {"hops": ["maildir:%u"]}),
     ("PUT", "/aliases/team@example.test", {"targets": []}),
     ("PUT", "/aliases/team@example.test", {"targets": ["nonsense"]}),
     ("POST", "/domains", {"domain": "no domain"}),

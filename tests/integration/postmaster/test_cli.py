@@ -123,7 +123,7 @@ async def test_redirections_from_the_command_line(clerk: LivePostmaster) -> None
 
     assert (await rows(clerk, "alias", "list"))[0]["targets"] == ["anna@example.test", "b@far.test"]
     assert (await rows(clerk, "forward", "list"))[0]["keep_copy"] is False
-    assert (await rows(clerk, "route", "list"))[0]["host"] == "2001:db8::1"
+    assert (await rows(clerk, "route", "list"))[0]["hops"] == ["smtp:[2001:db8::1]:2525"]
     assert "[bold]cellar" in await done(clerk, "network", "list")
     assert [row["relay"] for row in await rows(clerk, "network", "list")] == [True, True, False]
     assert await rows(clerk, "delegate", "list", "--account", "anna@example.test") == [
@@ -142,7 +142,7 @@ async def test_redirections_from_the_command_line(clerk: LivePostmaster) -> None
 
 async def test_what_cannot_be_done_is_said_in_a_sentence(clerk: LivePostmaster) -> None:
     assert "No domain nowhere.test" in await refused(clerk, "domain", "remove", "nowhere.test")
-    assert "not HOST:PORT" in await refused(clerk, "route", "set", "far.test", "relay")
+    assert "not a host and port" in await refused(clerk, "route", "set", "far.test", "re lay")
     assert "only one" in await refused(clerk, "trace", "--sender", "a@b.test", "--recipient", "c")
     assert "Say which" in await refused(clerk, "dead", "replay")
     assert "add --yes" in await refused(clerk, "account", "remove", "anna@example.test")

@@ -12,12 +12,13 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from delivery_remote import routes
 from delivery_remote.delivery import Delivery
 from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Limits
+from delivery_remote.ways import finding
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import Remote
+from posthouse.mail.hops import parse_hop
 from posthouse.storage import ledger
 from posthouse.storage.directory import Route, set_route
 from posthouse.storage.pool import Pool, Row
@@ -175,9 +176,9 @@ async def test_copies_of_what_was_put_off_become_one_by_the_next_attempt(
 async def test_a_corrected_route_ends_the_rest(
     station: Station, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "ROUTES_FRESH", timedelta())
+    monkeypatch.setattr(finding, "TABLE_FRESH", timedelta())
     peer = await station.server()
-    right = Route(domain="b.test", host=peer.host, port=station.port)
+    right = Route(domain="b.test", hops=(parse_hop(f"{peer.host}:{station.port}"),))
     await set_route(station.pool, replace(right, username="anna", password="secret"))  # noqa: S106
     await delivery.deliver(await station.accept("anna@b.test"))  # the server knows no logins
     envelope = await station.accept("bert@b.test")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from delivery_remote import routes as room
 from delivery_remote.delivery import Delivery
 from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Limits
+from delivery_remote.ways import finding as room
 from posthouse.bus.moves import Ack, Wait
+from posthouse.mail.hops import parse_hop
 from posthouse.storage.directory import Route, remove_route, set_route
 from support.outside import secured
 from support.remote import Station
@@ -25,7 +26,7 @@ LOGIN_OFFERED = "250-relay.test\n250-PIPELINING\n250-STARTTLS\n250 AUTH PLAIN LO
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "ROUTES_FRESH", timedelta())
+    monkeypatch.setattr(room, "TABLE_FRESH", timedelta())
 
 
 async def test_a_route_goes_before_mx_and_the_smarthost_takes_the_rest(station: Station) -> None:
@@ -34,8 +35,8 @@ async def test_a_route_goes_before_mx_and_the_smarthost_takes_the_rest(station: 
     station.domain("c.test", world.host)
     station.zone.records["relay.test"] = [f"A {own.host}"]
     pool = station.pool
-    await set_route(pool, Route(domain="b.test", host="relay.test", port=station.port))
-    await set_route(pool, Route(domain="*", host=smart.host, port=station.port))
+    await set_route(pool, Route(domain="b.test", hops=(parse_hop(f"relay.test:{station.port}"),)))
+    await set_route(pool, Route(domain="*", hops=(parse_hop(f"{smart.host}:{station.port}"),)))
 
     for address in ("x@b.test", "y@c.test", "z@nowhere.test"):
         assert await station.delivery.deliver(await station.accept(address)) == Ack()
@@ -49,7 +50,7 @@ async def test_a_change_of_routes_is_seen(station: Station) -> None:
     world, own = await station.server(), await station.server()
     station.domain("b.test", world.host)
     pool = station.pool
-    await set_route(pool, Route(domain="b.test", host=own.host, port=station.port))
+    await set_route(pool, Route(domain="b.test", hops=(parse_hop(f"{own.host}:{station.port}"),)))
     await station.delivery.deliver(await station.accept("x@b.test"))
 
     await remove_route(pool, "b.test")
@@ -60,7 +61,9 @@ async def test_a_change_of_routes_is_seen(station: Station) -> None:
 
 async def test_mail_through_one_smarthost_shares_its_sessions(station: Station) -> None:
     smart = await station.server()
-    await set_route(station.pool, Route(domain="*", host=smart.host, port=station.port))
+    await set_route(
+        station.pool, Route(domain="*", hops=(parse_hop(f"{smart.host}:{station.port}"),))
+    )
 
     for n in range(5):
         await station.delivery.deliver(await station.accept(f"x@d{n}.test"))
@@ -70,7 +73,9 @@ async def test_mail_through_one_smarthost_shares_its_sessions(station: Station) 
 
 
 async def test_a_route_to_nowhere_waits_for_its_operator(station: Station) -> None:
-    await set_route(station.pool, Route(domain="b.test", host="typo.test", port=station.port))
+    await set_route(
+        station.pool, Route(domain="b.test", hops=(parse_hop(f"typo.test:{station.port}"),))
+    )
 
     move = await station.delivery.deliver(await station.accept("x@b.test"))
 
@@ -85,8 +90,7 @@ async def test_a_route_with_a_username_logs_in_over_verified_tls(
     station.zone.records["relay.test"] = ["A 127.0.0.1"]
     route = Route(
         domain="*",
-        host="relay.test",
-        port=station.port,
+        hops=(parse_hop(f"relay.test:{station.port}"),),
         username="house",
         password="geheim",  # noqa: S106
     )

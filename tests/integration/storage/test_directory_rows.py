@@ -7,6 +7,7 @@ import time
 import pytest
 
 from posthouse.mail.address import BadAddress
+from posthouse.mail.hops import parse_hop
 from posthouse.storage.directory import (
     Account,
     Alias,
@@ -140,7 +141,7 @@ async def test_an_account_is_changed_in_place(pool: Pool, anna: int) -> None:
 def test_a_password_hash_is_in_no_repr() -> None:
     new = NewAccount(address="a@b.test", password_hash=HASH)
     known = Credential(account_id=1, address="a@b.test", password_hash=HASH, enabled=True)
-    route = Route(domain="*", host="h", port=25, username="u", password=HASH)
+    route = Route(domain="*", hops=(parse_hop("h:25"),), username="u", password=HASH)
 
     assert HASH not in f"{new!r} {known!r} {route!r}"
 
@@ -308,15 +309,18 @@ async def test_a_catch_all_is_set_and_ended(pool: Pool, anna: int) -> None:
 
 
 async def test_routes_are_set_replaced_and_removed(pool: Pool) -> None:
-    await set_route(pool, Route(domain="Far.test", host="mx", port=25))
-    await set_route(pool, Route(domain="far.test", host="mx2", port=2525))
-    smarthost = Route(domain="*", host="relay", port=587, username="us", password=HASH)
+    await set_route(pool, Route(domain="Far.test", hops=(parse_hop("mx1:25"),)))
+    await set_route(pool, Route(domain="far.test", hops=(parse_hop("mx2:2525"),)))
+    smarthost = Route(domain="*", hops=(parse_hop("relay:587"),), username="us", password=HASH)
     await set_route(pool, smarthost)
 
-    assert await routes(pool) == (smarthost, Route(domain="far.test", host="mx2", port=2525))
+    assert await routes(pool) == (
+        smarthost,
+        Route(domain="far.test", hops=(parse_hop("mx2:2525"),)),
+    )
     for wrong in (
-        Route(domain="**", host="mx", port=25),
-        Route(domain="a.test", host="mx", port=0),
+        Route(domain="**", hops=(parse_hop("mx1:25"),)),
+        Route(domain="a.test", hops=()),
     ):
         with pytest.raises((BadAddress, DirectoryError)):
             await set_route(pool, wrong)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 
 import pytest
 
+from posthouse.mail.hops import parse_hop
 from posthouse.storage.directory import (
     DirectoryError,
     NewAccount,
@@ -173,7 +174,7 @@ async def test_two_imports_of_the_same_accounts_in_other_orders_both_end(pool: P
 
 
 async def test_a_domain_and_its_route_are_not_both_unless_forced(pool: Pool) -> None:
-    route = Route(domain="Far.test", host="relay.test", port=25)
+    route = Route(domain="Far.test", hops=(parse_hop("relay.test:25"),))
     await set_route(pool, route)
 
     assert await fate(add_domain(pool, "far.test")) == "Shadowed"
@@ -185,7 +186,7 @@ async def test_a_domain_and_its_route_are_not_both_unless_forced(pool: Pool) -> 
 
 async def test_of_a_domain_and_its_route_at_the_same_moment_one_is_refused(pool: Pool) -> None:
     for n in range(RACES):
-        route = Route(domain=f"d{n}.test", host="relay.test", port=25)
+        route = Route(domain=f"d{n}.test", hops=(parse_hop("relay.test:25"),))
 
         ends = await asyncio.gather(
             fate(add_domain(pool, f"d{n}.test")), fate(set_route(pool, route))

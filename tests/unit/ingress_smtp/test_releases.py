@@ -12,6 +12,7 @@ import pytest
 from ingress_smtp.releases import MAX_DOMAINS, WHAT, Means, Measure, Pace, Releases
 from posthouse.mail.envelope import Envelope, InboundRecipient, Remote
 from posthouse.mail.errors import Unavailable
+from posthouse.mail.hops import parse_hop
 from posthouse.mail.ids import new_id
 from posthouse.mail.networks import parse_networks
 from posthouse.mail.rates import Buckets
@@ -48,7 +49,7 @@ class World:
 
     async def route(self, domain: str) -> Route | None:
         host = self.routes.get(domain)
-        return Route(domain=domain, host=host, port=25) if host else None
+        return Route(domain=domain, hops=(parse_hop(host),)) if host else None
 
     async def release(self, domain: str, *, below: bool, limit: int) -> list[Remote]:
         await self.may_go_on.wait()
@@ -96,7 +97,11 @@ def world() -> World:
             "bare.test": Found((SITE,)),
             "sick-host.test": Temporary("SERVFAIL"),
         },
-        routes={"routed.test": "[192.0.2.77]", "named.test": "mx.site.test"},
+        routes={
+            "routed.test": "[192.0.2.77]",
+            "named.test": "mx.site.test",
+            "by-mx.test": "mx:site.test",
+        },
         waiting={"site.test": 2, "sub.site.test": 1, "routed.test": 1, "notsite.test": 9},
     )
 
@@ -120,6 +125,8 @@ async def said(releases: Releases, domain: str, client: str, *, below: bool = Fa
         ("routed.test", "192.0.2.77", "253 2.0.0"),
         ("routed.test", SITE, "459 4.7.1"),
         ("named.test", SITE, "251 2.0.0"),
+        ("by-mx.test", SITE, "251 2.0.0"),
+        ("by-mx.test", STRANGER, "459 4.7.1"),
         ("half.test", SITE, "251 2.0.0"),
         ("half.test", STRANGER, "458 4.3.0"),
         ("sick.test", SITE, "458 4.3.0"),

@@ -73,6 +73,7 @@ def test_what_is_no_pattern_is_refused(text: str) -> None:
     ("text", "key"),
     [
         ("<>", "<>"),
+        ("null", "<>"),
         ("Anna@A.test", "anna@a.test"),
         ("@A.test", "@a.test"),
         ("@.test", "@.test"),

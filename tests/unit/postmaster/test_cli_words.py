@@ -14,27 +14,12 @@ from postmaster.cli.failure import Failure
 from postmaster.cli.imports import read_rows
 from postmaster.cli.letters import FOUND_COLUMNS
 from postmaster.cli.output import listing, moment, octets, plain
-from postmaster.cli.redirection import split_hop
 
 
 @pytest.fixture(autouse=True)
 def _no_stack_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("POSTHOUSE_API_URL", "POSTHOUSE_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.mark.parametrize(
-    ("text", "hop"),
-    [("relay.test:25", ("relay.test", 25)), ("[2001:db8::1]:2525", ("2001:db8::1", 2525))],
-)
-def test_a_hop_is_host_and_port(text: str, hop: tuple[str, int]) -> None:
-    assert split_hop(text) == hop
-
-
-@pytest.mark.parametrize("text", ["relay.test", ":25", "relay.test:", "relay.test:smtp", ""])
-def test_what_is_no_hop_is_refused(text: str) -> None:
-    with pytest.raises(Failure, match="HOST:PORT"):
-        split_hop(text)
 
 
 @pytest.mark.parametrize(

@@ -233,3 +233,11 @@ async def test_addresses_are_proved_if_all_are_and_tell_whose_they_are(zone: Zon
 async def test_an_alias_itself_can_be_asked_for(resolver: Resolver) -> None:
     assert await resolver.alias("alias.test") == Found(("chain.test",))
     assert await resolver.alias("web.test") == Empty(exists=True)
+
+
+async def test_addresses_are_proved_if_those_of_both_families_are(zone: Zone) -> None:
+    zone.proved.add("web.test")
+    resolver = Resolver(zone.nameservers, validates=True)
+
+    assert await resolver.addresses("web.test") == Found(("2001:db8::1", "192.0.2.1"), True)
+    assert await resolver.addresses("four.test") == Found(("192.0.2.4",), False)

@@ -61,18 +61,23 @@ from posthouse.storage.directory.errors import (
     StillInUse,
     TooMany,
 )
-from posthouse.storage.directory.precedence import shadows_of_accounts
-from posthouse.storage.directory.resolving import Found, resolve
-from posthouse.storage.directory.routes import (
-    SMARTHOST,
+from posthouse.storage.directory.networks import (
     Network,
-    Route,
     add_network,
     networks,
     remove_network,
+)
+from posthouse.storage.directory.precedence import shadows_of_accounts
+from posthouse.storage.directory.resolving import Found, resolve
+from posthouse.storage.directory.routes import (
+    Relay,
+    Route,
+    relays,
+    remove_relay,
     remove_route,
     route_of,
     routes,
+    set_relay,
     set_route,
 )
 from posthouse.storage.directory.secrets import (
@@ -87,7 +92,6 @@ from posthouse.storage.directory.secrets import (
 
 __all__ = [
     "NO_KEYS",
-    "SMARTHOST",
     "Account",
     "Alias",
     "AlreadyThere",
@@ -104,6 +108,7 @@ __all__ = [
     "Network",
     "NewAccount",
     "NoSuchEntry",
+    "Relay",
     "Route",
     "Shadow",
     "Shadowed",
@@ -129,11 +134,13 @@ __all__ = [
     "networks",
     "note_use",
     "owner_of",
+    "relays",
     "remove_account",
     "remove_alias",
     "remove_certificate",
     "remove_domain",
     "remove_network",
+    "remove_relay",
     "remove_route",
     "renew_hash",
     "resolve",
@@ -147,6 +154,7 @@ __all__ = [
     "set_forward",
     "set_password",
     "set_quota",
+    "set_relay",
     "set_route",
     "shadows_of_accounts",
 ]

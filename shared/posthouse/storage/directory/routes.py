@@ -1,148 +1,184 @@
-"""The way out and in: where mail for a domain goes instead of its MX, who may relay."""
+"""The way out: where mail for a domain goes instead of its MX, or mail of a sender.
+
+What fits best counts: the route of the domain itself, then that of all below the nearest domain
+above it, then what the sender has, then the route ``*``, then MX (`posthouse.mail.patterns`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from posthouse.mail.address import BadAddress, is_domain
+from posthouse.mail.hops import FOLDERS, BadHop, Hop, Kind, parse_hop, parse_hops
+from posthouse.mail.patterns import EVERYTHING, pattern_key, patterns_of, sender_key
+from posthouse.mail.windows import BadWindows, parse_windows
 from posthouse.storage.directory.errors import DirectoryError, NoSuchEntry, Shadow
 from posthouse.storage.directory.precedence import hold_routes, refuse
-from posthouse.storage.pool import Pool, Queries, Tx, transaction
-
-SMARTHOST = "*"  # the route of every domain that has none of its own
-MAX_PORT = 65_535
+from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
 
 _SET_ROUTE = """
-    insert into routes (domain, host, port, username, password) values ($1, $2, $3, $4, $5)
-        on conflict (domain) do update set host = excluded.host, port = excluded.port,
-           username = excluded.username, password = excluded.password
+    insert into routes (domain, hops, username, password, hold, open_at)
+         values ($1, $2, $3, $4, $5, $6)
+        on conflict (domain) do update set hops = excluded.hops, username = excluded.username,
+           password = excluded.password, hold = excluded.hold, open_at = excluded.open_at
 """
 _IS_OURS = "select true from domains where domain = $1"
 _REMOVE_ROUTE = "delete from routes where domain = $1"
-_ROUTES = "select domain, host, port, username, password from routes order by domain"
-_ROUTE = "select domain, host, port, username, password from routes where domain = $1"
-_ADD_NETWORK = """
-    insert into networks (network, note, relay, senders) values ($1, $2, $3, $4)
-        on conflict (network) do update
-       set note = excluded.note, relay = excluded.relay, senders = excluded.senders
+_COLUMNS = "domain, hops, username, password, hold, open_at"
+_ROUTES = f"select {_COLUMNS} from routes order by domain"  # noqa: S608 - columns are ours
+# The patterns come with what fits best first.
+_ROUTE = f"""
+    select {_COLUMNS} from routes where domain = any($1::text[])
+     order by array_position($1::text[], domain) limit 1
+"""  # noqa: S608 - columns are ours
+_SET_RELAY = """
+    insert into relays (sender, hops, username, password) values ($1, $2, $3, $4)
+        on conflict (sender) do update set hops = excluded.hops, username = excluded.username,
+           password = excluded.password
 """
-_REMOVE_NETWORK = "delete from networks where network = $1"
-_NETWORKS = "select network, note, relay, senders from networks order by network"
+_REMOVE_RELAY = "delete from relays where sender = $1"
+_RELAYS = "select sender, hops, username, password from relays order by sender"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Where mail for a domain goes instead of its MX.
+    """Where mail for some domains goes instead of their MX.
 
     Attributes:
-        domain: Lower case; `SMARTHOST` for every domain without a route.
-        host: Name or address literal's text of the next hop.
-        port: TCP port.
-        username: Log in as; None for no login.
+        domain: Whose mail, as a pattern (`posthouse.mail.patterns`).
+        hops: Where to; never empty.
+        username: Log in there as; None for no login.
         password: With this.
+        hold: Mail goes only when somebody asks for it; until then it waits in the ledger.
+        window: When mail may go unasked (`posthouse.mail.windows`); None for always.
     """
 
     domain: str
-    host: str
-    port: int
+    hops: tuple[Hop, ...]
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    hold: bool = False
+    window: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """Where mail of a sender goes, if no route but `EVERYTHING` fits.
+
+    Attributes:
+        sender: Whose mail: an address, a domain or all below it with an @ before, or ``<>``.
+        hops: Where to; never empty, never folders.
+        username: Log in there as; None for no login.
+        password: With this.
+    """
+
+    sender: str
+    hops: tuple[Hop, ...]
     username: str | None = None
     password: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """Clients that may relay without authentication; of several the most specific counts.
-
-    Attributes:
-        network: Whose.
-        note: For people.
-        relay: False: they may not, though a larger network may.
-        senders: Domains that the sender must be of; empty: any.
-    """
-
-    network: IPv4Network | IPv6Network
-    note: str = ""
-    relay: bool = True
-    senders: frozenset[str] = frozenset()
-
-
 async def set_route(queries: Pool | Tx, route: Route, *, force: bool = False) -> None:
-    """Set or replace the route of a domain.
+    """Set or replace a route.
 
     Raises `BadAddress` or `DirectoryError` if it is none, and `Shadowed` if the domain is ours, so
     that its mail ends here whatever its route says, unless that is meant (``force``).
     """
-    if route.domain != SMARTHOST and not is_domain(route.domain):
-        raise BadAddress(f"not a domain: {route.domain}")
-    if not route.host or not 1 <= route.port <= MAX_PORT:
-        raise DirectoryError(f"not a host and port: {route.host}:{route.port}")
-    domain = route.domain.lower()
+    domain = pattern_key(route.domain)
+    hops = _texts(route.hops)
+    if route.window is not None:
+        _check_window(route.window)
+    _check_login(route)
+    row = (domain, hops, route.username, route.password, route.hold, route.window)
     async with transaction(queries) as tx:
         await hold_routes(tx)
         if await tx.fetchval(_IS_OURS, domain):
             refuse([Shadow(domain, "is ours: its mail ends here, not at its route")], force=force)
-        await tx.execute(_SET_ROUTE, domain, route.host, route.port, route.username, route.password)
+        await tx.execute(_SET_ROUTE, *row)
 
 
 async def remove_route(queries: Queries, domain: str) -> None:
-    """Remove the route of ``domain``; raise `NoSuchEntry`."""
-    if not await queries.execute(_REMOVE_ROUTE, domain.lower()):
+    """Remove the route of a pattern; raise `NoSuchEntry`, or `BadAddress` if it is no pattern."""
+    if not await queries.execute(_REMOVE_ROUTE, pattern_key(domain)):
         raise NoSuchEntry(f"no route for {domain}")
 
 
 async def routes(queries: Queries) -> tuple[Route, ...]:
     """Return all routes; they are few and set by hand."""
-    return tuple(Route(**dict(row)) for row in await queries.fetch(_ROUTES))
+    return tuple(map(_route, await queries.fetch(_ROUTES)))
 
 
 async def route_of(queries: Queries, domain: str) -> Route | None:
-    """Return the domain's own route; the smarthost is none."""
-    row = await queries.fetchrow(_ROUTE, domain)
-    return None if row is None else Route(**dict(row))
+    """Return the route that fits ``domain`` best; that of everything is none."""
+    wanted = [pattern for pattern in patterns_of(domain) if pattern != EVERYTHING]
+    row = await queries.fetchrow(_ROUTE, wanted)
+    return None if row is None else _route(row)
 
 
-async def add_network(
-    queries: Queries,
-    network: str,
-    note: str = "",
-    *,
-    relay: bool = True,
-    senders: Collection[str] = (),
-) -> None:
-    """Let the clients of ``network`` (CIDR) relay, or set on which terms.
-
-    Raises `DirectoryError` if it is no network, `BadAddress` if a sender's domain is none.
-    """
-    for domain in senders:
-        if not is_domain(domain):
-            raise BadAddress(f"not a domain: {domain}")
-    domains = sorted({domain.lower() for domain in senders})
-    await queries.execute(_ADD_NETWORK, _network(network), note, relay, domains)
+async def set_relay(queries: Queries, relay: Relay) -> None:
+    """Set or replace the way of a sender; raise `BadAddress` or `DirectoryError` if it is none."""
+    hops = _texts(relay.hops)
+    if any(hop.kind in FOLDERS for hop in relay.hops):
+        raise DirectoryError("folders belong to recipients, not to senders")
+    _check_login(relay)
+    key = sender_key(relay.sender)
+    await queries.execute(_SET_RELAY, key, hops, relay.username, relay.password)
 
 
-async def remove_network(queries: Queries, network: str) -> None:
-    """Forbid it again; raise `NoSuchEntry`, `DirectoryError` if it is no network."""
-    if not await queries.execute(_REMOVE_NETWORK, _network(network)):
-        raise NoSuchEntry(f"no network {network}")
+async def remove_relay(queries: Queries, sender: str) -> None:
+    """Remove the way of a sender; raise `NoSuchEntry`, or `BadAddress` if it is no sender."""
+    if not await queries.execute(_REMOVE_RELAY, sender_key(sender)):
+        raise NoSuchEntry(f"no relay for {sender}")
 
 
-async def networks(queries: Queries) -> tuple[Network, ...]:
-    """Return all networks that have terms for relaying."""
+async def relays(queries: Queries) -> tuple[Relay, ...]:
+    """Return the ways of all senders that have one; they are few and set by hand."""
     return tuple(
-        Network(
-            network=row["network"],
-            note=row["note"],
-            relay=row["relay"],
-            senders=frozenset(row["senders"]),
+        Relay(
+            sender=row["sender"],
+            hops=_hops(row),
+            username=row["username"],
+            password=row["password"],
         )
-        for row in await queries.fetch(_NETWORKS)
+        for row in await queries.fetch(_RELAYS)
     )
 
 
-def _network(text: str) -> IPv4Network | IPv6Network:
+def _route(row: Row) -> Route:
+    return Route(
+        domain=row["domain"],
+        hops=_hops(row),
+        username=row["username"],
+        password=row["password"],
+        hold=row["hold"],
+        window=row["open_at"],
+    )
+
+
+def _hops(row: Row) -> tuple[Hop, ...]:
+    return tuple(parse_hop(text) for text in row["hops"])
+
+
+def _texts(hops: tuple[Hop, ...]) -> list[str]:
+    """Return the hops as they are kept; read again, so that no rule of theirs is passed by."""
+    texts = tuple(map(str, hops))
+    if any(hop.kind in {Kind.LMTP, *FOLDERS} for hop in hops):
+        raise DirectoryError("a next hop is a server that speaks SMTP")
     try:
-        return ip_network(text)
-    except ValueError as wrong:
-        raise DirectoryError(f"not a network: {text}") from wrong
+        parse_hops(texts)
+    except BadHop as wrong:
+        raise DirectoryError(str(wrong)) from wrong
+    return list(texts)
+
+
+def _check_window(text: str) -> None:
+    try:
+        parse_windows(text)
+    except BadWindows as wrong:
+        raise DirectoryError(str(wrong)) from wrong
+
+
+def _check_login(entry: Route | Relay) -> None:
+    if (entry.username is None) != (entry.password is None):
+        raise DirectoryError("username and password go together")
+    if entry.username is not None and any(hop.kind is not Kind.SMTP for hop in entry.hops):
+        raise DirectoryError("a password goes only to a server that the route itself names")
