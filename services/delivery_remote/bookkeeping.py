@@ -9,6 +9,7 @@ settling is repeated, never the sending.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from typing import TypeVar
 
 from delivery_remote.handover import Results
 from delivery_remote.next_hop import Rest
-from delivery_remote.settlement import decide, overdue, put_off
+from delivery_remote.settlement import decide, ended, put_off
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import Remote
 from posthouse.mail.errors import Unavailable
@@ -83,8 +84,9 @@ class Books:
 
     async def settle(self, envelope: Remote, results: Results) -> Move:
         """Bring what was said into the ledger, however long that takes."""
-        timetable = self.timetable_of(envelope)
-        return await self._enter(envelope, decide(envelope, results, timetable, datetime.now(UTC)))
+        timetable, now = self.timetable_of(envelope), datetime.now(UTC)
+        decision = decide(envelope, results, timetable, now, random.random())  # noqa: S311 - no secret
+        return await self._enter(envelope, decision)
 
     async def put_off(self, envelope: Remote, rest: Rest) -> Move:
         """Note in the ledger that ``envelope`` was not tried because of ``rest``."""
@@ -93,8 +95,8 @@ class Books:
         return await self._enter(envelope, put_off(envelope, rest, timetable, datetime.now(UTC)))
 
     async def expire(self, envelope: Remote) -> Move | None:
-        """Bring it into the ledger if the deadline of ``envelope`` has passed; None if it goes on."""
-        decision = overdue(envelope, self.timetable_of(envelope), datetime.now(UTC))
+        """Bring it into the ledger if nobody needs to be asked (`ended`); None if it goes on."""
+        decision = ended(envelope, self.timetable_of(envelope), datetime.now(UTC))
         return None if decision is None else await self._enter(envelope, decision)
 
     async def _enter(self, envelope: Remote, decision: Decision[Remote]) -> Move:

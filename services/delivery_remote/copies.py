@@ -36,9 +36,12 @@ from typing import TypeAlias
 import msgspec
 
 from posthouse.mail.envelope import Remote
+from posthouse.runtime.durations import nearest_delay
 from posthouse.storage.ledger import Open
 
 EARLY = timedelta(seconds=5)  # clocks differ; a little too early is due
+EARLY_MAX = timedelta(minutes=5)
+EARLY_SHARE = 1 / 256  # of its age: mail that is old does not go round once more for a minute
 BEHIND = timedelta(seconds=30)  # an old copy comes so much later than the current one
 AT_ONCE = timedelta(seconds=5)  # the shortest way round by the broker
 
@@ -82,11 +85,11 @@ def turn_of(envelope: Remote, rows: Sequence[Open], now: datetime) -> Turn:
         return Drop()
     rest = _rest(envelope, live)
     current = [row for row in live if row.attempts <= envelope.attempts]
-    if any(_left(row, now) <= EARLY for row in current):
+    if any(_left(row, now) <= _early(envelope, now) for row in current):
         return Now(rest)  # one that was to wait comes along: trying it early harms nobody
     left = min(_left(row, now) for row in live)
     if current:
-        return Later(left, rest)
+        return Later(_round(rest, left), rest)
     if left + BEHIND > timedelta():
         return Later(left + BEHIND, rest)
     attempts = max(row.attempts for row in live)
@@ -113,6 +116,19 @@ def _is_live(envelope: Remote, row: Open) -> bool:
     if row.held or (row.via, row.verdict) != (envelope.via, envelope.verdict):
         return False
     return row.attempts <= envelope.attempts + 1 or row.next_attempt_at is None
+
+
+def _early(envelope: Remote, now: datetime) -> timedelta:
+    """Return how much too early is early enough."""
+    return max(EARLY, min(EARLY_MAX, (now - envelope.released) * EARLY_SHARE))
+
+
+def _round(envelope: Remote, left: timedelta) -> timedelta:
+    """Return how long it waits: one wait that fits nearly, not several that fit exactly.
+
+    No deadline is slept through.
+    """
+    return left if envelope.deadline else nearest_delay(left)
 
 
 def _left(row: Open, now: datetime) -> timedelta:

@@ -14,7 +14,7 @@ from delivery_remote.next_hop import Rest
 from delivery_remote.trouble import Later, Never, Taken
 from posthouse.mail.envelope import Remote
 from posthouse.mail.outcome import Bounced, Deferred, Outcome, Relayed
-from posthouse.mail.status import EXPIRED, LATE
+from posthouse.mail.status import EXPIRED, LATE, Status
 from posthouse.mail.timetable import Timetable
 from posthouse.runtime.durations import nearest_delay
 from posthouse.runtime.settlement import (
@@ -29,13 +29,22 @@ from posthouse.runtime.settlement import (
 # What is put off waits at least this part of its age: the mail of a destination that is away for
 # days comes round less and less often, and is at most so much later once it is back.
 AGE_SHARE = 1 / 16
+RETURNED = Status(550, (5, 7, 1))  # RFC 3463 §3.8: an operator does not want it delivered
 
 
 def decide(
-    envelope: Remote, results: Results, timetable: Timetable, now: datetime
+    envelope: Remote,
+    results: Results,
+    timetable: Timetable,
+    now: datetime,
+    chance: float = 0.0,
 ) -> Decision[Remote]:
-    """Decide what becomes of the recipients in ``results``."""
-    return _decision(envelope, results, timetable, attempt_at(envelope, timetable, now))
+    """Decide what becomes of the recipients in ``results``; ``chance`` (0 to 1) spreads pauses."""
+    turn = attempt_at(envelope, timetable, now)
+    if turn.delay is not None:
+        spread = in_time(envelope, timetable.spread(turn.delay, chance), now)
+        turn = replace(turn, delay=spread)
+    return _decision(envelope, results, timetable, turn)
 
 
 def put_off(envelope: Remote, rest: Rest, timetable: Timetable, now: datetime) -> Decision[Remote]:
@@ -50,11 +59,16 @@ def put_off(envelope: Remote, rest: Rest, timetable: Timetable, now: datetime) -
     return _decision(envelope, results, timetable, Turn(now, envelope.attempts, delay))
 
 
-def overdue(envelope: Remote, timetable: Timetable, now: datetime) -> Decision[Remote] | None:
-    """Decide what becomes of ``envelope`` when its deadline has passed (RFC 2852 §4.1.3, §4.1.4).
+def ended(envelope: Remote, timetable: Timetable, now: datetime) -> Decision[Remote] | None:
+    """Decide what becomes of ``envelope`` without asking anybody; None if it goes on.
 
-    None if it goes on: in mode N once its sender is told.
+    An operator returns it, or its deadline has passed (RFC 2852 §4.1.3, §4.1.4; in mode N it goes
+    on once its sender is told).
     """
+    if envelope.verdict:
+        returned = Said(Never(RETURNED, envelope.verdict))
+        results = {each.n: returned for each in envelope.recipients}
+        return _decision(envelope, results, timetable, Turn(now, envelope.attempts, None))
     deadline = envelope.deadline
     if deadline is None or not deadline.is_over(now):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ import pytest
 
 from delivery_remote.copies import AT_ONCE, BEHIND, Drop, Later, Now, turn_of
 from posthouse.mail.envelope import InboundRecipient, Remote
+from posthouse.mail.handling import Handling
 from posthouse.mail.ids import new_id
 from posthouse.storage.ledger import Open
 
@@ -80,6 +82,104 @@ def test_only_open_recipients_go_on_and_a_warning_is_remembered() -> None:
     assert isinstance(turn, Now)
     assert [each.n for each in turn.envelope.recipients] == [1]
     assert turn.envelope.warned
+
+
+def test_a_held_recipient_is_no_copys() -> None:
+    held = dataclasses.replace(_row(1), held=True)
+
+    assert turn_of(_copy(1), [held], NOW) == Drop()
+    turn = turn_of(_copy(1, 2), [held, _row(1, n=1)], NOW)
+    assert isinstance(turn, Now)
+    assert [each.n for each in turn.envelope.recipients] == [1]
+
+
+@pytest.mark.parametrize("name", ["via", "verdict"])
+def test_what_was_decided_is_only_that_copys_which_was_published_with_it(name: str) -> None:
+    decided = dataclasses.replace(_row(1), **{name: "something"})
+    fresh = msgspec.structs.replace(_copy(1), **{name: "something"})
+
+    assert turn_of(_copy(1), [decided], NOW) == Drop()
+    assert turn_of(fresh, [decided], NOW) == Now(fresh)
+    assert turn_of(fresh, [_row(1)], NOW) == Drop()
+
+
+def test_each_copy_learns_from_the_ledger_how_long_it_was_held() -> None:
+    paused = dataclasses.replace(_row(1), paused=HOUR)
+
+    turn = turn_of(_copy(1), [paused], NOW)
+
+    assert isinstance(turn, Now)
+    assert turn.envelope.paused == 3600
+    assert turn.envelope.released == turn.envelope.arrived + HOUR
+
+
+def test_a_copy_waits_once_and_not_in_steps_if_one_wait_fits_nearly() -> None:
+    copy = _copy(1)
+    soon = timedelta(seconds=20)
+
+    assert turn_of(copy, [_row(1, soon)], NOW) == Later(timedelta(seconds=30), copy)
+    urgent = msgspec.structs.replace(copy, handling=Handling(by="999999;R"))
+    assert turn_of(urgent, [_row(1, soon)], NOW) == Later(soon, urgent)
+
+
+def test_what_is_old_may_come_some_minutes_early() -> None:
+    day = timedelta(days=1)
+    old = msgspec.structs.replace(_copy(1), id=new_id(int((NOW - day).timestamp() * 1000)))
+
+    assert turn_of(old, [_row(1, timedelta(minutes=5))], NOW) == Now(old)
+    assert isinstance(turn_of(old, [_row(1, timedelta(minutes=6))], NOW), Later)
+
+
+def _decided(chance: random.Random, row: Open, now: datetime) -> Open:
+    """An operator holds, releases, retries, reroutes, as chance has it."""
+    decided = chance.choice(["hold", "release", "retry", "reroute"])
+    if decided == "hold" and not row.held:
+        return dataclasses.replace(row, held=True, next_attempt_at=None)
+    if decided == "release" and row.held:
+        return dataclasses.replace(row, held=False, next_attempt_at=now)
+    if decided == "retry" and not row.held:
+        return dataclasses.replace(row, next_attempt_at=now)
+    if decided == "reroute":
+        via = chance.choice(["", "smtp:a.test:25", "smtp:b.test:25"])
+        at = None if row.held else now
+        return dataclasses.replace(row, via=via, next_attempt_at=at) if via != row.via else row
+    return row
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_whatever_operators_decide_one_chain_remains(seed: int) -> None:
+    """Each change that makes it due publishes a fresh copy, as the ledger's marks see to."""
+    chance = random.Random(seed)  # noqa: S311 - a play
+    road, row, tries = [(NOW, _copy(0))], _row(0), 0
+    for step in range(600):
+        now = min((at for at, _ in road), default=NOW)
+        if step < 300 and chance.random() < 0.3:
+            before, row = row, _decided(chance, row, now)
+            if row != before and not row.held:
+                fresh = msgspec.structs.replace(_copy(0), attempts=row.attempts, via=row.via)
+                road.append((now, fresh))
+        elif step == 300 and row.held:
+            row = dataclasses.replace(row, held=False, next_attempt_at=now)
+            fresh = msgspec.structs.replace(_copy(0), attempts=row.attempts, via=row.via)
+            road.append((now, fresh))
+        if not road:
+            assert row.held, "a recipient that is open and not held always has a copy"
+            continue
+        road.sort(key=lambda one: one[0])
+        now, copy = road.pop(0)
+        turn = turn_of(copy, [row], now)
+        if isinstance(turn, Later):
+            road.append((now + max(turn.delay, AT_ONCE), turn.envelope))
+        elif isinstance(turn, Now):
+            assert turn.envelope.via == row.via
+            tries += 1
+            attempts = turn.envelope.attempts + 1
+            row = dataclasses.replace(
+                row, attempts=max(row.attempts, attempts), next_attempt_at=now + HOUR
+            )
+            road.append((now + HOUR, msgspec.structs.replace(turn.envelope, attempts=attempts)))
+    assert len(road) == 1
+    assert tries > 10
 
 
 @pytest.mark.parametrize("seed", range(50))

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from delivery_remote.handover import Said
 from delivery_remote.next_hop import Rest
-from delivery_remote.settlement import decide, overdue, put_off
+from delivery_remote.settlement import decide, ended, put_off
 from delivery_remote.trouble import Later, Never, Taken
 from posthouse.mail.envelope import InboundRecipient, Remote
 from posthouse.mail.handling import Handling, Notify
@@ -176,8 +176,8 @@ def test_what_is_overdue_in_mode_r_is_returned_and_in_mode_n_told_once() -> None
     envelope = _envelope()
     late = envelope.arrived + 120 * SECONDS
 
-    returned = overdue(_by(envelope, "120;R"), TABLE, late)
-    told = overdue(_by(envelope, "120;N"), TABLE, late)
+    returned = ended(_by(envelope, "120;R"), TABLE, late)
+    told = ended(_by(envelope, "120;N"), TABLE, late)
 
     assert returned is not None
     assert [fate.status.dotted for fate in returned.failed] == ["5.4.7"]
@@ -186,7 +186,7 @@ def test_what_is_overdue_in_mode_r_is_returned_and_in_mode_n_told_once() -> None
     assert [(fate.action, fate.status.dotted) for fate in told.late] == [("delayed", "4.4.7")]
     assert (told.attempts, told.failed) == (0, ())
     assert told.onward is not None
-    assert overdue(told.onward, TABLE, late) is None
+    assert ended(told.onward, TABLE, late) is None
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_what_is_overdue_in_mode_r_is_returned_and_in_mode_n_told_once() -> None
 def test_what_is_not_overdue_or_was_told_goes_on(by: str, *, warned: bool) -> None:
     envelope = _by(_envelope(), by, warned=warned)
 
-    assert overdue(envelope, TABLE, envelope.arrived + 120 * SECONDS) is None
+    assert ended(envelope, TABLE, envelope.arrived + 120 * SECONDS) is None
 
 
 def test_who_says_when_to_be_told_is_not_told_at_the_usual_time() -> None:
@@ -237,3 +237,45 @@ def test_delays_and_giving_up_count_from_the_release() -> None:
 
     assert isinstance(decision.outcomes[0], Deferred)
     assert decision.late == ()
+
+
+def test_what_an_operator_returns_is_returned_whatever_its_deadline_says() -> None:
+    envelope = replace(_by(_envelope(), "120;N"), verdict="not wanted here")
+
+    decision = ended(envelope, TABLE, envelope.arrived + MINUTES)
+
+    assert decision is not None
+    assert decision.outcomes == (
+        Bounced(n=0, status=Status(550, (5, 7, 1)), reply="not wanted here"),
+    )
+    assert [fate.reply for fate in decision.failed] == ["not wanted here"]
+    assert (decision.delay, decision.onward) == (None, None)
+
+
+def test_the_time_it_was_held_does_not_count_as_age() -> None:
+    held = replace(_envelope(), paused=2 * 3600)
+    age = TABLE.give_up + timedelta(hours=1)
+
+    assert isinstance(_decided(_envelope(), LATER, age=age).outcomes[0], Bounced)
+    assert isinstance(_decided(held, LATER, age=age).outcomes[0], Deferred)
+    assert _decided(_envelope(), LATER, age=timedelta(hours=5)).late != ()
+    assert _decided(held, LATER, age=timedelta(hours=5)).late == ()
+
+
+def test_pauses_are_spread_by_chance_and_never_shorter_than_planned() -> None:
+    table = dataclasses.replace(TABLE, jitter=0.1)
+    envelope = _envelope()
+    now = envelope.arrived + MINUTES
+
+    pauses = [decide(envelope, {0: LATER}, table, now, chance).delay for chance in (0.0, 0.5, 1.0)]
+
+    assert pauses == [5 * MINUTES, 5.25 * MINUTES, 5.5 * MINUTES]
+
+
+def test_no_pause_is_spread_beyond_the_deadline() -> None:
+    table = dataclasses.replace(TABLE, jitter=0.1)
+    envelope = _by(_envelope(), "361;R")
+
+    assert (
+        decide(envelope, {0: LATER}, table, envelope.arrived + MINUTES, 1.0).delay == 301 * SECONDS
+    )
