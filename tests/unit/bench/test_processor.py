@@ -51,5 +51,5 @@ def test_systems_are_compared_round_by_round() -> None:
 
     text = _ratios(runs)
 
-    assert "2.00 times its rate to the mailbox" in text
+    assert "2.00 times its rate of delivery" in text
     assert "1.00 times its CPU per mail" in text
