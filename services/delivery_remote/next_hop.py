@@ -29,6 +29,7 @@ from posthouse.telemetry.metrics import counter
 FIRST_LIMIT = 5.0  # sessions at once with a destination nothing is known of
 FIRST_REST = timedelta(seconds=30)
 LONGEST_REST = timedelta(minutes=5)
+MAX_MISSED = 1000  # domains of one site whose mail follows when it is back
 MAX_FAILED = 100  # servers of a destination; MX may name others every time
 ALIVE_SECONDS = 60.0  # how long a success proves that the destination lives
 
@@ -98,6 +99,8 @@ class Destination:
     _failed: set[Target] = field(default_factory=set)
     _rest_until: float = float("-inf")
     _worked_at: float = float("-inf")
+    _failed_at: float = float("-inf")
+    _missed: set[str] = field(default_factory=set)
     _used_at: float = float("-inf")
     _trouble: Later | None = None
 
@@ -134,9 +137,30 @@ class Destination:
             self._failures = 0
             self._rest_until = float("-inf")
 
-    def wake(self) -> None:
-        """Its server has called us: it is asked now, and rests again if that fails."""
-        self._rest_until = float("-inf")
+    def wake(self, since: timedelta = timedelta()) -> None:
+        """Somebody asked for its mail ``since`` then: it is asked now, unless it failed after that.
+
+        So however many mails were asked for, one of them finds out.
+        """
+        if self._failed_at <= self.clock() - since.total_seconds():
+            self._rest_until = float("-inf")
+
+    def missed(self, domain: str) -> None:
+        """Mail for ``domain`` waits for it to come back."""
+        if len(self._missed) < MAX_MISSED:
+            self._missed.add(domain)
+
+    def returned(self) -> tuple[str, ...]:
+        """Return the domains whose mail waits for it, once, if it is back."""
+        if not self._missed or self._failures or self.is_unproven:
+            return ()
+        missed, self._missed = tuple(self._missed), set()
+        return missed
+
+    @property
+    def is_unproven(self) -> bool:
+        """True if it has not worked since this process knows it."""
+        return self._worked_at == float("-inf")
 
     def worked(self) -> None:
         """A server talked to us as it should."""
@@ -159,6 +183,7 @@ class Destination:
         if len(self._failed) > MAX_FAILED:
             self._failed.clear()
         self._failed.update(map(_server, targets))
+        self._failed_at = self.clock()
         if self.resting():  # it was asked before the rest began, which says so already
             return
         pause = min(self.limits.rest * 2**self._failures, self.limits.rest_max)

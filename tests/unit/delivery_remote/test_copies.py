@@ -95,7 +95,8 @@ def test_a_held_recipient_is_no_copys() -> None:
 
 @pytest.mark.parametrize("name", ["via", "verdict"])
 def test_what_was_decided_is_only_that_copys_which_was_published_with_it(name: str) -> None:
-    decided = dataclasses.replace(_row(1), **{name: "something"})
+    decided = _row(1)
+    object.__setattr__(decided, name, "something")
     fresh = msgspec.structs.replace(_copy(1), **{name: "something"})
 
     assert turn_of(_copy(1), [decided], NOW) == Drop()
