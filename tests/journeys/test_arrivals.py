@@ -7,7 +7,7 @@ import pytest
 from support.arrivals import BALANCER, FILTER, Arrivals
 from support.clients import HOST, Desk
 from support.letters import letter
-from support.stack import House
+from support.stack import House, eventually
 from support.submitters import curl, msmtp, nodemailer, s_client, swaks
 
 pytestmark = pytest.mark.journey
@@ -98,6 +98,28 @@ def test_others_are_not_offered_xclient(desk: Desk) -> None:
 
     with pytest.raises(AssertionError, match="Host did not advertise XCLIENT"):
         swaks(desk, letter("x"), *asked, "--from", "a@elsewhere.test", "--to", desk.user[0])
+
+
+@pytest.mark.parametrize("way", ["balancer", "filter"])
+def test_the_failures_of_who_comes_by_another_are_his(desk: Desk, way: str) -> None:
+    client = f"198.51.100.{5 if way == 'balancer' else 6}"
+    header = tuple(client if word == CLIENT else word for word in _PROXY_1)
+    by = {
+        "balancer": ("--local-interface", BALANCER, *header),
+        "filter": ("--local-interface", FILTER, "--xclient-addr", client),
+    }[way]
+    nobodies = ",".join(f"nobody{n}@example.test" for n in range(9))
+    port = str(desk.house.port("smtp"))
+
+    with pytest.raises(AssertionError, match=r"550 5\.1\.1 "):
+        swaks(desk, letter("x"), "--port", port, *by, "--from", "a@far.test", "--to", nobodies)
+
+    eventually(lambda: _counted(desk.house, client, "failures"), lambda count: count > 1, 10)
+
+
+def _counted(house: House, client: str, what: str) -> float:
+    found = house.ask("GET", f"/limits?who={client}")["items"]
+    return sum(each["count"] for each in found if each["what"] == what)
 
 
 def test_lmtp_answers_for_each_recipient(desk: Desk, arrivals: Arrivals) -> None:
