@@ -37,7 +37,8 @@ async def greet(session: Conversation) -> bool:
 async def _talks_early(session: Conversation) -> bool:
     """Let a stranger wait: a robot does not, and talks before it may."""
     terms = session.state.terms
-    if terms.role != "mx" or not terms.greet_delay or session.wire.client in terms.greet_at_once:
+    is_known = session.state.may_xclient or session.wire.client in terms.greet_at_once
+    if terms.role != "mx" or not terms.greet_delay or is_known:
         return False
     return not await session.talk.is_silent_for(terms.greet_delay)
 

@@ -230,6 +230,15 @@ async def test_who_waits_is_greeted() -> None:
         writer.close()
 
 
+async def test_who_speaks_for_others_need_not_wait() -> None:
+    terms = replace(TERMS, greet_delay=timedelta(hours=1))
+    async with running_ingress(None, terms=terms) as ingress:
+        reader, writer = await came(ingress, port="trusted")
+        await play("S: 220 …\nC: EHLO f.test\nS* 250 XCLIENT …", reader, writer)
+        await play("C: XCLIENT ADDR=192.0.2.7\nS: 220 …", reader, writer)
+        writer.close()
+
+
 async def test_a_neighbour_need_not_wait() -> None:
     terms = replace(TERMS, greet_delay=timedelta(hours=1), greet_at_once=HERE)
     async with running_ingress(None, terms=terms) as ingress:
