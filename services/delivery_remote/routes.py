@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import TypeAlias
 
+from delivery_remote.security.proofs import MAY, Demand
 from delivery_remote.trouble import Later, Never
 from posthouse.mail.hops import Hop
 from posthouse.mail.status import LOOP, Status
@@ -26,8 +27,9 @@ BACK_TO_US = Never(LOOP, "mail for the domain loops back to this server")
 class Tls(Enum):
     """What a session must be like."""
 
+    NONE = "none"  # plain text, also where TLS is offered
     OPPORTUNISTIC = "opportunistic"  # RFC 7435: encrypted if it can be, to anybody
-    REQUIRED = "required"  # STARTTLS with a certificate that fits, because a password follows
+    REQUIRED = "required"  # STARTTLS, with a server that proves who it is (`Demand.proof`)
     IMPLICIT = "implicit"  # likewise, from the first octet
 
 
@@ -52,6 +54,8 @@ class Target:
         port: The TCP port; 0 for a socket.
         tls: What the session must be like.
         login: How to log in; None where nobody asks.
+        domain: Whose MX records named it, or whose own name it is; empty if an operator chose it.
+        demand: What its sessions must be like beside that, and why.
         lmtp: It speaks LMTP (RFC 2033).
         proved: DNSSEC proves its address, and the MX records that named it if there were any.
     """
@@ -61,6 +65,8 @@ class Target:
     port: int
     tls: Tls = Tls.OPPORTUNISTIC
     login: Login | None = None
+    domain: str = ""
+    demand: Demand = MAY
     lmtp: bool = False
     proved: bool = False
 
@@ -77,11 +83,14 @@ class Plan:
         targets: Never empty.
         certain: Nobody between us and the domain can have chosen the servers: an operator did, or
             DNSSEC proves the MX records, or there are none and the name is the domain itself.
+        relaxed: The servers as they are for a mail whose sender waives TLS (RFC 8689 §3), if that
+            makes a difference.
     """
 
     destination: str
     targets: tuple[Target, ...]
     certain: bool = False
+    relaxed: tuple[Target, ...] = ()
 
     def by_mx(self, *, proved: bool) -> Plan:
         """Return the same plan: the servers stood in MX records, which DNSSEC proves or not."""

@@ -19,6 +19,7 @@ from postmaster.api import (
     queues,
     redirection,
     store,
+    tls,
     trace,
     ways,
 )
@@ -40,6 +41,7 @@ ROOMS = (
     held,
     dead_letters,
     trace,
+    tls,
     limits,
     broker,
     store,

@@ -14,6 +14,7 @@ from postmaster.cli import (
     letters,
     limits,
     redirection,
+    tls,
     upkeep,
     ways,
 )
@@ -41,6 +42,7 @@ app.add_typer(redirection.forward, name="forward", rich_help_panel=WHERE)
 app.add_typer(ways.route, name="route", rich_help_panel=WHERE)
 app.add_typer(ways.relay, name="relay", rich_help_panel=WHERE)
 app.add_typer(redirection.network, name="network", rich_help_panel=WHERE)
+app.add_typer(tls.tls, name="tls", rich_help_panel=WHERE)
 app.add("trace", MAIL)(letters.trace)
 app.add_typer(letters.queue, name="queue", rich_help_panel=MAIL)
 app.add_typer(letters.dead, name="dead", rich_help_panel=MAIL)

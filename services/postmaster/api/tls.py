@@ -1,0 +1,156 @@
+"""TLS with servers outside: what we demand, what others publish, how sessions went."""
+
+from __future__ import annotations
+
+from datetime import date
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from posthouse.mail.tls_words import Level, TlsPolicy
+from posthouse.storage.directory import tls_policies as directory
+from posthouse.storage.sts_policies import StsRow, sts_rows
+from posthouse.storage.tls_results import Report, Result, list_results, reports
+from postmaster.api.fields import Body, DomainName, Limit, page
+from postmaster.api.parts import Means
+from postmaster.api.problems import invalid
+
+MAX_TEXT = 255
+KEY_PARTS = 6
+
+router = APIRouter(prefix="/tls", tags=["tls"])
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+
+
+class PolicyBody(Body):
+    """What sessions for a domain must be like.
+
+    ``names`` are the servers that it may have, ``pins`` SHA-256 fingerprints of certificates or keys,
+    ``certificate`` shows ours to who asks for it.
+    """
+
+    level: Level
+    names: Annotated[tuple[Name, ...], Field(max_length=directory.MAX_NAMES)] = ()
+    pins: Annotated[tuple[Name, ...], Field(max_length=directory.MAX_PINS)] = ()
+    certificate: bool = False
+
+
+@router.get("/policies")
+async def list_policies(means: Means) -> dict[str, Any]:
+    """Return what is demanded; the entries are few."""
+    found = await directory.tls_policies(means.pool)
+    return {"items": [_policy(policy) for policy in found], "next": None}
+
+
+@router.put("/policies/{domain}", status_code=HTTPStatus.NO_CONTENT)
+async def set_policy(domain: str, body: PolicyBody, means: Means) -> None:
+    """Demand something of a domain's servers, or of a next hop's; ``*`` is all others."""
+    policy = TlsPolicy(
+        domain=domain.lower(),
+        level=body.level,
+        names=body.names,
+        pins=body.pins,
+        certificate=body.certificate,
+    )
+    await directory.set_tls_policy(means.pool, policy)
+
+
+@router.delete("/policies/{domain}", status_code=HTTPStatus.NO_CONTENT)
+async def remove_policy(domain: str, means: Means) -> None:
+    """Demand nothing of its own from a domain's servers any more."""
+    await directory.remove_tls_policy(means.pool, domain)
+
+
+@router.get("/known")
+async def list_known(
+    means: Means, domain: DomainName | None = None, after: str = "", limit: Limit = 100
+) -> dict[str, Any]:
+    """Return the MTA-STS policies of others that were fetched, or why they could not be."""
+    found = await sts_rows(means.pool, after, limit, domain=domain)
+    return page(found, limit, _known, lambda row: row.domain)
+
+
+@router.get("/results")
+async def list_tls_results(
+    means: Means,
+    domain: DomainName | None = None,
+    day: date | None = None,
+    after: str = "",
+    limit: Limit = 100,
+    *,
+    failures: bool = False,
+) -> dict[str, Any]:
+    """Return how sessions went, by UTC day and policy domain (RFC 8460 §4.3)."""
+    wanted = {"domain": domain, "day": day, "failures": failures}
+    found = await list_results(means.pool, _key(after), limit, wanted)
+    return page(found, limit, _result, lambda result: "|".join(map(str, result.key)))
+
+
+@router.get("/reports")
+async def list_reports(
+    means: Means, domain: DomainName | None = None, after: str = "", limit: Limit = 100
+) -> dict[str, Any]:
+    """Return what became of the reports to others."""
+    key = _key(after)
+    found = await reports(means.pool, (key[0], key[1]), limit, domain=domain)
+    return page(found, limit, _report, lambda report: f"{report.day}|{report.domain}")
+
+
+def _key(after: str) -> tuple[date, str, str, str, str, str]:
+    if not after:
+        return (date.min, "", "", "", "", "")
+    day, *rest = after.split("|")
+    rest += [""] * (KEY_PARTS - 1 - len(rest))
+    try:
+        domain, kind, failure, host, address = rest
+        return (date.fromisoformat(day), domain, kind, failure, host, address)
+    except ValueError as wrong:
+        raise invalid("after is no key of this listing.") from wrong
+
+
+def _policy(policy: TlsPolicy) -> dict[str, Any]:
+    return {
+        "domain": policy.domain,
+        "level": policy.level,
+        "names": list(policy.names),
+        "pins": list(policy.pins),
+        "certificate": policy.certificate,
+    }
+
+
+def _known(row: StsRow) -> dict[str, Any]:
+    return {
+        "domain": row.domain,
+        "mode": row.mode,
+        "mx": list(row.mx),
+        "id": row.id,
+        "fetched": row.fetched,
+        "until": row.fetched and row.fetched + row.max_age,
+        "tried": row.tried,
+        "fault": row.fault,
+    }
+
+
+def _result(result: Result) -> dict[str, Any]:
+    return {
+        "day": result.day,
+        "domain": result.domain,
+        "policy": result.kind,
+        "sessions": result.sessions,
+        "failure": result.failure,
+        "host": result.host,
+        "address": result.address,
+        "why": result.why,
+    }
+
+
+def _report(report: Report) -> dict[str, Any]:
+    return {
+        "day": report.day,
+        "domain": report.domain,
+        "done": report.done,
+        "how": report.how,
+    }
