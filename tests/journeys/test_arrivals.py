@@ -119,7 +119,7 @@ def test_the_failures_of_who_comes_by_another_are_his(desk: Desk, way: str) -> N
 
 def _counted(house: House, client: str, what: str) -> float:
     found = house.ask("GET", f"/limits?who={client}")["items"]
-    return sum(each["count"] for each in found if each["what"] == what)
+    return float(sum(each["count"] for each in found if each["what"] == what))
 
 
 def test_lmtp_answers_for_each_recipient(desk: Desk, arrivals: Arrivals) -> None:
