@@ -286,6 +286,13 @@ async def test_a_slow_disk_makes_a_crowd_wait_and_refuses_nobody(
 
 
 @pytest.mark.usefixtures("instant_flushes")
+async def test_a_file_for_a_store_whose_folder_is_gone_is_unavailable(tmp_path: Path) -> None:
+    async with open_blobs(f"disk:{tmp_path}/objects") as blobs:
+        (tmp_path / "objects" / ".unfinished").rmdir()
+        with nameless_files(tmp_path, 1) as (descriptor,), pytest.raises(Unavailable):
+            await blobs.put_file("mail/a.eml", descriptor)
+
+
 async def test_whoever_waits_behind_a_file_that_hangs_is_told_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

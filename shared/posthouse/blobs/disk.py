@@ -89,8 +89,9 @@ class DiskBlobs:
                 own = -1  # it is the thread's
                 self._waiting += 1
                 done.add_done_callback(self._filed)
-                with _named_trouble(key):
-                    await asyncio.shield(done)
+                await asyncio.shield(done)
+        except OSError as trouble:
+            raise _unavailable(trouble) from trouble
         finally:
             if own >= 0:
                 os.close(own)
