@@ -15,6 +15,8 @@ from postmaster.cli import (
     limits,
     redirection,
     tls,
+    senders,
+    suppressions,
     upkeep,
     ways,
 )
@@ -37,6 +39,7 @@ app.add_typer(directory.account, name="account", rich_help_panel=WHO)
 app.add_typer(app_passwords.app_password, name="app-password", rich_help_panel=WHO)
 app.add_typer(certificates.certificate, name="certificate", rich_help_panel=WHO)
 app.add_typer(delegates.delegate, name="delegate", rich_help_panel=WHO)
+app.add_typer(senders.sender, name="sender", rich_help_panel=WHO)
 app.add_typer(redirection.alias, name="alias", rich_help_panel=WHERE)
 app.add_typer(redirection.forward, name="forward", rich_help_panel=WHERE)
 app.add_typer(ways.route, name="route", rich_help_panel=WHERE)
@@ -46,6 +49,7 @@ app.add_typer(tls.tls, name="tls", rich_help_panel=WHERE)
 app.add("trace", MAIL)(letters.trace)
 app.add_typer(letters.queue, name="queue", rich_help_panel=MAIL)
 app.add_typer(letters.dead, name="dead", rich_help_panel=MAIL)
+app.add_typer(suppressions.suppression, name="suppression", rich_help_panel=MAIL)
 app.add_typer(limits.limit, name="limit", rich_help_panel=MACHINERY)
 app.add_typer(upkeep.broker, name="broker", rich_help_panel=MACHINERY)
 app.add_typer(upkeep.store, name="store", rich_help_panel=MACHINERY)
