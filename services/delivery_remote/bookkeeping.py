@@ -17,7 +17,8 @@ from typing import TypeVar
 
 from delivery_remote.handover import Results
 from delivery_remote.next_hop import Rest
-from delivery_remote.settlement import decide, ended, put_off
+from delivery_remote.routes import Closed
+from delivery_remote.settlement import decide, ended, put_off, shut
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import Remote
 from posthouse.mail.errors import Unavailable
@@ -47,6 +48,9 @@ _failed = counter(
 )
 _put_off = counter(
     "posthouse_remote_put_off_total", "Mails that were not tried because their destination rests"
+)
+_shut = counter(
+    "posthouse_remote_shut_total", "Mails that were not tried because their way is closed"
 )
 _untold = gauge(
     "posthouse_remote_unsettled_results", "Messages sent whose results the ledger has not got yet"
@@ -93,6 +97,12 @@ class Books:
         _put_off.inc()
         timetable = self.timetable_of(envelope)
         return await self._enter(envelope, put_off(envelope, rest, timetable, datetime.now(UTC)))
+
+    async def shut(self, envelope: Remote, way: Closed) -> Move:
+        """Note in the ledger that the way of ``envelope`` is closed."""
+        _shut.inc()
+        timetable = self.timetable_of(envelope)
+        return await self._enter(envelope, shut(envelope, way, timetable, datetime.now(UTC)))
 
     async def expire(self, envelope: Remote) -> Move | None:
         """Bring it into the ledger if nobody needs to be asked (`ended`); None if it goes on."""

@@ -19,7 +19,7 @@ from delivery_remote.bookkeeping import Books
 from delivery_remote.copies import Drop, Later, Now, turn_of
 from delivery_remote.destinations import Destinations
 from delivery_remote.handover import Handover, Results, Said
-from delivery_remote.next_hop import Destination, Rest
+from delivery_remote.next_hop import Destination
 from delivery_remote.octets import Octets, open_octets
 from delivery_remote.routes import Closed, Folder, NoWay, Plan, Way
 from delivery_remote.session import Mail
@@ -38,7 +38,6 @@ from posthouse.telemetry.metrics import counter
 CROWDED_WAIT = timedelta(seconds=5)  # back on the road soon, without an attempt counted
 CLAIMED_WAIT = timedelta(seconds=30)  # while another copy is worked on
 
-CLOSED = Status(451, (4, 3, 2))  # RFC 3463 §3.4: system not accepting network messages
 TOO_BUSY = TryLater(Status(451, (4, 4, 5)), "too much mail waits for the destination")
 # RFC 8689 §4.2.1, step 2
 UNCERTAIN = Never(
@@ -105,15 +104,18 @@ class Delivery:
 
     async def _find_way(self, envelope: Remote, claim: Claim, *, may_wait: bool) -> Move:
         way = await self._parts.ways.plan(
-            envelope.domain, envelope.sender, on_request=envelope.on_request
+            envelope.domain,
+            envelope.sender,
+            on_request=envelope.on_request,
+            via=envelope.via,
         )
         match _allowed(way, envelope):
             case Plan() as plan:
                 return await self._go(envelope, plan, claim, may_wait=may_wait)
             case Closed() as shut:
-                return await self._parts.books.put_off(envelope, _until_open(envelope, shut))
+                return await self._parts.books.shut(envelope, shut)
             case Folder():
-                nobody = TryLater(CLOSED, "nothing is filed here")
+                nobody = TryLater(TOO_BUSY.status, "nothing is filed here")
                 return await self._settle(envelope, _for_all(envelope.recipients, nobody))
             case no_way:
                 return await self._settle(envelope, _for_all(envelope.recipients, no_way))
@@ -122,14 +124,14 @@ class Delivery:
         """Hand ``envelope`` over to the servers of ``plan``, or put it off."""
         destination = self._parts.destinations.get(plan.destination)
         destination.meet(plan.targets)
-        if envelope.on_request:
+        asked_for, envelope = envelope, msgspec.structs.replace(envelope, on_request=False)
+        if asked_for.on_request:
             destination.wake()
-            envelope = msgspec.structs.replace(envelope, on_request=False)
         rest = destination.resting()
         if rest is not None:
             return await self._parts.books.put_off(envelope, rest)
         if destination.is_crowded or (destination.is_full and not may_wait):
-            return await self._send_back(envelope)
+            return await self._send_back(asked_for)  # or a closed way would keep it
         async with destination.slot():
             # Settled within the slot: what is sent and not yet settled never exceeds the slots.
             # That many mails a crash can double, and a ledger that is slow slows the sending.
@@ -177,10 +179,6 @@ class Shard:
             ]
         finally:
             self._running -= 1
-
-
-def _until_open(envelope: Remote, way: Closed) -> Rest:
-    return Rest(envelope.domain, way.left, TryLater(CLOSED, way.why))
 
 
 def _allowed(way: Way, envelope: Remote) -> Way:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from delivery_remote.copies import AT_ONCE
 from delivery_remote.handover import Results, Said
 from delivery_remote.next_hop import Rest
+from delivery_remote.routes import Closed
 from delivery_remote.trouble import Later, Never, Taken
 from posthouse.mail.envelope import Remote
 from posthouse.mail.outcome import Bounced, Deferred, Outcome, Relayed
@@ -29,6 +30,7 @@ from posthouse.runtime.settlement import (
 # What is put off waits at least this part of its age: the mail of a destination that is away for
 # days comes round less and less often, and is at most so much later once it is back.
 AGE_SHARE = 1 / 16
+CLOSED = Status(451, (4, 3, 2))  # RFC 3463 §3.4: system not accepting network messages
 RETURNED = Status(550, (5, 7, 1))  # RFC 3463 §3.8: an operator does not want it delivered
 
 
@@ -57,6 +59,22 @@ def put_off(envelope: Remote, rest: Rest, timetable: Timetable, now: datetime) -
     said = Said(replace(rest.trouble, reply=why + rest.trouble.reply))
     results = {each.n: said for each in envelope.recipients}
     return _decision(envelope, results, timetable, Turn(now, envelope.attempts, delay))
+
+
+def shut(
+    envelope: Remote, way: Closed, timetable: Timetable, now: datetime
+) -> Decision[Remote]:
+    """Decide what becomes of ``envelope``, whose way is closed; it waits until that opens.
+
+    Its sender is told of no delay: nothing is wrong. It is given up like all that waits.
+    """
+    calm = replace(timetable, warn_after=None)
+    age = now - envelope.released
+    is_over = calm.next_delay(envelope.attempts + 1, age) is None
+    delay = None if is_over else in_time(envelope, way.left, now)
+    said = Said(Later(CLOSED, f"not tried: {way.why}"))
+    results = {each.n: said for each in envelope.recipients}
+    return _decision(envelope, results, calm, Turn(now, envelope.attempts, delay))
 
 
 def ended(envelope: Remote, timetable: Timetable, now: datetime) -> Decision[Remote] | None:

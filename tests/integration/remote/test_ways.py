@@ -1,20 +1,23 @@
-"""Routes of the operator: per domain, for all, with a login; seen within seconds."""
+"""Ways that operators set: by domain, pattern or sender, over several servers, with a login."""
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from delivery_remote.delivery import Delivery
 from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Limits
+from delivery_remote.routes import Plan
 from delivery_remote.ways import finding as room
 from posthouse.bus.moves import Ack, Wait
 from posthouse.mail.hops import parse_hop
-from posthouse.storage.directory import Route, remove_route, set_route
+from posthouse.storage.directory import Relay, Route, remove_route, set_relay, set_route
 from support.outside import secured
 from support.remote import Station
 from support.scripted_smtp import scripted
@@ -121,3 +124,111 @@ async def test_the_world_gets_tls_from_anybody(station: Station, tmp_path: Path)
 
     assert peer.encrypted == 1
     assert len(peer.accepted) == 1
+
+
+async def test_a_pattern_takes_all_below_a_domain_and_not_the_domain(station: Station) -> None:
+    below, smart = await station.server(), await station.server()
+    for pattern, peer in ((".b.test", below), ("*", smart)):
+        hops = (parse_hop(f"{peer.host}:{station.port}"),)
+        await set_route(station.pool, Route(domain=pattern, hops=hops))
+
+    for address in ("x@a.b.test", "x@c.a.b.test", "x@b.test", "x@ab.test"):
+        assert await station.delivery.deliver(await station.accept(address)) == Ack()
+
+    assert (len(below.accepted), len(smart.accepted)) == (2, 2)
+
+
+async def test_the_next_server_of_a_route_is_asked_when_one_fails(station: Station) -> None:
+    busy, good = await station.server(connect="421 4.3.2 busy"), await station.server()
+    texts = (
+        f"typo.test:{station.port}",
+        f"{busy.host}:{station.port},preference=5",
+        f"127.0.0.99:{station.port},preference=5",
+        f"{good.host}:{station.port},preference=10",
+    )
+    await set_route(station.pool, Route(domain="*", hops=tuple(map(parse_hop, texts))))
+
+    for _ in range(3):
+        assert await station.delivery.deliver(await station.accept("x@b.test")) == Ack()
+
+    assert len(good.accepted) == 3
+
+
+async def test_a_route_may_name_a_domain_whose_mx_records_count(station: Station) -> None:
+    first, second = await station.server(), await station.server()
+    station.domain("relay.test", first.host, second.host)
+    station.zone.records["relay.test"].append("A 127.0.0.99")
+    hops = (parse_hop(f"mx:relay.test:{station.port}"),)
+    await set_route(station.pool, Route(domain="*", hops=hops))
+
+    assert await station.delivery.deliver(await station.accept("x@b.test")) == Ack()
+
+    assert (len(first.accepted), len(second.accepted)) == (1, 0)
+
+
+@pytest.mark.parametrize("records", [["MX 0 ."], ["MX 10 mail.example.test"], None])
+async def test_a_route_by_mx_that_leads_nowhere_waits_for_its_operator(
+    station: Station, records: list[str] | None
+) -> None:
+    if records is not None:
+        station.zone.records["relay.test"] = records
+    await set_route(station.pool, Route(domain="*", hops=(parse_hop("mx:relay.test"),)))
+
+    assert isinstance(await station.delivery.deliver(await station.accept("x@b.test")), Wait)
+
+
+async def test_a_senders_relay_goes_before_the_smarthost_and_after_a_route(
+    station: Station,
+) -> None:
+    own, smart, routed = [await station.server() for _ in range(3)]
+    to = [(parse_hop(f"{peer.host}:{station.port}"),) for peer in (own, smart, routed)]
+    await set_relay(station.pool, Relay(sender="@example.test", hops=to[0]))
+    await set_route(station.pool, Route(domain="*", hops=to[1]))
+    await set_route(station.pool, Route(domain="routed.test", hops=to[2]))
+
+    for sender, address in (
+        ("anna@example.test", "x@b.test"),
+        ("anna@elsewhere.test", "x@b.test"),
+        ("", "x@b.test"),
+        ("anna@example.test", "x@routed.test"),
+    ):
+        assert await station.delivery.deliver(await station.accept(address, sender=sender)) == Ack()
+
+    assert [len(peer.accepted) for peer in (own, smart, routed)] == [1, 2, 1]
+
+
+async def test_senders_log_in_at_one_server_with_passwords_of_their_own(
+    station: Station, tmp_path: Path
+) -> None:
+    tls = secured(tmp_path / "tls", "relay.test")
+    station.zone.records["relay.test"] = ["A 127.0.0.1"]
+    hops = (parse_hop(f"relay.test:{station.port}"),)
+    for name in ("anna", "bert"):
+        relay = Relay(
+            sender=f"{name}@example.test", hops=hops, username=name, password=f"{name}s-word"
+        )
+        await set_relay(station.pool, relay)
+    async with (
+        Destinations(tls.manners, Limits()) as known,
+        scripted(
+            EHLO=LOGIN_OFFERED, AUTH="235 2.7.0 welcome", tls=tls.server, port=station.port
+        ) as peer,
+    ):
+        delivery = Delivery(replace(station.parts, destinations=known))
+        for name in ("anna", "bert", "anna"):
+            mail = await station.accept("x@b.test", sender=f"{name}@example.test")
+            assert await delivery.deliver(mail) == Ack()
+
+    words = [base64.b64decode(c.split()[-1]) for c in peer.commands if c.startswith("AUTH ")]
+    assert words == [b"\0anna\0annas-word", b"\0bert\0berts-word"]  # a session each, kept
+
+
+async def test_an_operator_may_send_one_mail_another_way(station: Station) -> None:
+    other = await station.server()
+    await set_route(station.pool, Route(domain="*", hops=(parse_hop("127.0.0.99:26"),)))
+    envelope = structs.replace(await station.accept("x@b.test"), via=f"{other.host}:{station.port}")
+
+    way = await station.parts.ways.plan(envelope.domain, envelope.sender, via=envelope.via)
+
+    assert isinstance(way, Plan)
+    assert [target.address for target in way.targets] == [other.host]
