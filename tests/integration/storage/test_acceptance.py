@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.ledger import Intake, claim_unpublished, enter
@@ -67,8 +68,7 @@ async def test_the_same_mail_again_changes_nothing(pool: Pool) -> None:
 
 async def test_what_postgresql_cannot_write_hurts_only_its_own_sender(pool: Pool) -> None:
     good = [a_mail(f"user{n}@example.test") for n in range(20)]
-    bad = a_mail()
-    object.__setattr__(bad, "size", 2**40)  # no column takes it
+    bad = replace(a_mail(), size=2**40)  # no column takes it
 
     async with Intake(pool) as intake:
         results = await asyncio.gather(
