@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from postmaster.cli import (
     app_passwords,
+    auditing,
     certificates,
     delegates,
     directory,
     letters,
     limits,
+    queue,
     redirection,
-    tls,
+    scheduled,
     senders,
     suppressions,
+    tls,
     upkeep,
     ways,
 )
@@ -47,9 +50,11 @@ app.add_typer(ways.relay, name="relay", rich_help_panel=WHERE)
 app.add_typer(redirection.network, name="network", rich_help_panel=WHERE)
 app.add_typer(tls.tls, name="tls", rich_help_panel=WHERE)
 app.add("trace", MAIL)(letters.trace)
-app.add_typer(letters.queue, name="queue", rich_help_panel=MAIL)
+app.add_typer(queue.queue, name="queue", rich_help_panel=MAIL)
+app.add_typer(scheduled.scheduled, name="scheduled", rich_help_panel=MAIL)
 app.add_typer(letters.dead, name="dead", rich_help_panel=MAIL)
 app.add_typer(suppressions.suppression, name="suppression", rich_help_panel=MAIL)
+app.add_typer(auditing.audit, name="audit", rich_help_panel=MACHINERY)
 app.add_typer(limits.limit, name="limit", rich_help_panel=MACHINERY)
 app.add_typer(upkeep.broker, name="broker", rich_help_panel=MACHINERY)
 app.add_typer(upkeep.store, name="store", rich_help_panel=MACHINERY)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -88,7 +90,10 @@ class Client:
         self._url = stack.url
         self._http = httpx.Client(
             base_url=stack.url,
-            headers={"Authorization": f"Bearer {stack.token.get_secret_value()}"},
+            headers={
+                "Authorization": f"Bearer {stack.token.get_secret_value()}",
+                "Posthouse-Operator": _operator(),
+            },
             timeout=TIMEOUT,
         )
 
@@ -153,6 +158,15 @@ class Client:
 def connect() -> Client:
     """Return a client of the running stack; raise `Failure` if none is named."""
     return Client(find_stack())
+
+
+def _operator() -> str:
+    """Return who runs this command, for the audit; as plain ASCII, because it is a header."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # nobody has this user number
+        name = f"user {os.getuid()}"
+    return name.encode("ascii", "replace").decode()
 
 
 def _given(query: Mapping[str, Any] | None) -> dict[str, Any]:

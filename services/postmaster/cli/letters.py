@@ -1,4 +1,4 @@
-"""Commands on mail under way: queues, dead letters, the trace."""
+"""Commands on mail under way: dead letters, the trace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from postmaster.cli.help import Commands
 from postmaster.cli.output import AsJson, Column, listing, moment, octets, plain, print_json, say
 from postmaster.cli.timeline import lines
 
-queue = Commands("The roads and what waits on them.")
 dead = Commands("Letters that nobody could deliver.")
 
 FOUND_COLUMNS = [
@@ -35,64 +34,7 @@ STEP_COLUMNS: list[Column] = [
 
 Fingerprint = Annotated[str | None, typer.Option(metavar="TEXT", help="All of this fingerprint.")]
 Road = Annotated[str | None, typer.Option(metavar="NAME", help="All of this road.")]
-MessageIdent = Annotated[
-    str, typer.Argument(metavar="ID", help="The id in the log or the listing.")
-]
 Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="Their numbers.")]
-
-
-@queue.add("list")
-def queue_list(*, as_json: AsJson = False) -> None:
-    """List the queues of the broker, and what the ledger says is under way."""
-    with connect() as api:
-        answer = api.ask("GET", path("queues"))
-    if as_json:
-        print_json(answer)
-        return
-    columns = [(name.capitalize(), name, plain) for name in ("queue", "ready", "consumers")]
-    silence = f"The broker does not answer: {answer['trouble']}."
-    listing(answer["queues"], columns, as_json=False, empty=silence)
-    say("")
-    ledger = [("Road", "road", plain), ("State", "state", plain), ("Recipients", "count", plain)]
-    ledger.append(("Oldest", "oldest", moment))
-    listing(answer["ledger"], ledger, as_json=False, empty="Nothing is under way.")
-
-
-@queue.add("held")
-def queue_held(
-    *,
-    account: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Only of this account.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the mail that starts on its way later, because its sender wants that."""
-    columns = [("Id", "id", plain), ("Account", "account", plain), ("Until", "release_at", moment)]
-    with connect() as api:
-        rows = api.rows(path("held"), {"account": account})
-        listing(rows, columns, as_json=as_json, empty="Nothing is held.")
-
-
-@queue.add("release")
-def queue_release(ident: MessageIdent) -> None:
-    """Start a held mail on its way now."""
-    with connect() as api:
-        api.ask("POST", path("held", ident, "release"))
-    say(f"{ident} starts now.")
-
-
-@queue.add("cancel")
-def queue_cancel(
-    ident: MessageIdent,
-    *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> None:
-    """End a held mail; nobody gets it, and nobody is told."""
-    if not yes:
-        confirm("End this mail without delivery?", "Nothing was cancelled.")
-    with connect() as api:
-        api.ask("DELETE", path("held", ident))
-    say(f"{ident} is cancelled.")
 
 
 @dead.add("list")

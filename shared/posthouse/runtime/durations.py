@@ -35,6 +35,15 @@ def parse_durations(text: object) -> tuple[timedelta, ...]:
     return tuple(map(parse_duration, parts))
 
 
+def duration_words(duration: timedelta) -> str:
+    """Write a duration as `parse_duration` reads it, in the largest unit that is exact."""
+    seconds = duration.total_seconds()
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"
+
+
 def _each(value: object) -> Sequence[object]:
     return value if isinstance(value, Sequence) else ()
 

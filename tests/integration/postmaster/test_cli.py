@@ -359,22 +359,22 @@ async def test_a_trace_of_nothing_in_particular_shows_the_newest(clerk: LivePost
     assert [row["id"] for row in rest.json()["items"]] == newest[2:]
 
 
-async def test_held_mail_from_the_command_line(clerk: LivePostmaster) -> None:
+async def test_scheduled_mail_from_the_command_line(clerk: LivePostmaster) -> None:
     now, never = (
         structs.replace(new_mail("anna@example.test"), auth=who, handling=Handling(hold="for;60"))
         for who in ("carl@example.test", "dora@example.test")
     )
-    assert "Nothing is held." in await done(clerk, "queue", "held")
+    assert "Nothing is scheduled." in await done(clerk, "scheduled", "list")
     await ledger.enter(clerk.pool, [now, never])
 
-    listed = await rows(clerk, "queue", "held")
-    of_dora = await rows(clerk, "queue", "held", "--account", "dora@example.test")
-    await done(clerk, "queue", "release", str(now.id))
-    await done(clerk, "queue", "cancel", str(never.id), "--yes")
+    listed = await rows(clerk, "scheduled", "list")
+    of_dora = await rows(clerk, "scheduled", "list", "--account", "dora@example.test")
+    await done(clerk, "scheduled", "start", str(now.id))
+    await done(clerk, "scheduled", "cancel", str(never.id), "--yes")
 
     assert sorted(str(row["id"]) for row in listed) == sorted([str(now.id), str(never.id)])
     assert [row["id"] for row in of_dora] == [str(never.id)]
-    assert await rows(clerk, "queue", "held") == []
-    assert "no held mail" in (await refused(clerk, "queue", "release", str(never.id))).lower()
+    assert await rows(clerk, "scheduled", "list") == []
+    assert "no held mail" in (await refused(clerk, "scheduled", "start", str(never.id))).lower()
     assert "discarded" in await done(clerk, "trace", str(never.id))
     assert "released by the operator" in await done(clerk, "trace", str(now.id))

@@ -376,8 +376,8 @@ async def test_the_queues_are_listed_with_what_the_ledger_knows(
     await ledger.enter(postmaster.pool, [new_mail("anna@example.test", "bert@example.test")])
     await postmaster.publisher.send(INBOUND, [new_mail("x@example.test").envelope])
 
-    answer = json.loads((await postmaster.cli("queue", "list", "--json")).stdout)
-    table = (await postmaster.cli("queue", "list")).stdout
+    answer = json.loads((await postmaster.cli("queue", "roads", "--json")).stdout)
+    table = (await postmaster.cli("queue", "roads")).stdout
 
     inbound = next(row for row in answer["queues"] if row["queue"] == INBOUND)
     assert (inbound["ready"], inbound["consumers"]) == (1, 0)

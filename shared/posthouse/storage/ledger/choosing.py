@@ -36,6 +36,7 @@ _BY_ID = """
       where r.road = 'remote' and r.state in ('routed', 'deferred', 'held'))
 """
 _TABLE = "waiting"
+_NULL = frozenset({NULL_SENDER, "null"})  # easier to type, and no address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Choice:
     Attributes:
         ids: Of these messages.
         domain: For this domain; ``.far.test`` for all below it.
-        sender: From this address; ``@far.test`` for all of that domain, ``<>`` for the null sender.
+        sender: From this address; ``@far.test`` for all of that domain, ``<>`` or ``null`` for the null sender.
         recipient: To this address, or ``@far.test`` likewise.
         tenant: Sent by this domain of ours.
         older: Accepted at least so long ago.
@@ -133,7 +134,7 @@ def _domain(domain: str) -> tuple[str, object]:
 
 
 def _address(column: str, wanted: str) -> tuple[str, object]:
-    key = storable(wanted).lower() if wanted != NULL_SENDER else ""
+    key = storable(wanted).lower() if wanted not in _NULL else ""
     if key.startswith("@"):
         return f"right(lower(w.{column}), length({{0}}::text)) = {{0}}::text", key
     return f"lower(w.{column}) = {{0}}", key
