@@ -96,7 +96,7 @@ async def _populate(stack: Stack, domain: str, users: Sequence[str], next_hop: i
         answer = await api.post("/imports/accounts", json={"accounts": accounts})
         answer.raise_for_status()
         if next_hop is not None:
-            route = {"host": LOOPBACK, "port": next_hop}
+            route = {"hops": [f"{LOOPBACK}:{next_hop}"]}
             (await api.put("/routes/*", json=route)).raise_for_status()
             (await api.put("/networks/127.0.0.0/8", json={})).raise_for_status()
 
