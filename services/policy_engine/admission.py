@@ -40,9 +40,11 @@ from posthouse.storage.directory import Network
 
 BAD_SENDER = Status(550, (5, 1, 7))  # RFC 3463 §3.2
 BAD_RECIPIENT = Status(550, (5, 1, 3))  # RFC 3463 §3.2
+NO_BOUNCE = Status(550, (5, 7, 1))  # RFC 3463 §3.8
 NO_RELAY = Status(551, (5, 7, 1))  # RFC 5321 §3.4
 _STRANGER = refuse(NO_SUCH_USER, "No such user here", "unknown recipient")
 _CLOSED = refuse(DISABLED, "Account is disabled", "disabled account")
+_UNSIGNED = refuse(NO_BOUNCE, "No mail was sent from here with this return path", "unsigned bounce")
 _DETOURS = frozenset("@%!")  # in a local part they ask to be sent on
 
 
@@ -59,6 +61,8 @@ class Grounds:
         has_postmaster: Somebody takes the mail to postmaster of every domain of ours.
         ownership: Whose addresses an account may send as.
         grants: Those that are lent to the account that asks.
+        refuses_bounces: The recipient takes mail without a sender at its return paths only, and
+            this is none of them.
     """
 
     known: Known
@@ -69,6 +73,7 @@ class Grounds:
     has_postmaster: bool = False
     ownership: Ownership = "strict"
     grants: Grants = field(default_factory=dict)
+    refuses_bounces: bool = False
 
 
 def wanted(question: Question) -> tuple[str, ...]:
@@ -164,7 +169,15 @@ def judge_recipient(question: RcptQuestion, grounds: Grounds) -> Verdict:
         return _relay(question, recipient, grounds.networks)
     if place is None:
         return _STRANGER
-    return _mailbox(place) if place.is_known else _nobody(question, recipient, place, grounds)
+    return _here(question, recipient, place, grounds)
+
+
+def _here(question: RcptQuestion, recipient: Address, place: Place, grounds: Grounds) -> Verdict:
+    """Judge an address of ours."""
+    if not place.is_known:
+        return _nobody(question, recipient, place, grounds)
+    is_forged = grounds.refuses_bounces and not is_postmaster(recipient)
+    return _UNSIGNED if is_forged else _mailbox(place)
 
 
 def _nobody(question: RcptQuestion, recipient: Address, place: Place, grounds: Grounds) -> Verdict:

@@ -8,6 +8,7 @@ ours and addresses of others are left:
     disabled     ─▶ nobody, as at admission: its forwards rest too
     base+detail  ─▶ base's mailbox, with the folder of that name
     SRS0=…       ─▶ whom a rewritten sender stands for (bounces only)
+    base+tag     ─▶ whose return path it is
     otherwise    ─▶ the domain's catch-all
 
 What the directory must still be asked comes back as ``missing``; whoever drives asks and calls
@@ -22,34 +23,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from policy_engine.dead_ends import CLOSED, LOOP, NO_ADDRESS, NO_RIGHT, NOBODY, Dead
 from policy_engine.places import Known, Place, a_labels, find, is_postmaster, keys_of
 from policy_engine.receipts import handed_on
+from policy_engine.returned import meant
 from policy_engine.srs import Rewriter, looks_rewritten
 from posthouse.mail.address import Address, BadAddress, parse_address
 from posthouse.mail.envelope import InboundRecipient
 from posthouse.mail.handling import DEFAULT
-from posthouse.mail.status import DISABLED, NO_SUCH_USER, NOT_YOURS, Status
+from posthouse.mail.return_path import ReturnPaths
 from posthouse.storage.ledger import Branch, Decision, Expanded, Kept
 
 MAX_DEPTH = 10  # aliases of aliases
 MAX_TARGETS = 10_000  # of one recipient, all levels together
-ROUTING_LOOP = Status(550, (5, 4, 6))  # RFC 3463 §3.5
-BAD_TARGET = Status(550, (5, 1, 3))  # RFC 3463 §3.2
-
-
-@dataclass(frozen=True, slots=True)
-class Dead:
-    """Why an address leads nowhere; the text is for the sender."""
-
-    status: Status
-    text: str
-
-
-NOBODY = Dead(NO_SUCH_USER, "No such user here")
-CLOSED = Dead(DISABLED, "Mailbox is disabled")
-LOOP = Dead(ROUTING_LOOP, "The address leads back to itself")
-NO_RIGHT = Dead(NOT_YOURS, "Sender address is not yours")
-NO_ADDRESS = Dead(BAD_TARGET, "Not a mail address")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +45,13 @@ class Rules:
     Attributes:
         rewriter: Makes and reads senders of forwarded mail.
         today: For the age of those.
+        returns: Reads our return paths.
         hostname: Our name; of its addresses only postmaster is known.
         postmaster: Who takes the mail to postmaster of every domain of ours; empty for nobody.
     """
 
     rewriter: Rewriter
+    returns: ReturnPaths
     today: date
     hostname: str = ""
     postmaster: str = ""
@@ -174,7 +162,7 @@ class _Walk:
             self._bury(text, LOOP)
             return
         try:
-            address = parse_address(text)
+            address = meant(parse_address(text), self.rules.returns, self.rules.today)
         except BadAddress:
             self._bury(text, NO_ADDRESS)
             return

@@ -9,16 +9,27 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from policy_engine.admission import Grounds, judge, wanted
-from policy_engine.rights import NO_GRANTS, Grants, Ownership, is_plain
+from policy_engine.returned import as_meant
+from policy_engine.rights import NO_GRANTS, Grants, Ownership, is_plain, read
 from policy_engine.srs import Rewriter
-from posthouse.mail.admission import AuthorQuestion, MailQuestion, Question, Verdict
+from posthouse.mail.address import DETAIL_DELIMITER
+from posthouse.mail.admission import (
+    AuthorQuestion,
+    MailQuestion,
+    Question,
+    RcptQuestion,
+    Verdict,
+)
+from posthouse.mail.return_path import ReturnPaths, Style
 from posthouse.storage import directory
 from posthouse.storage.directory import Found, Network
+from posthouse.storage.directory.senders import Sender
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.metrics import counter
 
@@ -27,6 +38,7 @@ T = TypeVar("T")
 REMEMBER = timedelta(seconds=2)
 REMEMBER_NETWORKS = timedelta(seconds=5)
 MAX_REMEMBERED = 20_000
+_ANY_MESSAGE = UUID(int=0)  # all return paths of a sender are equally long
 
 _ANSWERS = counter("posthouse_policy_answers_total", "Questions answered, by the rule.", "rule")
 
@@ -89,33 +101,60 @@ class Enquiries:
         hostname: Our name; of its addresses only postmaster is known.
         has_postmaster: Somebody takes the mail to postmaster of every domain of ours.
         ownership: Whose addresses an account may send as.
+        returns: Reads our return paths.
+        senders: How domains and accounts send.
+        return_path: How they do where none of them says.
     """
 
     memory: Memory[Found]
     lent: Memory[Grants]
     networks: Networks
     rewriter: Rewriter
+    returns: ReturnPaths
+    senders: Memory[Sender | None]
+    return_path: Style = "plain"
     hostname: str = ""
     has_postmaster: bool = False
     ownership: Ownership = "strict"
 
     async def answer(self, question: Question) -> Verdict:
         """Judge ``question``; raises `Unavailable`, then the asker gets no answer."""
+        today = datetime.now(UTC).date()
+        asked = question
+        if isinstance(question, RcptQuestion):
+            question = as_meant(question, self.returns, today)
         verdict = judge(
             question,
             Grounds(
                 known=await self.memory.resolve(wanted(question)),
                 networks=await self.networks.all(),
                 rewriter=self.rewriter,
-                today=datetime.now(UTC).date(),
+                today=today,
                 hostname=self.hostname,
                 has_postmaster=self.has_postmaster,
                 ownership=self.ownership,
                 grants=await self._grants(question),
+                refuses_bounces=question is asked and await self._refuses_bounces(question),
             ),
         )
         _ANSWERS.labels(verdict.rule).inc()
         return verdict
+
+    async def _refuses_bounces(self, question: Question) -> bool:
+        """True if the recipient takes bounces at return paths of ours only, and can have some."""
+        if not isinstance(question, RcptQuestion) or question.sender or question.auth:
+            return False
+        address = read(question.recipient)
+        if address is None:
+            return False
+        base = replace(address, local=address.detail(DETAIL_DELIMITER)[0])
+        if self.returns.signed(base, _ANY_MESSAGE) is None:
+            return False
+        key = question.recipient
+        said = (await self.senders.resolve([key]))[key]
+        if said is None or not said.signed_only:
+            return False
+        return (said.return_path or self.return_path) != "plain"
 
     async def _grants(self, question: Question) -> Grants:
         """Return what is lent to the account that asks, if it claims more than its own address."""

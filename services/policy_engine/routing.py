@@ -16,22 +16,28 @@ from typing import Protocol
 
 import msgspec
 
-from policy_engine.decisions import MAX_DEPTH, NOBODY, Plan, Rules, first_keys, plan, turn_back
+from policy_engine.dead_ends import NOBODY
+from policy_engine.decisions import MAX_DEPTH, Plan, Rules, first_keys, plan, turn_back
 from policy_engine.places import Known
 from policy_engine.receipts import receipt_of
+from policy_engine.returned import reports_in
 from policy_engine.rights import NO_GRANTS, Grants, Ownership, is_plain, may_send, rights_keys
 from policy_engine.srs import Rewriter
+from policy_engine.suppression import going_out, hold_back
 from posthouse.bus.moves import Ack, Move
 from posthouse.bus.topology import road_of
 from posthouse.mail.envelope import Envelope, Inbound, Local, Remote
 from posthouse.mail.outcome import Bounced
 from posthouse.mail.report import Fate
+from posthouse.mail.return_path import ReturnPaths
 from posthouse.mail.status import OK
 from posthouse.runtime.bounces import Reporter, endings, prepare_report
 from posthouse.storage import ledger
 from posthouse.storage.directory import Found
+from posthouse.storage.incoming import note_incoming
 from posthouse.storage.ledger import Decision, Expanded, envelopes_of, facts_of
 from posthouse.storage.pool import Pool
+from posthouse.storage.suppressing import held_back
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
@@ -39,6 +45,10 @@ REMOTE_RECIPIENTS_MAX = 100  # per envelope: what every server takes at once (RF
 
 _ROUTED = counter("posthouse_policy_recipients_total", "Recipients sent on their way.", "road")
 _DEAD = counter("posthouse_policy_unroutable_total", "Recipients that lead nowhere.", "reason")
+_HELD_BACK = counter(
+    "posthouse_policy_suppressed_total", "Recipients held back by the suppression list.", "reason"
+)
+_RETURNED = counter("posthouse_policy_returned_total", "Mails that came back, noted to be read.")
 log = get_logger()
 
 Resolve = Callable[[Sequence[str]], Awaitable[dict[str, Found]]]
@@ -70,6 +80,8 @@ class Routing:
     outbox: Outbox
     reporter: Reporter
     rewriter: Rewriter
+    returns: ReturnPaths
+    feedback: str = ""
     postmaster: str = ""
     ownership: Ownership = "strict"
 
@@ -78,7 +90,8 @@ class Routing:
 
         Raises `Unavailable`; then nothing is acknowledged and all of it is done again.
         """
-        plans = await self._plans(batch)
+        await self._note_returned(batch)
+        plans = await self._hold_back(batch, await self._plans(batch))
         decisions = [
             (inbound.id, decision)
             for inbound, made in zip(batch, plans, strict=True)
@@ -99,6 +112,7 @@ class Routing:
         """Ask the directory, one round trip for all, until nothing is missing."""
         rules = Rules(
             rewriter=self.rewriter,
+            returns=self.returns,
             today=datetime.now(UTC).date(),
             hostname=self.reporter.hostname,
             postmaster=self.postmaster,
@@ -114,6 +128,24 @@ class Routing:
                 return plans
             known |= await self.resolve(sorted(missing))
         raise ValueError("the directory does not come to an end")
+
+    async def _note_returned(self, batch: Sequence[Inbound]) -> None:
+        """Note which mails came back, before they are sent on: so none is forgotten."""
+        today = datetime.now(UTC).date()
+        reports = reports_in(batch, self.returns, today, self.feedback.lower())
+        if reports:
+            await note_incoming(self.pool, reports)
+            _RETURNED.inc(len(reports))
+
+    async def _hold_back(self, batch: Sequence[Inbound], plans: list[Plan]) -> list[Plan]:
+        """Leave out recipients outside that stand on the suppression list."""
+        pairs = going_out(batch, plans)
+        held = await held_back(self.pool, pairs) if pairs else {}
+        if not held:
+            return plans
+        for reason in held.values():
+            _HELD_BACK.labels(reason).inc()
+        return [hold_back(mail, made, held) for mail, made in zip(batch, plans, strict=True)]
 
     async def _grants(self, batch: Sequence[Inbound]) -> Mapping[str, Grants]:
         """Return what is lent to the accounts that sent as somebody else."""

@@ -15,10 +15,12 @@ from posthouse.bus.consumer import consume
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import INBOUND
 from posthouse.mail.admission import Question
+from posthouse.mail.return_path import ReturnPaths
 from posthouse.runtime.foundation import START, Foundation, open_foundation
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage import directory
+from posthouse.storage.directory.senders import resolve_senders
 from posthouse.storage.keyring import shared_secret
 from posthouse.storage.pool import Pool
 
@@ -31,14 +33,15 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         enter = stack.enter_async_context
         ground = await enter(open_foundation(NAME, settings, lifecycle))
         rewriter = Rewriter(await _signing_key(settings, ground.pool))
-        routing = await _routing(settings, ground, rewriter, stack)
+        returns = await settings.return_paths(ground.pool)
+        routing = await _routing(settings, ground, rewriter, returns, stack)
         if settings.policy_port:
             await enter(
                 serve_questions(
                     settings.policy_host,
                     settings.policy_port,
                     cast("type[Question]", Question),
-                    _enquiries(settings, ground.pool, rewriter).answer,
+                    _enquiries(settings, ground.pool, rewriter, returns).answer,
                 )
             )
         lifecycle.probes.forget(START)
@@ -55,7 +58,11 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
 
 
 async def _routing(
-    settings: PolicySettings, ground: Foundation, rewriter: Rewriter, stack: AsyncExitStack
+    settings: PolicySettings,
+    ground: Foundation,
+    rewriter: Rewriter,
+    returns: ReturnPaths,
+    stack: AsyncExitStack,
 ) -> Routing:
     """Open what routing needs besides the foundation: its outbox."""
     pool, publisher = ground.pool, Publisher(ground.broker)
@@ -68,6 +75,8 @@ async def _routing(
         outbox=await stack.enter_async_context(Outbox(pool, publisher)),
         reporter=settings.reporter(ground.blobs, pool),
         rewriter=rewriter,
+        returns=returns,
+        feedback=settings.feedback_address,
         postmaster=settings.postmaster_address,
     )
 
@@ -79,13 +88,18 @@ async def _signing_key(settings: PolicySettings, pool: Pool) -> bytes:
     return await shared_secret(pool, "srs")
 
 
-def _enquiries(settings: PolicySettings, pool: Pool, rewriter: Rewriter) -> Enquiries:
+def _enquiries(
+    settings: PolicySettings, pool: Pool, rewriter: Rewriter, returns: ReturnPaths
+) -> Enquiries:
     """Put together what answers questions."""
     return Enquiries(
         memory=Memory(partial(directory.resolve, pool)),
         lent=Memory(partial(directory.lent, pool)),
         networks=Networks(pool, settings.networks),
         rewriter=rewriter,
+        returns=returns,
+        senders=Memory(partial(resolve_senders, pool)),
+        return_path=settings.return_path,
         hostname=settings.hostname,
         has_postmaster=bool(settings.postmaster_address),
         ownership=settings.sender_ownership,

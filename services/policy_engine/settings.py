@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from policy_engine.rights import Ownership
-from posthouse.runtime.report_settings import ReportSettings, address
+from posthouse.runtime.report_settings import ReportSettings, ReturnPathSettings, address
 from posthouse.runtime.settings import Port
 from posthouse.storage.directory import Network
 
@@ -31,7 +31,7 @@ def _long(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class PolicySettings(ReportSettings):
+class PolicySettings(ReportSettings, ReturnPathSettings):
     """The settings of this service beside the common ones.
 
     Attributes:
@@ -44,6 +44,7 @@ class PolicySettings(ReportSettings):
             made once and kept in PostgreSQL.
         postmaster_address: Who takes the mail to postmaster of every domain of ours that has none
             of its own (RFC 5321 §4.5.1); empty for nobody.
+        feedback_address: Where complaints come to (RFC 5965), an address of ours; empty for none.
         routing_batch: The most messages routed in one transaction.
         routing_concurrency: Transactions at once.
     """
@@ -54,6 +55,7 @@ class PolicySettings(ReportSettings):
     sender_ownership: Ownership = "strict"
     srs_secret: Annotated[SecretStr, AfterValidator(_long)] | None = None
     postmaster_address: Annotated[str, AfterValidator(address)] = ""
+    feedback_address: Annotated[str, AfterValidator(address)] = ""
     routing_batch: Annotated[int, Field(ge=1, le=1000)] = 100
     routing_concurrency: Annotated[int, Field(ge=1, le=32)] = 2
 

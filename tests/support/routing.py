@@ -11,8 +11,11 @@ from posthouse.mail.envelope import Envelope, Inbound, InboundRecipient
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.mail.ids import new_id
+from posthouse.mail.return_path import ReturnPaths
 from posthouse.storage.ledger import NewMail, NewRecipient, enter
 from posthouse.storage.pool import Pool
+
+RETURNS = ReturnPaths(b"fedcba9876543210")
 
 
 @dataclass(kw_only=True)

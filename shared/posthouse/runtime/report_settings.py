@@ -1,4 +1,4 @@
-"""The settings of the stations that tell senders, and the reporter made of them."""
+"""The settings of the stations that tell senders, and of those who know return paths."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pydantic import AfterValidator, Field, model_validator
 
 from posthouse.blobs import Blobs
 from posthouse.mail.address import BadAddress, is_domain, is_local_part, parse_address
+from posthouse.mail.return_path import DELIMITERS, ReturnPaths, Style
 from posthouse.runtime.bounces import RETURNED_OCTETS, Reporter
 from posthouse.runtime.settings import CommonSettings
 from posthouse.runtime.wordings import ENGLISH, Wordings, wordings
 from posthouse.storage.directory.senders import resolve_senders
+from posthouse.storage.keyring import shared_secret
 from posthouse.storage.pool import Pool
 
 
@@ -34,6 +36,12 @@ def _local_part(text: str) -> str:
 def _domain(text: str) -> str:
     if text and not (is_domain(text) and text.isascii()):
         raise ValueError("must be a domain name")
+    return text
+
+
+def _delimiters(text: str) -> str:
+    if len(text) != len(DELIMITERS) or not set(text) <= set("-+="):
+        raise ValueError("must be two of the characters -+=")
     return text
 
 
@@ -83,11 +91,28 @@ class ReportSettings(CommonSettings):
             return_octets_max=self.return_octets_max,
             wordings=self.wordings,
             language=self.report_language,
-            language_of=partial(_language_of, pool),
+            language_of=partial(language_of, pool),
         )
 
 
-async def _language_of(pool: Pool, address: str) -> str | None:
+class ReturnPathSettings(CommonSettings):
+    """What those are told who write and read return paths.
+
+    Attributes:
+        return_path: What servers outside see as the sender of mail from here, where neither the
+            account nor its domain says.
+        verp_delimiters: What stands between a sender and the recipient, and for the recipient's @.
+    """
+
+    return_path: Style = "plain"
+    verp_delimiters: Annotated[str, AfterValidator(_delimiters)] = DELIMITERS
+
+    async def return_paths(self, pool: Pool) -> ReturnPaths:
+        """Return what writes and reads them, under the secret that all pods share."""
+        return ReturnPaths(await shared_secret(pool, "return-paths"), self.verp_delimiters)
+
+
+async def language_of(pool: Pool, address: str) -> str | None:
     """Return what the directory says of ``address``; None if nothing."""
     sender = (await resolve_senders(pool, [address]))[address]
     return sender.language if sender else None

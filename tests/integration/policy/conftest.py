@@ -14,9 +14,10 @@ from policy_engine.routing import Routing
 from policy_engine.srs import Rewriter
 from posthouse.blobs import open_blobs
 from posthouse.runtime.bounces import Reporter
+from posthouse.runtime.report_settings import language_of
 from posthouse.storage import directory
 from posthouse.storage.pool import Pool
-from support.routing import Post
+from support.routing import RETURNS, Post
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -38,7 +39,11 @@ async def post(pool: Pool, tmp_path: Path) -> AsyncIterator[Post]:
             lent=partial(directory.lent, pool),
             roads=made,
             outbox=made,
-            reporter=Reporter(blobs=blobs, hostname="mx.example.test"),
+            reporter=Reporter(
+                blobs=blobs, hostname="mx.example.test", language_of=partial(language_of, pool)
+            ),
             rewriter=Rewriter(b"0123456789abcdef"),
+            returns=RETURNS,
+            feedback="fbl@example.test",
         )
         yield made

@@ -12,6 +12,7 @@ import pytest
 from policy_engine.enquiries import Enquiries, Memory, Networks
 from policy_engine.srs import Rewriter
 from posthouse.bus.ask import Asker, serve_questions
+from posthouse.mail.address import parse_address
 from posthouse.mail.admission import (
     AuthorQuestion,
     MailQuestion,
@@ -19,9 +20,12 @@ from posthouse.mail.admission import (
     RcptQuestion,
     Verdict,
 )
+from posthouse.mail.ids import new_id
+from posthouse.mail.return_path import ReturnPaths
 from posthouse.storage import directory
 from posthouse.storage.directory import Delegate, Network
-from support.routing import Post
+from posthouse.storage.directory.senders import Sender, resolve_senders, set_sender
+from support.routing import RETURNS, Post
 
 pytestmark = pytest.mark.integration
 
@@ -35,6 +39,8 @@ async def test_questions_are_answered_and_changes_count_within_seconds(post: Pos
         lent=Memory(partial(directory.lent, post.pool), clock=lambda: now),
         networks=networks,
         rewriter=Rewriter(b"0123456789abcdef"),
+        returns=RETURNS,
+        senders=Memory(partial(resolve_senders, post.pool), clock=lambda: now),
     )
     await directory.add_network(post.pool, "198.51.100.0/24")
     kind = cast("type[Question]", Question)
@@ -66,3 +72,35 @@ async def test_questions_are_answered_and_changes_count_within_seconds(post: Pos
                 authors=("bert@example.test",), sender="", auth="anna@example.test"
             )
             assert (await asker.ask(author)).must_tell
+
+
+async def test_who_takes_signed_bounces_only_refuses_those_that_are_made_up(post: Post) -> None:
+    enquiries = Enquiries(
+        memory=Memory(partial(directory.resolve, post.pool)),
+        lent=Memory(partial(directory.lent, post.pool)),
+        networks=Networks(post.pool, []),
+        rewriter=Rewriter(b"0123456789abcdef"),
+        returns=RETURNS,
+        senders=Memory(partial(resolve_senders, post.pool)),
+    )
+    await set_sender(post.pool, "example.test", Sender(return_path="verp", signed_only=True))
+    await set_sender(post.pool, "bert@example.test", Sender(return_path="plain"))
+    anna = parse_address("anna@example.test")
+    signed = RETURNS.signed(anna, new_id())
+    other = ReturnPaths(RETURNS.secret, "-=").verp(anna, new_id(), 0, "x@far.test")
+    assert signed is not None
+    assert other is not None
+
+    async def answer(recipient: str, sender: str = "") -> tuple[int, str]:
+        asked = RcptQuestion(recipient=recipient, sender=sender, client="203.0.113.1")
+        verdict = await enquiries.answer(asked)
+        return verdict.code, verdict.rule
+
+    assert await answer("anna@example.test") == (550, "unsigned bounce")
+    assert await answer("anna+news@example.test") == (550, "unsigned bounce")
+    assert await answer(signed.replace("@", "2@")) == (550, "unsigned bounce")
+    assert await answer("anna@example.test", "eve@far.test") == (250, "account")
+    assert await answer(signed) == (250, "account")
+    assert await answer(other) == (250, "account")
+    assert await answer("bert@example.test") == (250, "account")  # sends no signed return paths
+    assert (await answer("nobody@example.test"))[1] == "unknown recipient"

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_engine.decisions import CLOSED, LOOP, MAX_DEPTH, NOBODY, Plan, Rules, plan
+from policy_engine.dead_ends import CLOSED, LOOP, NOBODY
+from policy_engine.decisions import MAX_DEPTH, Plan, Rules, plan
 from policy_engine.srs import Rewriter
 from posthouse.mail.address import parse_address
 from posthouse.mail.envelope import InboundRecipient
+from posthouse.mail.ids import day_of
+from posthouse.mail.return_path import ReturnPaths
 from posthouse.storage.directory import Found
 from posthouse.storage.ledger import Branch, Expanded, Kept
 from support.directory import PaperDirectory
 
 TODAY = date(2026, 11, 22)
-RULES = Rules(rewriter=Rewriter(b"0123456789abcdef"), today=TODAY)
+RETURNS = ReturnPaths(b"fedcba9876543210")
+RULES = Rules(rewriter=Rewriter(b"0123456789abcdef"), returns=RETURNS, today=TODAY)
 STRANGER = "eve@far.test"
 
 
@@ -313,3 +318,20 @@ def test_a_disabled_account_gets_nothing_by_whatever_way(paper: PaperDirectory) 
     assert accounts.pop("anna@example.test") == 1
     assert accounts == {"off@example.test": None, "off+x@example.test": None}
     assert made.dead == {"off@example.test": CLOSED, "off+x@example.test": CLOSED}
+
+
+def test_a_return_path_leads_to_whose_it_is(paper: PaperDirectory) -> None:
+    anna = parse_address("anna@example.test")
+    message = UUID("019aaa00-0000-7000-8000-000000000002")
+    paths = [
+        RETURNS.signed(anna, message),
+        ReturnPaths(RETURNS.secret, "-=").verp(anna, message, 0, "x@far.test"),
+    ]
+
+    for path in paths:
+        assert path is not None
+        today = replace(RULES, today=day_of(message))
+        (decision,) = decided(paper, path, sender="", rules=today).decisions
+
+        branch = local("anna@example.test", paper.accounts["anna@example.test"].id)
+        assert decision == Expanded(0, (branch,))

@@ -12,13 +12,16 @@ from policy_engine.srs import Rewriter
 from posthouse.mail.envelope import InboundRecipient
 from posthouse.mail.handling import DEFAULT, Notify
 from posthouse.mail.report import Action
+from posthouse.mail.return_path import ReturnPaths
 from posthouse.storage.directory import Found
 from posthouse.storage.ledger import Branch, Kept
 from support.directory import PaperDirectory
 
 ALL = Notify(on="SUCCESS,FAILURE", orcpt="rfc822;Team@Example.test")
 LESS = Notify(on="FAILURE", orcpt="rfc822;Team@Example.test")
-RULES = Rules(rewriter=Rewriter(b"0" * 16), today=date(2026, 11, 22))
+RULES = Rules(
+    rewriter=Rewriter(b"0" * 16), returns=ReturnPaths(b"1" * 16), today=date(2026, 11, 22)
+)
 STRANGER = "carl@far.test"
 
 

@@ -16,6 +16,7 @@ from policy_engine.decisions import Rules, plan
 from policy_engine.srs import Rewriter
 from posthouse.mail.admission import RcptQuestion
 from posthouse.mail.envelope import InboundRecipient
+from posthouse.mail.return_path import ReturnPaths
 from posthouse.storage.directory import Network
 from posthouse.storage.ledger import Kept
 from support.directory import PaperDirectory
@@ -61,7 +62,12 @@ def fate(line: bytes, client: str) -> Fate:
     if not verdict.accepts:
         return Fate(status=verdict.status.dotted)
     recipient = InboundRecipient(n=0, address=command.recipient)
-    rules = Rules(rewriter=REWRITER, today=TODAY, hostname="mx.example.test")
+    rules = Rules(
+        rewriter=REWRITER,
+        returns=ReturnPaths(b"1" * 16),
+        today=TODAY,
+        hostname="mx.example.test",
+    )
     known = paper.known(wanted(question))
     made = plan([recipient], "e@far.test", known, rules)
     assert not made.missing

@@ -1,0 +1,34 @@
+"""Why an address leads nowhere, and what its sender is told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from posthouse.mail.status import DISABLED, NO_SUCH_USER, NOT_YOURS, Status
+from posthouse.storage.suppressing import Reason
+
+ROUTING_LOOP = Status(550, (5, 4, 6))  # RFC 3463 §3.5
+BAD_TARGET = Status(550, (5, 1, 3))  # RFC 3463 §3.2
+NOT_WANTED = Status(550, (5, 7, 1))  # RFC 3463 §3.8
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Why an address leads nowhere; the text is for the sender."""
+
+    status: Status
+    text: str
+
+
+NOBODY = Dead(NO_SUCH_USER, "No such user here")
+CLOSED = Dead(DISABLED, "Mailbox is disabled")
+LOOP = Dead(ROUTING_LOOP, "The address leads back to itself")
+NO_RIGHT = Dead(NOT_YOURS, "Sender address is not yours")
+NO_ADDRESS = Dead(BAD_TARGET, "Not a mail address")
+# The rule that each of these names is the suppression list.
+SUPPRESSED: Mapping[Reason, Dead] = {
+    "bounces": Dead(NO_SUCH_USER, "Suppression list: earlier mail to this address bounced"),
+    "complaint": Dead(NOT_WANTED, "Suppression list: this recipient complained of earlier mail"),
+    "manual": Dead(NOT_WANTED, "Suppression list: nothing is sent to this recipient"),
+}
