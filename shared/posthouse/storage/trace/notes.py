@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -58,6 +57,7 @@ class Trace:
         self._notes: deque[_Note] = deque()
         self._there_are_some = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
+        self._is_ending = False
 
     async def __aenter__(self) -> Trace:
         await self._tasks.__aenter__()
@@ -70,14 +70,14 @@ class Trace:
         raised: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._writer.cancel()
+        # Not cancelled: what was committed and not heard of would be written a second time.
+        self._is_ending = True
+        self._there_are_some.set()
         try:
-            await self._tasks.__aexit__(kind, raised, traceback)
+            await asyncio.wait([self._writer], timeout=FLUSH_AT_END.total_seconds())
         finally:
-            with suppress(Unavailable, TimeoutError):
-                async with asyncio.timeout(FLUSH_AT_END.total_seconds()):
-                    while self._notes:
-                        await self._write()
+            self._writer.cancel()
+            await self._tasks.__aexit__(kind, raised, traceback)
             self._drop(len(self._notes))
 
     def note(
@@ -96,15 +96,18 @@ class Trace:
             _dropped.inc(count)
 
     async def _write_for_ever(self) -> None:
-        while True:
-            await self._there_are_some.wait()
-            await asyncio.sleep(PAUSE.total_seconds())  # company, not a condition
+        is_last = False
+        while not is_last:
+            if not self._is_ending:
+                await self._there_are_some.wait()
+            is_last = self._is_ending
+            await asyncio.sleep(0 if is_last else PAUSE.total_seconds())  # company may come
             try:
                 while self._notes:
                     await self._write()
                 self._there_are_some.clear()
             except Unavailable:
-                await asyncio.sleep(RETRY_PAUSE.total_seconds())
+                await asyncio.sleep(0 if is_last else RETRY_PAUSE.total_seconds())
 
     async def _write(self) -> None:
         """Write the oldest notes; they leave the buffer when they are committed."""
