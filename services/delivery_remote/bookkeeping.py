@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from delivery_remote.handover import Results
 from delivery_remote.next_hop import Rest
+from delivery_remote.refusals import Refusals
 from delivery_remote.routes import Closed
 from delivery_remote.settlement import decide, ended, put_off, shut
 from posthouse.bus.moves import Ack, Move, Wait
@@ -66,6 +67,7 @@ class Books:
         outbox: Publishes reports.
         trace: Takes notes.
         reporter: Writes reports.
+        refusals: Count who refused for good.
         timetable: For mail.
         bounce_timetable: For mail with the null sender, which nobody waits for.
     """
@@ -74,6 +76,7 @@ class Books:
     outbox: Outbox
     trace: Trace
     reporter: Reporter
+    refusals: Refusals
     timetable: Timetable
     bounce_timetable: Timetable
     _open: int = 0
@@ -169,9 +172,11 @@ class Books:
                 new=tuple(reports),
             )
         )
-        for outcome in outcomes:
-            if outcome.n in settled.changed:
-                self._tell(envelope, outcome)
+        changed = [outcome for outcome in outcomes if outcome.n in settled.changed]
+        for outcome in changed:
+            self._tell(envelope, outcome)
+        # Should PostgreSQL go away here, these are not counted: the list forgets, the ledger never.
+        await self.refusals.note(envelope, changed)
         return settled.entered
 
     def _tell(self, envelope: Remote, outcome: Outcome) -> None:

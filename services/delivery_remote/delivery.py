@@ -21,6 +21,7 @@ from delivery_remote.destinations import Destinations
 from delivery_remote.handover import Handover, Results, Said
 from delivery_remote.next_hop import Destination
 from delivery_remote.octets import Octets, open_octets
+from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.routes import Closed, Folder, NoWay, Plan, Way
 from delivery_remote.session import Mail
 from delivery_remote.trouble import Later as TryLater
@@ -64,6 +65,7 @@ class Parts:
         blobs: Where the octets are.
         ways: Where mail goes.
         destinations: What is known of next hops.
+        addresses: Say what servers see as the sender.
         books: Take what was said.
     """
 
@@ -71,6 +73,7 @@ class Parts:
     blobs: Blobs
     ways: Ways
     destinations: Destinations
+    addresses: ReturnAddresses
     books: Books
 
 
@@ -156,7 +159,8 @@ class Delivery:
         self, envelope: Remote, plan: Plan, destination: Destination, claim: Claim
     ) -> Results:
         octets = await open_octets(self._parts.blobs, envelope)
-        mail = _mail(envelope, octets, claim)
+        guise = await self._parts.addresses.guise_of(envelope)
+        mail = replace(_mail(envelope, octets, claim), guise=guise)
         handover = Handover(self._parts.destinations, plan, mail, envelope.recipients)
         return await handover.run(destination)
 

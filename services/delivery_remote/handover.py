@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -26,7 +26,6 @@ from posthouse.mail.status import Status
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import histogram
 
-RECIPIENTS_AT_ONCE = 100  # RFC 5321 §4.5.3.1.8: every server takes as many
 # The broker takes an envelope back after 30 minutes; another process would then send it as well.
 # So no further server is asked after the first time, and a transaction ends with the second.
 ASKING = timedelta(minutes=10)
@@ -127,9 +126,8 @@ class Handover:
         self, destination: Destination, target: Target, left: Sequence[InboundRecipient]
     ) -> None:
         """Hand over to one server, in as many transactions as it wants."""
-        batches = [
-            left[at : at + RECIPIENTS_AT_ONCE] for at in range(0, len(left), RECIPIENTS_AT_ONCE)
-        ]
+        most = self.mail.recipients_at_once
+        batches = [left[at : at + most] for at in range(0, len(left), most)]
         while batches:
             batch = batches.pop(0)
             await self._transact(destination, target, batch)
@@ -156,7 +154,7 @@ class Handover:
                 return
 
     async def _converse(self, session: Session, batch: Sequence[InboundRecipient]) -> Transcript:
-        mail = replace(self.mail, recipients=tuple(batch))
+        mail = self.mail.addressed(batch)
         started = time.monotonic()
         try:
             async with asyncio.timeout(TRANSACTION.total_seconds()):

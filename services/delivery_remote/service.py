@@ -9,6 +9,8 @@ from delivery_remote.bookkeeping import Books
 from delivery_remote.delivery import Delivery, Parts, Shard
 from delivery_remote.destinations import Destinations
 from delivery_remote.session import manners
+from delivery_remote.refusals import Refusals
+from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.settings import RemoteSettings
 from delivery_remote.ways import Ways
 from posthouse.bus.consumer import consume
@@ -59,6 +61,9 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
     return Parts(
         claims=await enter(Claims(await enter(open_pool(url, connections=1)))),
         blobs=blobs,
+        addresses=ReturnAddresses(
+            pool, await settings.return_paths(pool), settings.return_path
+        ),
         ways=Ways(pool, resolver, settings.customs),
         destinations=await enter(Destinations(manner, settings.limits)),
         books=Books(
@@ -66,6 +71,7 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
             outbox=await enter(Outbox(pool, Publisher(ground.broker))),
             trace=await enter(Trace(pool, NAME)),
             reporter=settings.reporter(blobs, pool),
+            refusals=Refusals(pool, settings.suppression),
             timetable=settings.timetable,
             bounce_timetable=settings.bounce_timetable,
         ),

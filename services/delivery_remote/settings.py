@@ -13,7 +13,9 @@ from delivery_remote.session import Patience
 from delivery_remote.ways import Customs, Families, Ours, parse_ours
 from posthouse.resolver import parse_nameservers
 from posthouse.runtime.durations import Duration
+from posthouse.runtime.report_settings import ReturnPathSettings
 from posthouse.runtime.retrying import RetryingSettings
+from posthouse.runtime.suppression_settings import SuppressionSettings
 
 LOOPBACK = "127.0.0.0/8, ::1, 0.0.0.0/8, ::"
 REST_SHARE = 0.8  # of the shortest retry delay: a rest is over when a mail that failed comes back
@@ -29,7 +31,7 @@ def _ours(text: str) -> str:
     return text
 
 
-class RemoteSettings(RetryingSettings):
+class RemoteSettings(ReturnPathSettings, SuppressionSettings, RetryingSettings):
     """The settings of this service beside those it shares.
 
     Attributes:

@@ -17,6 +17,8 @@ from delivery_remote.bookkeeping import Books
 from delivery_remote.delivery import Delivery, Parts
 from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Limits
+from delivery_remote.refusals import Refusals
+from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.session import Manners
 from delivery_remote.ways import Customs, Ours, Ways
 from onemachine.ports import free_ports
@@ -24,6 +26,7 @@ from posthouse.blobs import Blobs, open_blobs
 from posthouse.mail.envelope import Envelope, Inbound, InboundRecipient, Remote
 from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.mail.ids import new_id
+from posthouse.mail.return_path import ReturnPaths
 from posthouse.mail.timetable import Timetable
 from posthouse.resolver import Resolver
 from posthouse.runtime.bounces import Reporter
@@ -31,6 +34,7 @@ from posthouse.runtime.outbox import Outbox
 from posthouse.storage import ledger
 from posthouse.storage.ledger import Branch, Claims, Kept, NewMail, NewRecipient, Settler
 from posthouse.storage.pool import Pool
+from posthouse.storage.suppressing import Terms
 from posthouse.storage.trace import Trace
 from support.dns_zone import Zone, serve_zone
 from support.ledger import states_of
@@ -39,6 +43,7 @@ from support.scripted_smtp import Peer, Said, dotted, scripted
 
 HOSTNAME = "mail.example.test"
 OURS = Ours(names=frozenset({HOSTNAME}))
+RETURN_PATHS = ReturnPaths(b"fedcba9876543210")
 SECONDS = timedelta(seconds=1)
 TIMETABLE = Timetable(
     delays=(5 * SECONDS, 30 * SECONDS),
@@ -168,12 +173,14 @@ async def open_station(
             outbox=await enter(Outbox(pool, post)),
             trace=await enter(Trace(pool, "delivery-remote")),
             reporter=Reporter(blobs=blobs, hostname=HOSTNAME),
+            refusals=Refusals(pool, Terms(0, timedelta(days=30))),
             timetable=TIMETABLE,
             bounce_timetable=replace(TIMETABLE, give_up=timedelta(days=1), warn_after=None),
         )
         parts = Parts(
             claims=await enter(Claims(pool)),
             blobs=blobs,
+            addresses=ReturnAddresses(pool, RETURN_PATHS),
             ways=Ways(pool, resolver, Customs(ours=OURS, port=port)),
             destinations=await enter(Destinations(behaviour or manners(), limits)),
             books=books,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+from delivery_remote.return_paths import RECIPIENTS_AT_ONCE, Guise
 
 from delivery_remote.transcript import Reply
 from posthouse.mail.envelope import Body, InboundRecipient
@@ -24,6 +26,7 @@ class Mail:
         smtputf8: It cannot go without SMTPUTF8.
         handling: What its sender asks for.
         deadline: Until when it must have arrived; None for whenever.
+        guise: What servers see instead of the sender; None for the sender itself.
         pieces: Yields the octets, as often as it is called.
     """
 
@@ -34,7 +37,19 @@ class Mail:
     smtputf8: bool
     handling: Handling = PLAIN
     deadline: Deadline | None = None
+    guise: Guise | None = None
     pieces: Callable[[], AsyncIterator[bytes]]
+
+    @property
+    def recipients_at_once(self) -> int:
+        """How many recipients one transaction may have."""
+        return self.guise.recipients_at_once if self.guise else RECIPIENTS_AT_ONCE
+
+    def addressed(self, recipients: Sequence[InboundRecipient]) -> Mail:
+        """Return it for ``recipients``, from the reverse path that servers see for these."""
+        path = self.guise.path_for(recipients) if self.guise else self.sender
+        return replace(self, recipients=tuple(recipients), sender=path)
+
 
     @property
     def must_stay_secret(self) -> bool:
