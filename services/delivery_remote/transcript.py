@@ -79,6 +79,8 @@ class Transcript:
         data: To DATA; None when it was not sent.
         content: Where the message's octets broke off, None if they were sent or not begun.
         end: To the final dot; None when it was not sent.
+        ends: To the final dot for each recipient that was accepted, in order, where the server
+            speaks LMTP (RFC 2033 §4.2); ``end`` is then the one that says least.
     """
 
     mail: Answer
@@ -86,6 +88,7 @@ class Transcript:
     data: Answer | None = None
     content: Lost | None = None
     end: Answer | None = None
+    ends: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

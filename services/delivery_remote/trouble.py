@@ -119,13 +119,13 @@ def judge(transcript: Transcript, count: int) -> tuple[Verdict, ...]:
     """Return one verdict for each of ``count`` recipients."""
     if not is_yes(transcript.mail):
         return (_negative(transcript.mail, Stage.MAIL),) * count
-    some = any(is_yes(answer) for answer in transcript.recipients)
-    message = _message_verdict(transcript)
-    verdicts: list[Verdict] = []
-    for n in range(count):
-        answer = _recipient_answer(transcript, n)
-        verdicts.append(message if is_yes(answer) else _refused(answer, some=some, of=message))
-    return tuple(verdicts)
+    answers = [_recipient_answer(transcript, n) for n in range(count)]
+    taking = _message_verdicts(transcript, sum(map(is_yes, answers)))
+    some = any(isinstance(verdict, Taken) for verdict in taking)
+    each = iter(taking)
+    return tuple(
+        next(each) if is_yes(answer) else _refused(answer, some=some) for answer in answers
+    )
 
 
 def _recipient_answer(transcript: Transcript, n: int) -> Answer:
@@ -135,13 +135,20 @@ def _recipient_answer(transcript: Transcript, n: int) -> Answer:
     return last if isinstance(last, Lost) else Lost("no reply to RCPT TO")
 
 
-def _refused(answer: Answer, *, some: bool, of: Verdict) -> Never | Later:
-    """A recipient that was not accepted; it may be asked for again if the others got through."""
+def _refused(answer: Answer, *, some: bool) -> Never | Later:
+    """A recipient that was not accepted; it may be asked for again if others got through."""
     verdict = _negative(answer, Stage.RCPT)
-    if isinstance(verdict, Never) or not (some and isinstance(of, Taken)):
+    if isinstance(verdict, Never) or not some:
         return verdict
     wants_fewer = verdict.status.code == _TOO_MANY and _is_vague(verdict.status)
     return replace(verdict, elsewhere=False, again=True) if wants_fewer else verdict
+
+
+def _message_verdicts(transcript: Transcript, count: int) -> list[Verdict]:
+    """What happened to the ``count`` recipients that RCPT accepted; by LMTP to each of them."""
+    if len(transcript.ends) == count:
+        return [_at_the_dot(answer) for answer in transcript.ends]
+    return [_message_verdict(transcript)] * count
 
 
 def _message_verdict(transcript: Transcript) -> Verdict:

@@ -58,10 +58,15 @@ def manners(patience: Patience = QUICK) -> Manners:
 
 
 def target(
-    peer: Peer, *, tls: Tls = Tls.OPPORTUNISTIC, login: Login | None = None, host: str = "peer.test"
+    peer: Peer,
+    *,
+    tls: Tls = Tls.OPPORTUNISTIC,
+    login: Login | None = None,
+    host: str = "peer.test",
+    lmtp: bool = False,
 ) -> Target:
     """Where ``peer`` listens."""
-    return Target(host=host, address="127.0.0.1", port=peer.port, tls=tls, login=login)
+    return Target(host=host, address="127.0.0.1", port=peer.port, tls=tls, login=login, lmtp=lmtp)
 
 
 def mail(

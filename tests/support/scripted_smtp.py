@@ -4,6 +4,9 @@ Replies are looked up by the first word of the command (``connect`` and ``.`` ar
 the final dot) in a dict; a value is one reply or a list of which the last repeats. Beside text a
 reply may be one of the deeds ``DROP`` (cut the connection), ``HANG`` (never answer), ``TLS``
 (220 and the handshake), ``JUNK_TLS`` (220 and garbage), ``INJECT`` (220 and plain text behind it).
+
+BDAT is understood (``BDAT`` and ``LAST`` are the words of its replies). After ``LHLO`` it speaks LMTP:
+the dot is answered once for each recipient that was accepted.
 """
 
 from __future__ import annotations
@@ -22,9 +25,12 @@ POLITE: Mapping[str, Said] = {
     "connect": "220 peer.test ESMTP",
     "EHLO": "250-peer.test\n250-PIPELINING\n250-SIZE 1000000\n250 8BITMIME",
     "HELO": "250 peer.test",
+    "LHLO": "250-peer.test\n250-PIPELINING\n250 8BITMIME",
     "MAIL": "250 2.1.0 ok",
     "RCPT": "250 2.1.5 ok",
     "DATA": "354 go ahead",
+    "BDAT": "250 2.0.0 go on",
+    "LAST": "250 2.0.0 taken",
     ".": "250 2.0.0 taken",
     "RSET": "250 2.0.0 ok",
     "NOOP": "250 2.0.0 ok",
@@ -42,7 +48,7 @@ class Peer:
         port: Where it listens.
         host: The address it listens on.
         commands: All lines outside DATA, in order, of all connections.
-        messages: The octets after 354 up to the dot, as they came on the wire.
+        messages: The octets after 354 up to the dot, as they came on the wire; or the chunks.
         accepted: Those of them that were answered 2yz.
         connections: How many there were.
         encrypted: How many of them began TLS.
@@ -103,6 +109,9 @@ class _Conversation:
         self.peer = peer
         self.reader = reader
         self.writer = writer
+        self.is_lmtp = False
+        self.recipients = 0  # accepted in this transaction
+        self.chunks = b""
 
     async def run(self) -> None:
         await self.reply("connect")
@@ -110,11 +119,32 @@ class _Conversation:
             command = line.decode().rstrip("\r\n")
             self.peer.commands.append(command)
             word = command.partition(" ")[0].upper()
+            if word == "BDAT":
+                await self.chunk(command.split(" "))
+                continue
             said = await self.reply(word)
             if word == "QUIT":
                 return
+            self.note(word, said)
             if word == "DATA" and said.startswith("354"):
                 await self.message()
+
+    def note(self, word: str, said: str) -> None:
+        """Keep what the words that follow depend on."""
+        self.is_lmtp = self.is_lmtp or word == "LHLO"
+        if word in {"MAIL", "RSET"}:
+            self.recipients, self.chunks = 0, b""
+        if word == "RCPT" and said.startswith("2"):
+            self.recipients += 1
+
+    async def chunk(self, words: Sequence[str]) -> None:
+        self.chunks += await self.reader.readexactly(int(words[1]))
+        is_last = words[-1].upper() == "LAST"
+        if is_last:
+            self.peer.messages.append(self.chunks)
+        said = await self.reply("LAST" if is_last else "BDAT")
+        if is_last and said.startswith("2"):
+            self.peer.accepted.append(self.chunks)
 
     async def message(self) -> None:
         lines: list[bytes] = []
@@ -122,9 +152,10 @@ class _Conversation:
             lines.append(line)
         octets = b"".join(lines)
         self.peer.messages.append(octets)
-        said = await self.reply(".")
-        if said.startswith("2"):
-            self.peer.accepted.append(octets)
+        for _ in range(self.recipients if self.is_lmtp else 1):
+            said = await self.reply(".")
+            if said.startswith("2"):
+                self.peer.accepted.append(octets)
 
     async def reply(self, word: str) -> str:
         if word in self.peer.before:

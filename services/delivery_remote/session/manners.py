@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,27 +25,46 @@ class Patience:
     """How long we wait, in seconds; the least that RFC 5321 §4.5.3.2 asks for.
 
     Attributes:
-        connect: For the TCP connection (no RFC says; others wait as long).
-        greeting: For 220 (§4.5.3.2.1), and for EHLO, STARTTLS and AUTH.
-        command: For the replies to MAIL and RCPT (§4.5.3.2.2, §4.5.3.2.3).
-        data: For 354 (§4.5.3.2.4).
+        connect: For the connection (no RFC says; others wait as long).
+        greeting: For 220 (§4.5.3.2.1).
+        hello: For the replies to EHLO, STARTTLS and AUTH, and for the handshake.
+        mail: For the reply to MAIL (§4.5.3.2.2), and to RSET.
+        rcpt: For each reply to RCPT (§4.5.3.2.3).
+        data: For 354 (§4.5.3.2.4), and for the reply to a chunk that is not the last.
         block: For each piece of the message to be taken (§4.5.3.2.5).
-        end: For the reply to the final dot (§4.5.3.2.6).
-        goodbye: For the reply to QUIT.
+        dot: For the reply to the final dot (§4.5.3.2.6), or to the last chunk.
+        quit: For the reply to QUIT.
     """
 
     connect: float = 30.0
     greeting: float = 300.0
-    command: float = 300.0
+    hello: float = 300.0
+    mail: float = 300.0
+    rcpt: float = 300.0
     data: float = 120.0
     block: float = 180.0
-    end: float = 600.0
-    goodbye: float = 5.0
+    dot: float = 600.0
+    quit: float = 5.0
 
     def at_most(self, seconds: float) -> Patience:
         """Return the same, none longer than ``seconds``."""
-        names = ("connect", "greeting", "command", "data", "block", "end", "goodbye")
+        names = [each.name for each in fields(self)]
         return Patience(**{name: min(getattr(self, name), seconds) for name in names})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What we do with what a server may offer.
+
+    Attributes:
+        chunked_from: Octets from which a message goes by BDAT where that is offered (RFC 3030).
+    """
+
+    chunked_from: int = 65_536
+
+    def wants_chunks(self, size: int, offers: Mapping[str, str]) -> bool:
+        """True if a message of ``size`` octets goes by BDAT."""
+        return "chunking" in offers and size >= self.chunked_from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +74,14 @@ class Manners:
     Attributes:
         hostname: What we say in EHLO (RFC 5321 §4.1.1.1).
         patience: How long we wait.
+        rules: What we do with what servers offer.
         contexts: How we shake hands.
         tell: Is told how the security of each session came out: what was wrong with it, or None.
     """
 
     hostname: str
     patience: Patience = Patience()
+    rules: Rules = Rules()
     contexts: Contexts = field(default_factory=Contexts)
     tell: Tell = nobody
 

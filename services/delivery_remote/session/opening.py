@@ -67,7 +67,9 @@ class _Caller:
         try:
             if command:
                 self.line.write(command + b"\r\n")
-            response = await self.line.read_response(self.manners.patience.greeting)
+            patience = self.manners.patience
+            seconds = patience.hello if command else patience.greeting
+            response = await self.line.read_response(seconds)
         except SMTPException as broken:
             raise Refused(stage, Lost(str(broken))) from broken
         return self.line.reply_of(response)
@@ -120,7 +122,7 @@ def _softer(target: Target) -> Target | None:
 
 def _told(session: Session, target: Target, manners: Manners) -> None:
     _opened.labels("tls" if session.tls else "plain").inc()
-    if target.tls is Tls.NONE:
+    if target.tls is Tls.NONE or (_is_socket(target) and not session.tls):
         return
     manners.tell(target, None if session.tls else NOT_OFFERED)
     if target.demand != MAY:
@@ -143,7 +145,7 @@ async def _open(target: Target, manners: Manners) -> Session:
     except BaseException:
         caller.line.abort()
         raise
-    return Session(caller.line, target, extensions, manners.patience)
+    return Session(caller.line, target, extensions, manners)
 
 
 async def _connect(target: Target, manners: Manners) -> Line:
@@ -151,6 +153,8 @@ async def _connect(target: Target, manners: Manners) -> Line:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(manners.patience.connect):
+            if _is_socket(target):
+                return (await loop.create_unix_connection(Line, target.address))[1]
             _, line = await loop.create_connection(
                 Line,
                 target.address,
@@ -167,13 +171,17 @@ async def _connect(target: Target, manners: Manners) -> Line:
 
 
 async def _hello(caller: _Caller) -> dict[str, str]:
-    """Return what the server offers; nothing if it knows only HELO (RFC 5321 §3.2)."""
+    """Return what the server offers; nothing if it knows only HELO (RFC 5321 §3.2).
+
+    By LMTP it is LHLO, and nothing else will do (RFC 2033 §4.1).
+    """
     name = caller.manners.hostname.encode()
-    reply = await caller.ask(Stage.HELLO, b"EHLO " + name)
+    word = b"LHLO " if caller.target.lmtp else b"EHLO "
+    reply = await caller.ask(Stage.HELLO, word + name)
     if reply.is_positive:
         extensions, mechanisms = parse_esmtp_extensions(reply.text)
         return extensions | {"auth": " ".join(mechanisms)}
-    if reply.is_permanent:
+    if reply.is_permanent and not caller.target.lmtp:
         await caller.need(Stage.HELLO, b"HELO " + name)
         return {}
     raise Refused(Stage.HELLO, reply)
@@ -182,7 +190,9 @@ async def _hello(caller: _Caller) -> dict[str, str]:
 async def _secured(caller: _Caller, extensions: dict[str, str]) -> bool:
     """Begin TLS if the server can; True if TLS began just now."""
     target, manners = caller.target, caller.manners
-    if target.tls in {Tls.IMPLICIT, Tls.NONE}:
+    if target.tls in {Tls.IMPLICIT, Tls.NONE} or (
+        target.tls is Tls.OPPORTUNISTIC and _is_socket(target)
+    ):
         return False
     if "starttls" not in extensions:
         if target.tls is Tls.REQUIRED:
@@ -193,13 +203,18 @@ async def _secured(caller: _Caller, extensions: dict[str, str]) -> bool:
         raise Refused(Stage.TLS, reply, Fault(Failure.STARTTLS_NOT_SUPPORTED, str(reply)))
     name = server_name(target.demand.proof, target.host)
     try:
-        await caller.line.encrypt(manners.context(target), name, manners.patience.greeting)
+        await caller.line.encrypt(manners.context(target), name, manners.patience.hello)
     except SMTPException as broken:
         fault = _fault_of(broken.__cause__ or broken)
         answer = Lost(str(broken)) if fault.failure is Failure.VALIDATION else _words(fault)
         raise Refused(Stage.TLS, answer, fault) from broken
     _prove(caller)
     return True
+
+
+def _is_socket(target: Target) -> bool:
+    """True for a socket of this machine, where nobody needs TLS of his own accord."""
+    return target.address.startswith("/")
 
 
 def _prove(caller: _Caller) -> None:

@@ -32,7 +32,7 @@ def test_without_settings_of_its_own_the_timetable_is_that_of_the_rfc(
     assert settings.timetable.give_up == timedelta(days=5)
     assert settings.timetable.warn_after == timedelta(hours=4)
     assert settings.timetable.delays[0] == timedelta(minutes=5)
-    assert settings.patience.end == 600
+    assert settings.patience.dot == 600
     assert settings.patience.data == 120
 
 

@@ -92,7 +92,7 @@ async def test_a_server_that_takes_no_more_octets_is_given_up() -> None:
         await asyncio.Event().wait()
 
     async with _after_go_ahead(starve) as peer:
-        impatient = manners(replace(QUICK, block=0.3, goodbye=0.1))
+        impatient = manners(replace(QUICK, block=0.3, quit=0.1))
         session = await open_session(target(peer), impatient)
         async with asyncio.timeout(5):
             transcript = await session.transact(mail(octets=LARGE))

@@ -53,7 +53,7 @@ async def test_what_the_server_offers_is_used_and_nothing_else() -> None:
 
 async def test_commands_are_written_together_where_the_server_can_pipeline() -> None:
     async with scripted(MAIL=HANG) as peer:
-        session = await open_session(target(peer), manners(replace(QUICK, command=0.1)))
+        session = await open_session(target(peer), manners(replace(QUICK, mail=0.1)))
         transcript = await session.transact(mail())
 
     assert isinstance(transcript.mail, Lost)
@@ -207,7 +207,7 @@ async def test_internationalized_mail_needs_a_server_that_takes_it() -> None:
 async def test_silence_after_the_dot_is_told_as_such() -> None:
     async with scripted(dot=DROP) as dropping, scripted(dot=HANG) as hanging:
         for peer in (dropping, hanging):
-            session = await open_session(target(peer), manners(replace(QUICK, end=0.1)))
+            session = await open_session(target(peer), manners(replace(QUICK, dot=0.1)))
             transcript = await session.transact(mail())
 
             assert isinstance(transcript.end, Lost)
@@ -224,7 +224,7 @@ async def test_a_server_that_goes_in_the_middle_of_the_message_has_not_got_it() 
         async def half() -> AsyncIterator[bytes]:
             yield b"Subject: half\r\n"
             yield b"x" * 200_000
-            session._line.abort()
+            session._talk.line.abort()
             yield b"x" * 200_000
 
         transcript = await session.transact(replace(whole, pieces=half))
