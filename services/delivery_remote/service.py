@@ -8,9 +8,9 @@ from datetime import timedelta
 from delivery_remote.bookkeeping import Books
 from delivery_remote.delivery import Delivery, Parts, Shard
 from delivery_remote.destinations import Destinations
-from delivery_remote.session import manners
 from delivery_remote.refusals import Refusals
 from delivery_remote.return_paths import ReturnAddresses
+from delivery_remote.session import manners
 from delivery_remote.settings import RemoteSettings
 from delivery_remote.ways import Ways
 from posthouse.bus.consumer import consume

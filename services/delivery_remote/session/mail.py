@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from delivery_remote.return_paths import RECIPIENTS_AT_ONCE, Guise
-
 from delivery_remote.transcript import Reply
 from posthouse.mail.envelope import Body, InboundRecipient
 from posthouse.mail.handling import PLAIN, Handling

@@ -9,6 +9,7 @@ import pytest
 from delivery_remote.return_paths import ReturnAddresses
 from posthouse.bus.moves import Ack, Wait
 from posthouse.mail.address import parse_address
+from posthouse.mail.envelope import Remote
 from posthouse.mail.return_path import Returned
 from posthouse.storage import directory
 from posthouse.storage.directory.senders import Sender, set_sender
@@ -51,9 +52,11 @@ async def test_a_signed_return_path_is_the_same_for_all_recipients_and_attempts(
     station.domain("b.test", peer.host)
     envelope = await station.accept("bert@b.test", "carl@b.test")
 
-    assert isinstance(await station.delivery.deliver(envelope), Wait)
+    later = await station.delivery.deliver(envelope)
+    assert isinstance(later, Wait)
+    assert isinstance(later.envelope, Remote)
     await station.time_passes(timedelta(hours=1))
-    assert await station.delivery.deliver(envelope) == Ack()
+    assert await station.delivery.deliver(later.envelope) == Ack()
 
     first, second = _paths(peer.commands)
     assert first == second
