@@ -206,6 +206,7 @@ def _mail(envelope: Remote, octets: Octets, claim: Claim) -> Mail:
         size=envelope.size,
         body=envelope.body,
         smtputf8=needs_utf8 or not all(map(str.isascii, paths)),
+        plain_header=octets.has_plain_header,
         handling=envelope.handling,
         deadline=_deadline(envelope),
         pieces=_confirmed(octets, claim),

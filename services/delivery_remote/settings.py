@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from delivery_remote.next_hop import FIRST_REST, LONGEST_REST, Limits
-from delivery_remote.session import Patience
+from delivery_remote.session.settings import TalkingSettings
 from delivery_remote.ways import Customs, Families, Ours, parse_ours
 from posthouse.resolver import parse_nameservers
 from posthouse.runtime.durations import Duration
@@ -31,7 +31,7 @@ def _ours(text: str) -> str:
     return text
 
 
-class RemoteSettings(ReturnPathSettings, SuppressionSettings, RetryingSettings):
+class RemoteSettings(ReturnPathSettings, SuppressionSettings, RetryingSettings, TalkingSettings):
     """The settings of this service beside those it shares.
 
     Attributes:
@@ -47,7 +47,6 @@ class RemoteSettings(ReturnPathSettings, SuppressionSettings, RetryingSettings):
         remote_sessions: Sessions at once with one destination.
         remote_transactions: Mails over one session.
         remote_idle: How long a session is kept open unused.
-        remote_timeout: The longest wait for a server, at any stage.
         relay_authorities: Roots in PEM that certificates of smarthosts with a login must lead to;
             those of the system if not set.
     """
@@ -62,13 +61,7 @@ class RemoteSettings(ReturnPathSettings, SuppressionSettings, RetryingSettings):
     remote_sessions: Annotated[int, Field(ge=1, le=1000)] = 20
     remote_transactions: Annotated[int, Field(ge=1, le=10_000)] = 100
     remote_idle: Duration = timedelta(seconds=10)
-    remote_timeout: Duration = timedelta(minutes=10)
     relay_authorities: Path | None = None
-
-    @property
-    def patience(self) -> Patience:
-        """How long servers may take."""
-        return Patience().at_most(self.remote_timeout.total_seconds())
 
     @property
     def customs(self) -> Customs:

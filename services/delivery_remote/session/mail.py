@@ -25,6 +25,7 @@ class Mail:
         smtputf8: It cannot go without SMTPUTF8.
         handling: What its sender asks for.
         deadline: Until when it must have arrived; None for whenever.
+        plain_header: The message itself can go without SMTPUTF8; only addresses may need it.
         guise: What servers see instead of the sender; None for the sender itself.
         pieces: Yields the octets, as often as it is called.
     """
@@ -36,6 +37,7 @@ class Mail:
     smtputf8: bool
     handling: Handling = PLAIN
     deadline: Deadline | None = None
+    plain_header: bool = False
     guise: Guise | None = None
     pieces: Callable[[], AsyncIterator[bytes]]
 
@@ -48,7 +50,6 @@ class Mail:
         """Return it for ``recipients``, from the reverse path that servers see for these."""
         path = self.guise.path_for(recipients) if self.guise else self.sender
         return replace(self, recipients=tuple(recipients), sender=path)
-
 
     @property
     def must_stay_secret(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from pathlib import Path
 from typing import TypeAlias
 
@@ -52,15 +53,28 @@ class Patience:
         return Patience(**{name: min(getattr(self, name), seconds) for name in names})
 
 
+class EightBit(Enum):
+    """What becomes of 8-bit mail where 8BITMIME is not offered (RFC 6152 §3)."""
+
+    AS_IS = "as-is"  # all servers in use take it, and signatures stay valid
+    BOUNCE = "bounce"  # as the RFC asks who converts nothing
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What we do with what a server may offer.
 
     Attributes:
         chunked_from: Octets from which a message goes by BDAT where that is offered (RFC 3030).
+        eight_bit: What becomes of 8-bit mail where 8BITMIME is not offered.
     """
 
     chunked_from: int = 65_536
+    eight_bit: EightBit = EightBit.AS_IS
+
+    def forbids_eight_bit(self, offers: Mapping[str, str]) -> bool:
+        """True if no 8-bit octets may go to a server that offers these."""
+        return self.eight_bit is EightBit.BOUNCE and "8bitmime" not in offers
 
     def wants_chunks(self, size: int, offers: Mapping[str, str]) -> bool:
         """True if a message of ``size`` octets goes by BDAT."""

@@ -17,6 +17,7 @@ from aiosmtplib.errors import SMTPException
 
 from delivery_remote.routes import Target
 from delivery_remote.session.content import by_chunks, by_data
+from delivery_remote.session.fitting import eight_bit_objection, fitted
 from delivery_remote.session.line import Line
 from delivery_remote.session.mail import Mail
 from delivery_remote.session.manners import Manners
@@ -86,7 +87,10 @@ class Session:
         Whatever ``mail.pieces`` raises goes through; the connection is then cut before the final
         dot, so that nothing was handed over.
         """
+        mail = fitted(mail, self._offers)
         objection = mail.objection_of(self._offers)
+        if objection is None and self._rules.forbids_eight_bit(self._offers):
+            objection = await eight_bit_objection(mail)
         if objection is not None:
             return Transcript(mail=objection)
         self.served += 1

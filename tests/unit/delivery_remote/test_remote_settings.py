@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from delivery_remote.session.manners import Patience, Rules
 from delivery_remote.settings import RemoteSettings
 from posthouse.runtime.settings import read
 
@@ -87,3 +88,37 @@ def test_how_much_goes_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(some, RemoteSettings)
     assert some.return_octets_max == 0
     assert too_much == ["POSTHOUSE_RETURN_OCTETS_MAX: must be at most 10000000"]
+
+
+def test_each_wait_for_a_server_has_its_time_and_none_is_longer_than_the_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = _read(
+        monkeypatch,
+        POSTHOUSE_REMOTE_TIMEOUT="4m",
+        POSTHOUSE_REMOTE_CONNECT_TIMEOUT="7s",
+        POSTHOUSE_REMOTE_RCPT_TIMEOUT="2m",
+    )
+
+    assert isinstance(settings, RemoteSettings)
+    assert settings.patience == Patience(
+        connect=7, greeting=240, hello=240, mail=240, rcpt=120, data=120, block=180, dot=240, quit=5
+    )
+
+
+def test_no_wait_is_longer_than_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = _read(monkeypatch, POSTHOUSE_REMOTE_DOT_TIMEOUT="16m", POSTHOUSE_REMOTE_EIGHT_BIT="qp")
+
+    assert isinstance(faults, list)
+    assert [fault.partition(":")[0] for fault in faults] == [
+        "POSTHOUSE_REMOTE_DOT_TIMEOUT",
+        "POSTHOUSE_REMOTE_EIGHT_BIT",
+    ]
+
+
+def test_without_settings_waits_are_those_of_the_rfc(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _read(monkeypatch)
+
+    assert isinstance(settings, RemoteSettings)
+    assert settings.patience == Patience()
+    assert settings.rules == Rules()
