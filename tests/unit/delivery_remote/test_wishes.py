@@ -13,7 +13,7 @@ import pytest
 from delivery_remote.destinations import Destinations
 from delivery_remote.handover import Handover, Said
 from delivery_remote.next_hop import Limits
-from delivery_remote.routes import Plan
+from delivery_remote.routes import Plan, Tls
 from delivery_remote.session import Mail, open_session
 from delivery_remote.trouble import Later, Never, Taken
 from posthouse.mail.handling import Handling, Notify
@@ -51,9 +51,8 @@ async def hand_over(
             peer = await stack.enter_async_context(scripted(tls=tls.server))
             peer.say(**script)
             peers.append(peer)
-        plan = Plan("b.test", tuple(map(target, peers)))
-        if message.must_stay_secret:
-            plan = plan.encrypted()
+        wanted = Tls.REQUIRED if message.must_stay_secret else Tls.OPPORTUNISTIC
+        plan = Plan("b.test", tuple(target(peer, tls=wanted) for peer in peers))
         destination = destinations.get("b.test")
         async with destination.slot():
             handover = Handover(destinations, plan, message, message.recipients)
@@ -205,13 +204,14 @@ async def test_a_report_on_secret_mail_goes_as_well_as_it_can(
     assert "MAIL FROM:<> REQUIRETLS" in peer.commands
 
 
-IN_TIME = Deadline(at=datetime.now(UTC) + timedelta(hours=1), returns=True, traced=True)
+def in_time() -> Deadline:
+    return Deadline(at=datetime.now(UTC) + timedelta(hours=1), returns=True, traced=True)
 
 
 async def test_a_server_that_keeps_time_is_told_what_is_left() -> None:
     async with scripted(EHLO="250-peer.test\n250 DELIVERBY 60") as peer:
         session = await open_session(target(peer), manners())
-        await session.transact(replace(mail(), deadline=IN_TIME))
+        await session.transact(replace(mail(), deadline=in_time()))
         session.abort()
 
     (told,) = [word for word in peer.commands[1].split() if word.startswith("BY=")]
@@ -225,7 +225,7 @@ async def test_mail_that_may_not_be_late_goes_to_nobody_who_may_be(
     destinations: Destinations, tls: Secured, offer: str
 ) -> None:
     said, (peer,) = await hand_over(
-        destinations, tls, replace(mail(), deadline=IN_TIME), {"EHLO": offer}
+        destinations, tls, replace(mail(), deadline=in_time()), {"EHLO": offer}
     )
 
     assert isinstance(said.verdict, Never)
