@@ -18,6 +18,7 @@ import msgspec
 from delivery_remote.bookkeeping import Books
 from delivery_remote.copies import Drop, Later, Now, turn_of
 from delivery_remote.destinations import Destinations
+from delivery_remote.folders import Filing
 from delivery_remote.handover import Handover, Results, Said
 from delivery_remote.next_hop import Destination
 from delivery_remote.octets import Octets, open_octets
@@ -64,6 +65,7 @@ class Parts:
         claims: Say who works on an envelope.
         blobs: Where the octets are.
         ways: Where mail goes.
+        filing: Files into folders of this machine.
         destinations: What is known of next hops.
         addresses: Say what servers see as the sender.
         books: Take what was said.
@@ -72,6 +74,7 @@ class Parts:
     claims: Claims
     blobs: Blobs
     ways: Ways
+    filing: Filing
     destinations: Destinations
     addresses: ReturnAddresses
     books: Books
@@ -117,11 +120,24 @@ class Delivery:
                 return await self._go(envelope, plan, claim, may_wait=may_wait)
             case Closed() as shut:
                 return await self._parts.books.shut(envelope, shut)
-            case Folder():
-                nobody = TryLater(TOO_BUSY.status, "nothing is filed here")
-                return await self._settle(envelope, _for_all(envelope.recipients, nobody))
+            case Folder() as folder:
+                return await self._file(envelope, folder, claim, may_wait=may_wait)
             case no_way:
                 return await self._settle(envelope, _for_all(envelope.recipients, no_way))
+
+    async def _file(
+        self, envelope: Remote, folder: Folder, claim: Claim, *, may_wait: bool
+    ) -> Move:
+        """File ``envelope``; what would tell of a second time goes when the ledger knows."""
+        destination = self._parts.destinations.get(str(folder.hop))
+        if destination.is_crowded or (destination.is_full and not may_wait):
+            return await self._send_back(envelope)
+        async with destination.slot():
+            octets = await open_octets(self._parts.blobs, envelope)
+            filed = await self._parts.filing.file(envelope, folder.hop, octets, claim)
+            move = await self._settle(envelope, filed.results)
+            await self._parts.filing.forget(filed)
+            return move
 
     async def _go(self, envelope: Remote, plan: Plan, claim: Claim, *, may_wait: bool) -> Move:
         """Hand ``envelope`` over to the servers of ``plan``, or put it off."""

@@ -53,6 +53,7 @@ class Said:
         tls: The version of TLS it was said over.
         tells: The server knows what the sender wants to be told (RFC 3461 §5.2.1).
         keeps_time: It knows until when the mail must have arrived (RFC 2852 §4.1.4).
+        is_final: It is where the recipient reads it: that is delivery, not handing on.
     """
 
     verdict: Verdict
@@ -60,6 +61,7 @@ class Said:
     tls: str = ""
     tells: bool = False
     keeps_time: bool = False
+    is_final: bool = False
 
 
 Results: TypeAlias = Mapping[int, Said]

@@ -11,6 +11,7 @@ from delivery_remote.destinations import Destinations
 from delivery_remote.refusals import Refusals
 from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.session import manners
+from delivery_remote.folders import Filing
 from delivery_remote.settings import RemoteSettings
 from delivery_remote.ways import Ways
 from posthouse.bus.consumer import consume
@@ -65,6 +66,7 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
             pool, await settings.return_paths(pool), settings.return_path
         ),
         ways=Ways(pool, resolver, settings.customs),
+        filing=stack.enter_context(Filing(settings.remote_folders, settings.hostname)),
         destinations=await enter(Destinations(manner, settings.limits)),
         books=Books(
             settler=await enter(Settler(pool)),

@@ -26,6 +26,12 @@ def _nameservers(text: str) -> str:
     return text
 
 
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must begin with /")
+    return path
+
+
 def _ours(text: str) -> str:
     parse_ours(text)
     return text
@@ -41,6 +47,8 @@ class RemoteSettings(ReturnPathSettings, SuppressionSettings, RetryingSettings, 
         remote_port: The port of servers found by MX.
         remote_families: Which addresses of a server are tried, and in which order.
         remote_literals: Mail to ``user@[192.0.2.1]`` goes there.
+        remote_folders: The folder below which routes to ``maildir:`` and ``mbox:`` file; None for
+            nowhere.
         remote_ours: Names, addresses and networks at which this house takes mail in, beside its
             hostname: where MX records lead there, mail would come back.
         remote_concurrency: Mails in hand at once on each shard.
@@ -56,6 +64,7 @@ class RemoteSettings(ReturnPathSettings, SuppressionSettings, RetryingSettings, 
     remote_port: Annotated[int, Field(ge=1, le=65_535)] = 25
     remote_families: Families = Families.BOTH
     remote_literals: bool = True
+    remote_folders: Annotated[Path, AfterValidator(_absolute)] | None = None
     remote_ours: Annotated[str, AfterValidator(_ours)] = LOOPBACK
     remote_concurrency: Annotated[int, Field(ge=1, le=1000)] = 200
     remote_sessions: Annotated[int, Field(ge=1, le=1000)] = 20

@@ -111,7 +111,12 @@ def _outcome(n: int, said: Said, until: datetime | None) -> Outcome:
     match said.verdict:
         case Taken(reply=reply):
             return Relayed(
-                n=n, host=said.host, reply=reply, tells=said.tells, keeps_time=said.keeps_time
+                n=n,
+                host=said.host,
+                reply=reply,
+                tells=said.tells,
+                keeps_time=said.keeps_time,
+                is_final=said.is_final,
             )
         case Never(status=status, reply=reply):
             return Bounced(n=n, status=status, reply=reply, host=said.host)

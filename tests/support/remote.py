@@ -16,6 +16,7 @@ from uuid import UUID
 from delivery_remote.bookkeeping import Books
 from delivery_remote.delivery import Delivery, Parts
 from delivery_remote.destinations import Destinations
+from delivery_remote.folders import Filing
 from delivery_remote.next_hop import Limits
 from delivery_remote.refusals import Refusals
 from delivery_remote.return_paths import ReturnAddresses
@@ -182,6 +183,7 @@ async def open_station(
             blobs=blobs,
             addresses=ReturnAddresses(pool, RETURN_PATHS),
             ways=Ways(pool, resolver, Customs(ours=OURS, port=port)),
+            filing=stack.enter_context(Filing(folder / "folders", HOSTNAME)),
             destinations=await enter(Destinations(behaviour or manners(), limits)),
             books=books,
         )

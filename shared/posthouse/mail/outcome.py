@@ -19,6 +19,7 @@ class Relayed:
         reply: Its reply to the end of DATA.
         tells: It knows what the sender wants to be told, and will do so (RFC 3461 §5.2.1).
         keeps_time: It knows until when the mail must have arrived (RFC 2852 §4.1.4).
+        is_final: It is where the recipient reads it: its sender hears "delivered" (RFC 3464 §2.3.3).
     """
 
     n: int
@@ -26,6 +27,7 @@ class Relayed:
     reply: str
     tells: bool = False
     keeps_time: bool = False
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

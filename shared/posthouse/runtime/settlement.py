@@ -52,7 +52,8 @@ class Decision(Generic[M]):
         outcomes: For the ledger, one per recipient that it does not know settled.
         failed: Of whom the sender is told that it will never work.
         late: Of whom the sender is told that it takes longer; empty if no warning is due.
-        relayed: Of whom the sender is told that they were handed on, and no more will be said.
+        relayed: Of whom the sender is told that they were handed on, or delivered where no more
+            will be said.
         attempts: That count by now: this one included if it was made.
         delay: When to try the rest again; None if nobody is left.
         onward: The envelope of the rest; None if nobody is left.
@@ -106,7 +107,7 @@ def conclude(
         outcomes=outcomes,
         failed=tuple(fate for fate in fates if fate.action == "failed"),
         late=tuple(late),
-        relayed=tuple(fate for fate in fates if fate.action == "relayed"),
+        relayed=tuple(fate for fate in fates if fate.action in {"relayed", "delivered"}),
         attempts=turn.attempts,
         delay=turn.delay if waiting else None,
         onward=_onward(envelope, waiting, turn.attempts, warns=warns) if waiting else None,
@@ -128,7 +129,8 @@ def _fates(envelope: Local | Remote, outcomes: Iterable[Outcome]) -> list[Fate]:
             case Deferred() if to.notify.delay:
                 fates.append(_fate_of(to, outcome, "delayed"))
             case Relayed() if _is_trail_told(envelope, to.notify, outcome):
-                fates.append(_fate_of(to, outcome, "relayed"))
+                action: Action = "delivered" if outcome.is_final else "relayed"
+                fates.append(_fate_of(to, outcome, action))
             case _:
                 pass
     return fates

@@ -1,0 +1,172 @@
+"""Appending to an mbox, once. Blocking.
+
+    locked ─▶ .NAME.KEY says where, fsync ─▶ appended, fsync ─▶ (ledger) ─▶ .NAME.KEY removed
+
+Locked by ``NAME.lock`` and by fcntl, as readers and other mailers lock it. KEY is made of the
+message and the recipient: the second time finds the file that says where the first has written. If
+all of it stands there, it was delivered. What a death left half-written is cut off, if nothing
+stands behind it. Appended twice is only what we died over before the ledger had it, and somebody
+else changed the file before the second time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from delivery_remote.folders.places import folder, write_all
+
+PIECE_OCTETS = 256 * 1024
+STALE_SECONDS = 600  # a lock file older than this is what somebody left who died
+_MODE = 0o600
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Locked(Exception):
+    """Somebody else is at work on the file."""
+
+
+class Mbox:
+    """The file ``parts`` below ``root``."""
+
+    def __init__(self, root: Path, parts: Sequence[str], *, create: bool) -> None:
+        *folders, self._name = parts
+        self._root = root
+        self._folders = tuple(folders)
+        self._create = create
+
+    def file(self, key: str, prefix: bytes, body: BinaryIO) -> None:
+        """Append ``prefix`` and ``body`` and an empty line, durably; the second time does nothing.
+
+        Raises:
+            OSError: Nothing was appended.
+            Locked: Likewise.
+        """
+        with (
+            folder(self._root, self._folders, create=self._create) as place,
+            _dot_lock(place, f"{self._name}.lock"),
+            self._opened(place) as handle,
+        ):
+            size = os.fstat(handle).st_size
+            whole = len(prefix) + body.seek(0, os.SEEK_END) + 1
+            start = _noted(place, self._note(key))
+            if start is not None and _stands_at(handle, start, prefix, body):
+                return
+            if start is not None and start < size < start + whole:
+                os.ftruncate(handle, start)
+                size = start
+            gap = _gap(handle, size)
+            _note_down(place, self._note(key), size + len(gap))
+            _append(handle, size, gap + prefix, body)
+
+    def forget(self, key: str) -> None:
+        """The ledger has it: what would have told of a second time can go."""
+        with (
+            folder(self._root, self._folders, create=False) as place,
+            suppress(FileNotFoundError),
+        ):
+            os.unlink(self._note(key), dir_fd=place)
+
+    def _note(self, key: str) -> str:
+        return f".{self._name}.{key}"
+
+    @contextmanager
+    def _opened(self, place: int) -> Iterator[int]:
+        """Open the file and lock it; it must be a file, of one name."""
+        handle = os.open(
+            self._name, _FILE | (os.O_CREAT if self._create else 0), _MODE, dir_fd=place
+        )
+        try:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:
+                raise PermissionError("not a file of one name")
+            try:
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as held:
+                raise Locked from held
+            if self._create:
+                os.fsync(place)
+            yield handle
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def _dot_lock(place: int, name: str) -> Iterator[None]:
+    """Hold the lock file ``name``; raise `Locked` while somebody else does."""
+    with suppress(FileNotFoundError):
+        age = time.time() - os.stat(name, dir_fd=place, follow_symlinks=False).st_mtime
+        if age > STALE_SECONDS:
+            os.unlink(name, dir_fd=place)
+    try:
+        os.close(os.open(name, _NEW_FILE, _MODE, dir_fd=place))
+    except FileExistsError as held:
+        raise Locked from held
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=place)
+
+
+def _noted(place: int, name: str) -> int | None:
+    """Return where an earlier attempt has begun to write; None if there was none."""
+    try:
+        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+    except FileNotFoundError:
+        return None
+    with open(handle, "rb") as note:  # noqa: PTH123 - an open file
+        text = note.read(32)
+    return int(text) if text.isdigit() else None
+
+
+def _note_down(place: int, name: str, start: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=place)
+    handle = os.open(name, _NEW_FILE, _MODE, dir_fd=place)
+    try:
+        write_all(handle, str(start).encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    os.fsync(place)
+
+
+def _stands_at(handle: int, start: int, prefix: bytes, body: BinaryIO) -> bool:
+    """True if all of the message stands at ``start``."""
+    if os.pread(handle, len(prefix), start) != prefix:
+        return False
+    at = start + len(prefix)
+    body.seek(0)
+    while piece := body.read(PIECE_OCTETS):
+        if os.pread(handle, len(piece), at) != piece:
+            return False
+        at += len(piece)
+    return os.pread(handle, 1, at) == b"\n"
+
+
+def _gap(handle: int, size: int) -> bytes:
+    """Return what must stand before a new message: a ``From `` begins a line."""
+    return b"" if size == 0 or os.pread(handle, 1, size - 1) == b"\n" else b"\n\n"
+
+
+def _append(handle: int, size: int, prefix: bytes, body: BinaryIO) -> None:
+    """Write at the end, all or nothing."""
+    os.lseek(handle, size, os.SEEK_SET)
+    try:
+        write_all(handle, prefix)
+        body.seek(0)
+        while piece := body.read(PIECE_OCTETS):
+            write_all(handle, piece)
+        write_all(handle, b"\n")
+        os.fsync(handle)
+    except OSError:
+        os.ftruncate(handle, size)  # a full disk keeps what it had
+        raise
