@@ -210,8 +210,8 @@ async def _held(attempt: Callable[[], Awaitable[T]]) -> T:
 
 def _words(outcome: Outcome) -> tuple[str, str]:
     match outcome:
-        case Relayed(host=host, reply=reply):
-            return "relayed", f"{host}: {reply}"
+        case Relayed(host=host, reply=reply, tls=tls):
+            return "relayed", f"{host}: {reply} ({tls})"
         case Deferred(host=host, reply=reply, until=until):
             return "deferred", f"{host or 'we'}: {reply}; again at {until:%H:%M:%S}"
         case Bounced(host=host, reply=reply):

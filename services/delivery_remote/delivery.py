@@ -19,6 +19,7 @@ from delivery_remote.bookkeeping import Books
 from delivery_remote.copies import Drop, Later, Now, turn_of
 from delivery_remote.destinations import Destinations
 from delivery_remote.folders import Filing
+from delivery_remote.guard import Guard
 from delivery_remote.handover import Handover, Results, Said
 from delivery_remote.next_hop import Destination
 from delivery_remote.octets import Octets, open_octets
@@ -26,7 +27,6 @@ from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.routes import Closed, Folder, NoWay, Plan, Way
 from delivery_remote.session import Mail
 from delivery_remote.trouble import Later as TryLater
-from delivery_remote.trouble import Never
 from delivery_remote.ways import Ways
 from posthouse.blobs import Blobs
 from posthouse.bus.moves import Ack, Move, Wait
@@ -41,11 +41,6 @@ CROWDED_WAIT = timedelta(seconds=5)  # back on the road soon, without an attempt
 CLAIMED_WAIT = timedelta(seconds=30)  # while another copy is worked on
 
 TOO_BUSY = TryLater(Status(451, (4, 4, 5)), "too much mail waits for the destination")
-# RFC 8689 §4.2.1, step 2
-UNCERTAIN = Never(
-    Status(550, (5, 7, 30)),
-    "REQUIRETLS support required: nothing proves which servers the domain has (DNSSEC)",
-)
 SPARE_PLACES = 0.25  # of a shard's places: kept for destinations that can begin at once
 
 log = get_logger()
@@ -66,6 +61,7 @@ class Parts:
         blobs: Where the octets are.
         ways: Where mail goes.
         filing: Files into folders of this machine.
+        guard: What the servers there must prove.
         destinations: What is known of next hops.
         addresses: Say what servers see as the sender.
         books: Take what was said.
@@ -75,6 +71,7 @@ class Parts:
     blobs: Blobs
     ways: Ways
     filing: Filing
+    guard: Guard
     destinations: Destinations
     addresses: ReturnAddresses
     books: Books
@@ -115,7 +112,7 @@ class Delivery:
             on_request=envelope.on_request,
             via=envelope.via,
         )
-        match _allowed(way, envelope):
+        match await self._secured(way, envelope):
             case Plan() as plan:
                 return await self._go(envelope, plan, claim, may_wait=may_wait)
             case Closed() as shut:
@@ -124,6 +121,13 @@ class Delivery:
                 return await self._file(envelope, folder, claim, may_wait=may_wait)
             case no_way:
                 return await self._settle(envelope, _for_all(envelope.recipients, no_way))
+
+    async def _secured(self, way: Way, envelope: Remote) -> Way:
+        """Return ``way`` with what its servers must prove; reports go all ways (RFC 8689 §5)."""
+        if not isinstance(way, Plan):
+            return way
+        secret = envelope.handling.requiretls and bool(envelope.sender)
+        return await self._parts.guard.secured(way, envelope.domain, secret=secret)
 
     async def _file(
         self, envelope: Remote, folder: Folder, claim: Claim, *, may_wait: bool
@@ -175,6 +179,8 @@ class Delivery:
         self, envelope: Remote, plan: Plan, destination: Destination, claim: Claim
     ) -> Results:
         octets = await open_octets(self._parts.blobs, envelope)
+        if plan.relaxed and octets.waives_tls:  # RFC 8689 §4.2.2
+            plan = replace(plan, targets=plan.relaxed)
         guise = await self._parts.addresses.guise_of(envelope)
         mail = replace(_mail(envelope, octets, claim), guise=guise)
         handover = Handover(self._parts.destinations, plan, mail, envelope.recipients)
@@ -199,13 +205,6 @@ class Shard:
             ]
         finally:
             self._running -= 1
-
-
-def _allowed(way: Way, envelope: Remote) -> Way:
-    """Return the part of ``way`` that may be gone; reports go all ways (RFC 8689 §4.2.1, §5)."""
-    if not (isinstance(way, Plan) and envelope.handling.requiretls and envelope.sender):
-        return way
-    return way.encrypted() if way.certain else UNCERTAIN
 
 
 def _for_all(recipients: Sequence[InboundRecipient], verdict: NoWay) -> Results:

@@ -50,7 +50,7 @@ class Said:
     Attributes:
         verdict: What it means.
         host: Who said so; empty if nobody was reached.
-        tls: The version of TLS it was said over.
+        tls: The version of TLS it was said over, and by which policy.
         tells: The server knows what the sender wants to be told (RFC 3461 §5.2.1).
         keeps_time: It knows until when the mail must have arrived (RFC 2852 §4.1.4).
         is_final: It is where the recipient reads it: that is delivery, not handing on.
@@ -191,7 +191,7 @@ class Handover:
             self.results[recipient.n] = Said(
                 verdict,
                 str(session.target),
-                session.tls,
+                session.security,
                 tells=session.offers_dsn,
                 keeps_time=session.offers_by,
             )

@@ -11,6 +11,7 @@ from delivery_remote.transparency import without_return_path
 from posthouse.blobs import Blobs
 from posthouse.mail.envelope import Remote
 from posthouse.mail.errors import MissingObject
+from posthouse.mail.header import first
 
 PIECE_OCTETS = 512 * 1024
 _EMPTY_LINE = b"\r\n\r\n"
@@ -29,6 +30,12 @@ class Octets:
     def has_plain_header(self) -> bool:
         """True if the header is ASCII: the message itself can go without SMTPUTF8."""
         return self._first.partition(_EMPTY_LINE)[0].isascii()
+
+    @property
+    def waives_tls(self) -> bool:
+        """True if the sender would rather have it delivered than secured (RFC 8689 §3)."""
+        header = self._first.partition(_EMPTY_LINE)[0]
+        return first(header, b"tls-required").lower() == "no"
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the octets as they are to be sent, without Return-Path (RFC 5321 §4.4)."""

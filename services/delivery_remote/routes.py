@@ -99,14 +99,6 @@ class Plan:
         targets = tuple(replace(each, proved=False) for each in self.targets)
         return replace(self, targets=targets, certain=False)
 
-    def encrypted(self) -> Plan:
-        """Return the same plan, where each session is TLS with a certificate that fits."""
-        targets = tuple(
-            replace(each, tls=Tls.REQUIRED) if each.tls is Tls.OPPORTUNISTIC else each
-            for each in self.targets
-        )
-        return replace(self, targets=targets)
-
 
 @dataclass(frozen=True, slots=True)
 class Closed:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
+from delivery_remote.assembly import security
 from delivery_remote.bookkeeping import Books
 from delivery_remote.delivery import Delivery, Parts, Shard
 from delivery_remote.destinations import Destinations
+from delivery_remote.folders import Filing
 from delivery_remote.refusals import Refusals
 from delivery_remote.return_paths import ReturnAddresses
-from delivery_remote.session import manners
-from delivery_remote.folders import Filing
 from delivery_remote.settings import RemoteSettings
 from delivery_remote.ways import Ways
 from posthouse.bus.consumer import consume
@@ -40,6 +40,7 @@ async def serve(settings: RemoteSettings, lifecycle: Lifecycle) -> None:
         delivery, places = Delivery(parts), settings.remote_concurrency
         lifecycle.probes.forget(START)
         await lifecycle.until_stopped(
+            parts.destinations.manners.contexts.keep_fresh(),
             *(
                 consume(
                     ground.broker,
@@ -49,7 +50,7 @@ async def serve(settings: RemoteSettings, lifecycle: Lifecycle) -> None:
                     concurrency=places,
                 )
                 for road in REMOTE_ROADS
-            )
+            ),
         )
 
 
@@ -57,17 +58,16 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
     """Open what a delivery is made of; ``stack`` closes it."""
     enter, pool, blobs = stack.enter_async_context, ground.pool, ground.blobs
     url = settings.database_url.get_secret_value()
-    manner = manners(settings.hostname, settings.patience, settings.relay_authorities)
     resolver = Resolver(settings.nameservers, validates=settings.nameservers_validate)
+    guard, manners = await security(settings, pool, resolver, stack)
     return Parts(
         claims=await enter(Claims(await enter(open_pool(url, connections=1)))),
         blobs=blobs,
-        addresses=ReturnAddresses(
-            pool, await settings.return_paths(pool), settings.return_path
-        ),
+        addresses=ReturnAddresses(pool, await settings.return_paths(pool), settings.return_path),
         ways=Ways(pool, resolver, settings.customs),
+        guard=guard,
         filing=stack.enter_context(Filing(settings.remote_folders, settings.hostname)),
-        destinations=await enter(Destinations(manner, settings.limits)),
+        destinations=await enter(Destinations(manners, settings.limits)),
         books=Books(
             settler=await enter(Settler(pool)),
             outbox=await enter(Outbox(pool, Publisher(ground.broker))),

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from delivery_remote.next_hop import FIRST_REST, LONGEST_REST, Limits
+from delivery_remote.security.settings import SecuritySettings
 from delivery_remote.session.settings import TalkingSettings
 from delivery_remote.ways import Customs, Families, Ours, parse_ours
 from posthouse.resolver import parse_nameservers
@@ -37,7 +38,9 @@ def _ours(text: str) -> str:
     return text
 
 
-class RemoteSettings(ReturnPathSettings, SuppressionSettings, RetryingSettings, TalkingSettings):
+class RemoteSettings(
+    ReturnPathSettings, SuppressionSettings, RetryingSettings, TalkingSettings, SecuritySettings
+):
     """The settings of this service beside those it shares.
 
     Attributes:
@@ -55,8 +58,6 @@ class RemoteSettings(ReturnPathSettings, SuppressionSettings, RetryingSettings, 
         remote_sessions: Sessions at once with one destination.
         remote_transactions: Mails over one session.
         remote_idle: How long a session is kept open unused.
-        relay_authorities: Roots in PEM that certificates of smarthosts with a login must lead to;
-            those of the system if not set.
     """
 
     nameservers: Annotated[str, AfterValidator(_nameservers)] = ""
@@ -70,7 +71,6 @@ class RemoteSettings(ReturnPathSettings, SuppressionSettings, RetryingSettings, 
     remote_sessions: Annotated[int, Field(ge=1, le=1000)] = 20
     remote_transactions: Annotated[int, Field(ge=1, le=10_000)] = 100
     remote_idle: Duration = timedelta(seconds=10)
-    relay_authorities: Path | None = None
 
     @property
     def customs(self) -> Customs:

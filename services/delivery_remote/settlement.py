@@ -61,9 +61,7 @@ def put_off(envelope: Remote, rest: Rest, timetable: Timetable, now: datetime) -
     return _decision(envelope, results, timetable, Turn(now, envelope.attempts, delay))
 
 
-def shut(
-    envelope: Remote, way: Closed, timetable: Timetable, now: datetime
-) -> Decision[Remote]:
+def shut(envelope: Remote, way: Closed, timetable: Timetable, now: datetime) -> Decision[Remote]:
     """Decide what becomes of ``envelope``, whose way is closed; it waits until that opens.
 
     Its sender is told of no delay: nothing is wrong. It is given up like all that waits.
@@ -114,6 +112,7 @@ def _outcome(n: int, said: Said, until: datetime | None) -> Outcome:
                 n=n,
                 host=said.host,
                 reply=reply,
+                tls=said.tls,
                 tells=said.tells,
                 keeps_time=said.keeps_time,
                 is_final=said.is_final,

@@ -17,9 +17,11 @@ from delivery_remote.bookkeeping import Books
 from delivery_remote.delivery import Delivery, Parts
 from delivery_remote.destinations import Destinations
 from delivery_remote.folders import Filing
+from delivery_remote.guard import Guard
 from delivery_remote.next_hop import Limits
 from delivery_remote.refusals import Refusals
 from delivery_remote.return_paths import ReturnAddresses
+from delivery_remote.security.records import TlsaRecords
 from delivery_remote.session import Manners
 from delivery_remote.ways import Customs, Ours, Ways
 from onemachine.ports import free_ports
@@ -184,6 +186,7 @@ async def open_station(
             addresses=ReturnAddresses(pool, RETURN_PATHS),
             ways=Ways(pool, resolver, Customs(ours=OURS, port=port)),
             filing=stack.enter_context(Filing(folder / "folders", HOSTNAME)),
+            guard=Guard(pool, dane=TlsaRecords(resolver, timedelta())),
             destinations=await enter(Destinations(behaviour or manners(), limits)),
             books=books,
         )

@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from pathlib import Path
 from typing import TypeAlias
 
 from delivery_remote.routes import Target, Tls
@@ -105,8 +104,3 @@ class Manners:
         if target.tls is not Tls.OPPORTUNISTIC and isinstance(target.demand.proof, Named):
             trust = Trust.PUBLIC if target.login is None else Trust.OURS
         return self.contexts.get(trust, certificate=target.demand.certificate)
-
-
-def manners(hostname: str, patience: Patience, authorities: Path | None) -> Manners:
-    """Return `Manners` that trust the roots in ``authorities`` where a password follows."""
-    return Manners(hostname=hostname, patience=patience, contexts=Contexts(authorities))

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from aiosmtplib.errors import SMTPException
 
 from delivery_remote.routes import Target
+from delivery_remote.security.proofs import MAY
 from delivery_remote.session.content import by_chunks, by_data
 from delivery_remote.session.fitting import eight_bit_objection, fitted
 from delivery_remote.session.line import Line
@@ -58,7 +59,9 @@ class Session:
         self._is_clean = True
         secured = line.get_extra_info("ssl_object")
         self.tls: str = secured.version() if secured else ""
-        self.security = f"{self.tls or 'no TLS'}, policy {target.demand.name}"
+        self.security = self.tls or "no TLS"
+        if target.demand != MAY:
+            self.security += f", {target.demand.name}"
 
     @property
     def is_usable(self) -> bool:

@@ -111,17 +111,19 @@ class Servers:
         targets = [
             target
             for each in others
-            for target in self._targets(each.host, answers[each.host], port)
+            for target in self._targets(each.host, answers[each.host], port, domain)
         ]
         if targets:
             return Plan(domain, tuple(targets[:MAX_TARGETS]), certain=True)
         return _no_way([answers[each.host] for each in others])
 
-    def _targets(self, host: str, answer: Addresses, port: int) -> tuple[Target, ...]:
+    def _targets(
+        self, host: str, answer: Addresses, port: int, domain: str = ""
+    ) -> tuple[Target, ...]:
         if not isinstance(answer, Found):
             return ()
         return tuple(
-            Target(host=host, address=address, port=port, proved=answer.authentic)
+            Target(host=host, address=address, port=port, domain=domain, proved=answer.authentic)
             for address in arranged(answer.records, self._customs.families)
         )
 

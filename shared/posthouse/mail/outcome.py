@@ -17,6 +17,7 @@ class Relayed:
         n: The recipient's number in the ledger.
         host: The server that said so, with its address.
         reply: Its reply to the end of DATA.
+        tls: How secure the session was, and by which policy, in words.
         tells: It knows what the sender wants to be told, and will do so (RFC 3461 §5.2.1).
         keeps_time: It knows until when the mail must have arrived (RFC 2852 §4.1.4).
         is_final: It is where the recipient reads it: its sender hears "delivered" (RFC 3464 §2.3.3).
@@ -25,6 +26,7 @@ class Relayed:
     n: int
     host: str
     reply: str
+    tls: str = ""
     tells: bool = False
     keeps_time: bool = False
     is_final: bool = False

@@ -268,7 +268,7 @@ async def test_the_trace_tells_what_became_of_each(station: Station) -> None:
     events = {
         (e.what, e.recipient): e.detail for e in told.events if e.service == "delivery-remote"
     }
-    assert events["relayed", 0] == f"mx0.b.test [{peer.host}]: 250 2.0.0 taken"
+    assert events["relayed", 0] == f"mx0.b.test [{peer.host}]: 250 2.0.0 taken (no TLS)"
     assert "550 5.1.1 unknown" in events["bounced", 1]
 
 
