@@ -194,6 +194,7 @@ class Handover:
                 session.security,
                 tells=session.offers_dsn,
                 keeps_time=session.offers_by,
+                is_final=session.target.lmtp,
             )
 
 

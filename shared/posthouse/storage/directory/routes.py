@@ -161,8 +161,6 @@ def _hops(row: Row) -> tuple[Hop, ...]:
 def _texts(hops: tuple[Hop, ...]) -> list[str]:
     """Return the hops as they are kept; read again, so that no rule of theirs is passed by."""
     texts = tuple(map(str, hops))
-    if any(hop.kind is Kind.LMTP for hop in hops):
-        raise DirectoryError("a next hop is a server that speaks SMTP, or a folder")
     try:
         parse_hops(texts)
     except BadHop as wrong:

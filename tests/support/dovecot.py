@@ -1,0 +1,118 @@
+"""Debian's Dovecot as a mail store behind LMTP: by TCP and by a UNIX socket, with quotas."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from onemachine.ports import free_ports
+
+_CONF = """
+base_dir = {home}/run
+state_dir = {home}/state
+log_path = {home}/log
+protocols = lmtp
+listen = 127.0.0.1
+ssl = no
+mail_location = maildir:~/Maildir
+first_valid_uid = 1
+default_internal_user = {user}
+default_login_user = {user}
+default_internal_group = {group}
+mail_plugins = quota
+plugin {{
+  quota = maildir:User quota
+}}
+passdb {{
+  driver = passwd-file
+  args = username_format=%u {home}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = username_format=%u {home}/users
+}}
+service anvil {{
+  chroot =
+}}
+service lmtp {{
+  unix_listener {home}/lmtp {{
+    mode = 0666
+  }}
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A running Dovecot.
+
+    Attributes:
+        port: Where it speaks LMTP.
+        socket: Likewise.
+        home: With a folder per user.
+    """
+
+    port: int
+    socket: Path
+    home: Path
+
+    def messages(self, user: str) -> list[bytes]:
+        """Return what has been delivered to ``user``."""
+        files = sorted((self.home / "mail" / user / "Maildir" / "new").glob("*"))
+        return [file.read_bytes() for file in files]
+
+
+@asynccontextmanager
+async def dovecot(users: Mapping[str, str]) -> AsyncIterator[Store]:
+    """Run Dovecot with mailboxes of ``users``; the values are quota rules, empty for none."""
+    home = Path(tempfile.mkdtemp(prefix="posthouse-dovecot-"))
+    port = free_ports(1)[0]
+    owner = pwd.getpwnam("dovecot") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    home.chmod(0o755)
+    for folder in ("run", "state", "mail"):
+        (home / folder).mkdir()
+    if os.geteuid() == 0:
+        os.chown(home / "mail", owner.pw_uid, owner.pw_gid)
+    lines = [
+        f"{user}:{{PLAIN}}unused:{owner.pw_uid}:{owner.pw_gid}::{home}/mail/{user}::"
+        + (f"userdb_quota_rule={rule}" if rule else "")
+        for user, rule in users.items()
+    ]
+    (home / "users").write_text("\n".join(lines) + "\n")
+    group = "dovecot" if os.geteuid() == 0 else str(owner.pw_gid)
+    conf = home / "dovecot.conf"
+    conf.write_text(_CONF.format(home=home, port=port, user=owner.pw_name, group=group))
+    process = await asyncio.create_subprocess_exec("/usr/sbin/dovecot", "-F", "-c", str(conf))
+    try:
+        await _listening(port, process)
+        yield Store(port, home / "lmtp", home)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+        shutil.rmtree(home)
+
+
+async def _listening(port: int, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(20):
+        while process.returncode is None:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                await writer.wait_closed()
+                return
+    raise AssertionError("Dovecot ended at its start")
