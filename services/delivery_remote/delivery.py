@@ -21,9 +21,10 @@ from delivery_remote.destinations import Destinations
 from delivery_remote.folders import Filing
 from delivery_remote.guard import Guard
 from delivery_remote.handover import Handover, Results, Said
-from delivery_remote.next_hop import Destination
+from delivery_remote.next_hop import Destination, Rest
 from delivery_remote.octets import Octets, open_octets
 from delivery_remote.return_paths import ReturnAddresses
+from delivery_remote.returns import Returns
 from delivery_remote.routes import Closed, Folder, NoWay, Plan, Way
 from delivery_remote.session import Mail
 from delivery_remote.trouble import Later as TryLater
@@ -65,6 +66,7 @@ class Parts:
         destinations: What is known of next hops.
         addresses: Say what servers see as the sender.
         books: Take what was said.
+        returns: Follow sites that are back.
     """
 
     claims: Claims
@@ -75,6 +77,7 @@ class Parts:
     destinations: Destinations
     addresses: ReturnAddresses
     books: Books
+    returns: Returns
 
 
 class Delivery:
@@ -149,10 +152,12 @@ class Delivery:
         destination.meet(plan.targets)
         asked_for, envelope = envelope, msgspec.structs.replace(envelope, on_request=False)
         if asked_for.on_request:
-            destination.wake()
+            destination.wake(_asked_since(claim))
+        if destination.is_unproven and any(row.next_attempt_at for row in claim.open):
+            destination.missed(envelope.domain)  # deferred before our time, perhaps not alone
         rest = destination.resting()
         if rest is not None:
-            return await self._parts.books.put_off(envelope, rest)
+            return await self._put_off(envelope, destination, rest)
         if destination.is_crowded or (destination.is_full and not may_wait):
             return await self._send_back(asked_for)  # or a closed way would keep it
         async with destination.slot():
@@ -160,9 +165,15 @@ class Delivery:
             # That many mails a crash can double, and a ledger that is slow slows the sending.
             rest = destination.resting()  # who was in the slot before has found that out
             if rest is not None:
-                return await self._parts.books.put_off(envelope, rest)
+                return await self._put_off(envelope, destination, rest)
             results = await self._results(envelope, plan, destination, claim)
-            return await self._settle(envelope, results)
+            move = await self._settle(envelope, results)
+        self._parts.returns.look(destination, envelope.domain)
+        return move
+
+    async def _put_off(self, envelope: Remote, destination: Destination, rest: Rest) -> Move:
+        destination.missed(envelope.domain)
+        return await self._parts.books.put_off(envelope, rest)
 
     async def _settle(self, envelope: Remote, results: Results) -> Move:
         return await self._parts.books.settle(envelope, results)
@@ -205,6 +216,12 @@ class Shard:
             ]
         finally:
             self._running -= 1
+
+
+def _asked_since(claim: Claim) -> timedelta:
+    """Return how long ago somebody made this mail due (`posthouse.storage.ledger.deciding`)."""
+    due = [row.next_attempt_at for row in claim.open if row.next_attempt_at is not None]
+    return max(timedelta(), datetime.now(UTC) - min(due)) if due else timedelta()
 
 
 def _for_all(recipients: Sequence[InboundRecipient], verdict: NoWay) -> Results:

@@ -12,6 +12,7 @@ from delivery_remote.destinations import Destinations
 from delivery_remote.folders import Filing
 from delivery_remote.refusals import Refusals
 from delivery_remote.return_paths import ReturnAddresses
+from delivery_remote.returns import returns
 from delivery_remote.settings import RemoteSettings
 from delivery_remote.ways import Ways
 from posthouse.bus.consumer import consume
@@ -60,6 +61,7 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
     url = settings.database_url.get_secret_value()
     resolver = Resolver(settings.nameservers, validates=settings.nameservers_validate)
     guard, manners = await security(settings, pool, resolver, stack)
+    outbox = await enter(Outbox(pool, Publisher(ground.broker)))
     return Parts(
         claims=await enter(Claims(await enter(open_pool(url, connections=1)))),
         blobs=blobs,
@@ -70,11 +72,12 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
         destinations=await enter(Destinations(manners, settings.limits)),
         books=Books(
             settler=await enter(Settler(pool)),
-            outbox=await enter(Outbox(pool, Publisher(ground.broker))),
+            outbox=outbox,
             trace=await enter(Trace(pool, NAME)),
             reporter=settings.reporter(blobs, pool),
             refusals=Refusals(pool, settings.suppression),
             timetable=settings.timetable,
             bounce_timetable=settings.bounce_timetable,
         ),
+        returns=await enter(returns(pool, outbox.publish, settings.remote_return_rate)),
     )

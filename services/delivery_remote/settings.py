@@ -57,6 +57,7 @@ class RemoteSettings(
         remote_concurrency: Mails in hand at once on each shard.
         remote_sessions: Sessions at once with one destination.
         remote_transactions: Mails over one session.
+        remote_return_rate: Recipients a second that follow for one domain when its site is back.
         remote_idle: How long a session is kept open unused.
     """
 
@@ -70,6 +71,7 @@ class RemoteSettings(
     remote_concurrency: Annotated[int, Field(ge=1, le=1000)] = 200
     remote_sessions: Annotated[int, Field(ge=1, le=1000)] = 20
     remote_transactions: Annotated[int, Field(ge=1, le=10_000)] = 100
+    remote_return_rate: Annotated[float, Field(gt=0, le=10_000)] = 200.0
     remote_idle: Duration = timedelta(seconds=10)
 
     @property

@@ -21,6 +21,7 @@ from delivery_remote.guard import Guard
 from delivery_remote.next_hop import Limits
 from delivery_remote.refusals import Refusals
 from delivery_remote.return_paths import ReturnAddresses
+from delivery_remote.returns import returns
 from delivery_remote.security.records import TlsaRecords
 from delivery_remote.session import Manners
 from delivery_remote.ways import Customs, Ours, Ways
@@ -189,5 +190,6 @@ async def open_station(
             guard=Guard(pool, dane=TlsaRecords(resolver, timedelta())),
             destinations=await enter(Destinations(behaviour or manners(), limits)),
             books=books,
+            returns=await enter(returns(pool, books.outbox.publish, rate=1000.0)),
         )
         yield Station(stack, pool, parts, zone, port, post)

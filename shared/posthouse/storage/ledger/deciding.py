@@ -58,7 +58,7 @@ _RELEASE = _FREE.format(
               paused = coalesce(r.paused, '0') + (now() - r.held_at)""",
 )
 _RETRY = _FREE.format(
-    condition="r.state = 'deferred' and r.next_attempt_at > now() + interval '5 seconds'",
+    condition="r.state = 'deferred' and r.next_attempt_at > now()",
     change="next_attempt_at = now()",
 )
 _REROUTE = _FREE.format(
