@@ -11,8 +11,11 @@ from typing import Any
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import DEAD_QUEUES
 from posthouse.bus.undertaking import undertake
+from posthouse.mail.return_path import ReturnPaths
 from posthouse.runtime.foundation import START, open_foundation
+from posthouse.runtime.report_settings import RETURN_PATHS
 from posthouse.runtime.service import Lifecycle
+from posthouse.storage.keyring import shared_secret
 from posthouse.telemetry.probes import Probes
 from postmaster.api import listener
 from postmaster.api.application import build
@@ -21,6 +24,7 @@ from postmaster.api.parts import Parts
 from postmaster.duties import names
 from postmaster.duties.collector import tidy_objects, tidy_rows
 from postmaster.duties.partitions import keep_partitions
+from postmaster.duties.reader import Reader
 from postmaster.duties.rounds import alone, rounds
 from postmaster.duties.schema import bring_schema
 from postmaster.duties.sweeper import sweep
@@ -29,6 +33,8 @@ from postmaster.settings import PostmasterSettings
 
 NAME = "postmaster"
 KEEP_PARTITIONS_EVERY = timedelta(hours=1)
+READ_EVERY = timedelta(seconds=2)
+TIDY_EVERY = timedelta(hours=1)
 LONGEST_WALK = timedelta(days=1)
 
 
@@ -48,8 +54,33 @@ async def serve(settings: PostmasterSettings, lifecycle: Lifecycle) -> None:
         if settings.postmaster_port:
             listening = listener.bind(settings.postmaster_host, settings.postmaster_port)
             await enter(listener.serve(build(parts), listening, lifecycle.grace))
+        reader = Reader(
+            pool=ground.pool,
+            blobs=ground.blobs,
+            paths=ReturnPaths(await shared_secret(ground.pool, RETURN_PATHS)),
+            terms=settings.suppression,
+        )
         lifecycle.probes.forget(START)
-        await lifecycle.until_stopped(*_duties(parts, lifecycle.probes))
+        await lifecycle.until_stopped(
+            *_duties(parts, lifecycle.probes), *_reading(reader, settings, lifecycle.probes)
+        )
+
+
+def _reading(
+    reader: Reader, settings: PostmasterSettings, probes: Probes
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield what is done about mail that came back."""
+    keep = timedelta(days=settings.keep_days)
+    yield rounds(
+        alone(reader.pool, names.READER, reader.read_all),
+        READ_EVERY,
+        probes.progress(names.READER),
+    )
+    yield rounds(
+        alone(reader.pool, names.SUPPRESSIONS, partial(reader.tidy, keep)),
+        TIDY_EVERY,
+        probes.progress(names.SUPPRESSIONS),
+    )
 
 
 def _duties(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]:

@@ -7,11 +7,12 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 from posthouse.runtime.logins import KeySettings
+from posthouse.runtime.suppression_settings import SuppressionSettings
 
 MIN_TOKEN_CHARACTERS = 16
 
 
-class PostmasterSettings(KeySettings):
+class PostmasterSettings(KeySettings, SuppressionSettings):
     """Settings of the postmaster.
 
     Attributes:

@@ -18,6 +18,8 @@ from posthouse.storage.directory.senders import resolve_senders
 from posthouse.storage.keyring import shared_secret
 from posthouse.storage.pool import Pool
 
+RETURN_PATHS = "return-paths"  # the name of the secret that signs them
+
 
 def address(text: str) -> str:
     """Return a mail address of the settings, or nothing; `ValueError` if it is none."""
@@ -109,7 +111,7 @@ class ReturnPathSettings(CommonSettings):
 
     async def return_paths(self, pool: Pool) -> ReturnPaths:
         """Return what writes and reads them, under the secret that all pods share."""
-        return ReturnPaths(await shared_secret(pool, "return-paths"), self.verp_delimiters)
+        return ReturnPaths(await shared_secret(pool, RETURN_PATHS), self.verp_delimiters)
 
 
 async def language_of(pool: Pool, address: str) -> str | None:

@@ -1,0 +1,162 @@
+"""The reader: reads bounces and complaints that came in, and links them to what was sent.
+
+    incoming_reports ─▶ the octets ─▶ what they say ─▶ trace of the message, suppression list
+
+Policy notes what comes to a return path of ours and sends it on; nothing waits for the reader. A
+report is read in one transaction with all that follows from it, so it counts once. One that makes
+us fail is left alone after some attempts; it was delivered like any other mail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from posthouse.blobs import Blobs
+from posthouse.mail.address import BadAddress, parse_address
+from posthouse.mail.errors import MissingObject, Unavailable
+from posthouse.mail.ids import object_key
+from posthouse.mail.return_path import ReturnPaths
+from posthouse.mime.returned import ReturnedMail, read_returned
+from posthouse.storage import incoming
+from posthouse.storage.incoming import IncomingReport, Sent
+from posthouse.storage.pool import Pool, Tx, transaction
+from posthouse.storage.suppressing import (
+    Refusal,
+    Terms,
+    note_complaint,
+    note_hard_bounce,
+    tidy_suppressions,
+)
+from posthouse.telemetry import metrics
+from posthouse.telemetry.logs import get_logger
+from postmaster.linking import Link, links, of_newest, sentence
+
+BATCH = 20  # reports taken together
+READ_OCTETS = 1_000_000  # of one report: status and header stand before what a mail holds
+ON_LOOP_OCTETS = 64 * 1024  # a larger one is read beside the event loop
+
+_read = metrics.counter(
+    "posthouse_postmaster_reports_read_total",
+    "Mails that came back and were read, by what they were and whether they speak of a mail of ours",
+    "kind",
+    "linked",
+)
+_suppressed = metrics.counter(
+    "posthouse_postmaster_suppressed_total",
+    "Recipients put on the suppression list by what came back",
+    "reason",
+)
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Reads what came back.
+
+    Attributes:
+        pool: Where notes, ledger and list are.
+        blobs: Where the octets are.
+        paths: Reads the return path that a complaint shows.
+        terms: When the house suppresses by itself.
+    """
+
+    pool: Pool
+    blobs: Blobs
+    paths: ReturnPaths
+    terms: Terms
+
+    async def read_all(self) -> int:
+        """Read everything that waits; return how much.
+
+        Raises:
+            Unavailable: If PostgreSQL or the object store does not answer; the rest waits.
+        """
+        total = 0
+        while reports := await incoming.take_unread(self.pool, BATCH):
+            for done, report in enumerate(reports):
+                try:
+                    await self._read(report)
+                except Unavailable:
+                    await incoming.give_back(self.pool, reports[done:])
+                    raise
+            total += len(reports)
+        return total
+
+    async def tidy(self, keep: timedelta) -> None:
+        """Forget what was read ``keep`` ago, and what stood on the list long enough."""
+        forgotten = await incoming.forget_read(self.pool, keep)
+        ended = await tidy_suppressions(self.pool, self.terms.lasts)
+        if forgotten or ended:
+            log.info("reports forgotten", reports=forgotten, suppressions=ended)
+
+    async def _read(self, report: IncomingReport) -> None:
+        mail = await self._opened(report)
+        found: Sequence[Link] = ()
+        async with transaction(self.pool) as tx:
+            if mail is not None:
+                report = self._named(report, mail)
+                found = links(report, mail, await self._candidates(tx, report, mail))
+                for link in found:
+                    await self._act(tx, report.id, mail, link)
+            subject = found[0].sent.id if found else report.subject
+            await incoming.mark_read(tx, report, mail.kind if mail else "gone", subject)
+        kind = mail.kind if mail else "gone"
+        _read.labels(kind, "yes" if found else "no").inc()
+        log.info("report read", envelope=str(report.id), kind=kind, subject=str(subject))
+
+    async def _opened(self, report: IncomingReport) -> ReturnedMail | None:
+        try:
+            end = min(report.size, READ_OCTETS)
+            octets = await self.blobs.get_range(object_key(report.id), 0, end)
+        except MissingObject:
+            return None
+        if len(octets) <= ON_LOOP_OCTETS:
+            return read_returned(octets)
+        return await asyncio.to_thread(read_returned, octets)
+
+    def _named(self, report: IncomingReport, mail: ReturnedMail) -> IncomingReport:
+        """Return ``report`` with what the return path says that a complaint shows."""
+        if report.subject is not None or not mail.return_path:
+            return report
+        try:
+            address = parse_address(mail.return_path)
+        except BadAddress:
+            return report
+        shown = self.paths.read(address, datetime.now(UTC).date())
+        if shown is None:
+            return report
+        return IncomingReport(
+            id=report.id,
+            size=report.size,
+            subject=shown.id,
+            recipient=shown.n,
+            address=shown.recipient,
+        )
+
+    async def _candidates(
+        self, tx: Tx, report: IncomingReport, mail: ReturnedMail
+    ) -> Sequence[Sent]:
+        """Return to whom the message went that ``report`` speaks of; nobody if it is unknown."""
+        if report.subject is not None:
+            return await incoming.sent_of(tx, report.subject)
+        if mail.kind == "complaint" and mail.message_id:
+            return of_newest(await incoming.sent_as(tx, mail.message_id), mail)
+        return ()
+
+    async def _act(self, tx: Tx, report: UUID, mail: ReturnedMail, link: Link) -> None:
+        """Let the trace tell of it; suppress who is not there, or complained."""
+        what, detail = sentence(mail, link, report)
+        await incoming.tell(tx, link.sent, what, detail)
+        refusal = Refusal(
+            sender=link.sent.sender, address=link.sent.address, source=link.sent.id, why=detail
+        )
+        if mail.kind == "complaint" and await note_complaint(tx, refusal, self.terms):
+            _suppressed.labels("complaint").inc()
+        hard = mail.kind == "bounce" and link.told.is_hard
+        if hard and await note_hard_bounce(tx, refusal, self.terms):
+            _suppressed.labels("bounces").inc()
