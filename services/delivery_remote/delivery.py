@@ -27,6 +27,7 @@ from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.returns import Returns
 from delivery_remote.routes import Closed, Folder, NoWay, Plan, Way
 from delivery_remote.session import Mail
+from delivery_remote.sources import Sources
 from delivery_remote.trouble import Later as TryLater
 from delivery_remote.ways import Ways
 from posthouse.blobs import Blobs
@@ -64,6 +65,7 @@ class Parts:
         filing: Files into folders of this machine.
         guard: What the servers there must prove.
         destinations: What is known of next hops.
+        sources: Say from which address of ours it leaves.
         addresses: Say what servers see as the sender.
         books: Take what was said.
         returns: Follow sites that are back.
@@ -75,6 +77,7 @@ class Parts:
     filing: Filing
     guard: Guard
     destinations: Destinations
+    sources: Sources
     addresses: ReturnAddresses
     books: Books
     returns: Returns
@@ -194,7 +197,8 @@ class Delivery:
             plan = replace(plan, targets=plan.relaxed)
         guise = await self._parts.addresses.guise_of(envelope)
         mail = replace(_mail(envelope, octets, claim), guise=guise)
-        handover = Handover(self._parts.destinations, plan, mail, envelope.recipients)
+        exits = await self._parts.sources.exits(envelope.sender, envelope.domain)
+        handover = Handover(self._parts.destinations, plan, mail, envelope.recipients, exits)
         return await handover.run(destination)
 
 

@@ -18,6 +18,7 @@ from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Destination
 from delivery_remote.routes import Plan, Target
 from delivery_remote.session import Mail, Refused, Session
+from delivery_remote.sources import Exits
 from delivery_remote.transcript import Lost, Refusal, Reply, Stage, Transcript, is_farewell
 from delivery_remote.trouble import Later, Taken, Verdict, judge, summed_up
 from posthouse.mail.envelope import InboundRecipient
@@ -76,6 +77,7 @@ class Handover:
         plan: Whom to ask.
         mail: The message; its recipients are filled in here.
         recipients: To whom.
+        exits: From which address of ours.
         results: What was said, by the recipients' numbers.
     """
 
@@ -83,6 +85,7 @@ class Handover:
     plan: Plan
     mail: Mail
     recipients: Sequence[InboundRecipient]
+    exits: Exits = field(default_factory=Exits)
     results: dict[int, Said] = field(default_factory=dict)
 
     async def run(self, destination: Destination) -> Results:
@@ -104,9 +107,16 @@ class Handover:
                 refusals.append(self._meant(refused.refusal))
         verdict = summed_up(refusals) if refusals else TOO_SLOW
         if len(refusals) == len(self.plan.targets) and isinstance(verdict, Later):
-            destination.failed(verdict, self.plan.targets)
+            self._failed(destination, refusals, verdict)
         last = str(self.plan.targets[-1])
         return {each.n: Said(verdict, last) for each in self.recipients} | self.results
+
+    def _failed(
+        self, destination: Destination, refusals: Sequence[Refusal], verdict: Later
+    ) -> None:
+        """No server let us in; where we lacked an address of ours, that is no fault of theirs."""
+        if not any(refusal.stage is Stage.SOURCE for refusal in refusals):
+            destination.failed(verdict, self.plan.targets)
 
     def _meant(self, refusal: Refusal) -> Refusal:
         """Without TLS a message that must stay secret cannot go to this server (RFC 8689 §4.2.1)."""
@@ -142,6 +152,16 @@ class Handover:
         return isinstance(verdict, Later) and verdict.again
 
     async def _transact(
+        self, destination: Destination, target: Target, batch: Sequence[InboundRecipient]
+    ) -> None:
+        bound = self.exits.take(target)
+        try:
+            await self._on_session(destination, bound, batch)
+        except Refused:
+            self.exits.give_back(bound)
+            raise
+
+    async def _on_session(
         self, destination: Destination, target: Target, batch: Sequence[InboundRecipient]
     ) -> None:
         while True:

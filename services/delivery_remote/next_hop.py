@@ -267,4 +267,4 @@ def _server(target: Target) -> Target:
 
     And without what is demanded of the session, which may change from mail to mail.
     """
-    return replace(target, address="", tls=Tls.OPPORTUNISTIC, demand=MAY)
+    return replace(target, address="", tls=Tls.OPPORTUNISTIC, demand=MAY, source="", hello="")

@@ -58,6 +58,8 @@ class Target:
         demand: What its sessions must be like beside that, and why.
         lmtp: It speaks LMTP (RFC 2033).
         proved: DNSSEC proves its address, and the MX records that named it if there were any.
+        source: The address of ours that it is reached from; empty for the machine's choice.
+        hello: The name that we say there; empty for the usual one.
     """
 
     host: str
@@ -69,6 +71,8 @@ class Target:
     demand: Demand = MAY
     lmtp: bool = False
     proved: bool = False
+    source: str = ""
+    hello: str = ""
 
     def __str__(self) -> str:
         return f"{self.host} [{self.address}]"

@@ -14,6 +14,7 @@ from delivery_remote.refusals import Refusals
 from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.returns import returns
 from delivery_remote.settings import RemoteSettings
+from delivery_remote.sources import Sources
 from delivery_remote.ways import Ways
 from posthouse.bus.consumer import consume
 from posthouse.bus.publisher import Publisher
@@ -21,6 +22,7 @@ from posthouse.bus.topology import REMOTE_ROADS
 from posthouse.resolver import Resolver
 from posthouse.runtime.foundation import START, Foundation, open_foundation
 from posthouse.runtime.outbox import Outbox
+from posthouse.runtime.rates import SharedRates
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage.ledger import Claims, Settler
 from posthouse.storage.pool import open_pool
@@ -70,6 +72,7 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
         guard=guard,
         filing=stack.enter_context(Filing(settings.remote_folders, settings.hostname)),
         destinations=await enter(Destinations(manners, settings.limits)),
+        sources=Sources(pool, (await enter(SharedRates(pool))).buckets),
         books=Books(
             settler=await enter(Settler(pool)),
             outbox=outbox,

@@ -13,6 +13,7 @@ _SERVICE_CLOSING = 421  # RFC 5321 §3.8
 class Stage(Enum):
     """How far the conversation came; the value is what the operator reads."""
 
+    SOURCE = "choosing our address"
     CONNECT = "connecting"
     GREETING = "the greeting"
     HELLO = "EHLO"

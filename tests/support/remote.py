@@ -24,6 +24,7 @@ from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.returns import returns
 from delivery_remote.security.records import TlsaRecords
 from delivery_remote.session import Manners
+from delivery_remote.sources import Sources
 from delivery_remote.ways import Customs, Ours, Ways
 from onemachine.ports import free_ports
 from posthouse.blobs import Blobs, open_blobs
@@ -189,6 +190,7 @@ async def open_station(
             filing=stack.enter_context(Filing(folder / "folders", HOSTNAME)),
             guard=Guard(pool, dane=TlsaRecords(resolver, timedelta())),
             destinations=await enter(Destinations(behaviour or manners(), limits)),
+            sources=Sources(pool),
             books=books,
             returns=await enter(returns(pool, books.outbox.publish, rate=1000.0)),
         )

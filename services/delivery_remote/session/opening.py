@@ -160,6 +160,7 @@ async def _connect(target: Target, manners: Manners) -> Line:
                 target.address,
                 target.port,
                 ssl=context,
+                local_addr=(target.source, 0) if target.source else None,
                 server_hostname=server_name(target.demand.proof, target.host) if context else None,
             )
     except TimeoutError:
@@ -175,7 +176,7 @@ async def _hello(caller: _Caller) -> dict[str, str]:
 
     By LMTP it is LHLO, and nothing else will do (RFC 2033 §4.1).
     """
-    name = caller.manners.hostname.encode()
+    name = (caller.target.hello or caller.manners.hostname).encode()
     word = b"LHLO " if caller.target.lmtp else b"EHLO "
     reply = await caller.ask(Stage.HELLO, word + name)
     if reply.is_positive:

@@ -39,7 +39,7 @@ class Session:
     Attributes:
         target: Whom we are talking to.
         tls: The version of TLS in use; empty for none.
-        security: The same, and by which policy, in words.
+        security: The same, by which policy, and from which address if that was chosen; in words.
         served: Transactions so far.
         opened: When it was opened (monotonic seconds).
         has_failed_tls: TLS was offered and failed; this is the second attempt, in plain text.
@@ -62,6 +62,8 @@ class Session:
         self.security = self.tls or "no TLS"
         if target.demand != MAY:
             self.security += f", {target.demand.name}"
+        if target.source:
+            self.security += f", from {target.source}"
 
     @property
     def is_usable(self) -> bool:

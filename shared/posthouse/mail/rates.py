@@ -112,6 +112,13 @@ class Buckets:
         bucket.untold += rate.pace
         return True
 
+    def give_back(self, key: Key, rate: Rate) -> None:
+        """Take back one that was taken and not used; if others know of it, until we hear of them."""
+        bucket = self._buckets.get(key)
+        if bucket is not None:
+            bucket.empty_at -= rate.pace
+            bucket.untold = max(0.0, bucket.untold - rate.pace)
+
     def has_room(self, key: Key, rate: Rate) -> bool:
         """True if there is room for one more; asks what others have taken."""
         if not rate.most:
