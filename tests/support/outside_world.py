@@ -103,6 +103,7 @@ class OutsideWorld:
             "POSTHOUSE_REMOTE_OURS": "mail.example.test",  # the world lives on loopback
             "POSTHOUSE_REMOTE_TIMEOUT": "5s",
             "POSTHOUSE_RETRY_DELAYS": "5s",
+            "POSTHOUSE_FEEDBACK_ADDRESS": "fbl@example.test",
         }
 
     def server(self) -> Sink:

@@ -29,13 +29,14 @@ from posthouse.mail.ids import day_of
 Style: TypeAlias = Literal["plain", "signed", "verp"]
 
 VALID_DAYS = 60  # complaints come late
-DELIMITERS = "+="  # Postfix's default_verp_delimiters; each may be one of -+=
+# Postfix's default_verp_delimiters. Each may be one of -+=, the second no -, which is in domains.
+DELIMITERS = "+="
 _ID_CHARACTERS = 26
 _HASH_CHARACTERS = 8  # 40 bits of HMAC-SHA256
 _TAG = re.compile(
     rf"(?i)[-+=]([a-z2-7]{{{_ID_CHARACTERS}}})([a-z2-7]{{{_HASH_CHARACTERS}}})(?![a-z2-7])"
 )
-_TAIL = re.compile(r"[-+=](?:(\d{1,9})|(.+)[-+=]([^=]+))")
+_TAIL = re.compile(r"[-+=](?:(\d{1,9})|(.+)[+=]([^+=]+))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

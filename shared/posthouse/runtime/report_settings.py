@@ -42,8 +42,8 @@ def _domain(text: str) -> str:
 
 
 def _delimiters(text: str) -> str:
-    if len(text) != len(DELIMITERS) or not set(text) <= set("-+="):
-        raise ValueError("must be two of the characters -+=")
+    if len(text) != len(DELIMITERS) or not set(text) <= set("-+=") or text.endswith("-"):
+        raise ValueError("must be two of the characters -+=, the second no -")
     return text
 
 

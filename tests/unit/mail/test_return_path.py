@@ -104,11 +104,17 @@ def test_no_sender_and_a_rewritten_one_have_no_return_path(sender: str, needs: o
     assert needs_return_path(sender) is needs
 
 
-@given(locals_, locals_, st.integers(0, 99_999))
-def test_whatever_fits_is_read_back(local: str, other: str, n: int) -> None:
-    recipient = f"{other}@far.test"
+@given(
+    locals_, locals_, st.from_regex(r"[a-z][a-z-]{0,5}[a-z]\.te-st", fullmatch=True),
+    st.integers(0, 99_999), st.sampled_from(["+=", "-=", "-+", "=+"]),
+)  # fmt: skip
+def test_whatever_fits_is_read_back(
+    local: str, other: str, domain: str, n: int, delimiters: str
+) -> None:
+    recipient = f"{other}@{domain}"
+    paths = ReturnPaths(PATHS.secret, delimiters)
 
-    path = PATHS.verp(Address(local, "example.test"), MAIL, n, recipient)
+    path = paths.verp(Address(local, "example.test"), MAIL, n, recipient)
 
     if path is not None:
         assert len(path.rpartition("@")[0]) <= MAX_LOCAL_PART_OCTETS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.runtime.report_settings import ReportSettings
+from posthouse.runtime.report_settings import ReportSettings, ReturnPathSettings
 from posthouse.runtime.settings import read
 from posthouse.runtime.wordings import HOUSE
 
@@ -49,6 +49,17 @@ def test_what_cannot_be_is_refused_at_the_start(
     (said,) = _faults(monkeypatch, name, value)
 
     assert said.startswith(f"POSTHOUSE_{name}: {fault}")
+
+
+@pytest.mark.parametrize("value", ["+", "+-", "ab", "+=="])
+def test_delimiters_that_could_not_be_read_back_are_refused(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("POSTHOUSE_VERP_DELIMITERS", value)
+
+    assert read(ReturnPathSettings) == [
+        "POSTHOUSE_VERP_DELIMITERS: must be two of the characters -+=, the second no -"
+    ]
 
 
 def test_each_fault_of_the_operators_words_is_told(
