@@ -24,12 +24,12 @@ from delivery_remote.routes import (
     Way,
 )
 from delivery_remote.trouble import Later
+from delivery_remote.ways.closing import closed
 from delivery_remote.ways.exchanges import ranked
 from delivery_remote.ways.servers import MAX_TARGETS, Customs, Servers
-from delivery_remote.ways.table import Table, closed
 from posthouse.mail.hops import FOLDERS, BadHop, Hop, Kind, parse_hop
 from posthouse.resolver import Resolver
-from posthouse.storage.directory import Relay, Route, relays, routes
+from posthouse.storage.directory import Relay, Route, Table, relays, routes
 from posthouse.storage.pool import Pool
 
 TABLE_FRESH = timedelta(seconds=3)  # a change by an operator is seen after this time

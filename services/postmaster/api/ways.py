@@ -5,13 +5,15 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from posthouse.mail.address import MAX_DOMAIN_OCTETS
 from posthouse.mail.hops import MAX_HOPS, parse_hop, parse_hops
+from posthouse.mail.patterns import NULL_SENDER
 from posthouse.mail.windows import parse_windows
 from posthouse.storage import directory
-from posthouse.storage.directory import Relay, Route
+from posthouse.storage.directory import Relay, Route, Table
 from postmaster.api.fields import Body
 from postmaster.api.parts import Means
 from postmaster.api.problems import SHADOWED
@@ -83,6 +85,23 @@ async def set_route(domain: str, body: RouteBody, means: Means, *, force: bool =
 async def remove_route(domain: str, means: Means) -> None:
     """Send a domain's mail by its MX again."""
     await directory.remove_route(means.pool, domain)
+
+
+@router.get("/way")
+async def find_way(
+    means: Means,
+    domain: Annotated[str, Query(min_length=1, max_length=MAX_DOMAIN_OCTETS)],
+    sender: str = "",
+) -> dict[str, Any]:
+    """Tell what counts for mail to a domain (of a sender): a route, a relay, or its MX records."""
+    table = Table(await directory.routes(means.pool), await directory.relays(means.pool))
+    match table.find(domain, "" if sender == NULL_SENDER else sender):
+        case Route() as route:
+            return {"by": "route", **_route(route)}
+        case Relay() as relay:
+            return {"by": "relay", **_relay(relay)}
+        case None:
+            return {"by": "mx", "hops": ["direct"]}
 
 
 @router.get("/relays")

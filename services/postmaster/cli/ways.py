@@ -39,6 +39,14 @@ Hops = Annotated[
         ",weight=N. IPv6 addresses stand in brackets.",
     ),
 ]
+Servers = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="HOP",
+        help="Where to: HOST:PORT, mx:DOMAIN[:PORT], lmtp:HOST:PORT, lmtp:/SOCKET, direct (by MX). "
+        "Several may have ,preference=N and ,weight=N. IPv6 addresses stand in brackets.",
+    ),
+]
 User = Annotated[str | None, typer.Option(metavar="NAME", help="Log in there as this user.")]
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
@@ -93,9 +101,24 @@ def route_remove(name: Pattern) -> None:
     say(f"Mail for {name} goes by MX.")
 
 
+@route.add("find")
+def route_find(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="Where mail is to go.")],
+    *,
+    sender: Annotated[str, typer.Option(metavar="ADDRESS", help="From whom; nobody without.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Tell what counts for mail to a domain: a route, a sender's relay, or its MX."""
+    columns = [("By", "by", plain), ("Of", "of", plain), ("To", "hops", plain)]
+    with connect() as api:
+        way = api.ask("GET", path("way"), query={"domain": name, "sender": sender})
+    way["of"] = way.get("domain") or way.get("sender")
+    listing([way], columns, as_json=as_json, empty="")
+
+
 @relay.add("set")
 def relay_set(
-    sender: Sender, hops: Hops, *, user: User = None, password_stdin: PasswordStdin = False
+    sender: Sender, hops: Servers, *, user: User = None, password_stdin: PasswordStdin = False
 ) -> None:
     """Send a sender's mail by servers of its own."""
     body = _way(hops, user, is_read=password_stdin)

@@ -89,6 +89,7 @@ from posthouse.storage.directory.secrets import (
     renew_hash,
     set_password,
 )
+from posthouse.storage.directory.table import Table
 
 __all__ = [
     "NO_KEYS",
@@ -113,6 +114,7 @@ __all__ = [
     "Shadow",
     "Shadowed",
     "StillInUse",
+    "Table",
     "TooMany",
     "account_by_address",
     "accounts",
