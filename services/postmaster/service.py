@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -12,9 +12,12 @@ from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import DEAD_QUEUES
 from posthouse.bus.undertaking import undertake
 from posthouse.mail.return_path import ReturnPaths
+from posthouse.resolver import Resolver
 from posthouse.runtime.foundation import START, open_foundation
 from posthouse.runtime.report_settings import RETURN_PATHS
 from posthouse.runtime.service import Lifecycle
+from posthouse.runtime.tls import client_context
+from posthouse.runtime.web import Web
 from posthouse.storage.keyring import shared_secret
 from posthouse.telemetry.probes import Probes
 from postmaster.api import listener
@@ -28,13 +31,16 @@ from postmaster.duties.reader import Reader
 from postmaster.duties.rounds import alone, rounds
 from postmaster.duties.schema import bring_schema
 from postmaster.duties.sweeper import sweep
+from postmaster.duties.tls_reports import Desk, forget_old, report_on_tls
 from postmaster.duties.undertaker import Undertaker
 from postmaster.settings import PostmasterSettings
+from postmaster.tls_report import Letterhead
 
 NAME = "postmaster"
 KEEP_PARTITIONS_EVERY = timedelta(hours=1)
 READ_EVERY = timedelta(seconds=2)
 TIDY_EVERY = timedelta(hours=1)
+REPORT_ON_TLS_EVERY = timedelta(minutes=10)
 LONGEST_WALK = timedelta(days=1)
 
 
@@ -60,9 +66,12 @@ async def serve(settings: PostmasterSettings, lifecycle: Lifecycle) -> None:
             paths=ReturnPaths(await shared_secret(ground.pool, RETURN_PATHS)),
             terms=settings.suppression,
         )
+        reporting = await _reporting(parts, lifecycle.probes, stack)
         lifecycle.probes.forget(START)
         await lifecycle.until_stopped(
-            *_duties(parts, lifecycle.probes), *_reading(reader, settings, lifecycle.probes)
+            reporting,
+            *_duties(parts, lifecycle.probes),
+            *_reading(reader, settings, lifecycle.probes),
         )
 
 
@@ -101,6 +110,26 @@ def _duties(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]
     undertaker = Undertaker(pool)
     for queue in DEAD_QUEUES:
         yield undertake(parts.broker, queue, undertaker.file, beat=probes.progress(queue))
+
+
+async def _reporting(
+    parts: Parts, probes: Probes, stack: AsyncExitStack
+) -> Coroutine[Any, Any, None]:
+    """Return what tells others how TLS with them went, or only forgets it."""
+    settings, pool = parts.settings, parts.pool
+    work: Callable[[], Awaitable[object]] = partial(forget_old, pool)
+    if settings.tls_report_address:
+        resolver = Resolver(settings.nameservers)
+        head = Letterhead(
+            host=settings.hostname,
+            organization=settings.tls_report_organization or settings.hostname,
+            address=settings.tls_report_address,
+        )
+        web = await stack.enter_async_context(Web(resolver, client_context()))
+        desk = Desk(pool=pool, blobs=parts.blobs, resolver=resolver, web=web, head=head)
+        work = partial(report_on_tls, desk)
+    beat = probes.progress(names.TLS_REPORTS, patience=LONGEST_WALK)
+    return rounds(alone(pool, names.TLS_REPORTS, work), REPORT_ON_TLS_EVERY, beat)
 
 
 def _collecting(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from posthouse.mail.address import BadAddress, parse_address
 from posthouse.runtime.logins import KeySettings
+from posthouse.runtime.name_settings import NameSettings
 from posthouse.runtime.suppression_settings import SuppressionSettings
 
 MIN_TOKEN_CHARACTERS = 16
 
 
-class PostmasterSettings(KeySettings, SuppressionSettings):
+def _address(text: str) -> str:
+    try:
+        return str(parse_address(text)) if text else ""
+    except BadAddress as wrong:
+        raise ValueError(f"is no address ({wrong})") from wrong
+
+
+class PostmasterSettings(KeySettings, NameSettings, SuppressionSettings):
     """Settings of the postmaster.
 
     Attributes:
@@ -26,6 +35,9 @@ class PostmasterSettings(KeySettings, SuppressionSettings):
             acceptance, before the collector removes contents and objects.
         collect_hours: Pause between two walks of the collector.
         keep_changes: Steps of a mailbox's history that are kept for clients that come back.
+        tls_report_address: Who answers questions on our TLS reports, and sends them; empty: none
+            are sent.
+        tls_report_organization: What people call us there; empty: our hostname.
     """
 
     postmaster_host: str = "127.0.0.1"
@@ -37,3 +49,5 @@ class PostmasterSettings(KeySettings, SuppressionSettings):
     collect_after_days: Annotated[float, Field(ge=1)] = 7.0
     collect_hours: Annotated[float, Field(gt=0)] = 24.0
     keep_changes: Annotated[int, Field(ge=100)] = 10_000
+    tls_report_address: Annotated[str, AfterValidator(_address)] = ""
+    tls_report_organization: Annotated[str, Field(pattern=r"^[ -~]{0,100}$")] = ""

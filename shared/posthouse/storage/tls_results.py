@@ -59,7 +59,7 @@ _FORGET_RESULTS = "delete from tls_results where day < $1"
 _FORGET_REPORTS = "delete from tls_reports where day < $1"
 # Days that are over, not reported on, or in vain a while ago.
 _DUE = """
-    select r.day, r.domain from (select distinct day, domain from tls_results where day < $1) as r
+    select r.day, r.domain, d.day is null as is_first from (select distinct day, domain from tls_results where day < $1) as r
       left join tls_reports as d using (day, domain)
      where d.day is null
         or (d.done_at is null and d.again_at <= now())
@@ -118,6 +118,21 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A day that is over, with a domain that was not told of it.
+
+    Attributes:
+        day: In UTC.
+        domain: Whom to tell.
+        is_first: It was not tried before.
+    """
+
+    day: date
+    domain: str
+    is_first: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What became of the report to a domain on one day.
 
@@ -159,9 +174,9 @@ async def results_of(queries: Queries, day: date, domain: str) -> tuple[Result, 
     return tuple(map(_result, await queries.fetch(_OF, day, domain)))
 
 
-async def due_reports(queries: Queries, today: date, limit: int) -> list[tuple[date, str]]:
-    """Return days before ``today``, and domains, that are to be reported on now."""
-    return [(row["day"], row["domain"]) for row in await queries.fetch(_DUE, today, limit)]
+async def due_reports(queries: Queries, today: date, limit: int) -> list[Due]:
+    """Return what is to be reported on now, of days before ``today``."""
+    return [Due(**dict(row)) for row in await queries.fetch(_DUE, today, limit)]
 
 
 async def report_done(queries: Queries | Tx, day: date, domain: str, how: str) -> None:

@@ -27,6 +27,7 @@ from posthouse.storage.sts_policies import (
 from posthouse.storage.tls_results import (
     KEEP,
     MAX_ROWS,
+    Due,
     Result,
     add_results,
     due_reports,
@@ -160,14 +161,18 @@ async def test_a_domain_with_many_failing_servers_is_bounded(pool: Pool) -> None
 
 async def test_a_day_that_is_over_is_reported_once(pool: Pool) -> None:
     await add_results(pool, [GOOD, BAD, replace(GOOD, domain="c.test"), replace(GOOD, day=TODAY)])
-    assert await due_reports(pool, TODAY, 10) == [(YESTERDAY, "b.test"), (YESTERDAY, "c.test")]
+    assert await due_reports(pool, TODAY, 10) == [
+        Due(day=YESTERDAY, domain="b.test"),
+        Due(day=YESTERDAY, domain="c.test"),
+    ]
 
     await report_done(pool, YESTERDAY, "b.test", "mailed")
     await report_put_off(pool, YESTERDAY, "c.test", "503", timedelta(minutes=10))
     assert await due_reports(pool, TODAY, 10) == []
 
     await pool.execute("update tls_reports set again_at = now(), first_at = now() - interval '1 h'")
-    assert await due_reports(pool, TODAY, 10) == [(YESTERDAY, "c.test")]
+    again = Due(day=YESTERDAY, domain="c.test", is_first=False)
+    assert await due_reports(pool, TODAY, 10) == [again]
     await report_put_off(pool, YESTERDAY, "c.test", "503", timedelta(minutes=10))
     left = await pool.fetchval("select again_at - now() from tls_reports where domain = 'c.test'")
     assert isinstance(left, timedelta)

@@ -19,7 +19,7 @@ from posthouse.mail.ids import day_of, moment_of
 from posthouse.mail.schedule import release_of
 from posthouse.storage.pool import Queries
 
-Origin: TypeAlias = Literal["smtp", "submission", "bounce"]
+Origin: TypeAlias = Literal["smtp", "submission", "bounce", "report"]
 
 # The inserts are one statement: one round trip, one commit, for as many mails as there are. Mail
 # that is held is not to be published yet: it stands in `held` until then (`holding`).

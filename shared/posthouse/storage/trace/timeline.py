@@ -27,6 +27,7 @@ _EVENTS = """
 """
 # Who writes these rows.
 _INGRESS, _POLICY, _LOCAL, _REMOTE = "ingress-smtp", "policy", "delivery-local", "delivery-remote"
+_POSTMASTER = "postmaster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,7 @@ def from_ledger(envelope: TracedEnvelope, recipients: Sequence[TracedRecipient])
     """Tell what the ledger's rows say, as events."""
     yield Event(
         at=envelope.accepted_at,
-        service=_REMOTE if envelope.origin == "bounce" else _INGRESS,
+        service=_AUTHORS.get(envelope.origin, _INGRESS),
         what="accepted",
         recipient=None,
         detail=_acceptance(envelope),
@@ -161,6 +162,9 @@ def _schedule(envelope: TracedEnvelope) -> Iterator[Event]:
 _END = {"delivered": "filed", "relayed": "relayed", "bounced": "bounced", "discarded": "discarded"}
 
 
+_AUTHORS = {"bounce": _REMOTE, "report": _POSTMASTER}  # of what nobody brought to us
+
+
 def _told(recipient: TracedRecipient, at: datetime, what: str, detail: str) -> Event:
     station = _REMOTE if recipient.road == "remote" else _LOCAL
     if what == "routed" or recipient.road is None:
@@ -171,6 +175,8 @@ def _told(recipient: TracedRecipient, at: datetime, what: str, detail: str) -> E
 def _acceptance(envelope: TracedEnvelope) -> str:
     if envelope.origin == "bounce":
         return f"report on {envelope.subject_id}"
+    if envelope.origin == "report":
+        return "TLS report of ours"
     by = f" by {envelope.auth}" if envelope.auth else ""
     by += f"; a report on {envelope.subject_id}" if envelope.subject_id else ""
     return f"{envelope.origin} from {envelope.client}{by}"

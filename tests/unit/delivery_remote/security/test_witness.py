@@ -1,0 +1,93 @@
+"""Sessions are counted here until PostgreSQL has them, in bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from delivery_remote.security import witness as room
+from delivery_remote.security.proofs import MAY, Demand, Policy
+from delivery_remote.security.witness import Witness
+from posthouse.mail.errors import Unavailable
+from posthouse.mail.tls_words import Failure, Fault
+
+DEMAND = Demand(when="must", name="MTA-STS enforce", policy=Policy(kind="sts", domain="b.test"))
+FAULT = Fault(Failure.EXPIRED, "it ended")
+
+
+class Table:
+    """A pool that keeps what is added; away if it is told to be."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.rows: list[tuple[Any, ...]] = []
+
+    async def execute(self, _sql: str, *columns: Any) -> int:  # noqa: ANN401 - a column of anything
+        if self.is_away:
+            raise Unavailable("away")
+        lists: Iterable[Any] = columns[:-1]
+        self.rows += zip(*lists, strict=True)
+        return len(self.rows)
+
+    @property
+    def counts(self) -> list[tuple[str, str, int]]:
+        return [(row[3], row[4], row[8]) for row in self.rows]
+
+
+@pytest.fixture
+def table() -> Table:
+    return Table()
+
+
+@pytest.fixture
+def witness(table: Table) -> Witness:
+    return Witness(table)  # type: ignore[arg-type] # it executes, and no more is needed
+
+
+async def test_sessions_of_one_kind_are_one_row(witness: Witness, table: Table) -> None:
+    for host in ("mx1.b.test", "mx2.b.test", "mx1.b.test"):
+        witness.saw(host, "192.0.2.1", DEMAND, None)
+        witness.saw(host, "192.0.2.1", DEMAND, FAULT)
+    witness.saw("mx.c.test", "192.0.2.1", MAY, None)  # of no domain: nobody is told
+    await witness.flush()
+    await witness.flush()
+
+    assert sorted(table.counts) == [
+        ("", "", 3),
+        ("certificate-expired", "mx1.b.test", 2),
+        ("certificate-expired", "mx2.b.test", 1),
+    ]
+
+
+async def test_what_cannot_be_written_is_kept(witness: Witness, table: Table) -> None:
+    table.is_away = True
+    for _ in range(3):
+        witness.complain(DEMAND.policy, FAULT)
+        with pytest.raises(Unavailable):
+            await witness.flush()
+    table.is_away = False
+    await witness.flush()
+
+    assert table.counts == [("certificate-expired", "", 3)]
+
+
+async def test_it_is_written_at_the_end(witness: Witness, table: Table) -> None:
+    async with witness:
+        witness.saw("mx.b.test", "192.0.2.1", DEMAND, None)
+
+    assert table.counts == [("", "", 1)]
+
+
+async def test_what_waits_is_bounded(
+    witness: Witness, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "MAX_KINDS", 10)
+    for n in range(50):
+        witness.saw(f"mx{n}.b.test", "192.0.2.1", DEMAND, FAULT)
+    witness.saw("mx0.b.test", "192.0.2.1", DEMAND, FAULT)
+    await witness.flush()
+
+    assert len(table.counts) == 10
+    assert ("certificate-expired", "mx0.b.test", 2) in table.counts
