@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from delivery_remote.classes import Classes
 from delivery_remote.handover import Results
 from delivery_remote.next_hop import Rest
 from delivery_remote.refusals import Refusals
@@ -68,8 +69,7 @@ class Books:
         trace: Takes notes.
         reporter: Writes reports.
         refusals: Count who refused for good.
-        timetable: For mail.
-        bounce_timetable: For mail with the null sender, which nobody waits for.
+        classes: Say when mail is tried again.
     """
 
     settler: Settler
@@ -77,8 +77,7 @@ class Books:
     trace: Trace
     reporter: Reporter
     refusals: Refusals
-    timetable: Timetable
-    bounce_timetable: Timetable
+    classes: Classes
     _open: int = 0
 
     def trouble(self) -> str | None:
@@ -87,7 +86,7 @@ class Books:
 
     def timetable_of(self, envelope: Remote) -> Timetable:
         """Return when ``envelope`` is tried again, and for how long."""
-        return self.timetable if envelope.sender else self.bounce_timetable
+        return self.classes.of(envelope)
 
     async def settle(self, envelope: Remote, results: Results) -> Move:
         """Bring what was said into the ledger, however long that takes."""

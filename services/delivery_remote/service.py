@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from delivery_remote.assembly import security
 from delivery_remote.bookkeeping import Books
+from delivery_remote.classes import Followed
 from delivery_remote.delivery import Delivery, Parts, Shard
 from delivery_remote.destinations import Destinations
 from delivery_remote.folders import Filing
@@ -79,8 +80,7 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
             trace=await enter(Trace(pool, NAME)),
             reporter=settings.reporter(blobs, pool),
             refusals=Refusals(pool, settings.suppression),
-            timetable=settings.timetable,
-            bounce_timetable=settings.bounce_timetable,
+            classes=await enter(Followed(pool, settings.classes)),
         ),
         returns=await enter(returns(pool, outbox.publish, settings.remote_return_rate)),
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from delivery_remote.classes import Classes
 from delivery_remote.next_hop import FIRST_REST, LONGEST_REST, Limits
 from delivery_remote.security.settings import SecuritySettings
 from delivery_remote.session.settings import TalkingSettings
@@ -57,6 +59,7 @@ class RemoteSettings(
         remote_concurrency: Mails in hand at once on each shard.
         remote_sessions: Sessions at once with one destination.
         remote_transactions: Mails over one session.
+        retry_jitter: Percent by which chance makes a pause between attempts longer.
         remote_return_rate: Recipients a second that follow for one domain when its site is back.
         remote_idle: How long a session is kept open unused.
     """
@@ -71,6 +74,7 @@ class RemoteSettings(
     remote_concurrency: Annotated[int, Field(ge=1, le=1000)] = 200
     remote_sessions: Annotated[int, Field(ge=1, le=1000)] = 20
     remote_transactions: Annotated[int, Field(ge=1, le=10_000)] = 100
+    retry_jitter: Annotated[float, Field(ge=0, le=100)] = 10.0
     remote_return_rate: Annotated[float, Field(gt=0, le=10_000)] = 200.0
     remote_idle: Duration = timedelta(seconds=10)
 
@@ -83,6 +87,15 @@ class RemoteSettings(
             port=self.remote_port,
             families=self.remote_families,
             literals=self.remote_literals,
+        )
+
+    @property
+    def classes(self) -> Classes:
+        """When mail is tried again, as long as no operator has set something else."""
+        jitter = self.retry_jitter / 100
+        return Classes(
+            usual=replace(self.timetable, jitter=jitter),
+            bounces=replace(self.bounce_timetable, jitter=jitter),
         )
 
     @property

@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 from delivery_remote.bookkeeping import Books
+from delivery_remote.classes import Classes
 from delivery_remote.delivery import Delivery, Parts
 from delivery_remote.destinations import Destinations
 from delivery_remote.folders import Filing
@@ -179,8 +180,10 @@ async def open_station(
             trace=await enter(Trace(pool, "delivery-remote")),
             reporter=Reporter(blobs=blobs, hostname=HOSTNAME),
             refusals=Refusals(pool, Terms(0, timedelta(days=30))),
-            timetable=TIMETABLE,
-            bounce_timetable=replace(TIMETABLE, give_up=timedelta(days=1), warn_after=None),
+            classes=Classes(
+                usual=TIMETABLE,
+                bounces=replace(TIMETABLE, give_up=timedelta(days=1), warn_after=None),
+            ),
         )
         parts = Parts(
             claims=await enter(Claims(pool)),

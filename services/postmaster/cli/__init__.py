@@ -19,6 +19,7 @@ from postmaster.cli import (
     scheduled,
     senders,
     suppressions,
+    timetables,
     tls,
     upkeep,
     ways,
@@ -52,6 +53,7 @@ app.add_typer(tls.tls, name="tls", rich_help_panel=WHERE)
 app.add("trace", MAIL)(letters.trace)
 app.add_typer(queue.queue, name="queue", rich_help_panel=MAIL)
 app.add_typer(scheduled.scheduled, name="scheduled", rich_help_panel=MAIL)
+app.add_typer(timetables.timetable, name="timetable", rich_help_panel=MAIL)
 app.add_typer(letters.dead, name="dead", rich_help_panel=MAIL)
 app.add_typer(suppressions.suppression, name="suppression", rich_help_panel=MAIL)
 app.add_typer(auditing.audit, name="audit", rich_help_panel=MACHINERY)
