@@ -11,8 +11,11 @@ from delivery_remote.ways import finding
 from posthouse.bus.moves import Ack, Wait
 from posthouse.mail.envelope import Remote
 from posthouse.mail.hops import parse_hop
+from posthouse.storage import ledger
 from posthouse.storage.directory import Route, set_route
+from posthouse.storage.ledger.republishing import requested
 from support.remote import Station
+from support.remote_service import come_true
 
 pytestmark = pytest.mark.integration
 
@@ -50,6 +53,27 @@ async def test_held_mail_waits_and_goes_when_it_is_asked_for(station: Station) -
     await station.time_passes(timedelta(hours=4))
     assert await station.delivery.deliver(released) == Ack()
     assert len(smart.accepted) == 1
+
+
+async def test_what_etrn_or_an_operator_releases_goes_through_a_closed_way(
+    station: Station,
+) -> None:
+    smart = await station.server()
+    await _close(station, smart.host)
+    held = [await station.accept(f"{name}@b.test") for name in ("x", "y")]
+    for envelope in held:
+        await station.delivery.deliver(envelope)
+    released: list[Remote] = []
+
+    async def is_released() -> bool:  # what is put off at this moment is left alone
+        released.extend(await ledger.release(station.pool, "b.test", below=False, limit=10))
+        return len(released) == len(held)
+
+    await come_true(is_released, within=5.0)
+    for envelope in requested(released):
+        assert await station.delivery.deliver(envelope) == Ack()
+
+    assert len(smart.accepted) == len(held)
 
 
 async def test_what_was_asked_for_in_vain_is_held_again(station: Station) -> None:

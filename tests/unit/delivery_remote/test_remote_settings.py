@@ -122,3 +122,31 @@ def test_without_settings_waits_are_those_of_the_rfc(monkeypatch: pytest.MonkeyP
     assert isinstance(settings, RemoteSettings)
     assert settings.patience == Patience()
     assert settings.rules == Rules()
+
+
+def test_a_house_knows_itself_by_its_hostname_and_on_loopback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = _read(monkeypatch)
+
+    assert isinstance(settings, RemoteSettings)
+    assert settings.customs.ours.names == {"mail.example.test"}
+    assert settings.customs.ours.is_at(["127.0.0.1"])
+    assert settings.customs.ours.is_at(["::1"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POSTHOUSE_REMOTE_OURS", "192.0.2.1/24"),
+        ("POSTHOUSE_REMOTE_FAMILIES", "ipv5"),
+        ("POSTHOUSE_REMOTE_FOLDERS", "var/mail"),
+    ],
+)
+def test_a_wrong_word_on_ways_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    faults = _read(monkeypatch, **{name: value})
+
+    assert isinstance(faults, list)
+    assert [fault.partition(":")[0] for fault in faults] == [name]
