@@ -75,7 +75,9 @@ def sentence(mail: ReturnedMail, link: Link, report: UUID) -> tuple[str, str]:
     told = link.told
     said = mail.feedback or " ".join(part for part in (told.action, told.status, told.said) if part)
     parts = (link.sent.address, said, f"report {report}")
-    return _WHAT[mail.kind], "; ".join(part for part in parts if part)
+    is_news = mail.kind == "bounce" and told.action not in ("", "failed")
+    what = "report came back" if is_news else _WHAT[mail.kind]
+    return what, "; ".join(part for part in parts if part)
 
 
 def _matched(mail: ReturnedMail, candidates: Sequence[Sent]) -> Iterator[Link]:

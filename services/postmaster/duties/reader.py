@@ -35,7 +35,6 @@ from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
 from postmaster.linking import Link, links, of_newest, sentence
 
-BATCH = 20  # reports taken together
 READ_OCTETS = 1_000_000  # of one report: status and header stand before what a mail holds
 ON_LOOP_OCTETS = 64 * 1024  # a larger one is read beside the event loop
 
@@ -49,6 +48,9 @@ _suppressed = metrics.counter(
     "posthouse_postmaster_suppressed_total",
     "Recipients put on the suppression list by what came back",
     "reason",
+)
+_abandoned = metrics.gauge(
+    "posthouse_postmaster_reports_abandoned", "Mails that came back and made the reader fail"
 )
 
 log = get_logger()
@@ -77,20 +79,20 @@ class Reader:
             Unavailable: If PostgreSQL or the object store does not answer; the rest waits.
         """
         total = 0
-        while reports := await incoming.take_unread(self.pool, BATCH):
-            for done, report in enumerate(reports):
-                try:
-                    await self._read(report)
-                except Unavailable:
-                    await incoming.give_back(self.pool, reports[done:])
-                    raise
-            total += len(reports)
+        while report := await incoming.take_unread(self.pool):
+            try:
+                await self._read(report)
+            except Unavailable:
+                await incoming.give_back(self.pool, report)
+                raise
+            total += 1
         return total
 
     async def tidy(self, keep: timedelta) -> None:
         """Forget what was read ``keep`` ago, and what stood on the list long enough."""
         forgotten = await incoming.forget_read(self.pool, keep)
         ended = await tidy_suppressions(self.pool, self.terms.lasts)
+        _abandoned.set(await incoming.count_abandoned(self.pool))
         if forgotten or ended:
             log.info("reports forgotten", reports=forgotten, suppressions=ended)
 

@@ -32,13 +32,14 @@ _NOTE = """
 _TAKE = """
     update incoming_reports set attempts = attempts + 1
      where id = any (array(
-        select id from incoming_reports where read_at is null and attempts < $2
-         order by came_at limit $1 for update skip locked))
+        select id from incoming_reports where read_at is null and attempts < $1
+         order by came_at limit 1 for update skip locked))
  returning id, size, subject, recipient, address
 """
 _GIVE_BACK = """
-    update incoming_reports set attempts = attempts - 1 where id = any ($1::uuid[]) and read_at is null
+    update incoming_reports set attempts = attempts - 1 where id = $1 and read_at is null
 """
+_ABANDONED = "select count(*) from incoming_reports where read_at is null and attempts >= $1"
 _SENT = """
     select r.envelope as id, r.n, r.address, coalesce(r.sender, e.sender) as sender
       from recipients r join envelopes e on e.day = r.day and e.id = r.envelope
@@ -56,7 +57,9 @@ _LINK = "update envelopes set subject_id = $3 where day = $1 and id = $2"
 _DONE = "update incoming_reports set read_at = now(), kind = $2, subject = $3 where id = $1"
 _FORGET = """
     delete from incoming_reports where id = any (array(
-        select id from incoming_reports where read_at < now() - $2::interval limit $1))
+        select id from incoming_reports
+         where read_at < now() - $2::interval
+            or read_at is null and came_at < now() - $2::interval limit $1))
 """
 _COPIES = 5  # messages of one Message-ID that are looked at, the newest first
 
@@ -109,15 +112,20 @@ async def note_incoming(queries: Queries, reports: Sequence[IncomingReport]) -> 
     )
 
 
-async def take_unread(queries: Queries, limit: int) -> tuple[IncomingReport, ...]:
-    """Return up to ``limit`` that nobody has read, and count the attempt at each of them."""
-    rows = await queries.fetch(_TAKE, limit, ATTEMPTS_MAX)
-    return tuple(IncomingReport(**dict(row)) for row in rows)
+async def take_unread(queries: Queries) -> IncomingReport | None:
+    """Return the oldest that nobody has read, and count the attempt; None if there is none."""
+    row = await queries.fetchrow(_TAKE, ATTEMPTS_MAX)
+    return None if row is None else IncomingReport(**dict(row))
 
 
-async def give_back(queries: Queries, reports: Sequence[IncomingReport]) -> None:
-    """Take back the attempt: a part of our house was away, the reports are not to blame."""
-    await queries.execute(_GIVE_BACK, [each.id for each in reports])
+async def give_back(queries: Queries, report: IncomingReport) -> None:
+    """Take back the attempt: a part of our house was away, the report is not to blame."""
+    await queries.execute(_GIVE_BACK, report.id)
+
+
+async def count_abandoned(queries: Queries) -> int:
+    """Return how many were tried too often, and are not read any more."""
+    return int(str(await queries.fetchval(_ABANDONED, ATTEMPTS_MAX)))
 
 
 async def sent_of(queries: Queries, ident: UUID) -> tuple[Sent, ...]:
@@ -149,7 +157,7 @@ async def mark_read(
 
 
 async def forget_read(pool: Pool, older_than: timedelta) -> int:
-    """Remove the notes of what was read so long ago; return how many went."""
+    """Remove the notes of what was read, or came and could not be, so long ago; return how many."""
     total = 0
     while gone := await pool.execute(_FORGET, BITE, older_than):
         total += gone

@@ -25,8 +25,8 @@ async def test_a_bounce_is_noted_once_and_delivered_to_whose_mail_it_was(post: P
     await post.routing.route([bounce, ordinary])
     await post.routing.route([bounce])
 
-    assert await take_unread(post.pool, 10) == (
-        IncomingReport(id=bounce.id, size=bounce.size, subject=subject, address="x@far.test"),
+    assert await take_unread(post.pool) == IncomingReport(
+        id=bounce.id, size=bounce.size, subject=subject, address="x@far.test"
     )
     delivered = [one for _, one in post.sent if isinstance(one, Local)]
     assert {to.address for one in delivered for to in one.recipients} == {"anna@example.test"}

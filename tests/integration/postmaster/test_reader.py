@@ -122,7 +122,7 @@ async def test_who_is_late_or_away_is_not_suppressed(pool: Pool, reader: Reader)
     await reader.read_all()
 
     assert [what for what, _, _ in await _told(pool, sent.id)] == [
-        "bounce came back", "automatic reply came back",
+        "report came back", "automatic reply came back",
     ]  # fmt: skip
     assert await suppressions(pool) == ()
 

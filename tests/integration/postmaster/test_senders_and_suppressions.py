@@ -74,6 +74,14 @@ async def test_an_operator_suppresses_and_releases(clerk: LivePostmaster) -> Non
     await done(clerk, "suppression", "remove", BERT)
     assert [row["whose"] for row in await rows(clerk, "suppression", "list")] == ["example.test"]
     assert (await clerk.cli("suppression", "remove", BERT)).exit_code == 1
+    assert [
+        (entry["action"], entry["chosen"], entry["detail"], entry["changed"])
+        for entry in await rows(clerk, "audit", "list")
+    ] == [
+        ("suppression remove", f"{BERT} for *", "", 1),
+        ("suppression add", f"{BERT} for example.test", "", 1),
+        ("suppression add", f"{BERT} for *", "asked us to", 1),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from posthouse.storage.incoming import (
     ATTEMPTS_MAX,
     IncomingReport,
     Sent,
+    count_abandoned,
     forget_read,
     give_back,
     mark_read,
@@ -45,11 +46,11 @@ async def test_a_note_is_made_once_and_taken_until_it_is_read(pool: Pool) -> Non
     await note_incoming(pool, [note])
     await note_incoming(pool, [IncomingReport(id=note.id, size=8)])
 
-    assert await take_unread(pool, 10) == (note,)
+    assert await take_unread(pool) == note
     await mark_read(pool, note, "bounce", note.subject)
-    assert await take_unread(pool, 10) == ()
+    assert await take_unread(pool) is None
     await note_incoming(pool, [note])
-    assert await take_unread(pool, 10) == ()
+    assert await take_unread(pool) is None
     assert await forget_read(pool, timedelta(days=1)) == 0
     assert await forget_read(pool, timedelta(seconds=-1)) == 1
 
@@ -58,12 +59,24 @@ async def test_what_makes_us_fail_is_left_alone_after_some_attempts(pool: Pool) 
     note = IncomingReport(id=new_id(), size=7)
     await note_incoming(pool, [note])
     for _ in range(ATTEMPTS_MAX - 1):
-        assert await take_unread(pool, 10) == (note,)
+        assert await take_unread(pool) == note
 
-    assert await take_unread(pool, 10) == (note,)
-    await give_back(pool, [note])
-    assert await take_unread(pool, 10) == (note,)
-    assert await take_unread(pool, 10) == ()
+    assert await take_unread(pool) == note
+    await give_back(pool, note)
+    assert await take_unread(pool) == note
+    assert await take_unread(pool) is None
+    assert await count_abandoned(pool) == 1
+    assert await forget_read(pool, timedelta(seconds=-1)) == 1
+
+
+async def test_the_oldest_goes_first_and_one_that_fails_keeps_nobody(pool: Pool) -> None:
+    bad, good = IncomingReport(id=new_id(), size=7), IncomingReport(id=new_id(), size=8)
+    await note_incoming(pool, [bad])
+    await note_incoming(pool, [good])
+    for _ in range(ATTEMPTS_MAX):
+        assert await take_unread(pool) == bad
+
+    assert await take_unread(pool) == good
 
 
 async def test_what_was_sent_is_found_by_its_id_and_by_its_message_id(
