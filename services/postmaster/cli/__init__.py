@@ -18,6 +18,7 @@ from postmaster.cli import (
     redirection,
     scheduled,
     senders,
+    sources,
     suppressions,
     timetables,
     tls,
@@ -49,6 +50,7 @@ app.add_typer(redirection.forward, name="forward", rich_help_panel=WHERE)
 app.add_typer(ways.route, name="route", rich_help_panel=WHERE)
 app.add_typer(ways.relay, name="relay", rich_help_panel=WHERE)
 app.add_typer(redirection.network, name="network", rich_help_panel=WHERE)
+app.add_typer(sources.source, name="source", rich_help_panel=WHERE)
 app.add_typer(tls.tls, name="tls", rich_help_panel=WHERE)
 app.add("trace", MAIL)(letters.trace)
 app.add_typer(queue.queue, name="queue", rich_help_panel=MAIL)
