@@ -12,7 +12,7 @@ from posthouse.mail.envelope import Remote
 from posthouse.mail.outcome import Bounced, Deferred, Discarded, Outcome, Relayed
 from posthouse.mail.status import NO_SUCH_USER
 from posthouse.storage import ledger
-from posthouse.storage.ledger import Branch, Choice, Claims, Kept, Settlement, Walk
+from posthouse.storage.ledger import Branch, Changed, Choice, Claims, Kept, Settlement, Walk
 from posthouse.storage.pool import Pool, transaction
 from support.ledger import a_mail, rows_of, states_of
 from support.waiting import AWAY, decided, deferred, is_true
@@ -76,7 +76,9 @@ FOUND = {
     "reply": (Choice(reply="MAILBOX FULL"), "c"),
     "status": (Choice(reply="451 4.4.1"), "abc"),
     "a wildcard is a text": (Choice(reply="mail%full"), ""),
+    "an ending is a text": (Choice(domain=".%est"), ""),
     "state": (Choice(state="held"), ""),
+    "other state": (Choice(state="deferred"), "abc"),
     "all of them": (Choice(tenant="ours.test", older=HOUR, reply="away"), "b"),
 }
 
@@ -140,14 +142,17 @@ async def test_what_is_held_is_on_no_road_until_it_is_released(pool: Pool) -> No
     assert await is_true(pool)
 
 
+async def _held_for_two_hours(pool: Pool) -> Changed:
+    await decided(pool, ALL, ledger.hold)
+    await pool.execute("update recipients set held_at = held_at - interval '2 hours'")
+    return await decided(pool, ALL, ledger.let_go)
+
+
 async def test_held_times_add_up(pool: Pool) -> None:
     await deferred(pool, "bert@b.test")
-    for _ in range(2):
-        await decided(pool, ALL, ledger.hold)
-        await pool.execute("update recipients set held_at = held_at - interval '2 hours'")
-        released = await decided(pool, ALL, ledger.let_go)
+    released = [await _held_for_two_hours(pool) for _ in range(2)]
 
-    (envelope,) = await ledger.envelopes_at(pool, released.due)
+    (envelope,) = await ledger.envelopes_at(pool, released[-1].due)
     assert envelope.paused // 3600 == 4
 
 

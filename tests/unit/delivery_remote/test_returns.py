@@ -104,7 +104,7 @@ async def test_a_site_that_goes_away_again_is_waited_for_again(
 ) -> None:
     site = back(office, "a.test")
     following.look(site, "a.test")
-    await until(lambda: office.published, "nothing followed")
+    await until(lambda: bool(office.published), "nothing followed")
     office.now += 3600
     site.failed(AWAY)
     await until(lambda: "a.test" in site._missed, "it is not waited for")
