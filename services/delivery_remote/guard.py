@@ -85,18 +85,19 @@ class Guard:
         ]
         if secret and not (plan.certain or all(each.proves_servers for each in proven)):
             return UNCERTAIN
-        records = await asyncio.gather(*(self._dane_of(plan, each) for each in plan.targets))
+        records = await self._dane_of(plan)
         found = [Known(*each) for each in zip(plan.targets, proven, records, strict=True)]
         targets = tuple(each.demanding(secret=secret) for each in found)
         relaxed = () if secret else _relaxed(found)
         return replace(plan, targets=targets, relaxed=relaxed)
 
     async def _policies(self) -> Mapping[str, TlsPolicy]:
-        async with self._reading:
-            if time.monotonic() - self._read_at > TABLE_FRESH.total_seconds():
-                self._table = {each.domain: each for each in await tls_policies(self.pool)}
-                self._read_at = time.monotonic()
-            return self._table
+        if time.monotonic() - self._read_at > TABLE_FRESH.total_seconds():
+            async with self._reading:
+                if time.monotonic() - self._read_at > TABLE_FRESH.total_seconds():
+                    self._table = {each.domain: each for each in await tls_policies(self.pool)}
+                    self._read_at = time.monotonic()
+        return self._table
 
     async def _sts_of(self, plan: Plan) -> dict[str, StsPolicy | None]:
         """Return the policies of the domains that named the servers (RFC 8461 §3.4)."""
@@ -116,11 +117,23 @@ class Guard:
             sts=sts,
         )
 
-    async def _dane_of(self, plan: Plan, target: Target) -> Dane:
+    async def _dane_of(self, plan: Plan) -> list[Dane]:
         """RFC 7672 §2.2.1: only where nobody can have forged the server's name."""
-        if self.dane is None or not (plan.certain or target.proved) or _is_local(target):
-            return None
-        return await self.dane.of(target.host, target.port)
+        if self.dane is None:
+            return [None] * len(plan.targets)
+        asked = {
+            (each.host, each.port): self.dane.of(each.host, each.port)
+            for each in plan.targets
+            if (plan.certain or each.proved) and not _has_no_name(each)
+        }
+        # Most have one name, which is remembered: a task for it would cost more than all the rest.
+        answers = (
+            await asyncio.gather(*asked.values())
+            if len(asked) > 1
+            else [await each for each in asked.values()]
+        )
+        found = dict(zip(asked, answers, strict=True))
+        return [found.get((each.host, each.port)) for each in plan.targets]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +169,11 @@ def _relaxed(found: Sequence[Known]) -> tuple[Target, ...]:
 def _is_local(target: Target) -> bool:
     """True for a socket of this machine."""
     return target.address.startswith("/")
+
+
+def _has_no_name(target: Target) -> bool:
+    """True for a socket, and for an address that stands where a name would."""
+    return _is_local(target) or target.host.strip("[]") == target.address
 
 
 _TLS = {"never": Tls.NONE, "may": Tls.OPPORTUNISTIC, "must": Tls.REQUIRED}

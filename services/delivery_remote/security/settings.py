@@ -35,7 +35,8 @@ class SecuritySettings(CommonSettings):
                 f"{PREFIX}RELAY_CERTIFICATE: goes with {PREFIX}RELAY_KEY, both or none"
             )
         try:
-            self.contexts.prepare()
+            if self.relay_authorities is not None or self.relay_certificate is not None:
+                self.contexts.prepare()
         except OSError as error:  # ssl.SSLError is an OSError
             raise ValueError(
                 f"{PREFIX}RELAY_AUTHORITIES, {PREFIX}RELAY_CERTIFICATE, {PREFIX}RELAY_KEY: a file "

@@ -77,6 +77,11 @@ class Known:
     tried: datetime
     tried_id: str
 
+    @property
+    def has_failed(self) -> bool:
+        """True if the last fetch brought no policy."""
+        return self.fetched is None or self.fetched < self.tried
+
     def valid(self, now: datetime) -> StsPolicy | None:
         """Return the policy, unless it has run out."""
         if self.policy is None or self.fetched is None:
@@ -101,13 +106,12 @@ def should_fetch(known: Known | None, ident: str | None, now: datetime) -> bool:
     """
     if ident is None:
         return False
-    if known is None:
+    if known is None or known.tried_id != ident:
         return True
+    if known.has_failed:
+        return now - known.tried >= AGAIN
     policy = known.valid(now)
-    is_current = policy is not None and known.id == ident and known.fetched is not None
-    if is_current and known.fetched is not None and now - known.fetched < REFRESH:
-        return False
-    return known.tried_id != ident or now - known.tried >= AGAIN
+    return policy is None or now - known.tried >= min(REFRESH, policy.max_age / 2)
 
 
 def parse_policy(octets: bytes) -> StsPolicy:

@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from posthouse.mail.tls_words import TlsPolicy
+from posthouse.storage.directory.tls_policies import set_tls_policy
 from posthouse.storage.pool import Pool
 from support.outside import MESSAGE
 from support.outside_world import OutsideWorld, Sink
@@ -181,3 +183,26 @@ async def test_told_to_stop_while_it_waits_for_the_house_it_stops(
 
     assert reply.status_code == 503
     assert await office.stop(process) == 0
+
+
+async def test_what_is_demanded_of_tls_counts_within_seconds_and_sessions_are_counted(
+    office: Office, world: OutsideWorld
+) -> None:
+    sink = world.server()
+    sink.start()
+    world.domain("b.test", sink)
+    world.domain("c.test", sink)
+    await set_tls_policy(office.pool, TlsPolicy(domain="c.test", level="encrypt"))
+    process, _ = await office.start()
+    await office.post("b.test", 1, MESSAGE)
+    await office.post("c.test", 1, MESSAGE)
+    await office.await_state("relayed", 1)
+    await office.await_state("deferred", 1)
+
+    assert await office.stop(process) == 0
+
+    rows = await office.pool.fetch("select domain, failure, sessions from tls_results")
+    assert {(row["domain"], row["failure"]) for row in rows} == {
+        ("b.test", "starttls-not-supported"),
+        ("c.test", "starttls-not-supported"),
+    }

@@ -124,6 +124,8 @@ def test_a_star_is_one_label(host: str, pattern: str, *, is_so: bool) -> None:
 POLICY = StsPolicy(mode="enforce", mx=("mx.b.test",), max_age=timedelta(days=7))
 FRESH = Known(id="1", policy=POLICY, fetched=NOW, tried=NOW, tried_id="1")
 FAILED = Known(tried=NOW, tried_id="1")
+MINUTE = StsPolicy(mode="enforce", mx=("mx.b.test",), max_age=timedelta(seconds=60))
+SHORT = Known(id="1", policy=MINUTE, fetched=NOW, tried=NOW, tried_id="1")
 HALF = Known(
     id="1", policy=POLICY, fetched=NOW, tried=NOW + timedelta(hours=30), tried_id="1"
 )  # a refresh failed
@@ -144,6 +146,9 @@ HALF = Known(
         (FAILED, "1", {"minutes": 5}, True, False),
         (FAILED, "2", {"minutes": 1}, True, False),
         (HALF, "1", {"hours": 30, "minutes": 1}, False, True),
+        (SHORT, "1", {"seconds": 29}, False, True),
+        (SHORT, "1", {"seconds": 30}, True, True),  # half its time is over
+        (SHORT, "1", {"seconds": 61}, True, False),  # at once: nothing has failed
         (HALF, "1", {"hours": 31}, True, True),
     ],
 )
