@@ -126,7 +126,8 @@ class Delivery:
             case Folder() as folder:
                 return await self._file(envelope, folder, claim, may_wait=may_wait)
             case no_way:
-                return await self._settle(envelope, _for_all(envelope.recipients, no_way))
+                tried = _tried(envelope)
+                return await self._settle(tried, _for_all(tried.recipients, no_way))
 
     async def _secured(self, way: Way, envelope: Remote) -> Way:
         """Return ``way`` with what its servers must prove; reports go all ways (RFC 8689 §5)."""
@@ -142,6 +143,7 @@ class Delivery:
         destination = self._parts.destinations.get(str(folder.hop))
         if destination.is_crowded or (destination.is_full and not may_wait):
             return await self._send_back(envelope)
+        envelope = _tried(envelope)
         async with destination.slot():
             octets = await open_octets(self._parts.blobs, envelope)
             filed = await self._parts.filing.file(envelope, folder.hop, octets, claim)
@@ -153,7 +155,7 @@ class Delivery:
         """Hand ``envelope`` over to the servers of ``plan``, or put it off."""
         destination = self._parts.destinations.get(plan.destination)
         destination.meet(plan.targets)
-        asked_for, envelope = envelope, msgspec.structs.replace(envelope, on_request=False)
+        asked_for, envelope = envelope, _tried(envelope)
         if asked_for.on_request:
             destination.wake(_asked_since(claim))
         if destination.is_unproven and any(row.next_attempt_at for row in claim.open):
@@ -226,6 +228,11 @@ def _asked_since(claim: Claim) -> timedelta:
     """Return how long ago somebody made this mail due (`posthouse.storage.ledger.deciding`)."""
     due = [row.next_attempt_at for row in claim.open if row.next_attempt_at is not None]
     return max(timedelta(), datetime.now(UTC) - min(due)) if due else timedelta()
+
+
+def _tried(envelope: Remote) -> Remote:
+    """Return ``envelope`` as it goes on: who asked for it asked for one attempt."""
+    return msgspec.structs.replace(envelope, on_request=False)
 
 
 def _for_all(recipients: Sequence[InboundRecipient], verdict: NoWay) -> Results:

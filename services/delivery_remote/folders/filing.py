@@ -35,6 +35,7 @@ from posthouse.telemetry.logs import get_logger
 
 WRITERS = 4  # at once in one process; one that hangs (a file server that is away) stops no more
 IN_MEMORY_OCTETS = 1024 * 1024  # a larger message lies on disk while it is filed
+MAX_HOST_CHARACTERS = 100  # in the name of a file, which may have 255
 LOCK_TRIES = 20
 LOCK_PAUSE_SECONDS = 0.5  # nobody tells when a lock is free
 
@@ -162,7 +163,7 @@ class _Job:
             line = from_line(self.envelope.sender, self.envelope.arrived)
             return Mbox(self.root, parts, create=self.hop.create), key, line + prefix
         size = len(prefix) + self.body.seek(0, os.SEEK_END)
-        host = self.host.replace("/", "\\057").replace(":", "\\072")
+        host = self.host[:MAX_HOST_CHARACTERS].replace("/", "\\057").replace(":", "\\072")
         name = f"{int(self.envelope.arrived.timestamp())}.I{key}.{host},S={size}"
         return Maildir(self.root, parts, create=self.hop.create), name, prefix
 

@@ -69,15 +69,17 @@ def _is_delivered(tmp: int, name: str) -> bool:
 
 
 def _write(tmp: int, name: str, prefix: bytes, body: BinaryIO) -> None:
+    """Write a file, or none: what a full disk or our end leaves is removed."""
     handle = os.open(name, _NEW_FILE, _MODE, dir_fd=tmp)
+    is_whole = False
     try:
         write_all(handle, prefix)
         body.seek(0)
         while piece := body.read(PIECE_OCTETS):
             write_all(handle, piece)
         os.fsync(handle)
-    except OSError:
-        os.unlink(name, dir_fd=tmp)
-        raise
+        is_whole = True
     finally:
         os.close(handle)
+        if not is_whole:
+            os.unlink(name, dir_fd=tmp)

@@ -160,6 +160,7 @@ def _gap(handle: int, size: int) -> bytes:
 def _append(handle: int, size: int, prefix: bytes, body: BinaryIO) -> None:
     """Write at the end, all or nothing."""
     os.lseek(handle, size, os.SEEK_SET)
+    is_whole = False
     try:
         write_all(handle, prefix)
         body.seek(0)
@@ -167,6 +168,7 @@ def _append(handle: int, size: int, prefix: bytes, body: BinaryIO) -> None:
             write_all(handle, piece)
         write_all(handle, b"\n")
         os.fsync(handle)
-    except OSError:
-        os.ftruncate(handle, size)  # a full disk keeps what it had
-        raise
+        is_whole = True
+    finally:
+        if not is_whole:
+            os.ftruncate(handle, size)  # a full disk keeps what it had

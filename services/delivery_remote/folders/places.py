@@ -33,7 +33,7 @@ def _step(handle: int, part: str, *, create: bool) -> int:
     if create:
         with suppress(FileExistsError):
             os.mkdir(part, _MODE, dir_fd=handle)
-            os.fsync(handle)
+            os.fsync(handle)  # of one that was there already nothing has changed
     return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
 
 

@@ -136,3 +136,17 @@ async def test_an_exception_is_open_while_the_rest_is_closed(station: Station) -
     assert await station.delivery.deliver(await station.accept("x@a.open.test")) == Ack()
 
     assert len(world.accepted) == 1
+
+
+async def test_a_request_is_for_one_attempt_also_where_nobody_could_be_asked(
+    station: Station,
+) -> None:
+    hops = (parse_hop("typo.test:25"),)
+    await set_route(station.pool, Route(domain="*", hops=hops, hold=True))
+    envelope = structs.replace(await station.accept("x@b.test"), on_request=True)
+
+    move = await station.delivery.deliver(envelope)
+
+    assert isinstance(move, Wait)
+    assert isinstance(move.envelope, Remote)
+    assert not move.envelope.on_request
