@@ -10,14 +10,14 @@ is a stranger's claim: whoever acts on it must know by other means that it is no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from posthouse.mail.header import header_end
 from posthouse.mime.fields import Fields, pick
 from posthouse.mime.parameters import parse_token, without_comments
-from posthouse.mime.prose import Notice, read_prose
+from posthouse.mime.prose import MAX_LINES, Notice, read_prose
 from posthouse.mime.structure import Entity, read_tree
 from posthouse.mime.text import decoded_body
 
@@ -117,12 +117,11 @@ def read_returned(octets: bytes) -> ReturnedMail:
     original = _original(octets, leaves)
     for entity in leaves:
         if entity.type.value in STATUS_TYPES:
-            return _bounce(_body(octets, entity), original)
+            return _with_reasons(_bounce(_body(octets, entity), original), _text_of(octets, leaves))
         if entity.type.value == FEEDBACK_TYPE:
             return _complaint(_body(octets, entity), original)
     header = pick(octets[: root.body], _ROOT_FIELDS)
-    text = next((_body(octets, each) for each in leaves if each.type.value == b"text/plain"), b"")
-    notice = read_prose(text, _text(_first(header, b"x-failed-recipients")))
+    notice = read_prose(_text_of(octets, leaves), _text(_first(header, b"x-failed-recipients")))
     if notice is not None:
         return _from_prose(notice, original)
     submitted = parse_token(_first(header, b"auto-submitted"))
@@ -143,6 +142,11 @@ def _leaves(root: Entity) -> Iterator[Entity]:
             todo.extend(reversed(entity.children))
         else:
             yield entity
+
+
+def _text_of(octets: bytes, leaves: Iterable[Entity]) -> bytes:
+    """Return what is written for people; nothing if it is not plain text."""
+    return next((_body(octets, each) for each in leaves if each.type.value == b"text/plain"), b"")
 
 
 def _body(octets: bytes, entity: Entity) -> bytes:
@@ -178,6 +182,28 @@ def _bounce(body: bytes, original: _Original) -> ReturnedMail:
         message_id=original.message_id,
         return_path=original.return_path,
     )
+
+
+def _with_reasons(mail: ReturnedMail, text: bytes) -> ReturnedMail:
+    """Return ``mail`` with reasons that stand in the text only, as OpenSMTPD writes them."""
+    if all(each.said or each.status not in _VAGUE for each in mail.recipients):
+        return mail
+    lines = text.decode("utf-8", "replace").splitlines()[:MAX_LINES]
+    reasons = {
+        address.strip("<> \t").lower(): said.strip()
+        for address, colon, said in (
+            line.partition(">:" if line[:1] == "<" else ":") for line in lines
+        )
+        if colon and said.strip()
+    }
+    return replace(mail, recipients=tuple(_reasoned(each, reasons) for each in mail.recipients))
+
+
+def _reasoned(told: ToldOf, reasons: Mapping[str, str]) -> ToldOf:
+    said = reasons.get(told.address.lower(), "")[:MAX_SAID_CHARACTERS]
+    if told.said or told.status not in _VAGUE or not said:
+        return told
+    return replace(told, said=said, status=_status(said) or told.status)
 
 
 def _told(fields: Fields) -> ToldOf:

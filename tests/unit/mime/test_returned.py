@@ -65,6 +65,13 @@ EXPECTED = {
         message_id=ORIGINAL,
         return_path="anna@example.test",
     ),
+    "opensmtpd.eml": ReturnedMail(
+        kind="bounce",
+        recipients=(
+            ToldOf(address="bert@b.test", status="5.1.1", said="550 5.1.1 no such user here"),
+        ),
+        message_id=ORIGINAL,
+    ),
     "exchange.eml": ReturnedMail(
         kind="bounce",
         recipients=(
@@ -143,7 +150,7 @@ def test_who_does_not_exist_has_bounced_hard_and_who_is_late_has_not() -> None:
 
     assert hard == {
         "postfix.eml", "exim.eml", "exim_prose.eml", "qmail.eml", "exchange.eml", "gmail.eml",
-        "global.eml",
+        "global.eml", "opensmtpd.eml",
     }  # fmt: skip
 
 
