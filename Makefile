@@ -20,7 +20,7 @@ CODE := shared services tests deploy bench
 # Without bytecode each process compiles everything anew: a third of the time of a check.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run check format lint types imports fmt test unit integration journeys bench fuzz image clean
+.PHONY: soak help setup run check format lint types imports fmt test unit integration journeys bench fuzz image clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ integration: $(TOOLS) ## tests of parts on real servers
 
 journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m journey
+
+soak: $(TOOLS) ## 100,000 mails for a dead site, 5,000 for a slow one, and one for a live one
+	@POSTHOUSE_SOAK_DEAD=100000 POSTHOUSE_SOAK_SLOW=5000 $(WITH_SERVERS) $(PYTEST) -s -m integration tests/integration/remote/test_fairness.py
 
 bench: $(TOOLS) ## mails per second and CPU per mail, beside Debian's Postfix
 	@PYTHONPATH=deploy/local:. $(PYTHON) -m bench $(BENCH)

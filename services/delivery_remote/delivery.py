@@ -23,6 +23,7 @@ from delivery_remote.guard import Guard
 from delivery_remote.handover import Handover, Results, Said
 from delivery_remote.next_hop import Destination, Rest
 from delivery_remote.octets import Octets, open_octets
+from delivery_remote.pace import Crowded, Party, Site
 from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.returns import Returns
 from delivery_remote.routes import Closed, Folder, NoWay, Plan, Way
@@ -39,11 +40,9 @@ from posthouse.storage.ledger import Claim, Claims
 from posthouse.telemetry.logs import about, get_logger
 from posthouse.telemetry.metrics import counter
 
-CROWDED_WAIT = timedelta(seconds=5)  # back on the road soon, without an attempt counted
 CLAIMED_WAIT = timedelta(seconds=30)  # while another copy is worked on
 
 TOO_BUSY = TryLater(Status(451, (4, 4, 5)), "too much mail waits for the destination")
-SPARE_PLACES = 0.25  # of a shard's places: kept for destinations that can begin at once
 
 log = get_logger()
 _crowded = counter(
@@ -89,9 +88,16 @@ class Delivery:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def deliver(self, envelope: Remote, *, may_wait: bool = True) -> Move:
-        """Deliver ``envelope``; send it back if its destination is busy and it may not wait."""
+    async def __call__(self, envelopes: Sequence[Remote]) -> Sequence[Move]:
+        """Deliver each of ``envelopes``, one after the other: the handler of the roads."""
+        return [await self.deliver(envelope) for envelope in envelopes]
+
+    async def deliver(self, envelope: Remote) -> Move:
+        """Deliver ``envelope``; send it back if too much waits for its site."""
         with about(envelope=str(envelope.id), domain=envelope.domain):
+            way = await self._way(envelope)
+            if isinstance(way, Plan) and self._is_crowded(way, envelope):
+                return self._send_back(envelope, self._parts.destinations.of(way).site)
             async with self._parts.claims.claim(envelope) as claim:
                 if claim is None:
                     return self._aside("claimed", Wait(CLAIMED_WAIT, envelope))
@@ -102,7 +108,7 @@ class Delivery:
                         return self._aside("early", Wait(delay, again))
                     case Now(envelope=rest):
                         expired = await self._parts.books.expire(rest)
-                        return expired or await self._find_way(rest, claim, may_wait=may_wait)
+                        return expired or await self._follow(way, rest, claim)
 
     @staticmethod
     def _aside(why: str, move: Move) -> Move:
@@ -111,20 +117,30 @@ class Delivery:
         log.info("copy put aside", why=why)
         return move
 
-    async def _find_way(self, envelope: Remote, claim: Claim, *, may_wait: bool) -> Move:
-        way = await self._parts.ways.plan(
+    async def _way(self, envelope: Remote) -> Way:
+        return await self._parts.ways.plan(
             envelope.domain,
             envelope.sender,
             on_request=envelope.on_request,
             via=envelope.via,
         )
+
+    async def _follow(self, way: Way, envelope: Remote, claim: Claim) -> Move:
+        try:
+            return await self._go_way(way, envelope, claim)
+        except Crowded as crowded:
+            if self._is_over(envelope):
+                return await self._settle(envelope, _for_all(envelope.recipients, TOO_BUSY))
+            return self._send_back(envelope, crowded.site)
+
+    async def _go_way(self, way: Way, envelope: Remote, claim: Claim) -> Move:
         match await self._secured(way, envelope):
             case Plan() as plan:
-                return await self._go(envelope, plan, claim, may_wait=may_wait)
+                return await self._go(envelope, plan, claim)
             case Closed() as shut:
                 return await self._parts.books.shut(envelope, shut)
             case Folder() as folder:
-                return await self._file(envelope, folder, claim, may_wait=may_wait)
+                return await self._file(envelope, folder, claim)
             case no_way:
                 tried = _tried(envelope)
                 return await self._settle(tried, _for_all(tried.recipients, no_way))
@@ -136,24 +152,20 @@ class Delivery:
         secret = envelope.handling.requiretls and bool(envelope.sender)
         return await self._parts.guard.secured(way, envelope.domain, secret=secret)
 
-    async def _file(
-        self, envelope: Remote, folder: Folder, claim: Claim, *, may_wait: bool
-    ) -> Move:
+    async def _file(self, envelope: Remote, folder: Folder, claim: Claim) -> Move:
         """File ``envelope``; what would tell of a second time goes when the ledger knows."""
         destination = self._parts.destinations.get(str(folder.hop))
-        if destination.is_crowded or (destination.is_full and not may_wait):
-            return await self._send_back(envelope)
         envelope = _tried(envelope)
-        async with destination.slot():
+        async with destination.slot(Party.of(envelope.sender)):
             octets = await open_octets(self._parts.blobs, envelope)
             filed = await self._parts.filing.file(envelope, folder.hop, octets, claim)
             move = await self._settle(envelope, filed.results)
             await self._parts.filing.forget(filed)
             return move
 
-    async def _go(self, envelope: Remote, plan: Plan, claim: Claim, *, may_wait: bool) -> Move:
+    async def _go(self, envelope: Remote, plan: Plan, claim: Claim) -> Move:
         """Hand ``envelope`` over to the servers of ``plan``, or put it off."""
-        destination = self._parts.destinations.get(plan.destination)
+        destination = self._parts.destinations.of(plan)
         destination.meet(plan.targets)
         asked_for, envelope = envelope, _tried(envelope)
         if asked_for.on_request:
@@ -163,9 +175,7 @@ class Delivery:
         rest = destination.resting()
         if rest is not None:
             return await self._put_off(envelope, destination, rest)
-        if destination.is_crowded or (destination.is_full and not may_wait):
-            return await self._send_back(asked_for)  # or a closed way would keep it
-        async with destination.slot():
+        async with destination.slot(Party.of(envelope.sender)):
             # Settled within the slot: what is sent and not yet settled never exceeds the slots.
             # That many mails a crash can double, and a ledger that is slow slows the sending.
             rest = destination.resting()  # who was in the slot before has found that out
@@ -183,13 +193,21 @@ class Delivery:
     async def _settle(self, envelope: Remote, results: Results) -> Move:
         return await self._parts.books.settle(envelope, results)
 
-    async def _send_back(self, envelope: Remote) -> Move:
-        """Return ``envelope`` to the broker for a moment; give it up when its time is over."""
+    def _is_crowded(self, plan: Plan, envelope: Remote) -> bool:
+        """True if it would be sent back; known before it costs a claim."""
+        destination = self._parts.destinations.of(plan)
+        is_open = destination.resting() is None and not self._is_over(envelope)
+        return is_open and destination.site.is_crowded(Party.of(envelope.sender))
+
+    def _is_over(self, envelope: Remote) -> bool:
         timetable = self._parts.books.timetable_of(envelope)
-        if datetime.now(UTC) - envelope.released >= timetable.give_up:
-            return await self._settle(envelope, _for_all(envelope.recipients, TOO_BUSY))
+        return datetime.now(UTC) - envelope.released >= timetable.give_up
+
+    @staticmethod
+    def _send_back(envelope: Remote, site: Site) -> Move:
+        """Return ``envelope`` to the broker until about when its turn may come; nothing was tried."""
         _crowded.inc()
-        return Wait(CROWDED_WAIT, envelope)
+        return Wait(site.sent_back(), envelope)
 
     async def _results(
         self, envelope: Remote, plan: Plan, destination: Destination, claim: Claim
@@ -202,26 +220,6 @@ class Delivery:
         exits = await self._parts.sources.exits(envelope.sender, envelope.domain)
         handover = Handover(self._parts.destinations, plan, mail, envelope.recipients, exits)
         return await handover.run(destination)
-
-
-class Shard:
-    """The handler of one road; it keeps places free for those who need not wait."""
-
-    def __init__(self, delivery: Delivery, places: int) -> None:
-        self._delivery = delivery
-        self._calm = places * (1 - SPARE_PLACES)
-        self._running = 0
-
-    async def __call__(self, envelopes: Sequence[Remote]) -> Sequence[Move]:
-        """Deliver each of ``envelopes``, one after the other."""
-        self._running += 1
-        try:
-            return [
-                await self._delivery.deliver(envelope, may_wait=self._running < self._calm)
-                for envelope in envelopes
-            ]
-        finally:
-            self._running -= 1
 
 
 def _asked_since(claim: Claim) -> timedelta:

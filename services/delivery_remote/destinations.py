@@ -1,4 +1,4 @@
-"""All next hops of this process: lends their sessions, closes what is idle, forgets the unused."""
+"""All next hops of this process: finds their sites, lends sessions, closes what is idle, forgets."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
 
-from delivery_remote.next_hop import Clock, Destination, Limits
-from delivery_remote.routes import Target
+from delivery_remote.next_hop import Destination, Limits
+from delivery_remote.pace import Hall, Shape, Shaping, Site
+from delivery_remote.routes import Plan, Target
 from delivery_remote.session import Manners, Session, open_session
-from posthouse.telemetry.metrics import gauge
+from posthouse.telemetry.metrics import counter, gauge
 
 SWEEP_SECONDS = 1.0
 FORGET_SECONDS = 3600.0  # what is known of a destination is kept this long after its last use
@@ -19,15 +20,25 @@ MAX_KNOWN = 20_000  # destinations; above it those of no use at the moment are f
 
 _known = gauge("posthouse_remote_destinations", "Next hops we remember something of")
 _resting = gauge("posthouse_remote_destinations_resting", "Next hops that are not asked now")
+_paused = gauge("posthouse_remote_sites_paused", "Sites that said: not now")
+_reused = counter("posthouse_remote_sessions_reused_total", "Transactions on a session kept open")
 
 
 class Destinations:
     """All next hops of this process; use it as a context manager around the consumers."""
 
-    def __init__(self, manners: Manners, limits: Limits, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        manners: Manners,
+        limits: Limits,
+        shaping: Shaping | None = None,
+        hall: Hall | None = None,
+    ) -> None:
         self.manners = manners
         self.limits = limits
-        self._clock = clock
+        self.hall = hall or Hall()
+        self.hall.places = limits.waiting
+        self._shaping = shaping or Shaping()
         self._table: dict[str, Destination] = {}
         self._tasks = asyncio.TaskGroup()
         self._kept = 0  # sessions kept open, counted at each sweep and never too low between them
@@ -44,16 +55,29 @@ class Destinations:
         traceback: TracebackType | None,
     ) -> None:
         self._sweeper.cancel()
-        for destination in self._table.values():
-            for session in destination.outdated(everything=True):
+        for site in self.hall.sites.values():
+            for session in site.kept.outdated(float("inf")):
                 self._part(session)
         await self._tasks.__aexit__(kind, raised, traceback)
 
+    def of(self, plan: Plan) -> Destination:
+        """Return the destination of ``plan``: domains with the same servers have the same one."""
+        hosts = sorted({target.host for target in plan.targets})
+        shape = self._shaping.of(hosts)
+        if not all(target.domain for target in plan.targets):  # an operator chose it
+            return self._get(plan.destination, plan.destination, shape)
+        name = ",".join(hosts)
+        return self._get(name, shape.name or name, shape)
+
     def get(self, name: str) -> Destination:
-        """Return the destination ``name``; what is known of it, or a blank one."""
+        """Return the destination ``name``, which has no servers to look at."""
+        return self._get(name, name, self._shaping.default)
+
+    def _get(self, name: str, site: str, shape: Shape) -> Destination:
         destination = self._table.get(name)
         if destination is None:
-            destination = self._table[name] = Destination(name, self.limits, self._clock)
+            destination = Destination(name, self.limits, self.hall.site(site, shape))
+            self._table[name] = destination
         destination.touch()
         return destination
 
@@ -64,27 +88,35 @@ class Destinations:
         Raises:
             Refused: No session came about.
         """
-        session = destination.take(target) or await self._open(destination, target)
+        session = destination.site.kept.take(target)
+        if session is None:
+            session = await self._open(destination, target)
+        else:
+            _reused.inc()
         try:
             yield session
         finally:
-            self._give_back(destination, session)
+            self._give_back(destination.site, session)
 
     async def _open(self, destination: Destination, target: Target) -> Session:
+        site = destination.site
+        while site.kept and site.active + len(site.kept) > site.share:
+            self._part(site.kept.oldest())  # it counts the unused ones, too
+        site.count_session()
         plain = destination.is_plain(target)
         session = await open_session(target, self.manners, plain=plain)
         if session.has_failed_tls:
             destination.remember_plain(target)
         return session
 
-    def _give_back(self, destination: Destination, session: Session) -> None:
+    def _give_back(self, site: Site, session: Session) -> None:
         is_spent = (
-            session.served >= self.limits.transactions
+            session.served >= site.shape.transactions
             or time.monotonic() - session.opened > self.limits.lifetime.total_seconds()
             or self._kept >= self.limits.idle_sessions
         )
         if session.is_usable and not is_spent:
-            destination.keep(session)
+            site.kept.keep(session, self.hall.clock())
             self._kept += 1
         else:
             self._part(session)
@@ -103,9 +135,10 @@ class Destinations:
             self.sweep()
 
     def sweep(self) -> None:
-        """Close sessions that are idle for too long; forget destinations that are unused."""
-        for destination in self._table.values():
-            for session in destination.outdated():
+        """Close sessions that are idle for too long; forget what is unused."""
+        oldest = self.hall.clock() - self.limits.idle.total_seconds()
+        for site in self.hall.sites.values():
+            for session in site.kept.outdated(oldest):
                 self._part(session)
         bound = FORGET_SECONDS if len(self._table) <= MAX_KNOWN else 0.0
         self._table = {
@@ -113,6 +146,8 @@ class Destinations:
             for name, destination in self._table.items()
             if destination.unused() <= bound
         }
-        self._kept = sum(each.idle_count for each in self._table.values())
+        self.hall.forget(bound, {destination.site.name for destination in self._table.values()})
+        self._kept = sum(len(site.kept) for site in self.hall.sites.values())
         _known.set(len(self._table))
         _resting.set(sum(1 for each in self._table.values() if each.resting()))
+        _paused.set(sum(1 for site in self.hall.sites.values() if site.paused() > 0))

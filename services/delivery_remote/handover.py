@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Destination
+from delivery_remote.pace.strain import strain_in, strain_of
 from delivery_remote.routes import Plan, Target
 from delivery_remote.session import Mail, Refused, Session
 from delivery_remote.sources import Exits
@@ -117,6 +118,8 @@ class Handover:
         """No server let us in; where we lacked an address of ours, that is no fault of theirs."""
         if not any(refusal.stage is Stage.SOURCE for refusal in refusals):
             destination.failed(verdict, self.plan.targets)
+            if busy := strain_of(refusals):
+                destination.site.strained(busy)
 
     def _meant(self, refusal: Refusal) -> Refusal:
         """Without TLS a message that must stay secret cannot go to this server (RFC 8689 §4.2.1)."""
@@ -138,7 +141,7 @@ class Handover:
         self, destination: Destination, target: Target, left: Sequence[InboundRecipient]
     ) -> None:
         """Hand over to one server, in as many transactions as it wants."""
-        most = self.mail.recipients_at_once
+        most = min(self.mail.recipients_at_once, destination.site.shape.recipients)
         batches = [left[at : at + most] for at in range(0, len(left), most)]
         while batches:
             batch = batches.pop(0)
@@ -197,10 +200,10 @@ class Handover:
         transcript: Transcript,
         batch: Sequence[InboundRecipient],
     ) -> None:
-        if is_farewell(transcript.mail):
-            destination.strained()
-        else:
+        if not is_farewell(transcript.mail):
             destination.worked()
+        if busy := strain_in(transcript):
+            destination.site.strained(busy)
         if isinstance(transcript.end, Lost):
             log.warning(
                 "reply to the end of the message lost, a duplicate is possible",

@@ -8,9 +8,11 @@ from datetime import timedelta
 from delivery_remote.assembly import security
 from delivery_remote.bookkeeping import Books
 from delivery_remote.classes import Followed
-from delivery_remote.delivery import Delivery, Parts, Shard
+from delivery_remote.delivery import Delivery, Parts
 from delivery_remote.destinations import Destinations
 from delivery_remote.folders import Filing
+from delivery_remote.pace import Hall
+from delivery_remote.pace.sharing import Sharing
 from delivery_remote.refusals import Refusals
 from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.returns import returns
@@ -49,7 +51,7 @@ async def serve(settings: RemoteSettings, lifecycle: Lifecycle) -> None:
                 consume(
                     ground.broker,
                     road,
-                    Shard(delivery, places),
+                    delivery,
                     beat=lifecycle.probes.progress(road, PATIENCE),
                     concurrency=places,
                 )
@@ -64,6 +66,9 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
     url = settings.database_url.get_secret_value()
     resolver = Resolver(settings.nameservers, validates=settings.nameservers_validate)
     guard, manners = await security(settings, pool, resolver, stack)
+    buckets = (await enter(SharedRates(pool))).buckets
+    hall = Hall(buckets=buckets)
+    await enter(Sharing(pool, hall))
     outbox = await enter(Outbox(pool, Publisher(ground.broker)))
     return Parts(
         claims=await enter(Claims(await enter(open_pool(url, connections=1)))),
@@ -72,8 +77,8 @@ async def _parts(settings: RemoteSettings, ground: Foundation, stack: AsyncExitS
         ways=Ways(pool, resolver, settings.customs),
         guard=guard,
         filing=stack.enter_context(Filing(settings.remote_folders, settings.hostname)),
-        destinations=await enter(Destinations(manners, settings.limits)),
-        sources=Sources(pool, (await enter(SharedRates(pool))).buckets),
+        destinations=await enter(Destinations(manners, settings.limits, settings.shaping, hall)),
+        sources=Sources(pool, buckets),
         books=Books(
             settler=await enter(Settler(pool)),
             outbox=outbox,

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from delivery_remote.classes import Classes
 from delivery_remote.next_hop import FIRST_REST, LONGEST_REST, Limits
+from delivery_remote.pace import Shape, Shaping, open_shaping
 from delivery_remote.security.settings import SecuritySettings
 from delivery_remote.session.settings import TalkingSettings
 from delivery_remote.ways import Customs, Families, Ours, parse_ours
@@ -21,6 +22,7 @@ from posthouse.runtime.retrying import RetryingSettings
 from posthouse.runtime.suppression_settings import SuppressionSettings
 
 LOOPBACK = "127.0.0.0/8, ::1, 0.0.0.0/8, ::"
+WAITING_SHARE = 0.75  # of a shard's places: the others are for sites that can begin at once
 REST_SHARE = 0.8  # of the shortest retry delay: a rest is over when a mail that failed comes back
 
 
@@ -38,6 +40,11 @@ def _absolute(path: Path) -> Path:
 def _ours(text: str) -> str:
     parse_ours(text)
     return text
+
+
+def _rules(path: Path | None) -> Path | None:
+    open_shaping(path)
+    return path
 
 
 class RemoteSettings(
@@ -62,6 +69,7 @@ class RemoteSettings(
         retry_jitter: Percent by which chance makes a pause between attempts longer.
         remote_return_rate: Recipients a second that follow for one domain when its site is back.
         remote_idle: How long a session is kept open unused.
+        remote_shaping: A file of shaping rules above those of `pace/providers.toml`.
     """
 
     nameservers: Annotated[str, AfterValidator(_nameservers)] = ""
@@ -71,12 +79,13 @@ class RemoteSettings(
     remote_literals: bool = True
     remote_folders: Annotated[Path, AfterValidator(_absolute)] | None = None
     remote_ours: Annotated[str, AfterValidator(_ours)] = LOOPBACK
-    remote_concurrency: Annotated[int, Field(ge=1, le=1000)] = 200
+    remote_concurrency: Annotated[int, Field(ge=1, le=5000)] = 1000
     remote_sessions: Annotated[int, Field(ge=1, le=1000)] = 20
     remote_transactions: Annotated[int, Field(ge=1, le=10_000)] = 100
     retry_jitter: Annotated[float, Field(ge=0, le=100)] = 10.0
     remote_return_rate: Annotated[float, Field(gt=0, le=10_000)] = 200.0
     remote_idle: Duration = timedelta(seconds=10)
+    remote_shaping: Annotated[Path | None, AfterValidator(_rules)] = None
 
     @property
     def customs(self) -> Customs:
@@ -99,12 +108,17 @@ class RemoteSettings(
         )
 
     @property
+    def shaping(self) -> Shaping:
+        """What each site gets."""
+        usual = Shape(sessions=self.remote_sessions, transactions=self.remote_transactions)
+        return open_shaping(self.remote_shaping, usual)
+
+    @property
     def limits(self) -> Limits:
-        """What one destination gets."""
+        """What destinations get, whatever their sites."""
         longest = min(self.timetable.delays) * REST_SHARE
         return Limits(
-            sessions=self.remote_sessions,
-            transactions=self.remote_transactions,
+            waiting=round(self.remote_concurrency * WAITING_SHARE),
             idle=self.remote_idle,
             rest=min(FIRST_REST, longest),
             rest_max=min(LONGEST_REST, longest),

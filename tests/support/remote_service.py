@@ -77,7 +77,9 @@ class Office:
             process.send_signal(number)
         return await asyncio.wait_for(process.wait(), START_SECONDS)
 
-    async def post(self, domain: str, count: int, octets: bytes) -> list[Remote]:
+    async def post(
+        self, domain: str, count: int, octets: bytes, sender: str = "anna@example.test"
+    ) -> list[Remote]:
         """Accept, route and publish ``count`` mails, each to its own recipient at ``domain``."""
         envelopes: list[Remote] = []
         mails: list[NewMail] = []
@@ -85,9 +87,7 @@ class Office:
             for _ in range(count):
                 ident = new_id()
                 people = (InboundRecipient(n=0, address=f"{ident.hex}@{domain}"),)
-                inbound = Inbound(
-                    id=ident, sender="anna@example.test", size=len(octets), recipients=people
-                )
+                inbound = Inbound(id=ident, sender=sender, size=len(octets), recipients=people)
                 await blobs.put(inbound.blob, octets)
                 to = (NewRecipient(0, people[0].address),)
                 mails.append(

@@ -9,7 +9,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from delivery_remote.delivery import Delivery, Shard
+from delivery_remote.delivery import Delivery
 from posthouse.bus.moves import Ack, Wait
 from posthouse.mail.envelope import Remote
 from posthouse.mail.errors import MissingObject
@@ -287,13 +287,13 @@ async def test_a_destination_that_hangs_does_not_hold_up_others(station: Station
     hanging, quick = await station.server(connect=HANG), await station.server()
     station.domain("slow.test", hanging.host)
     station.domain("b.test", quick.host)
-    shard = Shard(station.delivery, 20)
+    station.parts.destinations.hall.places = 20
     slow = [await station.accept("x@slow.test") for _ in range(30)]
     good = await station.accept("bert@b.test")
 
-    tasks = [asyncio.create_task(shard([each])) for each in slow]
+    tasks = [asyncio.create_task(station.delivery([each])) for each in slow]
     async with asyncio.timeout(0.9):  # the slow ones take a second at least
-        assert await shard([good]) == [Ack()]
+        assert await station.delivery([good]) == [Ack()]
 
     moves = [move for each in await asyncio.gather(*tasks) for move in each]
     assert {type(move) for move in moves} == {Wait}

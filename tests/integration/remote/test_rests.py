@@ -15,6 +15,7 @@ from msgspec import structs
 from delivery_remote.delivery import Delivery
 from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Limits
+from delivery_remote.pace import Hall
 from delivery_remote.ways import finding
 from posthouse.bus.moves import Ack, Move, Wait
 from posthouse.mail.envelope import Remote
@@ -51,7 +52,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def delivery(station: Station, clock: Clock) -> AsyncIterator[Delivery]:
     """One whose destinations rest by ``clock``."""
-    async with Destinations(manners(), Limits(rest=REST), clock) as destinations:
+    async with Destinations(manners(), Limits(rest=REST), hall=Hall(clock=clock)) as destinations:
         yield Delivery(replace(station.parts, destinations=destinations))
 
 
@@ -96,7 +97,7 @@ async def test_mail_that_meets_a_rest_was_not_tried_and_goes_when_it_is_over(
     assert move == Wait(REST, envelope)
     row = await _row(station.pool, envelope.id)
     assert (row["state"], row["attempts"]) == ("deferred", 0)
-    assert row["reply"].startswith("not tried: b.test rests until ")
+    assert row["reply"].startswith("not tried: mx0.b.test rests until ")
     assert row["reply"].endswith(" after: Connection refused")
     assert peer.connections == 0
     clock.now += REST.total_seconds()
@@ -143,7 +144,7 @@ async def test_the_trace_says_that_nobody_was_asked(station: Station, delivery: 
 
     assert told is not None
     (detail,) = (event.detail for event in told.events if event.what == "deferred")
-    assert detail.startswith("we: not tried: b.test rests until ")
+    assert detail.startswith("we: not tried: mx0.b.test rests until ")
 
 
 async def test_after_a_rest_one_mail_asks_and_who_waited_for_it_is_not_tried(

@@ -13,6 +13,7 @@ import pytest
 from delivery_remote.destinations import Destinations
 from delivery_remote.handover import Handover, Said
 from delivery_remote.next_hop import Limits
+from delivery_remote.pace import Shape, Shaping
 from delivery_remote.routes import Plan
 from delivery_remote.session import Mail
 from delivery_remote.trouble import Later, Never, Taken
@@ -197,8 +198,8 @@ async def test_a_kept_session_that_was_closed_costs_nothing(destinations: Destin
 
 
 async def test_a_session_is_closed_after_its_time() -> None:
-    limits = replace(LIMITS, transactions=2, idle=timedelta())
-    async with Destinations(manners(), limits) as known, scripted() as peer:
+    limits, shaping = replace(LIMITS, idle=timedelta()), Shaping(Shape(transactions=2))
+    async with Destinations(manners(), limits, shaping) as known, scripted() as peer:
         for _ in range(4):
             await _hand_over(known, [peer])
         known.sweep()
@@ -219,10 +220,10 @@ async def test_when_all_ends_goodbye_is_said() -> None:
 async def test_no_more_sessions_at_once_than_the_destination_bears() -> None:
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(
-            Destinations(manners(), replace(LIMITS, sessions=3))
+            Destinations(manners(), LIMITS, Shaping(Shape(sessions=3)))
         )
         peer = await stack.enter_async_context(scripted())
-        known.get("b.test").limit = 3
+        known.get("b.test").site.limit = 3
 
         said = await asyncio.gather(*(_hand_over(known, [peer]) for _ in range(12)))
 

@@ -1,8 +1,7 @@
-"""How many sessions a destination gets, and when it is left alone."""
+"""When a destination is left alone, and which have one in common."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,13 +11,14 @@ import pytest
 from delivery_remote import destinations as room
 from delivery_remote.destinations import Destinations
 from delivery_remote.next_hop import Destination, Limits, Rest
-from delivery_remote.routes import Login, Target
+from delivery_remote.pace import Hall, Site, open_shaping
+from delivery_remote.routes import Login, Plan, Target
 from delivery_remote.trouble import Later
 from posthouse.mail.status import Status
 from support.outside import manners
 
 AWAY = Later(Status(451, (4, 4, 1)), "Connection refused")
-LIMITS = Limits(sessions=8, waiting=2, rest=timedelta(seconds=10), rest_max=timedelta(seconds=60))
+LIMITS = Limits(rest=timedelta(seconds=10), rest_max=timedelta(seconds=60))
 
 
 class Clock:
@@ -38,7 +38,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def destination(clock: Clock) -> Destination:
-    return Destination("b.test", LIMITS, clock)
+    return Destination("b.test", LIMITS, Site("b.test", Hall(clock=clock)))
 
 
 def test_a_destination_rests_after_all_its_servers_failed(
@@ -115,19 +115,32 @@ def test_servers_that_fail_one_after_the_other_are_all_known(destination: Destin
 def test_after_a_rest_one_session_tries(destination: Destination) -> None:
     destination.failed(AWAY)
 
-    assert int(destination.limit) == 1
+    assert destination.site.limit == 1
 
 
-def test_the_limit_grows_by_success_and_halves_by_refusal(destination: Destination) -> None:
-    for _ in range(20):
-        destination.worked()
-    assert destination.limit == LIMITS.sessions
+def test_one_of_many_that_share_a_site_does_not_slow_the_others(clock: Clock) -> None:
+    site = Site("microsoft", Hall(clock=clock))
+    destination = Destination("b-test.mail.protection.outlook.com", LIMITS, site)
 
-    destination.strained()
-    assert destination.limit == LIMITS.sessions / 2
-    for _ in range(20):
-        destination.strained()
-    assert destination.limit == 1
+    destination.failed(AWAY)
+
+    assert destination.resting()
+    assert site.limit > 1
+
+
+def test_during_a_long_pause_of_its_site_it_rests(destination: Destination) -> None:
+    destination.site.pause(9, "421 busy")
+    assert destination.resting() is None  # that long it is waited for
+
+    destination.site.pause(60, "421 busy")
+
+    rest = destination.resting()
+    assert rest is not None
+    assert (rest.name, rest.left, rest.trouble.reply) == (
+        "b.test",
+        timedelta(minutes=1),
+        "421 busy",
+    )
 
 
 async def test_one_refusal_among_sessions_that_work_is_no_reason_to_rest(
@@ -140,86 +153,45 @@ async def test_one_refusal_among_sessions_that_work_is_no_reason_to_rest(
         assert destination.resting() is None
 
 
-async def test_who_waits_gets_the_next_free_slot_in_order(destination: Destination) -> None:
-    destination.limit = 1
-    order: list[int] = []
-
-    async def work(n: int) -> None:
-        async with destination.slot():
-            order.append(n)
-            await asyncio.sleep(0)
-
-    await asyncio.gather(*(work(n) for n in range(5)))
-
-    assert order == [0, 1, 2, 3, 4]
+def _plan(domain: str, *hosts: str, route: bool = False) -> Plan:
+    targets = (
+        Target(host=host, address="127.0.0.1", port=25, domain="" if route else domain)
+        for host in hosts
+    )
+    return Plan(domain, tuple(targets))
 
 
-async def test_enough_waiting_is_a_crowd(destination: Destination) -> None:
-    destination.limit = 1
-    done = asyncio.Event()
+async def test_domains_with_the_same_servers_have_one_destination() -> None:
+    async with Destinations(manners(), LIMITS) as known:
+        one = known.of(_plan("a.test", "mx1.host.test", "mx2.host.test"))
 
-    async def work() -> None:
-        async with destination.slot():
-            await done.wait()
-
-    tasks = [asyncio.create_task(work()) for _ in range(3)]
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-
-    assert destination.is_full
-    assert destination.is_crowded
-    done.set()
-    await asyncio.gather(*tasks)
-    assert not destination.is_crowded
-    assert not destination.is_full
+        assert known.of(_plan("b.test", "mx2.host.test", "mx1.host.test")) is one
+        assert known.of(_plan("c.test", "mx1.host.test")) is not one
+        assert one.name == one.site.name == "mx1.host.test,mx2.host.test"
 
 
-async def test_who_gives_up_waiting_hands_the_turn_on(destination: Destination) -> None:
-    destination.limit = 1
-    entered = asyncio.Event()
-    release = asyncio.Event()
+async def test_domains_of_a_provider_share_its_site_and_rest_for_themselves() -> None:
+    async with Destinations(manners(), LIMITS, open_shaping()) as known:
+        one = known.of(_plan("a.test", "a-test.mail.protection.outlook.com"))
+        other = known.of(_plan("b.test", "b-test.mail.protection.outlook.com"))
+        one.failed(AWAY)
 
-    async def hold() -> None:
-        async with destination.slot():
-            entered.set()
-            await release.wait()
-
-    async def work() -> str:
-        async with destination.slot():
-            return "worked"
-
-    holder = asyncio.create_task(hold())
-    await entered.wait()
-    impatient, patient = asyncio.create_task(work()), asyncio.create_task(work())
-    await asyncio.sleep(0)
-    release.set()
-    await holder
-    impatient.cancel()
-
-    async with asyncio.timeout(1):
-        assert await patient == "worked"
+        assert one.site is other.site
+        assert one.site.name == "microsoft"
+        assert one.resting()
+        assert other.resting() is None
 
 
-async def test_who_is_cancelled_in_the_line_leaves_no_trace(destination: Destination) -> None:
-    destination.limit = 1
+async def test_a_next_hop_of_ours_is_a_site_of_its_own() -> None:
+    async with Destinations(manners(), LIMITS, open_shaping()) as known:
+        ours = known.of(_plan("smtp.google.com:587", "smtp.google.com", route=True))
 
-    async def wait() -> None:
-        async with destination.slot():
-            raise AssertionError("there is no place")
-
-    async with destination.slot():
-        waiter = asyncio.create_task(wait())
-        await asyncio.sleep(0)
-        waiter.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiter
-
-        assert not destination._waiters
-    assert not destination.is_full
+        assert ours.site.name == "smtp.google.com:587"
+        assert ours.site.shape.name == "google"
 
 
 async def test_what_is_unused_is_forgotten_and_what_rests_is_not(clock: Clock) -> None:
-    async with Destinations(manners(), LIMITS, clock) as known:
+    async with Destinations(manners(), LIMITS, hall=Hall(clock=clock)) as known:
         known.get("idle.test")
         known.get("resting.test").failed(AWAY)
         clock.now += room.FORGET_SECONDS + 1
@@ -235,7 +207,7 @@ async def test_above_the_bound_the_unused_are_forgotten_at_once(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "MAX_KNOWN", 10)
-    async with Destinations(manners(), LIMITS, clock) as known:
+    async with Destinations(manners(), LIMITS, hall=Hall(clock=clock)) as known:
         for n in range(20):
             known.get(f"d{n}.test")
         clock.now += 1

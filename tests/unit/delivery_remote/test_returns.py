@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from delivery_remote.next_hop import Destination, Limits
+from delivery_remote.pace import Hall, Site
 from delivery_remote.returns import Returns
 from delivery_remote.trouble import Later
 from posthouse.mail.envelope import Envelope, InboundRecipient, Remote
@@ -31,7 +32,7 @@ class Office:
     outages: int = 0
 
     def site(self) -> Destination:
-        return Destination("site", Limits(), lambda: self.now)
+        return Destination("site", Limits(), Site("site", Hall(clock=lambda: self.now)))
 
     async def release(self, domain: str, walk: Walk, limit: int) -> Released:
         if self.outages:
