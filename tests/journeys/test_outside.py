@@ -5,6 +5,7 @@ from email import message_from_bytes
 
 import pytest
 
+from onemachine import demo
 from support.letters import letter
 from support.outside_world import OutsideWorld, Sink
 from support.stack import House, eventually
@@ -138,3 +139,28 @@ def test_a_route_overrules_mx_within_seconds(
         return [one["Subject"] for one in smarthost.letters()]
 
     assert "after" in eventually(send_and_look, bool, within=15)
+
+
+def test_held_mail_of_a_domain_goes_when_the_operator_flushes_it(
+    house: House, sink: Sink, domain: str
+) -> None:
+    sink.start()
+    author = house.account()
+    house.ask("PUT", f"/routes/{domain}", {"hops": ["direct"], "hold": True})
+    way = house.ask("GET", f"/way?domain={domain}")
+    assert (way["by"], way["domain"], way["hold"]) == ("route", domain, True)
+
+    def submit_and_look() -> str:  # the route is seen within seconds
+        recipient = f"{secrets.token_hex(4)}@{domain}"
+        house.submit(author, [recipient], letter("held", author[0]))
+        return eventually(lambda: _state(house, recipient), lambda s: s in {"deferred", "relayed"})
+
+    eventually(submit_and_look, lambda state: state == "deferred")
+    before = len(sink.letters())
+
+    def flushed() -> int:  # what is put off at this moment is left alone
+        with demo.api(house.demo) as api:
+            api.post("/queue/flush", json={"domain": domain}).raise_for_status()
+        return len(sink.letters())
+
+    assert eventually(flushed, lambda letters: letters == before + 1) == before + 1

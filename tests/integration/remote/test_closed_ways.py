@@ -91,7 +91,7 @@ async def test_what_was_asked_for_in_vain_is_held_again(station: Station) -> Non
     assert len([c for c in smart.commands if c.startswith("RCPT")]) == 1
 
 
-async def test_a_way_opens_to_the_second(station: Station) -> None:
+async def test_a_way_opens_in_time(station: Station) -> None:
     smart = await station.server()
     await _close(station, smart.host, _window_in(3))
     envelope = await station.accept("x@b.test")
