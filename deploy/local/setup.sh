@@ -39,6 +39,11 @@ missing_packages() {
     # What Debian only recommends: TLS for swaks, and the odd messages of Python's own tests.
     perl -MNet::SSLeay -e1 2>/dev/null || echo libnet-ssleay-perl
     "$(find_python)" -c 'import test.test_email' 2>/dev/null || echo libpython3-testsuite
+    # What the mail servers that are only unpacked need (see unpack_peers).
+    for pair in libdb-5.3.so:libdb5.3 libevent-2.1.so.7:libevent-2.1-7 libnsl.so.2:libnsl2 \
+      libidn.so.12:libidn12 libgnutls-dane.so.0:libgnutls-dane0; do
+      compgen -G "/usr/lib/*/${pair%%:*}" >/dev/null || echo "${pair##*:}"
+    done
   fi
 }
 
@@ -104,6 +109,28 @@ make_environment() {
   fi
 }
 
+# Exim and OpenSMTPD cannot be installed beside Postfix: they are only unpacked, for tests to run.
+unpack_peers() {
+  local folder package
+  if [ -x .venv/peers/usr/sbin/exim4 ] && [ -x .venv/peers/usr/sbin/smtpd ]; then
+    return
+  fi
+  say "unpacking exim4-daemon-light and opensmtpd into .venv/peers"
+  folder=$(mktemp -d)
+  chmod 755 "$folder" # apt's own user writes there
+  (
+    cd "$folder"
+    apt-get download -qq exim4-daemon-light opensmtpd 2>/dev/null || {
+      apt-get update -qq
+      apt-get download -qq exim4-daemon-light opensmtpd
+    }
+  )
+  for package in "$folder"/*.deb; do
+    dpkg-deb --extract "$package" .venv/peers
+  done
+  rm -r "$folder"
+}
+
 mapfile -t missing < <(missing_packages)
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" -ne 0 ]; then
@@ -115,6 +142,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 make_environment
 if [ "$purpose" = tests ]; then
+  unpack_peers
   npm ci --prefix tests/journeys/nodemailer --silent --no-audit --no-fund
 fi
 say "set up"
