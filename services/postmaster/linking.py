@@ -9,6 +9,7 @@ mail names a recipient, and the message went to one only, it is that one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -16,6 +17,7 @@ from uuid import UUID
 from posthouse.mime.returned import ReturnedMail, ToldOf
 from posthouse.storage.incoming import IncomingReport, Sent
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # an operator's terminal would obey them
 NOTHING_SAID = ToldOf(address="", action="")
 _WHAT = {
     "bounce": "bounce came back",
@@ -77,15 +79,17 @@ def sentence(mail: ReturnedMail, link: Link, report: UUID) -> tuple[str, str]:
     parts = (link.sent.address, said, f"report {report}")
     is_news = mail.kind == "bounce" and told.action not in ("", "failed")
     what = "report came back" if is_news else _WHAT[mail.kind]
-    return what, "; ".join(part for part in parts if part)
+    return what, _CONTROLS.sub(" ", "; ".join(part for part in parts if part))
 
 
 def _matched(mail: ReturnedMail, candidates: Sequence[Sent]) -> Iterator[Link]:
+    by_address: dict[str, ToldOf] = {}
+    for told in mail.recipients:
+        for address in (told.original, told.address):
+            by_address.setdefault(address.lower(), told)
     for sent in candidates:
-        for told in mail.recipients:
-            if _same(sent.address, told.original) or _same(sent.address, told.address):
-                yield Link(sent=sent, told=told)
-                break
+        if sent.address.lower() in by_address:
+            yield Link(sent=sent, told=by_address[sent.address.lower()])
 
 
 def _same(one: str, other: str) -> bool:

@@ -35,6 +35,8 @@ from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
 from postmaster.linking import Link, links, of_newest, sentence
 
+# RFC 5965 §7.3; the others say of a mail that it is wanted, or speak of something else.
+UNWANTED = frozenset({"abuse", "fraud", "opt-out", "opt-out-list"})
 READ_OCTETS = 1_000_000  # of one report: status and header stand before what a mail holds
 ON_LOOP_OCTETS = 64 * 1024  # a larger one is read beside the event loop
 
@@ -157,7 +159,8 @@ class Reader:
         refusal = Refusal(
             sender=link.sent.sender, address=link.sent.address, source=link.sent.id, why=detail
         )
-        if mail.kind == "complaint" and await note_complaint(tx, refusal, self.terms):
+        unwanted = mail.kind == "complaint" and mail.feedback in UNWANTED
+        if unwanted and await note_complaint(tx, refusal, self.terms):
             _suppressed.labels("complaint").inc()
         hard = mail.kind == "bounce" and link.told.is_hard
         if hard and await note_hard_bounce(tx, refusal, self.terms):

@@ -33,8 +33,8 @@ VALID_DAYS = 60  # complaints come late
 DELIMITERS = "+="
 _ID_CHARACTERS = 26
 _HASH_CHARACTERS = 8  # 40 bits of HMAC-SHA256
-_TAG = re.compile(
-    rf"(?i)[-+=]([a-z2-7]{{{_ID_CHARACTERS}}})([a-z2-7]{{{_HASH_CHARACTERS}}})(?![a-z2-7])"
+_TAG = re.compile(  # of ASCII only: without (?a) a long s or a Kelvin sign were letters too
+    rf"(?ai)[-+=]([a-z2-7]{{{_ID_CHARACTERS}}})([a-z2-7]{{{_HASH_CHARACTERS}}})(?![a-z2-7])"
 )
 _TAIL = re.compile(r"[-+=](?:(\d{1,9})|(.+)[+=]([^+=]+))")
 

@@ -142,6 +142,20 @@ async def test_a_complaint_is_believed_that_names_a_mail_of_ours_and_its_recipie
     assert (row.address, row.reason) == ("bert@isp.test", "complaint")
 
 
+@pytest.mark.parametrize("kind", ["not-spam", "auth-failure", "virus"])
+async def test_not_everything_an_isp_tells_is_a_complaint(
+    pool: Pool, reader: Reader, kind: str
+) -> None:
+    sent = await _sent(pool, "bert@isp.test")
+    await _came(reader, _golden("abuse.eml").replace(b"Type: abuse", f"Type: {kind}".encode()))
+
+    await reader.read_all()
+
+    ((_, _, detail),) = await _told(pool, sent.id)
+    assert f"; {kind}; report " in detail
+    assert await suppressions(pool) == ()
+
+
 async def test_a_complaint_that_hides_its_author_is_known_by_the_return_path_it_shows(
     pool: Pool, reader: Reader
 ) -> None:

@@ -139,6 +139,21 @@ def test_no_other_character_anywhere_is_ours(data: st.DataObject) -> None:
     assert PATHS.read(address, TODAY) is None or forged == path
 
 
+@pytest.mark.parametrize("letter", ["\u017f", "\u212a", "\u0130"])
+def test_what_folds_to_a_letter_is_none(letter: str) -> None:
+    path = PATHS.signed(ANNA, MAIL)
+    assert path is not None
+    for at in range(len("anna+"), path.index("@")):
+        local = path[:at] + letter + path[at + 1 : path.index("@")]
+
+        assert PATHS.read(Address(local, "example.test"), TODAY) is None
+
+
+@given(st.from_regex(r"(?i)\A[a-z]{1,3}[-+=][a-z2-7]{34}([-+=].{0,9})?\Z"))
+def test_what_looks_like_a_return_path_is_read_or_not_ours(text: str) -> None:
+    assert PATHS.read(Address(text, "example.test"), TODAY) is None
+
+
 @given(st.text(max_size=80))
 def test_any_local_part_is_read_or_not_ours(text: str) -> None:
     assert PATHS.read(Address(text, "example.test"), TODAY) is None

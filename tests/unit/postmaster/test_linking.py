@@ -59,6 +59,13 @@ def test_of_several_messages_the_newest_that_fits_is_meant() -> None:
     assert of_newest([newest, second], BOUNCE) == ()
 
 
+def test_what_a_stranger_wrote_moves_no_cursor() -> None:
+    evil = ReturnedMail(kind="bounce", recipients=(ToldOf(address="", said="\x1b[2J\x9b2Jno\r\n"),))
+    (link,) = links(_report(recipient=0), evil, [BERT])
+
+    assert sentence(evil, link, REPORT)[1].isprintable()
+
+
 def test_the_trace_says_it_in_a_sentence() -> None:
     (link,) = links(_report(), BOUNCE, [BERT])
     complaint = ReturnedMail(kind="complaint", feedback="abuse")
