@@ -29,7 +29,7 @@ from delivery_remote.ways.exchanges import ranked
 from delivery_remote.ways.servers import MAX_TARGETS, Customs, Servers
 from posthouse.mail.hops import FOLDERS, BadHop, Hop, Kind, parse_hop
 from posthouse.resolver import Resolver
-from posthouse.storage.directory import Relay, Route, Table, relays, routes
+from posthouse.storage.directory import Relay, Route, Table, relays, routes, ways_fingerprint
 from posthouse.storage.pool import Pool
 
 TABLE_FRESH = timedelta(seconds=3)  # a change by an operator is seen after this time
@@ -43,6 +43,7 @@ class Ways:
         self._pool = pool
         self._servers = Servers(resolver, customs)
         self._table = Table()
+        self._seen: str | None = None  # the fingerprint of the table
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
@@ -77,8 +78,10 @@ class Ways:
     async def _read(self) -> Table:
         async with self._reading:
             if time.monotonic() - self._read_at > TABLE_FRESH.total_seconds():
-                self._table = Table(await routes(self._pool), await relays(self._pool))
-                self._read_at = time.monotonic()
+                seen = await ways_fingerprint(self._pool)
+                if seen != self._seen:
+                    self._table = Table(await routes(self._pool), await relays(self._pool))
+                self._seen, self._read_at = seen, time.monotonic()
             return self._table
 
     async def _by_hops(self, entry: Route | Relay) -> Plan | NoWay:

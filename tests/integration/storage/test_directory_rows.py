@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ from posthouse.storage.directory import (
     Found,
     NewAccount,
     NoSuchEntry,
+    Relay,
     Route,
     StillInUse,
     account_by_address,
@@ -32,10 +34,12 @@ from posthouse.storage.directory import (
     domains,
     forwards,
     networks,
+    relays,
     remove_account,
     remove_alias,
     remove_domain,
     remove_network,
+    remove_relay,
     remove_route,
     resolve,
     routes,
@@ -45,7 +49,9 @@ from posthouse.storage.directory import (
     set_forward,
     set_password,
     set_quota,
+    set_relay,
     set_route,
+    ways_fingerprint,
 )
 from posthouse.storage.pool import Pool
 
@@ -306,6 +312,32 @@ async def test_a_catch_all_is_set_and_ended(pool: Pool, anna: int) -> None:
     assert await domains(pool) == (Domain(domain="example.test"),)
     with pytest.raises(NoSuchEntry):
         await set_catch_all(pool, "other.test", None)
+
+
+async def test_every_change_of_ways_changes_their_fingerprint(pool: Pool) -> None:
+    hops = (parse_hop("relay.test"),)
+    route = Route(domain="far.test", hops=hops, username="us", password=HASH)
+    relay = Relay(sender="@our.test", hops=hops)
+    seen = [await ways_fingerprint(pool)]
+    for change in (
+        set_route(pool, route),
+        set_route(pool, replace(route, password="other")),  # noqa: S106
+        set_route(pool, replace(route, hold=True)),
+        set_relay(pool, relay),
+        set_relay(pool, replace(relay, sender="@their.test")),
+        remove_relay(pool, "@our.test"),
+    ):
+        await change
+        seen.append(await ways_fingerprint(pool))
+    assert len(set(seen)) == len(seen)
+    assert await relays(pool) == (replace(relay, sender="@their.test"),)
+    assert await ways_fingerprint(pool) == seen[-1]
+
+    await remove_relay(pool, "@their.test")
+    await remove_route(pool, "FAR.test")
+    assert await ways_fingerprint(pool) == seen[0]
+    with pytest.raises(NoSuchEntry):
+        await remove_relay(pool, "@their.test")
 
 
 async def test_routes_are_set_replaced_and_removed(pool: Pool) -> None:

@@ -79,6 +79,7 @@ from posthouse.storage.directory.routes import (
     routes,
     set_relay,
     set_route,
+    ways_fingerprint,
 )
 from posthouse.storage.directory.secrets import (
     NO_KEYS,
@@ -159,4 +160,5 @@ __all__ = [
     "set_relay",
     "set_route",
     "shadows_of_accounts",
+    "ways_fingerprint",
 ]

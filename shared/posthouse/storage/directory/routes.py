@@ -36,6 +36,11 @@ _SET_RELAY = """
            password = excluded.password
 """
 _REMOVE_RELAY = "delete from relays where sender = $1"
+# Changes with any of them; whoever keeps them asks for this and reads them only if it did.
+_FINGERPRINT = """
+    select (select count(*)::text || sum(hashtextextended(r::text, 0)) from routes r) as routes,
+           (select count(*)::text || sum(hashtextextended(r::text, 0)) from relays r) as relays
+"""
 _RELAYS = "select sender, hops, username, password from relays order by sender"
 
 
@@ -141,6 +146,12 @@ async def relays(queries: Queries) -> tuple[Relay, ...]:
         )
         for row in await queries.fetch(_RELAYS)
     )
+
+
+async def ways_fingerprint(queries: Queries) -> str:
+    """Return a text that is another one when any route or relay is."""
+    row = await queries.fetchrow(_FINGERPRINT)
+    return "" if row is None else f"{row['routes']} {row['relays']}"
 
 
 def _route(row: Row) -> Route:
