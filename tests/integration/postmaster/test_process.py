@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aio_pika
@@ -18,6 +19,8 @@ from posthouse.bus.topology import INBOUND, dead_queue
 from posthouse.storage import ledger
 from posthouse.storage.dead_letters import Choice, dead_letters
 from posthouse.storage.pool import Pool
+from posthouse.storage.tls_results import Result, add_results, reports
+from support.dns_zone import serve_zone
 from support.letters_under_way import new_mail
 from support.postmaster import TOKEN, until
 from support.processes import Service, free_port
@@ -76,6 +79,34 @@ async def test_it_serves_sweeps_buries_and_ends_with_zero(
     assert code == 0
     assert TOKEN not in log
     assert '"event":"request answered"' in log
+
+
+async def test_a_report_on_tls_goes_its_way_by_itself(
+    settings: dict[str, str], pool: Pool, broker_url: str, tmp_path: Path
+) -> None:
+    day = (datetime.now(UTC) - timedelta(days=2)).date()
+    await add_results(pool, [Result(day=day, domain="b.test", kind="sts")])
+    wants = {"_smtp._tls.b.test": ['TXT "v=TLSRPTv1; rua=mailto:reports@b.test"']}
+    async with serve_zone(wants) as zone:
+        more = {
+            "POSTHOUSE_NAMESERVERS": zone.nameservers,
+            "POSTHOUSE_TLS_REPORT_ADDRESS": "tls@example.test",
+        }
+        running = Service("postmaster", settings | more, tmp_path / "log")
+        await running.start()
+        try:
+            async with await aio_pika.connect(broker_url) as line:
+                queue = await (await line.channel()).get_queue(INBOUND)
+                async with asyncio.timeout(SOON), queue.iterator() as messages:
+                    message = await anext(messages)
+                    await message.ack()
+        finally:
+            await running.kill()
+
+    assert b"reports@b.test" in message.body
+    assert b"tls@example.test" in message.body
+    told = await reports(pool, (day, ""), 10)
+    assert [(each.domain, each.how) for each in told] == [("b.test", "reports@b.test")]
 
 
 async def test_faulty_settings_are_all_told_at_once(settings: dict[str, str]) -> None:
