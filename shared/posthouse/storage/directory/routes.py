@@ -7,6 +7,7 @@ above it, then what the sender has, then the route ``*``, then MX (`posthouse.ma
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from posthouse.mail.hops import FOLDERS, BadHop, Hop, Kind, parse_hop, parse_hops
 from posthouse.mail.patterns import EVERYTHING, pattern_key, patterns_of, sender_key
@@ -14,6 +15,8 @@ from posthouse.mail.windows import BadWindows, parse_windows
 from posthouse.storage.directory.errors import DirectoryError, NoSuchEntry, Shadow
 from posthouse.storage.directory.precedence import hold_routes, refuse
 from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
+
+_hop = lru_cache(maxsize=1000)(parse_hop)  # thousands of routes lead to a few servers
 
 _SET_ROUTE = """
     insert into routes (domain, hops, username, password, hold, open_at)
@@ -166,7 +169,7 @@ def _route(row: Row) -> Route:
 
 
 def _hops(row: Row) -> tuple[Hop, ...]:
-    return tuple(parse_hop(text) for text in row["hops"])
+    return tuple(_hop(text) for text in row["hops"])
 
 
 def _texts(hops: tuple[Hop, ...]) -> list[str]:
