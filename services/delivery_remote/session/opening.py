@@ -199,7 +199,7 @@ async def _secured(caller: _Caller, extensions: dict[str, str]) -> bool:
         if target.tls is Tls.REQUIRED:
             raise _insecure(NOT_OFFERED)
         return False
-    reply = await caller.ask(Stage.TLS, b"STARTTLS")
+    reply = await _wanted(caller)
     if reply.code != READY:
         raise Refused(Stage.TLS, reply, Fault(Failure.STARTTLS_NOT_SUPPORTED, str(reply)))
     name = server_name(target.demand.proof, target.host)
@@ -216,6 +216,15 @@ async def _secured(caller: _Caller, extensions: dict[str, str]) -> bool:
 def _is_socket(target: Target) -> bool:
     """True for a socket of this machine, where nobody needs TLS of his own accord."""
     return target.address.startswith("/")
+
+
+async def _wanted(caller: _Caller) -> Reply:
+    """Ask for TLS; a server that says nothing has failed at it."""
+    try:
+        return await caller.ask(Stage.TLS, b"STARTTLS")
+    except Refused as silent:
+        answer = silent.refusal.answer
+        raise Refused(Stage.TLS, answer, Fault(Failure.VALIDATION, str(answer))) from silent
 
 
 def _prove(caller: _Caller) -> None:

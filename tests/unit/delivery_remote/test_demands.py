@@ -28,7 +28,7 @@ from posthouse.mail.tls_words import Failure, Fault
 from posthouse.runtime.tls_context import Pair
 from support.chains import Issued, authority
 from support.outside import QUICK, manners, target
-from support.scripted_smtp import JUNK_TLS, Peer, scripted
+from support.scripted_smtp import DROP, JUNK_TLS, Peer, scripted
 
 SECURE = "250-peer.test\n250-PIPELINING\n250 STARTTLS"
 PLAIN = "250-peer.test\n250 PIPELINING"
@@ -109,7 +109,7 @@ async def test_a_certificate_that_does_not_fit_is_no_session(
     assert not [word for word in peer.commands if word.startswith("MAIL")]
 
 
-@pytest.mark.parametrize("reply", [JUNK_TLS, "454 4.7.0 no TLS now", "502 what?"])
+@pytest.mark.parametrize("reply", [JUNK_TLS, "454 4.7.0 no TLS now", "502 what?", DROP])
 async def test_bad_tls_is_no_session_where_it_is_a_must(
     polite: Manners, told: Told, reply: str
 ) -> None:
@@ -146,11 +146,15 @@ async def test_a_policy_that_is_tested_is_told_of_and_the_mail_goes(
     assert told.faults[0] is not None
 
 
-async def test_a_tested_policy_goes_down_to_plain_text(polite: Manners, told: Told) -> None:
-    async with scripted(EHLO=SECURE, STARTTLS=JUNK_TLS) as peer:
+@pytest.mark.parametrize("reply", [JUNK_TLS, DROP])
+async def test_a_tested_policy_goes_down_to_plain_text(
+    polite: Manners, told: Told, reply: str
+) -> None:
+    async with scripted(EHLO=SECURE, STARTTLS=reply) as peer:
         session = await opened(demanding(peer, is_tested=True), polite)
 
     assert session.tls == ""
+    assert "after validation-failure" in session.security
     assert session.has_failed_tls
     assert peer.connections == 3
     assert len(told.faults) == 1
