@@ -106,19 +106,18 @@ class Handover:
             except Refused as refused:
                 log.info("server refused", host=str(target), why=str(refused))
                 refusals.append(self._meant(refused.refusal))
-        verdict = summed_up(refusals) if refusals else TOO_SLOW
+        theirs = [refusal for refusal in refusals if refusal.stage is not Stage.SOURCE]
+        verdict = summed_up(theirs or refusals) if refusals else TOO_SLOW
         if len(refusals) == len(self.plan.targets) and isinstance(verdict, Later):
-            self._failed(destination, refusals, verdict)
+            self._failed(destination, theirs, verdict)
         last = str(self.plan.targets[-1])
         return {each.n: Said(verdict, last) for each in self.recipients} | self.results
 
-    def _failed(
-        self, destination: Destination, refusals: Sequence[Refusal], verdict: Later
-    ) -> None:
-        """No server let us in; where we lacked an address of ours, that is no fault of theirs."""
-        if not any(refusal.stage is Stage.SOURCE for refusal in refusals):
+    def _failed(self, destination: Destination, theirs: Sequence[Refusal], verdict: Later) -> None:
+        """No server let us in; if all we lacked was an address of ours, that is not their fault."""
+        if theirs:
             destination.failed(verdict, self.plan.targets)
-            if busy := strain_of(refusals):
+            if busy := strain_of(theirs):
                 destination.site.strained(busy)
 
     def _meant(self, refusal: Refusal) -> Refusal:

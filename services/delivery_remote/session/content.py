@@ -13,8 +13,12 @@ from delivery_remote.session.talk import Sent, Talk
 from delivery_remote.transcript import Answer, Lost, is_yes
 from delivery_remote.transparency import DotStuffer, LineEnds
 from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
 
 log = get_logger()
+_sent = counter(
+    "posthouse_remote_contents_total", "Messages whose octets were sent, by the command", "command"
+)
 
 
 async def by_data(talk: Talk, mail: Mail, *, replies: int = 0) -> Sent:
@@ -31,7 +35,7 @@ async def by_data(talk: Talk, mail: Mail, *, replies: int = 0) -> Sent:
         log.debug("message broke off", host=talk.host, why=str(broken))
     if not stuffer.is_finished:
         return await talk.interrupted()
-    _tell(stuffer.mended, talk)
+    _tell("data", stuffer.mended, talk)
     lost = await talk.taken()
     if not replies:
         return Sent(end=lost or await talk.answer(talk.patience.dot))
@@ -59,7 +63,7 @@ async def by_chunks(talk: Talk, mail: Mail, *, pipelined: bool) -> Sent:
     except SMTPException as broken:
         log.debug("message broke off", host=talk.host, why=str(broken))
         return await talk.interrupted()
-    _tell(mender.mended, talk)
+    _tell("bdat", mender.mended, talk)
     return await chunks.ended(await talk.taken())
 
 
@@ -104,6 +108,7 @@ class _Chunks:
                 self.refusal = answer
 
 
-def _tell(mended: int, talk: Talk) -> None:
+def _tell(command: str, mended: int, talk: Talk) -> None:
+    _sent.labels(command).inc()
     if mended:
         log.warning("bare line ends mended", count=mended, host=talk.host)
