@@ -8,6 +8,7 @@ rows are looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -100,6 +101,8 @@ def clause_of(choice: Choice, now: datetime) -> Clause:
         clause = Clause(_BY_ID, "true", ([day_of(each) for each in choice.ids], list(choice.ids)))
     for condition, value in _conditions(choice, now):
         clause = clause.more(condition, value)
+    if choice.state is not None:  # no parameter: held mail has an index of its own
+        clause = clause.more("w.held" if choice.state == "held" else "not w.held")
     return clause
 
 
@@ -112,8 +115,6 @@ def _conditions(choice: Choice, now: datetime) -> Iterator[tuple[str, object]]:
         yield _address("address", choice.recipient)
     if choice.tenant is not None:
         yield "w.tenant = {0}", choice.tenant.lower()
-    if choice.state is not None:
-        yield ("w.held = {0}::bool", choice.state == "held")
     if choice.reply is not None:
         yield "position({0} in w.said) > 0", storable(choice.reply).lower()
     yield from _ages(choice, now)
@@ -129,15 +130,20 @@ def _ages(choice: Choice, now: datetime) -> Iterator[tuple[str, object]]:
 
 def _domain(domain: str) -> tuple[str, object]:
     if domain.startswith("."):
-        return "right(w.domain, length({0}::text)) = {0}::text", domain
+        return "w.domain like {0}", _ending(domain)
     return "w.domain = {0}", domain
 
 
 def _address(column: str, wanted: str) -> tuple[str, object]:
     key = storable(wanted).lower() if wanted not in _NULL else ""
     if key.startswith("@"):
-        return f"right(lower(w.{column}), length({{0}}::text)) = {{0}}::text", key
+        return f"lower(w.{column}) like {{0}}", _ending(key)
     return f"lower(w.{column}) = {{0}}", key
+
+
+def _ending(text: str) -> str:
+    """Return the pattern of LIKE for what ends with ``text``."""
+    return "%" + re.sub(r"([%_\\])", r"\\\1", text)
 
 
 def _first_id(moment: datetime) -> UUID:
