@@ -70,6 +70,8 @@ class Line(SMTPProtocol):
         Raises:
             SMTPException: The connection broke, spoke no SMTP, or stayed silent for ``timeout``.
         """
+        if self._queue:  # of commands written together most replies come together
+            return self._queue.popleft()
         try:
             async with asyncio.timeout(timeout):
                 while not self._queue:

@@ -87,7 +87,10 @@ class Ways:
     async def _by_hops(self, entry: Route | Relay) -> Plan | NoWay:
         """Put the servers of all next hops together; those that have none now are left out."""
         hops = ranked(entry.hops)
-        found = await asyncio.gather(*map(self._by_hop, hops))
+        if len(hops) == 1:  # nearly always: spare a task
+            found = [await self._by_hop(hops[0])]
+        else:
+            found = await asyncio.gather(*map(self._by_hop, hops))
         plans = [each for each in found if isinstance(each, Plan)]
         if not plans:
             return next(each for each in found if isinstance(each, Later))

@@ -42,6 +42,8 @@ from posthouse.telemetry import metrics
 from posthouse.telemetry.outages import Outage
 
 MAX_TURN = 200  # claims asked for in one statement
+BUSY = 10  # claims at once; with more, a turn waits for company
+GATHER_SECONDS = 0.004
 PULSE_SECONDS = 1.0  # the session is used at least as often
 FRESH_SECONDS = 12.0  # after an answer a claim is certain
 CONFIRM_SECONDS = 10.0  # how long who needs certainty waits for it
@@ -190,6 +192,8 @@ class Claims:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(PULSE_SECONDS):
                         await self._wake.wait()
+            if len(self._claims) > BUSY and len(self._asked) < BUSY:
+                await asyncio.sleep(GATHER_SECONDS)  # more is on its way, and a turn costs the same
             self._wake.clear()
             async with in_time():
                 await self._turn(session)
