@@ -23,7 +23,7 @@ from policy_engine.receipts import receipt_of
 from policy_engine.returned import reports_in
 from policy_engine.rights import NO_GRANTS, Grants, Ownership, is_plain, may_send, rights_keys
 from policy_engine.srs import Rewriter
-from policy_engine.suppression import going_out, hold_back
+from policy_engine.suppression import Pair, going_out, hold_back
 from posthouse.bus.moves import Ack, Move
 from posthouse.bus.topology import road_of
 from posthouse.mail.envelope import Envelope, Inbound, Local, Remote
@@ -37,7 +37,7 @@ from posthouse.storage.directory import Found
 from posthouse.storage.incoming import note_incoming
 from posthouse.storage.ledger import Decision, Expanded, envelopes_of, facts_of
 from posthouse.storage.pool import Pool
-from posthouse.storage.suppressing import held_back
+from posthouse.storage.suppressing import Reason
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
@@ -52,6 +52,7 @@ _RETURNED = counter("posthouse_policy_returned_total", "Mails that came back, no
 log = get_logger()
 
 Resolve = Callable[[Sequence[str]], Awaitable[dict[str, Found]]]
+HeldBack = Callable[[Sequence[Pair]], Awaitable[Mapping[Pair, Reason]]]
 Lent = Callable[[Sequence[str]], Awaitable[Mapping[str, Grants]]]
 
 
@@ -76,6 +77,7 @@ class Routing:
     pool: Pool
     resolve: Resolve
     lent: Lent
+    held_back: HeldBack
     roads: Roads
     outbox: Outbox
     reporter: Reporter
@@ -140,7 +142,7 @@ class Routing:
     async def _hold_back(self, batch: Sequence[Inbound], plans: list[Plan]) -> list[Plan]:
         """Leave out recipients outside that stand on the suppression list."""
         pairs = going_out(batch, plans)
-        held = await held_back(self.pool, pairs) if pairs else {}
+        held = await self.held_back(pairs) if pairs else {}
         if not held:
             return plans
         for reason in held.values():

@@ -7,6 +7,7 @@ from functools import partial
 from typing import cast
 
 from policy_engine.enquiries import Enquiries, Memory, Networks
+from policy_engine.held_back import SuppressionList
 from policy_engine.routing import Routing
 from policy_engine.settings import PolicySettings
 from policy_engine.srs import Rewriter
@@ -70,6 +71,7 @@ async def _routing(
         pool=pool,
         resolve=partial(directory.resolve, pool),
         lent=partial(directory.lent, pool),
+        held_back=SuppressionList(pool).held_back,
         ownership=settings.sender_ownership,
         roads=publisher,
         outbox=await stack.enter_async_context(Outbox(pool, publisher)),

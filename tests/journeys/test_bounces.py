@@ -126,6 +126,7 @@ def test_a_complaint_is_told_of_and_its_author_is_left_alone(
     domain, sink = far
     reader = f"bert@{domain}"
     house.ask("PUT", f"/aliases/{FEEDBACK}", json={"targets": [house.account()[0]]})
+    house.ask("PUT", f"/suppressions/nobody@{domain}/*", json={})  # a list that is not empty
     office.sends(return_path="verp", suppress_after=2)
     house.submit(office.author, [reader], letter("earn money", office.author[0]))
     path = _return_path(sink)

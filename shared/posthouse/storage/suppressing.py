@@ -60,6 +60,7 @@ _HELD_BACK = """
       join suppressions s on s.address = k.address and s.whose in (k.sender, k.domain, '*')
      where s.expires_at is null or s.expires_at > now()
 """
+_ANYBODY = "select exists (select from suppressions)"
 _EXPIRE = """
     delete from suppressions where ctid = any (array(
         select ctid from suppressions where expires_at <= now() limit $1 for update skip locked))
@@ -207,6 +208,11 @@ async def held_back(
     )
     found = {(row["sender"], row["address"]): row["reason"] for row in rows}
     return {pair: found[key] for key, pair in wanted.items() if key in found}
+
+
+async def is_anybody_suppressed(queries: Queries) -> bool:
+    """True if there is anybody on the list, perhaps no more."""
+    return bool(await queries.fetchval(_ANYBODY))
 
 
 async def tidy_suppressions(pool: Pool, lasts: timedelta) -> int:

@@ -17,6 +17,7 @@ from posthouse.runtime.bounces import Reporter
 from posthouse.runtime.report_settings import language_of
 from posthouse.storage import directory
 from posthouse.storage.pool import Pool
+from posthouse.storage.suppressing import held_back
 from support.routing import RETURNS, Post
 
 
@@ -37,6 +38,7 @@ async def post(pool: Pool, tmp_path: Path) -> AsyncIterator[Post]:
             pool=pool,
             resolve=partial(directory.resolve, pool),
             lent=partial(directory.lent, pool),
+            held_back=partial(held_back, pool),
             roads=made,
             outbox=made,
             reporter=Reporter(

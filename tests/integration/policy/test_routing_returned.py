@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from policy_engine.held_back import LOOK_EVERY, SuppressionList
 from posthouse.mail.address import parse_address
 from posthouse.mail.envelope import Local
 from posthouse.mail.ids import new_id
@@ -68,3 +69,17 @@ async def test_others_may_write_to_them_and_reports_are_never_held_back(post: Po
 
     for mail in (other, report):
         assert [state for _, _, state, _ in await post.states(mail)] == ["routed"]
+
+
+async def test_an_empty_list_is_not_asked_and_its_first_row_counts_within_seconds(
+    post: Post,
+) -> None:
+    now = 0.0
+    listed = SuppressionList(post.pool, clock=lambda: now)
+    pair = ("anna@example.test", "bert@far.test")
+    assert await listed.held_back([pair]) == {}
+
+    await suppress(post.pool, "bert@far.test", "*")
+    assert await listed.held_back([pair]) == {}
+    now += LOOK_EVERY.total_seconds() + 0.1
+    assert await listed.held_back([pair]) == {pair: "manual"}
