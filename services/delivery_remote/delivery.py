@@ -28,7 +28,7 @@ from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.returns import Returns
 from delivery_remote.routes import Closed, Folder, NoWay, Plan, Way
 from delivery_remote.session import Mail
-from delivery_remote.sources import Sources
+from delivery_remote.sources import Exits, Sources
 from delivery_remote.trouble import Later as TryLater
 from delivery_remote.ways import Ways
 from posthouse.blobs import Blobs
@@ -165,7 +165,8 @@ class Delivery:
 
     async def _go(self, envelope: Remote, plan: Plan, claim: Claim) -> Move:
         """Hand ``envelope`` over to the servers of ``plan``, or put it off."""
-        destination = self._parts.destinations.of(plan)
+        exits = await self._parts.sources.exits(envelope.sender, envelope.domain)
+        destination = self._parts.destinations.of(plan, exits.pool)
         destination.meet(plan.targets)
         asked_for, envelope = envelope, _tried(envelope)
         if asked_for.on_request:
@@ -181,7 +182,7 @@ class Delivery:
             rest = destination.resting()  # who was in the slot before has found that out
             if rest is not None:
                 return await self._put_off(envelope, destination, rest)
-            results = await self._results(envelope, plan, destination, claim)
+            results = await self._results(envelope, plan, destination, claim, exits)
             move = await self._settle(envelope, results)
         self._parts.returns.look(destination, envelope.domain)
         return move
@@ -197,7 +198,11 @@ class Delivery:
         """True if it would be sent back; known before it costs a claim."""
         destination = self._parts.destinations.of(plan)
         is_open = destination.resting() is None and not self._is_over(envelope)
-        return is_open and destination.site.is_crowded(Party.of(envelope.sender))
+        return (
+            is_open
+            and not envelope.verdict
+            and destination.site.is_crowded(Party.of(envelope.sender))
+        )
 
     def _is_over(self, envelope: Remote) -> bool:
         timetable = self._parts.books.timetable_of(envelope)
@@ -210,14 +215,13 @@ class Delivery:
         return Wait(site.sent_back(), envelope)
 
     async def _results(
-        self, envelope: Remote, plan: Plan, destination: Destination, claim: Claim
+        self, envelope: Remote, plan: Plan, destination: Destination, claim: Claim, exits: Exits
     ) -> Results:
         octets = await open_octets(self._parts.blobs, envelope)
         if plan.relaxed and octets.waives_tls:  # RFC 8689 §4.2.2
             plan = replace(plan, targets=plan.relaxed)
         guise = await self._parts.addresses.guise_of(envelope)
         mail = replace(_mail(envelope, octets, claim), guise=guise)
-        exits = await self._parts.sources.exits(envelope.sender, envelope.domain)
         handover = Handover(self._parts.destinations, plan, mail, envelope.recipients, exits)
         return await handover.run(destination)
 

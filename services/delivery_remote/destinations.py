@@ -60,14 +60,19 @@ class Destinations:
                 self._part(session)
         await self._tasks.__aexit__(kind, raised, traceback)
 
-    def of(self, plan: Plan) -> Destination:
-        """Return the destination of ``plan``: domains with the same servers have the same one."""
+    def of(self, plan: Plan, pool: str = "") -> Destination:
+        """Return the destination of ``plan``: domains with the same servers have the same one.
+
+        What they think of one ``pool`` of source addresses is nothing to mail from another.
+        """
         hosts = sorted({target.host for target in plan.targets})
         shape = self._shaping.of(hosts)
+        ours = f" from {pool}" if pool else ""
         if not all(target.domain for target in plan.targets):  # an operator chose it
-            return self._get(plan.destination, plan.destination, shape)
+            name = f"{plan.destination}{ours}"
+            return self._get(name, name, shape)
         name = ",".join(hosts)
-        return self._get(name, shape.name or name, shape)
+        return self._get(f"{name}{ours}", f"{shape.name or name}{ours}", shape)
 
     def get(self, name: str) -> Destination:
         """Return the destination ``name``, which has no servers to look at."""

@@ -71,13 +71,15 @@ class Exits:
     """The sources of one mail.
 
     Attributes:
-        sources: In the order in which they are asked; None if nobody chose a pool for it.
+        pool: Its pool; empty if nobody chose one for it, and it leaves as the machine sends it.
+        sources: In the order in which they are asked.
         buckets: Where messages are counted.
         presence: Which addresses this machine has.
         day: Says what day it is.
     """
 
-    sources: tuple[Source, ...] | None = None
+    pool: str = ""
+    sources: tuple[Source, ...] = ()
     buckets: Buckets = field(default_factory=Buckets)
     presence: Presence = field(default_factory=Presence)
     day: Callable[[], date] = today
@@ -88,7 +90,7 @@ class Exits:
         Raises:
             Refused: None of them can take it.
         """
-        if self.sources is None or target.address.startswith("/"):
+        if not self.pool or target.address.startswith("/"):
             return target
         why, answer = "family", NO_FAMILY
         for source in self.sources:
@@ -106,7 +108,7 @@ class Exits:
 
     def give_back(self, target: Target) -> None:
         """The server did not let us come as far as a message."""
-        for source in self.sources or ():
+        for source in self.sources:
             rate = source.rate(self.day())
             if source.address == target.source and rate is not None:
                 self.buckets.give_back((source.key, SENT), rate)
@@ -141,7 +143,7 @@ class Sources:
         if name == MACHINE:
             return Exits()
         members = ranked(self._pools.get(name, ()), sender, domain)
-        return Exits(members, self.buckets, self.presence)
+        return Exits(name, members, self.buckets, self.presence)
 
     async def _read(self) -> None:
         async with self._reading:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from delivery_remote.delivery import Delivery
+from delivery_remote.next_hop import Limits
 from posthouse.bus.moves import Ack, Wait
 from posthouse.mail.envelope import Remote
 from posthouse.mail.sources import Source, SourceUse
@@ -118,3 +119,40 @@ async def test_a_retry_comes_from_the_address_of_the_first_attempt(station: Stat
     assert isinstance(await station.delivery.deliver(move.envelope), Ack)
 
     assert len({each for each in peer.commands if each.startswith("EHLO")}) == 1
+
+
+async def test_a_site_that_refuses_one_pool_gets_the_mail_of_others(station: Station) -> None:
+    await pool(station, *POOL)
+    peer = await station.server(connect=["421 4.7.0 your address is blocked", "220 hello"])
+    station.domain("b.test", peer.host)
+    station.parts.destinations.limits = Limits(rest=timedelta(minutes=1))
+    news = await station.accept("bert@b.test", sender="x@news.test")
+    other = await station.accept("bert@b.test", sender="x@a.test")
+
+    refused = await station.delivery.deliver(news)
+    taken = await station.delivery.deliver(other)
+
+    assert isinstance(refused, Wait)
+    assert isinstance(taken, Ack)
+
+
+async def test_a_dead_site_rests_although_some_servers_are_of_a_family_that_we_lack(
+    station: Station,
+) -> None:
+    await pool(station, *POOL)
+    station.domain("b.test", "127.0.0.250")  # nobody listens there
+    station.zone.records["mx0.b.test"].append("AAAA 2001:db8::1")
+    station.parts.destinations.limits = Limits(rest=timedelta(minutes=1))
+
+    first = await station.delivery.deliver(
+        await station.accept("bert@b.test", sender="x@news.test")
+    )
+    second = await station.delivery.deliver(
+        await station.accept("carl@b.test", sender="x@news.test")
+    )
+
+    assert isinstance(first, Wait)
+    assert isinstance(second, Wait)
+    assert isinstance(first.envelope, Remote)
+    assert isinstance(second.envelope, Remote)
+    assert (first.envelope.attempts, second.envelope.attempts) == (1, 0)  # put off unasked

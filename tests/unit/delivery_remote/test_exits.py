@@ -26,7 +26,7 @@ def source(address: str, *warm_up: int) -> Source:
 
 
 def exits(*sources: Source, buckets: Buckets | None = None) -> Exits:
-    return Exits(sources, buckets or Buckets(), Presence(), lambda: TODAY)
+    return Exits("bulk", sources, buckets or Buckets(), Presence(), lambda: TODAY)
 
 
 async def test_a_session_comes_from_the_address_and_says_its_name() -> None:
@@ -75,7 +75,9 @@ def test_without_an_address_the_mail_waits(sources: tuple[Source, ...], why: Rep
 
 
 def test_an_address_is_not_used_before_its_first_day() -> None:
-    early = Exits((source(HERE[0], 9),), Buckets(), Presence(), lambda: TODAY - timedelta(days=1))
+    early = Exits(
+        "bulk", (source(HERE[0], 9),), Buckets(), Presence(), lambda: TODAY - timedelta(days=1)
+    )
 
     with pytest.raises(Refused):
         early.take(SERVER)
