@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -150,3 +152,29 @@ def test_a_wrong_word_on_ways_is_told(
 
     assert isinstance(faults, list)
     assert [fault.partition(":")[0] for fault in faults] == [name]
+
+
+def test_shaping_rules_that_cannot_be_used_are_told_with_their_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "shaping.toml"
+    file.write_text("[google]\nsessions = 0\n")
+
+    (told,) = cast(list[str], _read(monkeypatch, POSTHOUSE_REMOTE_SHAPING=str(file)))
+
+    assert told.startswith("POSTHOUSE_REMOTE_SHAPING: ")
+    assert "[google] sessions: must be a number from 1 to 1000" in told
+
+
+def test_shaping_rules_stand_above_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "shaping.toml"
+    file.write_text("[google]\nsessions = 33\n")
+    names = {"POSTHOUSE_REMOTE_SHAPING": str(file), "POSTHOUSE_REMOTE_SESSIONS": "7"}
+
+    settings = _read(monkeypatch, **names)
+
+    assert isinstance(settings, RemoteSettings)
+    assert settings.shaping.of(["aspmx.l.google.com"]).sessions == 33
+    assert settings.shaping.of(["mx.example.test"]).sessions == 7
