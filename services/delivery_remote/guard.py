@@ -20,8 +20,9 @@ from delivery_remote.security.proofs import Demand
 from delivery_remote.security.sts import StsPolicy
 from delivery_remote.security.tls_policy import Dane, Evidence, decide, strictly, with_password
 from delivery_remote.trouble import Never
+from posthouse.mail.patterns import EVERYTHING, patterns_of
 from posthouse.mail.status import Status
-from posthouse.mail.tls_words import ANY_DOMAIN, TlsPolicy
+from posthouse.mail.tls_words import TlsPolicy
 from posthouse.storage.directory.tls_policies import tls_policies
 from posthouse.storage.pool import Pool
 
@@ -112,8 +113,8 @@ class Guard:
     ) -> Evidence:
         return Evidence(
             domain=target.domain,
-            own=table.get(domain) or table.get(target.host),
-            others=table.get(ANY_DOMAIN),
+            own=_own(domain, table) or _own(target.host, table),
+            others=table.get(EVERYTHING),
             sts=sts,
         )
 
@@ -164,6 +165,14 @@ def _relaxed(found: Sequence[Known]) -> tuple[Target, ...]:
     if not any(each.is_published for each in found):
         return ()
     return tuple(each.relaxed() for each in found)
+
+
+def _own(name: str, table: Mapping[str, TlsPolicy]) -> TlsPolicy | None:
+    """Return the policy of the most specific pattern that fits ``name``, but for ``*``."""
+    if not table:
+        return None
+    found = (table.get(pattern) for pattern in patterns_of(name)[:-1])
+    return next(filter(None, found), None)
 
 
 def _is_local(target: Target) -> bool:

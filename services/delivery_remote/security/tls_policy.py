@@ -27,7 +27,8 @@ from delivery_remote.security.proofs import (
     When,
 )
 from delivery_remote.security.sts import StsPolicy, is_listed
-from posthouse.mail.tls_words import ANY_DOMAIN, Failure, Fault, Level, Tlsa, TlsPolicy
+from posthouse.mail.patterns import EVERYTHING
+from posthouse.mail.tls_words import Failure, Fault, Level, Tlsa, TlsPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def decide(host: str, evidence: Evidence, dane: Dane = None) -> Demand:
     return replace(demand, certificate=bool(others and others.certificate))
 
 
-_DEFAULT = TlsPolicy(domain=ANY_DOMAIN, level="may")
+_DEFAULT = TlsPolicy(domain=EVERYTHING, level="may")
 _WHEN: dict[Level, When] = {
     "none": "never",
     "may": "may",

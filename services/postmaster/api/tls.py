@@ -47,7 +47,10 @@ async def list_policies(means: Means) -> dict[str, Any]:
 
 @router.put("/policies/{domain}", status_code=HTTPStatus.NO_CONTENT)
 async def set_policy(domain: str, body: PolicyBody, means: Means) -> None:
-    """Demand something of a domain's servers, or of a next hop's; ``*`` is all others."""
+    """Demand something of a domain's servers, or of a next hop's.
+
+    ``.example.org`` is all below example.org, ``*`` all that have nothing else.
+    """
     policy = TlsPolicy(
         domain=domain.lower(),
         level=body.level,

@@ -13,7 +13,7 @@ from postmaster.cli.output import AsJson, listing, moment, plain, say
 tls = Commands("TLS with servers outside: what we demand, what others publish, how it went.")
 
 Whose = Annotated[
-    str, typer.Argument(metavar="DOMAIN", help="Recipients' domain or next hop; '*': all others.")
+    str, typer.Argument(metavar="DOMAIN", help="Recipients' domain or next hop, .domain or '*'.")
 ]
 Of = Annotated[str | None, typer.Argument(metavar="DOMAIN", help="Of this domain only.")]
 

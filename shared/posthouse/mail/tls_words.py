@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, TypeAlias
 
-ANY_DOMAIN = "*"  # the policy of every domain that has none of its own
-
 Level: TypeAlias = Literal["none", "may", "encrypt", "verify", "fingerprint"]
 PolicyType: TypeAlias = Literal["tlsa", "sts", "no-policy-found"]  # RFC 8460 §4.4
 
@@ -17,7 +15,8 @@ class TlsPolicy:
     """What an operator demands of sessions for a domain.
 
     Attributes:
-        domain: Lower case, the recipients' or a next hop's name; `ANY_DOMAIN` for all others.
+        domain: Whose, as a pattern (`posthouse.mail.patterns`): the recipients' domain, or the name
+            of a next hop; ``*`` for all others.
         level: ``none``: no TLS; ``may``: with anybody who can; ``encrypt``: always, with anybody;
             ``verify``: with a certificate of a trusted authority for the server's name;
             ``fingerprint``: with one of the ``pins``.

@@ -55,6 +55,7 @@ async def test_policies_are_set_listed_and_removed(clerk: LivePostmaster) -> Non
     [
         (("b.test", "always"), "level"),
         (("not a domain", "may"), "not a domain"),
+        (("*.b.test", "may"), "not a domain"),
         (("b.test", "fingerprint"), "fingerprint"),
         (("b.test", "verify", "--pin", PIN), "fingerprint"),
         (("b.test", "fingerprint", "--pin", "12:34"), "64 hexadecimal digits"),

@@ -477,6 +477,21 @@ async def test_what_is_set_for_all_others_counts_for_next_hops_too(world: World)
     assert len(peer.accepted) == 1
 
 
+async def test_the_most_specific_policy_counts_also_by_the_servers_name(world: World) -> None:
+    pool = world.station.pool
+    plain = await world.b_test(GOOD, PLAIN)
+    for domain, level, goes in (
+        ("*", "encrypt", False),
+        (".b.test", "may", True),  # below it: the server
+        (MX, "encrypt", False),
+        (".test", "may", True),  # the recipients' domain goes first
+        ("b.test", "verify", False),
+    ):
+        await set_tls_policy(pool, TlsPolicy(domain=domain, level=level))  # type: ignore[arg-type]
+        assert (await world.mail() == Ack()) is goes, domain
+    assert len(plain.accepted) == 2
+
+
 async def test_a_sender_may_waive_what_the_domain_demands_but_not_what_we_do(world: World) -> None:
     """RFC 8689 section 4.2.2; reports on TLS go like that, and are not reported on."""
     waived = b"TLS-Required: No\r\n" + MESSAGE

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from posthouse.mail.address import BadAddress, is_domain
-from posthouse.mail.tls_words import ANY_DOMAIN, TlsPolicy
+from posthouse.mail.address import is_domain
+from posthouse.mail.patterns import pattern_key
+from posthouse.mail.tls_words import TlsPolicy
 from posthouse.storage.directory.errors import DirectoryError, NoSuchEntry
 from posthouse.storage.pool import Queries, Row
 
@@ -25,13 +26,11 @@ _ALL = "select domain, level, names, pins, certificate from tls_policies order b
 
 
 async def set_tls_policy(queries: Queries, policy: TlsPolicy) -> None:
-    """Set or replace the policy of a domain.
+    """Set or replace the policy of a domain, or of all that fit a pattern.
 
-    Raises `BadAddress` if it is for no domain, `DirectoryError` if it says what cannot be.
+    Raises `BadAddress` if it is neither, `DirectoryError` if it says what cannot be.
     """
-    domain = policy.domain.lower()
-    if domain != ANY_DOMAIN and not is_domain(domain):
-        raise BadAddress(f"not a domain: {policy.domain}")
+    domain = pattern_key(policy.domain)
     names, pins = _names(policy.names), _pins(policy.pins)
     if bool(pins) != (policy.level == "fingerprint"):
         raise DirectoryError("fingerprints go with the policy fingerprint, and it needs one")
