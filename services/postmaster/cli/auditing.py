@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
 from postmaster.cli.client import connect, path
 from postmaster.cli.help import Commands
-from postmaster.cli.output import AsJson, Column, listing, moment, plain
+from postmaster.cli.output import AsJson, moment, print_json, say
 
 audit = Commands("Who decided what, when, and of how many.")
-
-COLUMNS: list[Column] = [
-    ("No.", "id", plain),
-    ("Began (UTC)", "began_at", moment),
-    ("Ended", "ended_at", lambda at: moment(at) or "not"),
-    ("Who", "actor", plain),
-    ("What", "action", plain),
-    ("Of which", "chosen", plain),
-    ("Detail", "detail", plain),
-    ("Found", "found", plain),
-    ("Changed", "changed", plain),
-    ("Busy", "busy", plain),
-]
 
 
 @audit.add("list")
@@ -37,4 +25,20 @@ def audit_list(
     """List what was decided; what has not ended is under way, or was broken off."""
     with connect() as api:
         rows = api.ask("GET", path("audit"), query={"limit": limit})["items"]
-    listing(rows, COLUMNS, as_json=as_json, empty="Nothing was decided.")
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        _tell(row)
+    if not rows:
+        say("Nothing was decided.")
+
+
+def _tell(row: Mapping[str, Any]) -> None:
+    said = f": {row['detail']}" if row["detail"] else ""
+    say(
+        f"{row['id']:>6}  {moment(row['began_at'])}  {row['actor']}  {row['action']} {row['chosen']}{said}"
+    )
+    ended = f"ended {moment(row['ended_at'])}" if row["ended_at"] else "not ended"
+    busy = f", {row['busy']} left because they were being delivered" if row["busy"] else ""
+    say(f"        {row['found']} found, {row['changed']} changed{busy}; {ended}")

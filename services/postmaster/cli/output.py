@@ -62,6 +62,11 @@ def octets(value: object) -> str:
     return f"{amount:.0f} B" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
 
 
+def recipients(count: int) -> str:
+    """Return so many recipients in words."""
+    return "1 recipient" if count == 1 else f"{count} recipients"
+
+
 def print_json(value: object) -> None:
     """Print a value as JSON."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

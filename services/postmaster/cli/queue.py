@@ -13,7 +13,7 @@ from postmaster.cli.choosing import Which, choosing
 from postmaster.cli.client import Client, connect, path
 from postmaster.cli.failure import Failure, confirm
 from postmaster.cli.help import Commands
-from postmaster.cli.output import AsJson, Column, listing, moment, plain, print_json, say
+from postmaster.cli.output import AsJson, listing, moment, plain, print_json, recipients, say
 
 queue = Commands(
     "Mail that waits for servers outside, and the roads it travels."
@@ -28,15 +28,6 @@ _LOOKING = "Looking"
 _CHANGING = "Changing"
 _ROADS = "The roads"
 
-COLUMNS: list[Column] = [
-    ("Id", "id", plain),
-    ("Recipient", "recipient", plain),
-    ("Sender", "sender", lambda sender: str(sender or "<>")),
-    ("State", "state", plain),
-    ("Tries", "attempts", plain),
-    ("Next (UTC)", "next_attempt_at", moment),
-    ("Last reply", "said", plain),
-]
 # What was done, and how it reads before it is done.
 _DONE = {
     "flush": "made due",
@@ -44,7 +35,7 @@ _DONE = {
     "hold": "held",
     "release": "released",
     "reroute": "rerouted",
-    "bounce": "to be returned",
+    "bounce": "sent back",
     "delete": "deleted",
 }
 
@@ -73,17 +64,28 @@ def queue_list(
     if as_json:
         print_json({**answer, "count": count})
         return
-    rows = [{**row, "said": _said(row)} for row in answer["items"]]
-    listing(rows, COLUMNS, as_json=False, empty="Nothing waits that fits.")
-    if answer["next"] is not None:
-        say(f"{len(rows)} of {count}; the next page: --after {answer['next']}")
+    for row in answer["items"]:
+        _tell(row)
+    shown = len(answer["items"])
+    if not count:
+        say("Nothing waits that fits.")
+    elif answer["next"] is not None:
+        say(f"{shown} of {count}; the next page: --after {answer['next']}")
 
 
-def _said(row: Mapping[str, Any]) -> str:
+def _tell(row: Mapping[str, Any]) -> None:
+    """Show one recipient: a table would break every word of what servers say."""
+    say(f"{row['id']}  {row['recipient']}")
+    state = f"{row['state']} after {row['attempts']} tries"
+    if row["held_at"]:
+        state += f", since {moment(row['held_at'])}"
+    elif row["next_attempt_at"]:
+        state += f", next {moment(row['next_attempt_at'])}"
+    by = f", by {row['via']}" if row["via"] else ""
+    say(f"    from {row['sender'] or '<>'}, {state}{by}")
     words = (row["status"], row["reply"], row["host"] and f"({row['host']})")
-    via = f"goes by {row['via']};" if row["via"] else None
-    since = f"held since {moment(row['held_at'])};" if row["held_at"] else None
-    return " ".join(word for word in (since, via, *words) if word)
+    if said := " ".join(word for word in words if word):
+        say(f"    {said}")
 
 
 @queue.add("count", _LOOKING)
@@ -108,7 +110,7 @@ def queue_count(
     if as_json:
         print_json(answer)
         return
-    say(f"{answer['count']} recipients wait.")
+    say(f"Waiting: {recipients(answer['count'])}.")
     if answer.get("by"):
         columns = [(str(by).capitalize(), "key", plain), ("Recipients", "count", plain)]
         rows = [{**row, "key": row["key"] or "<>"} for row in answer["by"]]
@@ -238,18 +240,18 @@ def _decide(verb: str, which: Which, *, yes: bool, dry_run: bool, as_json: bool)
             _tell_preview(verb, found, as_json=as_json)
             return
         if found and not yes:
-            confirm(f"{found} recipients: {_DONE[verb]}?", "Nothing was changed.")
+            confirm(f"{recipients(found)} to be {_DONE[verb]}?", "Nothing was changed.")
         last = _carried_out(api, verb, which)
     if "error" in last or not last.get("done"):
         reason = last.get("error", "the postmaster broke off")
         raise Failure(
-            f"Stopped after {last.get('changed', 0)} of {found} recipients: {reason}. "
+            f"Stopped after {last.get('changed', 0)} of {recipients(found)}: {reason}. "
             "Run it again; nothing is done twice."
         )
     if as_json:
         print_json(last)
         return
-    say(f"{last['changed']} recipients {_DONE[verb]} (audit {last['audit']}).")
+    say(f"{recipients(last['changed'])} {_DONE[verb]} (audit {last['audit']}).")
     if last["busy"]:
         say(f"{last['busy']} were being delivered and are as they were: run it again.")
 
@@ -258,7 +260,7 @@ def _tell_preview(verb: str, found: int, *, as_json: bool) -> None:
     if as_json:
         print_json({"found": found, "dry_run": True})
     else:
-        say(f"{found} recipients would be looked at, to be {_DONE[verb].removeprefix('to be ')}.")
+        say(f"{recipients(found)} would be {_DONE[verb]}.")
 
 
 def _ask(api: Client, verb: str, body: Which) -> list[dict[str, Any]]:
