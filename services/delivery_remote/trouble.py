@@ -20,11 +20,14 @@ from typing import TypeAlias
 from delivery_remote.transcript import Answer, Lost, Refusal, Reply, Stage, Transcript, is_yes
 from posthouse.mail.status import Status
 
-_ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?=\s|$)")  # RFC 2034 §4
+_ENHANCED = re.compile(
+    r"([245])\.(\d{1,3})\.(\d{1,3})(?=[\s:]|$)"
+)  # RFC 2034 §4, and OpenSMTPD's colon
 _IN_BRACKETS = re.compile(r"\(#([245])\.(\d{1,3})\.(\d{1,3})\)")  # as qmail says it
 _TOO_MANY = 452  # RFC 5321 §4.5.3.1.10
 _STORAGE_EXCEEDED = 552
 _NO_MAIL_HERE = 521  # RFC 7504 §3
+_SOMETHING_FIRST = 530  # RFC 3207 §4, RFC 4954 §4
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ def _negative(answer: Answer, stage: Stage) -> Never | Later:
     if isinstance(answer, Lost):
         return _lost(stage, answer)
     status = status_of(answer, stage)
-    if answer.is_permanent and not _means_too_many(answer, stage, status):
+    if answer.is_permanent and not (_means_too_many(answer, stage, status) or _wants_tls(answer)):
         return Never(status, str(answer))
     return Later(_softened(status), str(answer), elsewhere=True)
 
@@ -182,6 +185,14 @@ def _negative(answer: Answer, stage: Stage) -> Never | Later:
 def _means_too_many(answer: Reply, stage: Stage, status: Status) -> bool:
     """552 to RCPT without a better reason means "too many recipients" (RFC 5321 §4.5.3.1.10)."""
     return stage is Stage.RCPT and answer.code == _STORAGE_EXCEEDED and _is_vague(status)
+
+
+def _wants_tls(answer: Reply) -> bool:
+    """530 "Must issue a STARTTLS command first": TLS failed just now, or we are not to use it.
+
+    It tells of how we came, not of the mail (RFC 3207 §4); the next server, or the next time, may do.
+    """
+    return answer.code == _SOMETHING_FIRST and "STARTTLS" in answer.text.upper()
 
 
 def _is_vague(status: Status) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from delivery_remote.trouble import (
     Later,
     Never,
     Taken,
+    Verdict,
     judge,
     judge_refusal,
     status_of,
@@ -26,89 +29,19 @@ def _sent(end: Answer, *recipients: Answer) -> Transcript:
     return Transcript(mail=OK, recipients=recipients or (OK,), data=GO, end=end)
 
 
-# Where it was said, the reply word for word, what it means, the enhanced code we keep.
-GOLDEN = [
-    # Gmail
-    (
-        Stage.RCPT,
-        ("550 5.1.1 The email account that you tried to reach does not exist. Please try\n"
-        "5.1.1 double-checking the recipient's email address for typos or\n"
-        "5.1.1 unnecessary spaces.  https://support.google.com/mail/?p=NoSuchUser - gsmtp"),
-        Never, "5.1.1",
-    ),
-    (
-        Stage.RCPT,
-        ("450-4.2.1 The user you are trying to contact is receiving mail at a rate that\n"
-        "4.2.1 prevents additional messages from being delivered. - gsmtp"),
-        Later, "4.2.1",
-    ),
-    (
-        Stage.RCPT,
-        "452 4.2.2 The recipient's inbox is out of storage space. - gsmtp",
-        Later, "4.2.2",
-    ),
-    (
-        Stage.DOT,
-        "421 4.7.0 Our system has detected an unusual rate of unsolicited mail. - gsmtp",
-        Later, "4.7.0",
-    ),
-    (
-        Stage.DOT,
-        "550 5.7.26 This mail has been blocked because the sender is unauthenticated. - gsmtp",
-        Never, "5.7.26",
-    ),
-    # Exchange Online
-    (
-        Stage.RCPT,
-        "550 5.4.1 Recipient address rejected: Access denied. [AM0EUR02FT012.eop]",
-        Never, "5.4.1",
-    ),
-    (
-        Stage.MAIL,
-        "451 4.7.500 Server busy. Please try again later from [192.0.2.1]. (S77714)",
-        Later, "4.7.500",
-    ),
-    (
-        Stage.RCPT,
-        "550 5.7.606 Access denied, banned sending IP [192.0.2.1].",
-        Never, "5.7.606",
-    ),
-    (
-        Stage.DOT,
-        "554 5.4.14 Hop count exceeded - possible mail loop ATTR34",
-        Never, "5.4.14",
-    ),
-    # Yahoo
-    (
-        Stage.MAIL,
-        "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred",
-        Later, "4.7.0",
-    ),
-    (Stage.RCPT, "552 1 Requested mail action aborted, mailbox not found", Later, "4.1.0"),
-    (Stage.DOT, "554 delivery error: dd This user doesn't have a yahoo.com account", Never, "5.0.0"),
-    # Postfix, Exim, qmail, Sendmail, GMX
-    (
-        Stage.RCPT,
-        "450 4.2.0 <bert@b.test>: Recipient address rejected: Greylisted, see http://x/",
-        Later, "4.2.0",
-    ),
-    (Stage.RCPT, "452 4.5.3 Error: too many recipients", Later, "4.5.3"),
-    (Stage.RCPT, "552 too many recipients", Later, "4.1.0"),
-    (Stage.RCPT, "552 5.2.2 mailbox full", Never, "5.2.2"),
-    (Stage.RCPT, "550 Unrouteable address", Never, "5.1.0"),
-    (Stage.RCPT, "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", Never, "5.7.1"),
-    (Stage.MAIL, "553 5.1.8 <x@nowhere>... Domain of sender address x@nowhere does not exist", Never, "5.1.8"),
-    (Stage.DATA, "451 4.3.0 Temporary lookup failure", Later, "4.3.0"),
-    (Stage.DATA, "503 5.5.1 Error: need RCPT command", Never, "5.5.1"),
-    (Stage.DOT, "552 5.3.4 Message size exceeds fixed limit", Never, "5.3.4"),
-    (Stage.DOT, "452 4.3.1 Insufficient system storage", Later, "4.3.1"),
-    (Stage.DOT, "550-Requested action not taken: mailbox unavailable", Never, "5.0.0"),
-    # Wrong or strange
-    (Stage.RCPT, "550 4.2.1 the class does not fit the code", Never, "5.1.0"),
-    (Stage.RCPT, "450 5.1.1 the class does not fit the code", Later, "4.1.0"),
-    (Stage.RCPT, "354 what a strange answer", Later, "4.1.0"),
-    (Stage.MAIL, "0 nothing", Later, "4.0.0"),
-]  # fmt: skip
+WORLD = Path(__file__).parents[2] / "golden/replies/world.txt"
+_MEANS: dict[str, type[Never | Later]] = {"never": Never, "later": Later}
+_BEFORE_MAIL = {Stage.GREETING, Stage.HELLO, Stage.TLS, Stage.AUTH}
+
+
+def _golden() -> list[tuple[Stage, str, type[Never | Later], str]]:
+    """Read the table of replies: where, the reply, what it means, the enhanced code."""
+    lines = [line for line in WORLD.read_text().splitlines() if line and line[0] != "#"]
+    rows = [line.split(" | ", 3) for line in lines]
+    return [
+        (Stage[stage], text.replace("\\n", "\n"), _MEANS[means], enhanced)
+        for stage, means, enhanced, text in rows
+    ]
 
 
 def _reply(text: str) -> Reply:
@@ -128,13 +61,16 @@ def _at(stage: Stage, reply: Reply) -> Transcript:
             return _sent(reply)
 
 
-@pytest.mark.parametrize(("stage", "text", "meaning", "enhanced"), GOLDEN)
+@pytest.mark.parametrize(("stage", "text", "meaning", "enhanced"), _golden())
 def test_replies_of_the_world(
     stage: Stage, text: str, meaning: type[Never | Later], enhanced: str
 ) -> None:
     reply = _reply(text)
 
-    (verdict,) = judge(_at(stage, reply), 1)
+    if stage in _BEFORE_MAIL:
+        verdict: Verdict = judge_refusal(Refusal(stage, reply))
+    else:
+        (verdict,) = judge(_at(stage, reply), 1)
 
     assert isinstance(verdict, meaning)
     assert verdict.status.dotted == enhanced
