@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from hashlib import blake2b
 from types import TracebackType
 
 from delivery_remote.next_hop import Destination, Limits
@@ -16,6 +17,7 @@ from posthouse.telemetry.metrics import counter, gauge
 
 SWEEP_SECONDS = 1.0
 FORGET_SECONDS = 3600.0  # what is known of a destination is kept this long after its last use
+MAX_NAME = 250  # characters; a longer one ends in a hash
 MAX_KNOWN = 20_000  # destinations; above it those of no use at the moment are forgotten at once
 
 _known = gauge("posthouse_remote_destinations", "Next hops we remember something of")
@@ -71,7 +73,7 @@ class Destinations:
         if not all(target.domain for target in plan.targets):  # an operator chose it
             name = f"{plan.destination}{ours}"
             return self._get(name, name, shape)
-        name = ",".join(hosts)
+        name = _name(hosts)
         return self._get(f"{name}{ours}", f"{shape.name or name}{ours}", shape)
 
     def get(self, name: str) -> Destination:
@@ -156,3 +158,12 @@ class Destinations:
         _known.set(len(self._table))
         _resting.set(sum(1 for each in self._table.values() if each.resting()))
         _paused.set(sum(1 for site in self.hall.sites.values() if site.paused() > 0))
+
+
+def _name(hosts: Sequence[str]) -> str:
+    """Return what stands for a set of servers, of bounded length."""
+    name = ",".join(hosts)
+    if len(name) <= MAX_NAME:
+        return name
+    digest = blake2b(name.encode(), digest_size=8).hexdigest()
+    return f"{hosts[0][:MAX_NAME]},+{len(hosts) - 1}.{digest}"

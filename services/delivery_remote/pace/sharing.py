@@ -57,7 +57,7 @@ class Sharing:
         sites = {site.name: site for site in islice(used, MAX_TOLD)}
         if not sites:
             return
-        uses = [Use(site.name, site.paused(), site.trouble) for site in sites.values()]
+        uses = [Use(name, site.paused(), site.trouble) for name, site in sites.items()]
         try:
             heard = await exchange_uses(self._pool, self._pod, uses)
         except Unavailable as outage:

@@ -47,11 +47,7 @@ _rated = counter(
 
 
 class Crowded(Exception):
-    """Too much waits.
-
-    Attributes:
-        site: For which site.
-    """
+    """Too much waits for ``site``."""
 
     def __init__(self, site: Site) -> None:
         super().__init__(f"too much mail waits for {site.name}")
@@ -74,6 +70,7 @@ class Hall:
     buckets: Buckets = field(default_factory=Buckets)
     sites: dict[str, Site] = field(default_factory=dict)
     waiting: int = 0
+    _lines: set[Site] = field(default_factory=set)  # sites where somebody waits
 
     def site(self, name: str, shape: Shape) -> Site:
         """Return the site ``name``; what is known of it, or a blank one."""
@@ -98,23 +95,25 @@ class Hall:
 
     def _yielding_to(self, site: Site, party: Party) -> tuple[Site, Party] | None:
         """Return whose newest mail leaves: of the longest line, else of who has most at ``site``."""
-        largest = max(self.sites.values(), key=lambda each: each.waiting, default=site)
+        largest = max(self._lines, key=lambda each: each.waiting, default=site)
         where = largest if largest.waiting > site.waiting + 1 else site
         who = where.line.yielding_to(party) if where is site else where.line.largest()
         return (where, who) if who else None
 
     def forget(self, bound: float, wanted: Collection[str]) -> None:
         """Drop the sites that were unused for more than ``bound`` seconds and are not ``wanted``."""
-        self.sites = {
-            name: site
-            for name, site in self.sites.items()
-            if name in wanted or site.unused() <= bound
-        }
+        over = [n for n, site in self.sites.items() if n not in wanted and site.unused() > bound]
+        for name in over:
+            del self.sites[name]
 
-    def move(self, change: int) -> None:
-        """So many more wait."""
+    def moved(self, site: Site, change: int) -> None:
+        """So many more wait at ``site``."""
         self.waiting += change
         _waiting.set(self.waiting)
+        if site.line:
+            self._lines.add(site)
+        else:
+            self._lines.discard(site)
 
 
 @dataclass(slots=True, eq=False)
@@ -233,7 +232,7 @@ class Site:
     def displace(self, party: Party) -> None:
         """Send back the newest mail of ``party``."""
         turn = self.line.newest_of(party)
-        self.hall.move(-1)
+        self.hall.moved(self, -1)
         _displaced.inc()
         if not turn.done():
             turn.set_exception(Crowded(self))
@@ -268,7 +267,7 @@ class Site:
             raise Crowded(self)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.line.join(party, turn)
-        self.hall.move(1)
+        self.hall.moved(self, 1)
         self._call()
         try:
             async with asyncio.timeout(LONGEST_WAIT):
@@ -278,7 +277,7 @@ class Site:
                 self._active -= 1  # called in the same moment
                 self._call()
             elif self.line.leave(party, turn):
-                self.hall.move(-1)
+                self.hall.moved(self, -1)
             if isinstance(error, TimeoutError):
                 raise Crowded(self) from None
             raise
@@ -287,7 +286,7 @@ class Site:
         """Call those whose turn it is; look again when a pause or a rate lets the next one go."""
         while self.line and self._may_begin():
             turn = self.line.next()
-            self.hall.move(-1)
+            self.hall.moved(self, -1)
             if turn is not None and not turn.done():
                 self._begin()
                 turn.set_result(None)

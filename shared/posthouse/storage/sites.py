@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from posthouse.storage.ledger.entries import storable
 from posthouse.storage.pool import Queries
 
 COUNTED = timedelta(seconds=10)  # who has told of a site counts as its user for so long
@@ -77,7 +78,7 @@ async def exchange_uses(queries: Queries, pod: str, uses: Sequence[Use]) -> dict
         pod,
         [use.site for use in uses],
         [use.paused for use in uses],
-        [use.trouble for use in uses],
+        [storable(use.trouble) for use in uses],
         COUNTED,
     )
     return {row["site"]: Others(row["users"], row["paused"], row["trouble"]) for row in rows}

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 DEAD = int(os.environ.get("POSTHOUSE_SOAK_DEAD", "1000"))
 SLOW = int(os.environ.get("POSTHOUSE_SOAK_SLOW", "200"))
 AT_ONCE = 500  # posted together
-BUSY_MACHINE = 4.0  # seconds on top: other tests run beside this one
+TRIES = 3  # the best counts: other tests run beside this one
 NAMES = ("live.test", *(f"live{n}.test" for n in range(200)))
 
 
@@ -72,6 +72,12 @@ async def _seconds_until_relayed(office: Office, domain: str, sender: str) -> fl
     return time.monotonic() - began
 
 
+async def _best(office: Office, domain: str) -> float:
+    """Return the seconds that one mail takes, at best."""
+    tries = [await _seconds_until_relayed(office, domain, "bert@b.test") for _ in range(TRIES)]
+    return min(tries)
+
+
 async def test_mail_for_a_live_site_leaves_within_a_second_beside_thousands_for_a_dead_one(
     office: Office, world: OutsideWorld
 ) -> None:
@@ -81,16 +87,17 @@ async def test_mail_for_a_live_site_leaves_within_a_second_beside_thousands_for_
     live = _beside("dead.test")
     world.domain(live, sink)
     await office.start()
+    alone = await _best(office, live)
     await _post(office, "dead.test", DEAD, "anna@example.test")
 
     async def all_wait() -> bool:
         return (await office.states()).get("deferred") == DEAD
 
     await come_true(all_wait, within=60 + DEAD / 50)
-    seconds = [await _seconds_until_relayed(office, live, "bert@b.test") for _ in range(3)]
+    beside = await _best(office, live)
 
-    assert min(seconds) < 1.0
-    assert max(seconds) < 1.0 + BUSY_MACHINE
+    assert (await office.states())["deferred"] == DEAD
+    assert beside < alone + 1.0
 
 
 async def test_a_single_mail_of_another_tenant_is_soon_next_at_a_slow_site(
@@ -100,9 +107,10 @@ async def test_a_single_mail_of_another_tenant_is_soon_next_at_a_slow_site(
     sink.start("-w", "1")  # a second for each DATA
     world.domain("slow.test", sink)
     await office.start()
+    alone = await _seconds_until_relayed(office, "slow.test", "carl@c.test")
     await _post(office, "slow.test", SLOW, "bulk@a.test")
 
     seconds = await _seconds_until_relayed(office, "slow.test", "bert@b.test")
 
     assert (await office.states()).get("routed", 0) > SLOW / 3, "the others still wait"
-    assert seconds < 3.0 + BUSY_MACHINE + SLOW / 500
+    assert seconds < alone + 3.0 + SLOW / 200, "one turn, and what the road brings before it"

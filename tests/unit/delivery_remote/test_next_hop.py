@@ -170,6 +170,17 @@ async def test_domains_with_the_same_servers_have_one_destination() -> None:
         assert one.name == one.site.name == "mx1.host.test,mx2.host.test"
 
 
+async def test_the_name_of_many_servers_is_bounded_and_their_own() -> None:
+    hosts = [f"mx{n}.{'long' * 12}.test" for n in range(12)]
+    async with Destinations(manners(), LIMITS) as known:
+        one = known.of(_plan("a.test", *hosts))
+        other = known.of(_plan("a.test", *hosts[:-1]))
+
+    assert len(one.name) < 300
+    assert one.name.startswith(hosts[0])
+    assert one is not other
+
+
 async def test_domains_of_a_provider_share_its_site_and_rest_for_themselves() -> None:
     async with Destinations(manners(), LIMITS, open_shaping()) as known:
         one = known.of(_plan("a.test", "a-test.mail.protection.outlook.com"))
