@@ -122,11 +122,12 @@ class Guard:
         """RFC 7672 §2.2.1: only where nobody can have forged the server's name."""
         if self.dane is None:
             return [None] * len(plan.targets)
-        asked = {
-            (each.host, each.port): self.dane.of(each.host, each.port)
+        servers = {  # one that has several addresses is asked for once
+            (each.host, each.port)
             for each in plan.targets
             if (plan.certain or each.proved) and not _has_no_name(each)
         }
+        asked = {server: self.dane.of(*server) for server in servers}
         # Most have one name, which is remembered: a task for it would cost more than all the rest.
         answers = (
             await asyncio.gather(*asked.values())
