@@ -15,8 +15,8 @@ from delivery_remote.pace import Shape, Shaping, open_shaping
 from delivery_remote.security.settings import SecuritySettings
 from delivery_remote.session.settings import TalkingSettings
 from delivery_remote.ways import Customs, Families, Ours, parse_ours
-from posthouse.resolver import parse_nameservers
 from posthouse.runtime.durations import Duration
+from posthouse.runtime.name_settings import NameSettings
 from posthouse.runtime.report_settings import ReturnPathSettings
 from posthouse.runtime.retrying import RetryingSettings
 from posthouse.runtime.suppression_settings import SuppressionSettings
@@ -24,11 +24,6 @@ from posthouse.runtime.suppression_settings import SuppressionSettings
 LOOPBACK = "127.0.0.0/8, ::1, 0.0.0.0/8, ::"
 WAITING_SHARE = 0.75  # of a shard's places: the others are for sites that can begin at once
 REST_SHARE = 0.8  # of the shortest retry delay: a rest is over when a mail that failed comes back
-
-
-def _nameservers(text: str) -> str:
-    parse_nameservers(text)
-    return text
 
 
 def _absolute(path: Path) -> Path:
@@ -48,14 +43,19 @@ def _rules(path: Path | None) -> Path | None:
 
 
 class RemoteSettings(
-    ReturnPathSettings, SuppressionSettings, RetryingSettings, TalkingSettings, SecuritySettings
+    ReturnPathSettings,
+    SuppressionSettings,
+    RetryingSettings,
+    TalkingSettings,
+    SecuritySettings,
+    NameSettings,
 ):
     """The settings of this service beside those it shares.
 
     Attributes:
-        nameservers: ``address[:port], ...``; empty for those of /etc/resolv.conf.
-        nameservers_validate: They, and the way to them, can be trusted with saying what DNSSEC
-            proves. Without it mail with REQUIRETLS only goes where a route or no MX record leads.
+        nameservers_validate: The name servers, and the way to them, can be trusted with saying what
+            DNSSEC proves: TLSA records are asked for (DANE). Without it mail with REQUIRETLS only
+            goes where a route, an MTA-STS policy or no MX record leads.
         remote_port: The port of servers found by MX.
         remote_families: Which addresses of a server are tried, and in which order.
         remote_literals: Mail to ``user@[192.0.2.1]`` goes there.
@@ -72,7 +72,6 @@ class RemoteSettings(
         remote_shaping: A file of shaping rules above those of `pace/providers.toml`.
     """
 
-    nameservers: Annotated[str, AfterValidator(_nameservers)] = ""
     nameservers_validate: bool = False
     remote_port: Annotated[int, Field(ge=1, le=65_535)] = 25
     remote_families: Families = Families.BOTH
