@@ -19,6 +19,7 @@ from bench.peers import peer
 from bench.relaying import our_relay, peer_relay, recipients
 from bench.report import note, show
 from bench.system import System, Unfit
+from bench.waiting import look
 
 DOMAIN = "bench.test"
 USERS = 100
@@ -110,10 +111,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--memory", action="store_true", help="of ingress-smtp, instead of speed")
     parser.add_argument("--store", choices=("disk", "s3"), default="disk", help="with --memory")
+    parser.add_argument(
+        "--queue", type=int, metavar="RECIPIENTS", help="that wait: how long operators wait"
+    )
     given = parser.parse_args(arguments)
     try:
         if given.memory:
             sys.exit(asyncio.run(weigh(console.print, given.store)))
+        if given.queue:
+            sys.exit(asyncio.run(look(console.print, given.queue)))
         what = relay if given.relay else bench
         runs = asyncio.run(what(given.count, given.rounds, alone=given.alone))
     except Unfit as reason:

@@ -8,7 +8,6 @@ rows are looked at.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -129,21 +128,20 @@ def _ages(choice: Choice, now: datetime) -> Iterator[tuple[str, object]]:
 
 
 def _domain(domain: str) -> tuple[str, object]:
-    if domain.startswith("."):
-        return "w.domain like {0}", _ending(domain)
-    return "w.domain = {0}", domain
+    return _backwards("w.domain", domain, is_ending=domain.startswith("."))
 
 
 def _address(column: str, wanted: str) -> tuple[str, object]:
     key = storable(wanted).lower() if wanted not in _NULL else ""
-    if key.startswith("@"):
-        return f"lower(w.{column}) like {{0}}", _ending(key)
-    return f"lower(w.{column}) = {{0}}", key
+    return _backwards(f"lower(w.{column})", key, is_ending=key.startswith("@"))
 
 
-def _ending(text: str) -> str:
-    """Return the pattern of LIKE for what ends with ``text``."""
-    return "%" + re.sub(r"([%_\\])", r"\\\1", text)
+def _backwards(what: str, text: str, *, is_ending: bool) -> tuple[str, object]:
+    """Compare backwards, as the indexes do: what has an ending in common are neighbours there."""
+    backwards = text[::-1]
+    if not is_ending:
+        return f'reverse({what}) collate "C" = {{0}}', backwards
+    return f'reverse({what}) collate "C" ^@ {{0}}', backwards
 
 
 def _first_id(moment: datetime) -> UUID:

@@ -17,7 +17,7 @@ By: TypeAlias = Literal["domain", "tenant", "sender", "recipient", "status", "st
 _MAY_SCAN = (
     "set local enable_seqscan = on",
     "set local plan_cache_mode = force_custom_plan",
-    "set local work_mem = '64MB'",
+    "set local work_mem = '128MB'",
 )
 _PAGE = """
     select r.envelope as id, r.n, r.address as recipient, w.sender, w.tenant, w.domain, r.state,
@@ -37,7 +37,7 @@ _KEYS: dict[By, str] = {
     "tenant": "w.tenant",
     "sender": "w.sender",
     "recipient": "w.address",
-    "status": "split_part(w.said, ' ', 1) || ' ' || split_part(w.said, ' ', 2)",
+    "status": "split_part(left(w.said, 14), ' ', 1) || ' ' || split_part(left(w.said, 14), ' ', 2)",
     "state": "case when w.held then 'held' else 'deferred' end",
 }
 
