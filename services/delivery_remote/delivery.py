@@ -96,8 +96,10 @@ class Delivery:
         """Deliver ``envelope``; send it back if too much waits for its site."""
         with about(envelope=str(envelope.id), domain=envelope.domain):
             way = await self._way(envelope)
-            if isinstance(way, Plan) and self._is_crowded(way, envelope):
-                return self._send_back(envelope, self._parts.destinations.of(way).site)
+            if isinstance(way, Plan):
+                destination, _ = await self._beyond(way, envelope)
+                if self._is_crowded(destination, envelope):
+                    return self._send_back(envelope, destination.site)
             async with self._parts.claims.claim(envelope) as claim:
                 if claim is None:
                     return self._aside("claimed", Wait(CLAIMED_WAIT, envelope))
@@ -165,8 +167,7 @@ class Delivery:
 
     async def _go(self, envelope: Remote, plan: Plan, claim: Claim) -> Move:
         """Hand ``envelope`` over to the servers of ``plan``, or put it off."""
-        exits = await self._parts.sources.exits(envelope.sender, envelope.domain)
-        destination = self._parts.destinations.of(plan, exits.pool)
+        destination, exits = await self._beyond(plan, envelope)
         destination.meet(plan.targets)
         asked_for, envelope = envelope, _tried(envelope)
         if asked_for.on_request:
@@ -194,9 +195,13 @@ class Delivery:
     async def _settle(self, envelope: Remote, results: Results) -> Move:
         return await self._parts.books.settle(envelope, results)
 
-    def _is_crowded(self, plan: Plan, envelope: Remote) -> bool:
+    async def _beyond(self, plan: Plan, envelope: Remote) -> tuple[Destination, Exits]:
+        """Return where the servers of ``plan`` are, and from where they are reached."""
+        exits = await self._parts.sources.exits(envelope.sender, envelope.domain)
+        return self._parts.destinations.of(plan, exits.pool), exits
+
+    def _is_crowded(self, destination: Destination, envelope: Remote) -> bool:
         """True if it would be sent back; known before it costs a claim."""
-        destination = self._parts.destinations.of(plan)
         is_open = destination.resting() is None and not self._is_over(envelope)
         return (
             is_open

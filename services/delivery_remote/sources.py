@@ -145,9 +145,14 @@ class Sources:
         members = ranked(self._pools.get(name, ()), sender, domain)
         return Exits(name, members, self.buckets, self.presence)
 
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._read_at <= TABLE_FRESH.total_seconds()
+
     async def _read(self) -> None:
+        if self._is_fresh():
+            return
         async with self._reading:
-            if time.monotonic() - self._read_at <= TABLE_FRESH.total_seconds():
+            if self._is_fresh():
                 return
             pools: dict[str, tuple[Source, ...]] = {}
             for source in await sources(self.pool):
