@@ -34,6 +34,10 @@ STEP_COLUMNS: list[Column] = [
 
 Fingerprint = Annotated[str | None, typer.Option(metavar="TEXT", help="All of this fingerprint.")]
 Road = Annotated[str | None, typer.Option(metavar="NAME", help="All of this road.")]
+AtMost = Annotated[
+    int, typer.Option(metavar="NUMBER", min=1, max=1000, help="At most so many; 1 is a canary.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which.")]
 Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="Their numbers.")]
 
 
@@ -61,6 +65,27 @@ def dead_list(
     with connect() as api:
         rows = api.rows(path("dead-letters"), query)
         listing(rows, columns, as_json=as_json, empty="There are no dead letters.")
+
+
+def _together(names: object) -> str:
+    return ", ".join(names) if isinstance(names, list) else plain(names)
+
+
+@dead.add("groups")
+def dead_groups(*, as_json: AsJson = False) -> None:
+    """Tell of what they died: one line for each fingerprint, the largest group first."""
+    columns = [
+        ("Letters", "count", plain),
+        ("Fingerprint", "fingerprint", plain),
+        ("Roads", "roads", _together),
+        ("First failed", "first_failed", moment),
+        ("Last failed", "last_failed", moment),
+        ("Oldest", "oldest", plain),
+        ("Reason", "reason", plain),
+    ]
+    with connect() as api:
+        rows = api.ask("GET", path("dead-letters", "groups"))["items"]
+    listing(rows, columns, as_json=as_json, empty="There are no dead letters.")
 
 
 @dead.add("show")
@@ -93,11 +118,12 @@ def dead_replay(
     *,
     fingerprint: Fingerprint = None,
     road: Road = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which.")] = False,
+    limit: AtMost = 1000,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Put dead letters back on their road; safe to repeat, nothing is delivered twice."""
-    body = {**_choice(ids, fingerprint, road), "dry_run": dry_run}
+    body = _choice(ids, fingerprint, road) | {"limit": limit, "dry_run": dry_run}
     with connect() as api:
         answer = api.ask("POST", path("dead-letters", "replay"), body=body)
     _tell_replay(answer, as_json=as_json, verb="would go" if dry_run else "went")
@@ -122,15 +148,17 @@ def dead_discard(
     fingerprint: Fingerprint = None,
     road: Road = None,
     note: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the letter.")] = "",
+    dry_run: DryRun = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """End dead letters without delivery; their recipients are marked discarded."""
-    body = {**_choice(ids, fingerprint, road), "note": note}
-    if not yes:
+    body = _choice(ids, fingerprint, road) | {"note": note, "dry_run": dry_run}
+    if not (yes or dry_run):
         confirm("End these letters without delivery?", "Nothing was discarded.")
     with connect() as api:
         answer = api.ask("POST", path("dead-letters", "discard"), body=body)
-    say(f"{len(answer['discarded'])} dead letters discarded.")
+    verb = "would be discarded" if dry_run else "discarded"
+    say(f"{len(answer['discarded'])} dead letters {verb}.")
     _tell_of_more(answer)
 
 

@@ -37,6 +37,14 @@ _CHOSEN = """
        and ($6::bigint[] is null or id = any($6))
 """
 _LIST = f"select {_COLUMNS} from dead_letters where id > $1 {_CHOSEN} order by id limit $7"  # noqa: S608 - columns are ours
+# One storm is one line, however many letters it has left: those of one fingerprint have one reason.
+_GROUPS = """
+    select fingerprint, count(*) as count, min(id) as oldest, array_agg(distinct road) as roads,
+           (array_agg(reason order by id desc))[1] as reason,
+           min(first_failed) as first_failed, max(last_failed) as last_failed
+      from dead_letters where state = 'waiting'
+  group by fingerprint order by count(*) desc, fingerprint limit $1
+"""
 _END = """
     update dead_letters set state = $2, note = $3, ended_at = now()
      where id = $1 and state = 'waiting'
@@ -126,6 +134,35 @@ async def dead_letters(
         limit,
     )
     return tuple(map(_letter, rows))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Letters that wait and died of the same.
+
+    Attributes:
+        fingerprint: What they have in common.
+        count: How many they are.
+        oldest: The number of the first: a canary to replay alone.
+        roads: Where they died.
+        reason: Of the latest, in words.
+        first_failed: When the first of them failed first.
+        last_failed: When the last of them failed last.
+    """
+
+    fingerprint: str
+    count: int
+    oldest: int
+    roads: list[str]
+    reason: str
+    first_failed: datetime
+    last_failed: datetime
+
+
+async def dead_groups(queries: Queries, limit: int = 100) -> tuple[Group, ...]:
+    """Return what letters wait for, grouped by fingerprint; the largest group first."""
+    rows = await queries.fetch(_GROUPS, limit)
+    return tuple(Group(**dict(row)) for row in rows)
 
 
 async def end_dead(queries: Queries, ident: int, state: DeadState, note: str = "") -> bool:

@@ -21,9 +21,11 @@ from posthouse.bus.connection import Broker, connect
 from posthouse.bus.consumer import consume
 from posthouse.bus.depths import depths
 from posthouse.bus.moves import Ack, Bury, Move
-from posthouse.bus.publisher import Publisher
+from posthouse.bus.obituary import History, compose
+from posthouse.bus.publisher import Parcel, Publisher
 from posthouse.bus.topology import DEAD_QUEUES, INBOUND, LOCAL, dead_queue
 from posthouse.bus.undertaking import undertake
+from posthouse.bus.wire import encode
 from posthouse.mail.envelope import Inbound
 from posthouse.mail.handling import Handling
 from posthouse.storage import ledger
@@ -292,6 +294,44 @@ async def test_a_discarded_letter_settles_its_recipients_by_a_named_rule(
     assert ended.note == "spam"
     timeline = (await postmaster.http.get(f"/trace/{mail.id}")).json()
     assert "dead letter discarded" in json.dumps(timeline)
+
+
+async def test_a_storm_of_equal_deaths_is_one_line_and_a_canary_goes_first(
+    postmaster: LivePostmaster, broker_url: str
+) -> None:
+    now = datetime.now(UTC)
+    mails = [new_mail("anna@example.test") for _ in range(40)]
+    await ledger.enter(postmaster.pool, mails)
+    async with connect(broker_url, Probes(), "policy", grace=GRACE) as broker:
+        deaths = [
+            compose("policy", INBOUND, ValueError(f"no row {mail.id}"), History(), now)
+            for mail in mails
+        ]
+        await Publisher(broker).dispatch(
+            [
+                Parcel.dead(INBOUND, encode(mail.envelope), death)
+                for mail, death in zip(mails, deaths, strict=True)
+            ]
+        )
+    async with undertaking(postmaster.pool, postmaster.broker):
+        letters = await filed(postmaster.pool, len(mails))
+
+    (group,) = json.loads((await postmaster.cli("dead", "groups", "--json")).stdout)
+    chosen = ("--fingerprint", group["fingerprint"])
+    preview = await postmaster.cli("dead", "discard", *chosen, "--dry-run")
+    canary = await postmaster.cli("dead", "replay", *chosen, "--limit", "1")
+    rest = await postmaster.cli("dead", "replay", *chosen)
+
+    assert (group["count"], group["oldest"]) == (len(mails), letters[0].id)
+    assert "40 dead letters would be discarded" in preview.stdout
+    assert "1 dead letters went" in canary.stdout
+    assert "39 dead letters went" in rest.stdout
+    assert await ready(postmaster.broker, INBOUND) == len(mails)
+    entries = (await postmaster.http.get("/audit")).json()["items"]
+    assert [(one["action"], one["changed"]) for one in entries] == [
+        ("dead replay", 39),
+        ("dead replay", 1),
+    ]
 
 
 async def test_two_sweepers_publish_an_unpublished_envelope_once(
