@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -29,6 +29,14 @@ MAX_IDS = 1000  # of one choice
 MAX_TEXT = 500  # characters that a sender is told
 USUAL = "usual"  # the way that mail goes by itself
 WORDS_OF_IDS = 5  # ids that an audit entry names
+
+# Which of the chosen a verb is about, so that what is found is what can be changed.
+_CONCERNS: dict[Verb, Waiting] = {
+    "flush": "deferred",
+    "retry": "deferred",
+    "hold": "deferred",
+    "release": "held",
+}
 
 router = APIRouter(tags=["queue"])
 log = get_logger()
@@ -171,7 +179,9 @@ async def decide(verb: Verb, what: Decision, means: Means, actor: Actor) -> Stre
     if what.choice().is_everything and not what.all:
         raise invalid("Say which: ids, conditions, or all.")
     text = _detail(verb, what)
-    order = Order(verb=verb, choice=what.choice(), words=what.words(), actor=actor, text=text)
+    choice = what.choice()
+    choice = replace(choice, state=choice.state or _CONCERNS.get(verb))
+    order = Order(verb=verb, choice=choice, words=what.words(), actor=actor, text=text)
     return StreamingResponse(
         _preview(means, order) if what.dry_run else _steps(means, order),
         media_type="application/x-ndjson",

@@ -171,8 +171,7 @@ def queue_release(
     as_json: AsJson = False,
 ) -> None:
     """Let go what is held; it is tried now."""
-    choice = {**_all(which, everything), "state": "held"}
-    _decide("release", choice, yes=yes, dry_run=dry_run, as_json=as_json)
+    _decide("release", _all(which, everything), yes=yes, dry_run=dry_run, as_json=as_json)
 
 
 @queue.add("reroute", _CHANGING)

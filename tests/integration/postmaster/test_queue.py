@@ -105,9 +105,9 @@ async def test_hold_and_release_are_carried_out_audited_and_traced(
     await until(lambda: _has(postmaster, "b.test", 1), "not published")
     entries = json.loads(await done(postmaster, "audit", "list", "--json"))
     assert [(e["action"], e["found"], e["changed"]) for e in entries] == [
-        ("queue release", 1, 1), ("queue hold", 1, 0), ("queue hold", 1, 1),
+        ("queue release", 1, 1), ("queue hold", 0, 0), ("queue hold", 1, 1),
     ]  # fmt: skip
-    assert {entry["chosen"] for entry in entries} == {"--state held", "--domain b.test"}
+    assert {entry["chosen"] for entry in entries} == {"--all", "--domain b.test"}
     assert all(entry["ended_at"] for entry in entries)
     assert "queue hold" in await done(postmaster, "audit", "list")
     trace = await done(postmaster, "trace", str(ident))
