@@ -190,7 +190,7 @@ class Delivery:
 
     async def _put_off(self, envelope: Remote, destination: Destination, rest: Rest) -> Move:
         destination.missed(envelope.domain)
-        return await self._parts.books.put_off(envelope, rest)
+        return await self._parts.books.put_off(envelope, destination.in_turn(rest))
 
     async def _settle(self, envelope: Remote, results: Results) -> Move:
         return await self._parts.books.settle(envelope, results)

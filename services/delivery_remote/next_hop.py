@@ -27,6 +27,8 @@ LONGEST_REST = timedelta(minutes=5)
 MAX_MISSED = 1000  # domains of one site whose mail follows when it is back
 MAX_FAILED = 100  # servers of a destination; MX may name others every time
 ALIVE_SECONDS = 60.0  # how long a success proves that the destination lives
+ROUND_SECONDS = 0.1  # between two that were put off and come round again: none of them is missed
+LONGEST_ROUND = timedelta(hours=1)
 CONGESTED = Status(451, (4, 4, 5))  # RFC 3463 §3.5: mail system congestion
 REPORTS = Party("", "")
 
@@ -60,11 +62,13 @@ class Rest:
         name: The destination.
         left: How much longer.
         trouble: What was said when it was asked last.
+        turn: When one that is put off may come round; not before `left`.
     """
 
     name: str
     left: timedelta
     trouble: Later
+    turn: timedelta = timedelta()
 
 
 @dataclass(slots=True)
@@ -89,6 +93,7 @@ class Destination:
     _failed_at: float = float("-inf")
     _missed: set[str] = field(default_factory=set)
     _used_at: float = float("-inf")
+    _round_at: float = float("-inf")
     _trouble: Later | None = None
 
     def unused(self) -> float:
@@ -111,6 +116,16 @@ class Destination:
             why = Later(CONGESTED, self.site.trouble or "the site had too much")
             return Rest(self.site.name, timedelta(seconds=paused), why)
         return None
+
+    def in_turn(self, rest: Rest) -> Rest:
+        """Return ``rest`` for one more mail that is put off.
+
+        They come round one after the other: thousands at once would be in the way of others' mail.
+        When it is back they follow at once, whatever their turn (`returned`).
+        """
+        latest = self._now() + LONGEST_ROUND.total_seconds()
+        self._round_at = min(max(self._round_at, self._now()) + ROUND_SECONDS, latest)
+        return replace(rest, turn=timedelta(seconds=self._round_at - self._now()))
 
     def meet(self, targets: Sequence[Target]) -> None:
         """Mail may go to ``targets`` now: one that has not failed yet ends the rest."""
@@ -154,6 +169,7 @@ class Destination:
         self._failed.clear()
         self._trouble = None
         self._rest_until = float("-inf")
+        self._round_at = float("-inf")
         self._worked_at = self._now()
         self.site.worked()
 

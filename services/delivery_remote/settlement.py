@@ -53,7 +53,7 @@ def put_off(envelope: Remote, rest: Rest, timetable: Timetable, now: datetime) -
     """Decide what becomes of ``envelope``, for which nobody was asked because of ``rest``."""
     age = now - envelope.released
     pause = timetable.next_delay(envelope.attempts + 1, age)
-    wanted = max(rest.left, min(age * AGE_SHARE, pause or timedelta()))
+    wanted = max(rest.left, rest.turn, min(age * AGE_SHARE, pause or timedelta()))
     delay = None if pause is None else in_time(envelope, nearest_delay(wanted), now)
     why = f"not tried: {rest.name} rests until {now + rest.left:%H:%M:%S} after: "
     said = Said(replace(rest.trouble, reply=why + rest.trouble.reply))

@@ -58,9 +58,9 @@ async def _post(office: Office, domain: str, count: int, sender: str) -> list[Re
 
 
 async def _seconds_until_relayed(office: Office, domain: str, sender: str) -> float:
-    """Post one mail; return how long it was from the broker's hand until the ledger had it."""
-    (mail,) = await office.post(domain, 1, MESSAGE, sender=sender)
+    """Post one mail; return how long it took until the ledger knew that it was taken."""
     began = time.monotonic()
+    (mail,) = await office.post(domain, 1, MESSAGE, sender=sender)
 
     async def is_relayed() -> bool:
         state = await office.pool.fetchval(
@@ -104,7 +104,7 @@ async def test_a_single_mail_of_another_tenant_is_soon_next_at_a_slow_site(
     office: Office, world: OutsideWorld
 ) -> None:
     sink = world.server()
-    sink.start("-w", "1")  # a second for each DATA
+    sink.start("-w", "3")  # seconds for each DATA, at 20 sessions at most
     world.domain("slow.test", sink)
     await office.start()
     alone = await _seconds_until_relayed(office, "slow.test", "carl@c.test")
@@ -113,4 +113,4 @@ async def test_a_single_mail_of_another_tenant_is_soon_next_at_a_slow_site(
     seconds = await _seconds_until_relayed(office, "slow.test", "bert@b.test")
 
     assert (await office.states()).get("routed", 0) > SLOW / 3, "the others still wait"
-    assert seconds < alone + 3.0 + SLOW / 200, "one turn, and what the road brings before it"
+    assert seconds < alone + 5.0 + SLOW / 200, "one turn, and what the road brings before it"

@@ -112,6 +112,20 @@ def test_servers_that_fail_one_after_the_other_are_all_known(destination: Destin
     assert destination.resting()
 
 
+def test_those_that_are_put_off_come_round_one_after_the_other(destination: Destination) -> None:
+    destination.failed(AWAY)
+    rest = destination.resting()
+    assert rest is not None
+
+    turns = [destination.in_turn(rest).turn.total_seconds() for _ in range(40_000)]
+
+    assert turns[99] == pytest.approx(10)
+    assert turns[5999] == pytest.approx(600)
+    assert turns[-1] == 3600
+    destination.worked()
+    assert destination.in_turn(rest).turn < timedelta(seconds=1)
+
+
 def test_after_a_rest_one_session_tries(destination: Destination) -> None:
     destination.failed(AWAY)
 
