@@ -11,7 +11,7 @@ WORKERS ?= 2
 PROFILE := check
 PORTS := SMTP_PORT SUBMISSION_PORT SMTPS_PORT IMAP_PORT IMAPS_PORT POP3_PORT POP3S_PORT POSTMASTER_PORT
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
-UNKNOWN = $(filter-out STORE COPIES WORKERS BENCH POSTHOUSE_% $(PORTS) MAKE%,$(GIVEN))
+UNKNOWN = $(filter-out STORE COPIES WORKERS BENCH STORM_% POSTHOUSE_% $(PORTS) MAKE%,$(GIVEN))
 ONEMACHINE := PYTHONPATH=deploy/local $(PYTHON) -m onemachine
 WITH_SERVERS := $(ONEMACHINE).testservers --
 PYTEST := env -u MAKEFLAGS $(PYTHON) -m pytest -q
@@ -20,7 +20,7 @@ CODE := shared services tests deploy bench
 # Without bytecode each process compiles everything anew: a third of the time of a check.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: soak help setup run check format lint types imports fmt test unit integration journeys bench fuzz image clean
+.PHONY: soak help setup run check format lint types imports fmt test unit integration journeys bench fuzz storm image clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench: $(TOOLS) ## mails per second and CPU per mail, beside Debian's Postfix
 
 fuzz: $(SETUP) ## any octets into parsers and SMTP sessions: minutes
 	$(PYTEST) -n $(WORKERS) --hypothesis-profile fuzz --timeout 1800 tests/properties tests/fuzz
+
+storm: $(TOOLS) ## kill anything at random under load, and count the mail: STORM_SECONDS=300
+	$(PYTEST) -s -m storm tests/storm
 
 image: ## the container image of all services
 	docker build -t posthouse .

@@ -55,7 +55,8 @@ class Peer:
         open: How many are open.
         most_open: The most there were at once.
         quiet: Set while none is open.
-        before: What to await before a word is answered.
+        before: What to await before a word is answered; ``content`` stands for what follows the
+            first line of a message.
     """
 
     replies: dict[str, list[str]]
@@ -150,6 +151,8 @@ class _Conversation:
         lines: list[bytes] = []
         while (line := await self.reader.readuntil(b"\r\n")) != b".\r\n":
             lines.append(line)
+            if len(lines) == 1 and "content" in self.peer.before:
+                await self.peer.before["content"]()
         octets = b"".join(lines)
         self.peer.messages.append(octets)
         for _ in range(self.recipients if self.is_lmtp else 1):
