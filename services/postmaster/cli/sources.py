@@ -19,7 +19,11 @@ source = Commands("Addresses that mail leaves from: in pools, warmed up, chosen 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="IPv4 or IPv6, of ours.")]
 Sender = Annotated[
     str,
-    typer.Option("--sender", metavar="WHO", help="anna@a.test, @a.test, @.a.test, '<>' or '*'."),
+    typer.Option(
+        "--sender",
+        metavar="WHO",
+        help="anna@a.test, @a.test, @.a.test, '*', or angle brackets alone for reports.",
+    ),
 ]
 Domain = Annotated[
     str, typer.Option("--domain", metavar="DOMAIN", help="b.test, .b.test (all below it) or '*'.")
@@ -37,7 +41,7 @@ def source_add(
         typer.Option(
             "--warm-up",
             metavar="BUDGETS",
-            help="Messages on its first day, its second, ... as 50,100,250; or: usual.",
+            help="Messages on its first day, its second and so on, as 50,100,250; or: usual.",
         ),
     ] = "",
     since: Annotated[
