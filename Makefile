@@ -85,7 +85,7 @@ bench: $(TOOLS) ## mails per second and CPU per mail, beside Debian's Postfix
 fuzz: $(SETUP) ## any octets into parsers and SMTP sessions: minutes
 	$(PYTEST) -n $(WORKERS) --hypothesis-profile fuzz --timeout 1800 tests/properties tests/fuzz
 
-storm: $(TOOLS) ## kill anything at random under load, and count the mail: STORM_SECONDS=300
+storm: $(TOOLS) ## kill anything at random under load: STORM_SECONDS=300
 	$(PYTEST) -s -m storm tests/storm
 
 image: ## the container image of all services
