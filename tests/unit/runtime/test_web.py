@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -92,11 +92,15 @@ async def test_what_cannot_be_reached_is_told(world: World, url: str) -> None:
 
 
 async def test_time_is_bounded(world: World) -> None:
-    async def silence(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await _reader.read()
-        finally:
-            writer.close()
+    is_over = asyncio.Event()
+
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        is_over.set()
 
     async with await asyncio.start_server(silence, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
@@ -106,6 +110,7 @@ async def test_time_is_bounded(world: World) -> None:
         ) as web:
             with pytest.raises(WebFailure, match="TimeoutError"):
                 await web.get("https://a.test/", 100)
+        await is_over.wait()
 
 
 async def test_octets_are_brought(world: World) -> None:
