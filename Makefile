@@ -86,7 +86,7 @@ fuzz: $(SETUP) ## any octets into parsers and SMTP sessions: minutes
 	$(PYTEST) -n $(WORKERS) --hypothesis-profile fuzz --timeout 1800 tests/properties tests/fuzz
 
 storm: $(TOOLS) ## kill anything at random under load: STORM_SECONDS=300
-	$(WITH_SERVERS) $(PYTEST) -s -m storm tests/storm tests/integration/remote/test_decisions_and_kills.py
+	$(WITH_SERVERS) $(PYTEST) -s -m storm tests/storm tests/integration/remote
 
 image: ## the container image of all services
 	docker build -t posthouse .
