@@ -71,7 +71,7 @@ unit: $(SETUP) ## pure tests only
 	$(PYTEST) -n $(WORKERS) --hypothesis-profile $(PROFILE)
 
 integration: $(TOOLS) ## tests of parts on real servers
-	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m integration
+	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m "integration and not storm"
 
 journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m journey

@@ -126,7 +126,7 @@ async def test_held_and_released_through_kills_of_the_postmaster_each_arrives_on
     assert await office.pool.fetchval("select count(*) from waiting") == 0
 
 
-@pytest.mark.storm  # does not pass since sites pace what is put off: to be understood
+@pytest.mark.storm  # fails, not understood yet: out of make test until it is
 async def test_retried_through_kills_of_both_only_what_was_in_hand_comes_twice(
     office: Office, postmaster: Service, waiting: Sink
 ) -> None:
@@ -150,7 +150,7 @@ async def test_retried_through_kills_of_both_only_what_was_in_hand_comes_twice(
     assert sum(counts.values()) - MAILS <= 20, "no more than one for each session"
 
 
-@pytest.mark.storm  # does not pass since sites pace what is put off: to be understood
+@pytest.mark.storm  # fails, not understood yet: out of make test until it is
 async def test_bounced_through_kills_of_both_each_sender_is_told_once(
     office: Office, postmaster: Service, waiting: Sink
 ) -> None:
