@@ -83,18 +83,19 @@ class ReturnPaths:
 
     def read(self, address: Address, today: date) -> Returned | None:
         """Return what ``address`` says if it is one of our return paths, and not too old."""
-        for owner, ident, signature, tail in _tags(address.local):
-            expected = self._sign(owner, address.domain, ident, tail)
+        for head, ident, signature, tail in _tags(address.local):
+            expected = self._sign(head, address.domain, ident, tail)
             if not hmac.compare_digest(signature.lower(), expected):
                 continue
             if not -1 <= (today - day_of(ident)).days <= VALID_DAYS:
                 return None
-            return _returned(f"{owner}@{address.domain}", ident, tail)
+            return _returned(f"{head[:-1]}@{address.domain}", ident, tail)
         return None
 
     def _written(self, sender: Address, ident: UUID, tail: str) -> str | None:
-        tag = _base32(ident.bytes) + self._sign(sender.local, sender.domain, ident, tail)
-        local = f"{sender.local}{self.delimiters[0]}{tag}{tail}"
+        head = sender.local + self.delimiters[0]
+        tag = _base32(ident.bytes) + self._sign(head, sender.domain, ident, tail)
+        local = f"{head}{tag}{tail}"
         if len(local.encode()) > MAX_LOCAL_PART_OCTETS:
             return None
         try:
@@ -102,8 +103,8 @@ class ReturnPaths:
         except BadAddress:  # a quoted local part
             return None
 
-    def _sign(self, owner: str, domain: str, ident: UUID, tail: str) -> str:
-        text = "\0".join((owner, domain, ident.hex, tail)).lower().encode()
+    def _sign(self, head: str, domain: str, ident: UUID, tail: str) -> str:
+        text = "\0".join((head, domain, ident.hex, tail)).lower().encode()
         return _base32(hmac.digest(self.secret, text, hashlib.sha256))[:_HASH_CHARACTERS]
 
 
@@ -118,12 +119,12 @@ def looks_signed(address: str) -> bool:
 
 
 def _tags(local: str) -> Iterator[tuple[str, UUID, str, str]]:
-    """Yield each way to read a local part as owner, id, signature and tail."""
+    """Yield each way to read a local part as owner with delimiter, id, signature and tail."""
     for found in _TAG.finditer(local):
         padded = found[1].upper() + "=" * 6
         ident = UUID(bytes=base64.b32decode(padded)) if _fits(found[1]) else None
         if ident is not None and found.start():
-            yield local[: found.start()], ident, found[2], local[found.end() :]
+            yield local[: found.start() + 1], ident, found[2], local[found.end() :]
 
 
 def _fits(text: str) -> bool:
