@@ -65,13 +65,13 @@ fmt: $(SETUP) ## format the code and repair what the linter can repair
 
 test: PROFILE := $(if $(CI),ci,local)  # more examples of each property than a check has time for
 test: $(TOOLS) check ## check, then all tests on real servers started here
-	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m "(integration or journey) and not storm"
+	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m "integration or journey"
 
 unit: $(SETUP) ## pure tests only
 	$(PYTEST) -n $(WORKERS) --hypothesis-profile $(PROFILE)
 
 integration: $(TOOLS) ## tests of parts on real servers
-	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m "integration and not storm"
+	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m integration
 
 journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m journey
@@ -86,7 +86,7 @@ fuzz: $(SETUP) ## any octets into parsers and SMTP sessions: minutes
 	$(PYTEST) -n $(WORKERS) --hypothesis-profile fuzz --timeout 1800 tests/properties tests/fuzz
 
 storm: $(TOOLS) ## kill anything at random under load: STORM_SECONDS=300
-	$(WITH_SERVERS) $(PYTEST) -s -m storm tests/storm tests/integration/remote
+	$(WITH_SERVERS) $(PYTEST) -s -m storm tests/storm
 
 image: ## the container image of all services
 	docker build -t posthouse .

@@ -42,6 +42,7 @@ class Service:
 
     async def start(self) -> None:
         """Start it and wait until it says that it is ready."""
+        assert self._process is None or self._process.returncode is not None, "it runs already"
         environment = {"PATH": os.environ["PATH"], **self.settings}
         environment["POSTHOUSE_HEALTH_PORT"] = str(self._health)
         with self.log.open("ab") as log:

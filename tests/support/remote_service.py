@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +23,12 @@ from posthouse.mail.envelope import Inbound, InboundRecipient, Remote
 from posthouse.mail.ids import new_id
 from posthouse.storage import ledger
 from posthouse.storage.ledger import Branch, Kept, NewMail, NewRecipient
+from posthouse.storage.ledger.claiming import key_of
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
 
 START_SECONDS = 60.0  # a machine that does much else, too
+_UNCLAIMED = "select bool_and(pg_try_advisory_xact_lock(key)) from unnest($1::bigint[]) as k (key)"
 _OPEN = "select count(*) from recipients where settled_at is null"
 
 
@@ -133,6 +135,11 @@ class Office:
             return (await self.states()).get(state) == count
 
         await come_true(is_reached, START_SECONDS)
+
+    async def await_unclaimed(self, envelopes: Sequence[Remote]) -> None:
+        """Return when nobody works on any of ``envelopes``: operators may decide of them."""
+        keys = [key_of(envelope) for envelope in envelopes]
+        await come_true(lambda: self.pool.fetchval(_UNCLAIMED, keys), START_SECONDS)
 
     async def states(self) -> dict[str, int]:
         """Return how many recipients are in each state."""

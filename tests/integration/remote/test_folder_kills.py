@@ -34,8 +34,7 @@ def _filed(root: Path, kind: str) -> Counter[str]:
     return Counter(file.read_text().splitlines()[1].partition(": ")[2] for file in files)
 
 
-# mbox fails at its time limit, not understood yet: out of make test until it is
-@pytest.mark.parametrize("kind", ["maildir", pytest.param("mbox", marks=pytest.mark.storm)])
+@pytest.mark.parametrize("kind", ["maildir", "mbox"])
 async def test_a_killed_service_files_each_mail_once(
     pool: Pool, postgres_url: str, broker_url: str, tmp_path: Path, kind: str
 ) -> None:

@@ -157,6 +157,7 @@ class Claims:
             del self._claims[key]
             if claim.was_granted and claim.is_firm:
                 self._done.append(key)
+                self._wake.set()  # operators' decisions pass over what is claimed
             _held.set(len(self._claims))
 
     async def _keep(self) -> None:

@@ -57,8 +57,10 @@ _RELEASE = _FREE.format(
     change="""state = 'deferred', next_attempt_at = now(), held_at = null,
               paused = coalesce(r.paused, '0') + (now() - r.held_at)""",
 )
+# Also what has been due for a while: who made it due may have died before publishing it (`hasten`).
 _RETRY = _FREE.format(
-    condition="r.state = 'deferred' and r.next_attempt_at > now()",
+    condition="""r.state = 'deferred' and (r.next_attempt_at > now()
+                 or r.next_attempt_at < now() - interval '1 minute')""",
     change="next_attempt_at = now()",
 )
 _REROUTE = _FREE.format(
