@@ -139,7 +139,11 @@ class Office:
     async def await_unclaimed(self, envelopes: Sequence[Remote]) -> None:
         """Return when nobody works on any of ``envelopes``: operators may decide of them."""
         keys = [key_of(envelope) for envelope in envelopes]
-        await come_true(lambda: self.pool.fetchval(_UNCLAIMED, keys), START_SECONDS)
+
+        async def are_free() -> bool:
+            return bool(await self.pool.fetchval(_UNCLAIMED, keys))
+
+        await come_true(are_free, START_SECONDS)
 
     async def states(self) -> dict[str, int]:
         """Return how many recipients are in each state."""

@@ -19,9 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
+from delivery_remote.folders.dot_lock import Locked
 from delivery_remote.folders.lines import UnixLines
 from delivery_remote.folders.maildir import Maildir
-from delivery_remote.folders.mbox import Locked, Mbox
+from delivery_remote.folders.mbox import Mbox
 from delivery_remote.folders.names import NoFolder, from_line, parts_of, prefix_of
 from delivery_remote.handover import Said
 from delivery_remote.octets import Octets

@@ -14,23 +14,18 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from delivery_remote.folders.dot_lock import Locked, dot_lock
 from delivery_remote.folders.places import folder, write_all
 
 PIECE_OCTETS = 256 * 1024
-STALE_SECONDS = 600  # a lock file older than this is what somebody left who died
 _MODE = 0o600
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class Locked(Exception):
-    """Somebody else is at work on the file."""
 
 
 class Mbox:
@@ -51,7 +46,7 @@ class Mbox:
         """
         with (
             folder(self._root, self._folders, create=self._create) as place,
-            _dot_lock(place, f"{self._name}.lock"),
+            dot_lock(place, f"{self._name}.lock"),
             self._opened(place) as handle,
         ):
             size = os.fstat(handle).st_size
@@ -96,24 +91,6 @@ class Mbox:
             yield handle
         finally:
             os.close(handle)
-
-
-@contextmanager
-def _dot_lock(place: int, name: str) -> Iterator[None]:
-    """Hold the lock file ``name``; raise `Locked` while somebody else does."""
-    with suppress(FileNotFoundError):
-        age = time.time() - os.stat(name, dir_fd=place, follow_symlinks=False).st_mtime
-        if age > STALE_SECONDS:
-            os.unlink(name, dir_fd=place)
-    try:
-        os.close(os.open(name, _NEW_FILE, _MODE, dir_fd=place))
-    except FileExistsError as held:
-        raise Locked from held
-    try:
-        yield
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=place)
 
 
 def _noted(place: int, name: str) -> int | None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from delivery_remote.folders.mbox import STALE_SECONDS, Locked, Mbox
+from delivery_remote.folders.dot_lock import MARK, STALE_SECONDS, Locked
+from delivery_remote.folders.mbox import Mbox
 from support.limits import files_of_at_most
 
 BODY = io.BytesIO(b"Subject: Hello\n\n>From here.\n")
@@ -104,6 +105,37 @@ def test_nothing_is_written_while_somebody_holds_the_lock_file(spool: Path) -> N
     old = time.time() - STALE_SECONDS - 1
     os.utime(lock, (old, old))
     _bert(spool).file(KEY, PREFIX, BODY)
+    assert spool.read_bytes() == OLD + WHOLE
+    assert not lock.exists()
+
+
+_LOCK = """
+import os, sys
+from delivery_remote.folders.dot_lock import dot_lock
+with dot_lock(os.open(sys.argv[1], os.O_RDONLY), "bert.lock"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_lock_file_of_a_process_of_ours_holds_as_long_as_that_lives(spool: Path) -> None:
+    lock = spool.with_name("bert.lock")
+    with subprocess.Popen(
+        [sys.executable, "-c", _LOCK, str(spool.parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        old = time.time() - STALE_SECONDS - 1
+        os.utime(lock, (old, old))
+        with pytest.raises(Locked):
+            _bert(spool).file(KEY, PREFIX, BODY)
+        holder.kill()
+    assert lock.read_bytes() == MARK
+
+    _bert(spool).file(KEY, PREFIX, BODY)
+
     assert spool.read_bytes() == OLD + WHOLE
     assert not lock.exists()
 
