@@ -51,6 +51,9 @@ def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 takes a free one. `OSError` if the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    # Connections inherit it; asyncio sets it only on sockets it has made itself, and without it an
+    # answer's header and content are 40 ms apart.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.settimeout(0)  # non-blocking
     return listening
 
