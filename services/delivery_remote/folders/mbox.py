@@ -4,9 +4,9 @@
 
 Locked by ``NAME.lock`` and by fcntl, as readers and other mailers lock it. KEY is made of the
 message and the recipient: the second time finds the file that says where the first has written. If
-all of it stands there, it was delivered. What a death left half-written is cut off, if nothing
-stands behind it. Appended twice is only what we died over before the ledger had it, and somebody
-else changed the file before the second time.
+all of it stands there, it was delivered. What a death left half-written is cut off, if it is a part
+of this message and nothing stands behind it. Appended twice is only what we died over before the
+ledger had it, and somebody else changed the file before the second time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,14 @@ PIECE_OCTETS = 256 * 1024
 _MODE = 0o600
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Left(Enum):
+    """What an earlier attempt has left where it began."""
+
+    WHOLE = "all of the message"
+    PART = "its beginning, and nothing behind that"
+    OTHER = "nothing of it that we could tell"
 
 
 class Mbox:
@@ -50,13 +59,14 @@ class Mbox:
             self._opened(place) as handle,
         ):
             size = os.fstat(handle).st_size
-            whole = len(prefix) + body.seek(0, os.SEEK_END) + 1
             start = _noted(place, self._note(key))
-            if start is not None and _stands_at(handle, start, prefix, body):
-                return
-            if start is not None and start < size < start + whole:
-                os.ftruncate(handle, start)
-                size = start
+            if start is not None:
+                left = _left_at(handle, start, prefix, body)
+                if left is Left.WHOLE:
+                    return
+                if left is Left.PART:  # all that stands there is ours
+                    os.ftruncate(handle, start)
+                    size = start
             gap = _gap(handle, size)
             _note_down(place, self._note(key), size + len(gap))
             _append(handle, size, gap + prefix, body)
@@ -116,17 +126,28 @@ def _note_down(place: int, name: str, start: int) -> None:
     os.fsync(place)
 
 
-def _stands_at(handle: int, start: int, prefix: bytes, body: BinaryIO) -> bool:
-    """True if all of the message stands at ``start``."""
-    if os.pread(handle, len(prefix), start) != prefix:
-        return False
-    at = start + len(prefix)
+def _left_at(handle: int, start: int, prefix: bytes, body: BinaryIO) -> Left:
+    """Return what stands at ``start``, octet for octet; `PART` only if the file ends in it."""
+    at = start
+    for piece in _pieces(prefix, body):
+        found = os.pread(handle, len(piece), at)
+        at += len(found)
+        if found != piece:
+            return Left.PART if piece.startswith(found) and _ends_at(handle, at) else Left.OTHER
+    return Left.WHOLE
+
+
+def _ends_at(handle: int, at: int) -> bool:
+    return os.fstat(handle).st_size == at
+
+
+def _pieces(prefix: bytes, body: BinaryIO) -> Iterator[bytes]:
+    """Yield a message as it is written, with the empty line that ends it."""
+    yield prefix
     body.seek(0)
     while piece := body.read(PIECE_OCTETS):
-        if os.pread(handle, len(piece), at) != piece:
-            return False
-        at += len(piece)
-    return os.pread(handle, 1, at) == b"\n"
+        yield piece
+    yield b"\n"
 
 
 def _gap(handle: int, size: int) -> bytes:
@@ -139,11 +160,8 @@ def _append(handle: int, size: int, prefix: bytes, body: BinaryIO) -> None:
     os.lseek(handle, size, os.SEEK_SET)
     is_whole = False
     try:
-        write_all(handle, prefix)
-        body.seek(0)
-        while piece := body.read(PIECE_OCTETS):
+        for piece in _pieces(prefix, body):
             write_all(handle, piece)
-        write_all(handle, b"\n")
         os.fsync(handle)
         is_whole = True
     finally:

@@ -76,6 +76,26 @@ def test_what_others_appended_since_is_never_cut_off(spool: Path) -> None:
     assert spool.read_bytes() == half + WHOLE
 
 
+@pytest.mark.parametrize("others", [OLD[:60], WHOLE[:40] + b"\n\n" + OLD, PREFIX + b"Another\n"])
+def test_mail_of_others_where_we_began_is_never_cut_off(spool: Path, others: bytes) -> None:
+    spool.with_name(f".bert.{KEY}").write_bytes(str(len(OLD)).encode())
+    spool.write_bytes(OLD + others)
+    long = io.BytesIO(BODY.getvalue() + b"a line\n" * 100)
+
+    _bert(spool).file(KEY, PREFIX, long)
+
+    assert spool.read_bytes().startswith(OLD + others)
+    assert spool.read_bytes().endswith(PREFIX + long.getvalue() + b"\n")
+
+
+def test_a_file_that_others_made_shorter_is_never_cut_off(spool: Path) -> None:
+    spool.with_name(f".bert.{KEY}").write_bytes(str(2 * len(OLD)).encode())
+
+    _bert(spool).file(KEY, PREFIX, BODY)
+
+    assert spool.read_bytes() == OLD + WHOLE
+
+
 def test_a_full_disk_leaves_the_file_as_it_was(spool: Path) -> None:
     with files_of_at_most(len(OLD) + 20), pytest.raises(OSError, match="too large"):
         _bert(spool).file(KEY, PREFIX, BODY)
