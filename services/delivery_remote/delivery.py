@@ -9,7 +9,7 @@ ends between a server's 250 and our commit is sent twice.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -259,21 +259,11 @@ def _mail(envelope: Remote, octets: Octets, claim: Claim) -> Mail:
         plain_header=octets.has_plain_header,
         handling=envelope.handling,
         deadline=_deadline(envelope),
-        pieces=_confirmed(octets, claim),
+        pieces=octets.pieces,
+        confirm=claim.confirm,
     )
 
 
 def _deadline(envelope: Remote) -> Deadline | None:
     deadline = envelope.deadline
     return deadline and replace(deadline, is_told=deadline.is_told or envelope.warned)
-
-
-def _confirmed(octets: Octets, claim: Claim) -> Callable[[], AsyncIterator[bytes]]:
-    """Return pieces that end, and let the final dot go, only if ``claim`` still holds."""
-
-    async def pieces() -> AsyncIterator[bytes]:
-        async for piece in octets.pieces():
-            yield piece
-        await claim.confirm()
-
-    return pieces

@@ -69,6 +69,10 @@ def target(
     return Target(host=host, address="127.0.0.1", port=peer.port, tls=tls, login=login, lmtp=lmtp)
 
 
+async def surely() -> None:
+    """The end of the message may be sent."""
+
+
 def mail(
     *recipients: str,
     octets: bytes = MESSAGE,
@@ -94,4 +98,5 @@ def mail(
         smtputf8=smtputf8,
         handling=handling,
         pieces=pieces,
+        confirm=surely,
     )

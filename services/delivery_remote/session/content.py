@@ -25,7 +25,7 @@ async def by_data(talk: Talk, mail: Mail, *, replies: int = 0) -> Sent:
     """Send ``mail`` after 354; ``replies`` come at the end, one for each recipient (RFC 2033)."""
     stuffer, waiting = DotStuffer(), b""
     try:
-        async for piece in mail.pieces():
+        async for piece in mail.confirmed_pieces():
             if waiting:
                 await talk.send(waiting)
             waiting = stuffer.feed(piece)
@@ -50,7 +50,7 @@ async def by_chunks(talk: Talk, mail: Mail, *, pipelined: bool) -> Sent:
     chunks = _Chunks(talk, ahead=1 if pipelined else 0)
     mender, waiting = LineEnds(), b""
     try:
-        async for piece in mail.pieces():
+        async for piece in mail.confirmed_pieces():
             if waiting:
                 await chunks.send(waiting)
                 if chunks.refusal is not None:

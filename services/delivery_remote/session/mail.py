@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -28,6 +28,7 @@ class Mail:
         plain_header: The message itself can go without SMTPUTF8; only addresses may need it.
         guise: What servers see instead of the sender; None for the sender itself.
         pieces: Yields the octets, as often as it is called.
+        confirm: Returns if the end of the message may still be sent; raises `MailFailure` if not.
     """
 
     sender: str
@@ -40,6 +41,13 @@ class Mail:
     plain_header: bool = False
     guise: Guise | None = None
     pieces: Callable[[], AsyncIterator[bytes]]
+    confirm: Callable[[], Awaitable[None]]
+
+    async def confirmed_pieces(self) -> AsyncIterator[bytes]:
+        """Yield the octets, and end only if the end of the message may be sent."""
+        async for piece in self.pieces():
+            yield piece
+        await self.confirm()
 
     @property
     def recipients_at_once(self) -> int:
@@ -59,23 +67,32 @@ class Mail:
         """
         return self.handling.requiretls and bool(self.sender)
 
-    def objection_of(self, extensions: Mapping[str, str]) -> Reply | None:
-        """Return why a server that offers these need not be asked, as the reply it would give."""
+    def objection_of(self, extensions: Mapping[str, str], *, is_final: bool) -> Reply | None:
+        """Return why a server that offers these need not be asked, as the reply it would give.
+
+        ``is_final``: it files the mail (LMTP), which is delivery, not relaying (RFC 2852 §1).
+        """
         limit = extensions.get("size", "")
         if limit.isdecimal() and 0 < int(limit) < self.size:  # RFC 1870 §4: 0 is no limit
             return Reply(552, f"5.3.4 the message has {self.size} octets, the server takes {limit}")
         if self.smtputf8 and "smtputf8" not in extensions:  # RFC 6531 §3.2, §3.5
             return Reply(553, "5.6.7 the server does not take internationalized mail (SMTPUTF8)")
-        return self._too_late_for(extensions)
+        return self._too_late_for(extensions, is_final=is_final)
 
-    def _too_late_for(self, extensions: Mapping[str, str]) -> Reply | None:
-        """Mode R goes on only to who keeps it, and has the time that takes (RFC 2852 §4.1.4)."""
+    def _too_late_for(self, extensions: Mapping[str, str], *, is_final: bool) -> Reply | None:
+        """Mode R goes on only to who keeps it, and has the time that takes (RFC 2852 §4.1.4.1)."""
         if self.deadline is None or not self.deadline.returns:
             return None
-        least = extensions.get("deliverby")
+        least = extensions.get("deliverby", "" if is_final else None)
         if least is None:
             return Reply(554, "5.4.7 the server does not promise delivery in time (DELIVERBY)")
         left = self.deadline.left(datetime.now(UTC))
-        if left < (int(least) if least.isdecimal() else 1):
+        if left < _least_seconds(least):
             return Reply(554, f"5.4.7 the time that is left is too short for the server: {left} s")
         return None
+
+
+def _least_seconds(parameter: str) -> int:
+    """Return the min-by-time: ``[1*9DIGIT] *("," extension-token)`` (RFC 2852 §2 (3)); one without."""
+    least = parameter.partition(",")[0]
+    return max(1, int(least)) if least.isdecimal() else 1
