@@ -55,8 +55,10 @@ CHOICES = {
     "everything": Choice(),
     "a domain": Choice(domain="far7.test"),
     "all below a domain": Choice(domain=".test"),
+    "nothing below a domain": Choice(domain=".nowhere.test"),
     "a sender": Choice(sender="user77@tenant17.test"),
     "senders of a domain": Choice(sender="@tenant17.test"),
+    "recipients of a domain": Choice(recipient="@far7.test"),
     "a recipient": Choice(recipient="bert77@far77.test"),
     "a tenant": Choice(tenant="tenant3.test"),
     "older than an hour": Choice(older=timedelta(hours=1)),
@@ -74,7 +76,7 @@ async def fill(pool: Pool, count: int) -> None:
         async with transaction(pool) as tx:
             await tx.execute(_WITHOUT_TRIGGERS)
             await tx.execute(_FILL, first, min(first + STEP, count) - 1)
-    await pool.execute("analyze waiting")
+    await pool.execute("vacuum (analyze) waiting")  # as autovacuum would have by and by
 
 
 def looks(pool: Pool) -> Iterator[tuple[str, Callable[[], Awaitable[object]]]]:

@@ -11,7 +11,7 @@ from posthouse.storage import ledger
 from posthouse.storage.ledger import Choice, Walk
 from posthouse.storage.ledger.choosing import clause_of
 from posthouse.storage.pool import Pool, transaction
-from support.waiting import is_true
+from support.waiting import deferred, is_true
 
 pytestmark = pytest.mark.integration
 
@@ -44,8 +44,9 @@ async def test_everything_is_listed_counted_and_filtered(many: Pool) -> None:
         if name != "older than an hour"
     }
     assert counts == {
-        "everything": MANY, "a domain": 20, "all below a domain": MANY, "a sender": 4,
-        "senders of a domain": 1000, "a recipient": 1, "a tenant": 1000, "deferred": MANY,
+        "everything": MANY, "a domain": 20, "all below a domain": MANY,
+        "nothing below a domain": 0, "a sender": 4, "senders of a domain": 1000,
+        "recipients of a domain": 20, "a recipient": 1, "a tenant": 1000, "deferred": MANY,
         "held": 0, "a reply that most had": MANY, "a reply that nobody had": 0, "several": 0,
     }  # fmt: skip
     old = Choice(older=timedelta(seconds=100), younger=timedelta(seconds=200))
@@ -67,6 +68,21 @@ async def test_a_page_is_found_by_its_index(many: Pool, name: str, index: str) -
 
     assert index in plan
     assert "Seq Scan" not in plan
+
+
+async def test_what_most_have_in_common_comes_first_in_whatever_case(many: Pool) -> None:
+    for address in ("Anna@many.test", "anna@MANY.test", "zoe@many.test"):
+        await deferred(many, address, sender="Bulk@A.test")
+
+    by_recipient = await ledger.count_by(many, Choice(), "recipient", 3)
+    below = await ledger.count_by(many, Choice(recipient="@many.test"), "recipient", 3)
+
+    assert by_recipient[0] == ("anna@many.test", 2)
+    assert [count for _, count in by_recipient] == [2, 1, 1]
+    assert below == [("anna@many.test", 2), ("zoe@many.test", 1)]
+    assert (await ledger.count_by(many, Choice(sender="@a.test"), "sender", 3)) == [
+        ("bulk@a.test", 3)
+    ]
 
 
 async def test_a_walk_takes_everything_once(many: Pool) -> None:
