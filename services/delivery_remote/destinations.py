@@ -12,13 +12,15 @@ from types import TracebackType
 from delivery_remote.next_hop import Destination, Limits
 from delivery_remote.pace import Hall, Shape, Shaping, Site
 from delivery_remote.routes import Plan, Target
-from delivery_remote.session import Manners, Session, open_session
+from delivery_remote.session import Manners, Refused, Session, open_session
+from delivery_remote.transcript import Lost, Stage
 from posthouse.telemetry.metrics import counter, gauge
 
 SWEEP_SECONDS = 1.0
 FORGET_SECONDS = 3600.0  # what is known of a destination is kept this long after its last use
 MAX_NAME = 250  # characters; a longer one ends in a hash
 MAX_KNOWN = 20_000  # destinations; above it those of no use at the moment are forgotten at once
+TOO_LATE = Lost("the session did not come about in time")
 
 _known = gauge("posthouse_remote_destinations", "Next hops we remember something of")
 _resting = gauge("posthouse_remote_destinations_resting", "Next hops that are not asked now")
@@ -89,15 +91,17 @@ class Destinations:
         return destination
 
     @asynccontextmanager
-    async def session(self, destination: Destination, target: Target) -> AsyncIterator[Session]:
-        """Lend a session with ``target``: a kept one, or a new one.
+    async def session(
+        self, destination: Destination, target: Target, until: float
+    ) -> AsyncIterator[Session]:
+        """Lend a session with ``target``: a kept one, or one that is opened ``until`` then.
 
         Raises:
             Refused: No session came about.
         """
         session = destination.site.kept.take(target)
         if session is None:
-            session = await self._open(destination, target)
+            session = await self._open(destination, target, until)
         else:
             _reused.inc()
         try:
@@ -105,13 +109,17 @@ class Destinations:
         finally:
             self._give_back(destination.site, session)
 
-    async def _open(self, destination: Destination, target: Target) -> Session:
+    async def _open(self, destination: Destination, target: Target, until: float) -> Session:
         site = destination.site
         while site.kept and site.active + len(site.kept) > site.share:
             self._part(site.kept.oldest())  # it counts the unused ones, too
         site.count_session()
         plain = destination.is_plain(target)
-        session = await open_session(target, self.manners, plain=plain)
+        try:
+            async with asyncio.timeout(until - time.monotonic()):  # each reply may take minutes
+                session = await open_session(target, self.manners, plain=plain)
+        except TimeoutError:
+            raise Refused(Stage.CONNECT, TOO_LATE) from None
         if session.has_failed_tls:
             destination.remember_plain(target)
         return session

@@ -28,8 +28,9 @@ from posthouse.mail.status import Status
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import histogram
 
-# The broker takes an envelope back after 30 minutes; another process would then send it as well.
-# So no further server is asked after the first time, and a transaction ends with the second.
+# The broker takes an envelope back after 30 minutes, and with it all else that this process has.
+# So no session is opened, and no transaction begun, after the first time; one that was begun ends
+# with the second.
 ASKING = timedelta(minutes=10)
 TRANSACTION = timedelta(minutes=15)
 
@@ -80,6 +81,7 @@ class Handover:
         recipients: To whom.
         exits: From which address of ours.
         results: What was said, by the recipients' numbers.
+        until: When asking ends (monotonic seconds).
     """
 
     destinations: Destinations
@@ -88,6 +90,7 @@ class Handover:
     recipients: Sequence[InboundRecipient]
     exits: Exits = field(default_factory=Exits)
     results: dict[int, Said] = field(default_factory=dict)
+    until: float = float("inf")
 
     async def run(self, destination: Destination) -> Results:
         """Ask the servers in turn; belongs into a slot of ``destination``.
@@ -96,10 +99,10 @@ class Handover:
             MailFailure: The octets cannot be had, and nothing was handed over.
         """
         refusals: list[Refusal] = []
-        until = time.monotonic() + ASKING.total_seconds()
+        self.until = time.monotonic() + ASKING.total_seconds()
         for target in self.plan.targets:
             left = self._left()
-            if not left or time.monotonic() > until:
+            if not left or self._is_late():
                 break
             try:
                 await self._ask(destination, target, left)
@@ -108,7 +111,9 @@ class Handover:
                 refusals.append(self._meant(refused.refusal))
         theirs = [refusal for refusal in refusals if refusal.stage is not Stage.SOURCE]
         verdict = summed_up(theirs or refusals) if refusals else TOO_SLOW
-        if len(refusals) == len(self.plan.targets) and isinstance(verdict, Later):
+        if len(refusals) < len(self.plan.targets):  # who was not asked may have said something else
+            verdict = verdict if isinstance(verdict, Later) else TOO_SLOW
+        elif isinstance(verdict, Later):
             self._failed(destination, theirs, verdict)
         last = str(self.plan.targets[-1])
         return {each.n: Said(verdict, last) for each in self.recipients} | self.results
@@ -126,6 +131,9 @@ class Handover:
             return refusal
         return Refusal(Stage.REQUIRETLS, Reply(550, f"5.7.10 Encryption needed: {refusal.answer}"))
 
+    def _is_late(self) -> bool:
+        return time.monotonic() > self.until
+
     def _left(self) -> list[InboundRecipient]:
         """Return for whom another server may be asked."""
         return [each for each in self.recipients if self._is_open(each)]
@@ -139,10 +147,10 @@ class Handover:
     async def _ask(
         self, destination: Destination, target: Target, left: Sequence[InboundRecipient]
     ) -> None:
-        """Hand over to one server, in as many transactions as it wants."""
+        """Hand over to one server, in as many transactions as it wants and the time allows."""
         most = min(self.mail.recipients_at_once, destination.site.shape.recipients)
         batches = [left[at : at + most] for at in range(0, len(left), most)]
-        while batches:
+        while batches and not self._is_late():
             batch = batches.pop(0)
             await self._transact(destination, target, batch)
             again = [each for each in batch if self._may_again(each)]
@@ -167,7 +175,7 @@ class Handover:
         self, destination: Destination, target: Target, batch: Sequence[InboundRecipient]
     ) -> None:
         while True:
-            async with self.destinations.session(destination, target) as session:
+            async with self.destinations.session(destination, target, self.until) as session:
                 if self.mail.must_stay_secret and not session.keeps_tls:
                     raise Refused(Stage.REQUIRETLS, NO_PROMISE)
                 was_used = session.served > 0

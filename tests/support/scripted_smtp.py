@@ -222,6 +222,7 @@ async def scripted(
         task = asyncio.get_running_loop().create_task(peer.serve(reader, writer))
         talks.add(task)
         task.add_done_callback(talks.discard)
+        task.add_done_callback(lambda _: writer.close())  # also of one that never began
 
     first = tls if implicit else None
     server = await asyncio.start_server(begin, host, port, limit=2**20, ssl=first)

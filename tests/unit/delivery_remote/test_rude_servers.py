@@ -15,10 +15,11 @@ from delivery_remote import handover as room
 from delivery_remote.destinations import Destinations
 from delivery_remote.handover import Handover
 from delivery_remote.next_hop import Limits
+from delivery_remote.pace import Shape, Shaping
 from delivery_remote.routes import Plan
 from delivery_remote.session import open_session
 from delivery_remote.transcript import Lost, Reply
-from delivery_remote.trouble import Later
+from delivery_remote.trouble import Later, Taken
 from posthouse.mail.envelope import InboundRecipient
 from support.outside import QUICK, mail, manners, target
 from support.scripted_smtp import HANG, Peer, scripted
@@ -157,4 +158,65 @@ async def test_no_server_is_begun_after_the_time_for_asking(
         results = await Handover(known, plan, mail(), people).run(known.get("b.test"))
 
     assert isinstance(results[0].verdict, Later)
+    assert other.connections == 0
+
+
+async def test_a_server_that_takes_its_time_at_every_step_is_left_when_asking_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "ASKING", timedelta(milliseconds=300))
+    people = (InboundRecipient(n=0, address="bert@b.test"),)
+    async with (
+        Destinations(manners(replace(QUICK, hello=30.0)), Limits()) as known,
+        scripted(EHLO=HANG) as slow,
+        asyncio.timeout(5),
+    ):
+        plan = Plan("b.test", (target(slow),))
+        results = await Handover(known, plan, mail(), people).run(known.get("b.test"))
+        await slow.quiet.wait()
+
+    verdict = results[0].verdict
+    assert isinstance(verdict, Later)
+    assert "in time" in verdict.reply
+
+
+async def test_a_slow_server_is_asked_for_no_more_recipients_after_the_time_for_asking() -> None:
+    people = tuple(InboundRecipient(n=n, address=f"bert{n}@b.test") for n in range(3))
+    shaping = Shaping(default=Shape(recipients=1))
+    async with (
+        Destinations(manners(), Limits(), shaping) as known,
+        scripted() as slow,
+        scripted() as other,
+    ):
+        plan = Plan("b.test", (target(slow), target(other)))
+        handover = Handover(known, plan, mail(), people)
+
+        async def end_asking() -> None:
+            handover.until = 0.0
+
+        slow.before["."] = end_asking
+        results = await handover.run(known.get("b.test"))
+
+    assert isinstance(results[0].verdict, Taken)
+    assert [results[n].verdict for n in (1, 2)] == [room.TOO_SLOW] * 2
+    assert other.connections == 0
+
+
+async def test_a_no_of_one_server_is_not_final_while_another_was_not_asked() -> None:
+    people = (InboundRecipient(n=0, address="bert@b.test"),)
+    async with (
+        Destinations(manners(), Limits()) as known,
+        scripted(connect="521 no mail here") as first,
+        scripted() as other,
+    ):
+        plan = Plan("b.test", (target(first), target(other)))
+        handover = Handover(known, plan, mail(), people)
+
+        async def end_asking() -> None:
+            handover.until = 0.0
+
+        first.before["connect"] = end_asking
+        results = await handover.run(known.get("b.test"))
+
+    assert results[0].verdict == room.TOO_SLOW
     assert other.connections == 0
