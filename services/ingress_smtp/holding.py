@@ -1,4 +1,4 @@
-"""Whether there is room for one more mail that is to be held (RFC 4865 §5).
+"""Whether there is room for one more mail that is to be held (RFC 4865 §6 (2) to (5)).
 
 What is held is counted when MAIL asks for more; those who ask at the same moment may exceed the
 bounds by as many as they are.

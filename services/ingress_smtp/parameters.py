@@ -85,7 +85,7 @@ def rcpt_parameters(text: str) -> Notify:
 def _handling(given: Mapping[str, Any]) -> Handling:
     if not _OF_HANDLING & given.keys():
         return PLAIN
-    if "HOLDFOR" in given and "HOLDUNTIL" in given:  # RFC 4865 §4.2: one of them
+    if "HOLDFOR" in given and "HOLDUNTIL" in given:  # RFC 4865 §4.2 (9)
         raise BadParameters(replies.BAD_PARAMETER)
     return Handling(
         envid=given.get("ENVID", ""),

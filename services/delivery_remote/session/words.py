@@ -34,15 +34,24 @@ def mail_command(mail: Mail, offers: Mapping[str, str], now: datetime, *, secret
 
 
 def rcpt_command(mail: Mail, recipient: InboundRecipient, offers: Mapping[str, str]) -> bytes:
-    """RFC 3461 §5.2.1: what came goes on, octet for octet, and nothing that did not come."""
+    """RFC 3461 §5.2.1: what came goes on, octet for octet, and nothing that did not come.
+
+    But who keeps no time is asked to tell of delays where mode N wants that (RFC 2852 §4.1.4.2).
+    """
     command = f"RCPT TO:<{_safe(recipient.address)}>"
     notify = recipient.notify
-    if "dsn" in offers and notify.on:
-        command += f" NOTIFY={notify.on}"
+    on = notify.with_delay().on if _asks_for_delays(mail, offers) else notify.on
+    if "dsn" in offers and on:
+        command += f" NOTIFY={on}"
     if "dsn" in offers and notify.orcpt:
         orcpt = notify.orcpt if mail.smtputf8 else in_ascii(notify.orcpt)
         command += f" ORCPT={_safe(orcpt)}"
     return f"{command}\r\n".encode()
+
+
+def _asks_for_delays(mail: Mail, offers: Mapping[str, str]) -> bool:
+    by = mail.deadline
+    return by is not None and not (by.returns or by.is_told or "deliverby" in offers)
 
 
 def _safe(path: str) -> str:

@@ -96,7 +96,7 @@ def _message_fields(report: Report) -> list[str]:
     name = [f"Original-Envelope-Id: {decoded(report.envid)}"] if report.envid else []
     by, hold = report.deliver_by, report.hold
     when = [f"Deliver-By-Date: {_date(by)}"] if by else []  # RFC 2852 §5
-    when += [f"Future-Release-Request: {hold}"] if hold else []  # RFC 4865 §6
+    when += [f"Future-Release-Request: {hold}"] if hold else []  # RFC 4865 §5.1.2
     return [
         *name,
         f"Reporting-MTA: dns; {report.host}",

@@ -70,6 +70,13 @@ class Notify(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """True if the sender is told that it takes longer (RFC 3461 §4.1: ours to choose unasked)."""
         return not self.on or "DELAY" in self.on
 
+    def with_delay(self) -> Notify:
+        """Return the same for a server that is to tell of delays, unless nothing is to be told."""
+        if self.on == NEVER:
+            return self
+        wanted = {*(self.on or "FAILURE").split(","), "DELAY"}
+        return Notify(on=",".join(each for each in CONDITIONS if each in wanted), orcpt=self.orcpt)
+
     def without_success(self) -> Notify:
         """Return the same for those who stand behind an alias (RFC 3461 §5.2.7.3, c)."""
         if not self.success:

@@ -52,7 +52,7 @@ class Report:
         envid: The sender's name for the sending (RFC 3461 §4.4); empty for none.
         retry_until: When a delayed recipient is given up (RFC 3464 §2.3.9).
         deliver_by: When the sender wanted that message to have arrived (RFC 2852 §5); None for whenever.
-        hold: How it was to be held before it started (RFC 4865 §6); empty for not at all.
+        hold: How it was to be held before it started (RFC 4865 §5.1.2); empty for not at all.
         is_global: That message's sender used SMTPUTF8, so the report may (RFC 6533 §4).
     """
 

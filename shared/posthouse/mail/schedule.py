@@ -13,11 +13,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-MAX_SECONDS = 999_999_999  # 9 digits: RFC 4865 §4.2, RFC 2852 §4
-_INTERVAL = re.compile(r"[0-9]{1,9}")
-_DATE_TIME = re.compile(  # RFC 3339 §5.6
+MAX_SECONDS = 999_999_999  # 9 digits: RFC 4865 §3 (2), RFC 2852 §4
+_INTERVAL = re.compile(r"[1-9][0-9]{0,8}")  # RFC 4865 §3 (2), future-release-integer
+_DATE_TIME_UTC = re.compile(  # RFC 3339 §5.6, normalized to UTC: RFC 4865 §3 (4)
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
-    r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"(?:[Zz]|[+-]00:00)"
 )
 _BY = re.compile(r"([+-]?[0-9]{1,9});([NR])(T?)")
 
@@ -49,23 +49,24 @@ class Deadline:
     def by_value(self, now: datetime) -> str:
         """Return what the next server is told (RFC 2852 §4.1.4).
 
-        Nothing left means that the sender was told: as long as that is not so, a second is left.
+        Nothing left means that the sender was told: as long as that is not so, a second is left, so
+        that the next server tells (not done: §4.1.4 would have what is past told in any case).
         """
         left = self.left(now) if self.is_told else max(1, self.left(now))
         return f"{left};{'R' if self.returns else 'N'}{'T' if self.traced else ''}"
 
 
 def hold_for(text: str) -> str:
-    """Read ``HOLDFOR=`` (RFC 4865 §4.2); raise `ValueError`."""
-    if not _INTERVAL.fullmatch(text) or not int(text):
+    """Read ``HOLDFOR=`` (RFC 4865 §3 (4)): no zero, in front neither; raise `ValueError`."""
+    if not _INTERVAL.fullmatch(text):
         raise ValueError("no interval in seconds")
-    return f"for;{int(text)}"
+    return f"for;{text}"
 
 
 def hold_until(text: str) -> str:
-    """Read ``HOLDUNTIL=`` (RFC 4865 §4.2, a date-time of RFC 3339 §5.6); raise `ValueError`."""
-    if not _DATE_TIME.fullmatch(text):
-        raise ValueError("no date-time")
+    """Read ``HOLDUNTIL=`` (RFC 4865 §3 (4)), a date-time in UTC; raise `ValueError`."""
+    if not _DATE_TIME_UTC.fullmatch(text):
+        raise ValueError("no date-time in UTC")
     try:
         return f"until;{utc(datetime.fromisoformat(text.upper()).astimezone(UTC))}"
     except (OverflowError, ValueError) as bad:

@@ -137,13 +137,17 @@ def _fates(envelope: Local | Remote, outcomes: Iterable[Outcome]) -> list[Fate]:
 
 
 def _is_trail_told(envelope: Local | Remote, notify: Notify, outcome: Relayed) -> bool:
-    """True if the sender hears that the mail was handed on: nobody else will tell, or BY asks."""
+    """True if the sender hears that the mail was handed on: nobody else will tell, or BY asks.
+
+    BY asks for each handing on in mode T (RFC 2852 §4.1.4), and else for one to a server that keeps
+    no time, as long as its sender does not know that the time is over (§4.1.4.2).
+    """
     if notify.success and not outcome.tells:
         return True
     deadline = envelope.deadline
-    if deadline is None or notify.on == NEVER:
+    if deadline is None or notify.on == NEVER or outcome.is_final:
         return False
-    return deadline.traced or not outcome.keeps_time
+    return deadline.traced or not (outcome.keeps_time or deadline.is_told or envelope.warned)
 
 
 def _fate_of(

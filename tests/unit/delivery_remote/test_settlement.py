@@ -214,6 +214,8 @@ def test_who_says_when_to_be_told_is_not_told_at_the_usual_time() -> None:
         ("60;N", "", False, 1),  # RFC 2852 §4.1.4.2
         ("60;N", "FAILURE", False, 1),
         ("60;N", "NEVER", False, 0),
+        ("-1;N", "", False, 0),  # who handed it to us told
+        ("-1;NT", "", False, 1),
         ("60;RT", "", True, 1),
         ("60;NT", "NEVER", True, 0),
         ("60;R", "", True, 0),

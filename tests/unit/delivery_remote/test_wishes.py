@@ -15,6 +15,7 @@ from delivery_remote.handover import Handover, Said
 from delivery_remote.next_hop import Limits
 from delivery_remote.routes import Plan, Tls
 from delivery_remote.session import Mail, open_session
+from delivery_remote.transcript import is_yes
 from delivery_remote.trouble import Later, Never, Taken
 from posthouse.mail.handling import Handling, Notify
 from posthouse.mail.schedule import Deadline
@@ -220,7 +221,10 @@ async def test_a_server_that_keeps_time_is_told_what_is_left() -> None:
     assert mode == "RT"
 
 
-@pytest.mark.parametrize("offer", ["250 peer.test", "250-peer.test\n250 DELIVERBY 3601"])
+@pytest.mark.parametrize(
+    "offer",
+    ["250 peer.test", "250-peer.test\n250 DELIVERBY 3601", "250-peer.test\n250 DELIVERBY 3601,X=1"],
+)
 async def test_mail_that_may_not_be_late_goes_to_nobody_who_may_be(
     destinations: Destinations, tls: Secured, offer: str
 ) -> None:
@@ -247,3 +251,32 @@ async def test_mail_of_which_a_delay_is_told_goes_to_anybody(
 
     assert (isinstance(said.verdict, Taken), said.keeps_time) == (True, keeps)
     assert any(" BY=-9" in command for command in peer.commands) is keeps
+
+
+@pytest.mark.parametrize(
+    ("offer", "on", "told"),
+    [
+        ("250-p\n250 DSN", "", " NOTIFY=FAILURE,DELAY"),
+        ("250-p\n250 DSN", "SUCCESS", " NOTIFY=SUCCESS,DELAY"),
+        ("250-p\n250 DSN", "NEVER", " NOTIFY=NEVER"),
+        ("250-p\n250-DSN\n250 DELIVERBY", "", ""),
+        ("250 p", "", ""),
+    ],
+)
+async def test_who_keeps_no_time_is_asked_to_tell_of_delays(offer: str, on: str, told: str) -> None:
+    deadline = replace(in_time(), returns=False)  # RFC 2852 §4.1.4.2
+    async with scripted(EHLO=offer) as peer:
+        session = await open_session(target(peer), manners())
+        await session.transact(replace(mail(notify=Notify(on=on)), deadline=deadline))
+        session.abort()
+
+    assert f"RCPT TO:<bert@b.test>{told}" in peer.commands
+
+
+async def test_who_files_the_mail_need_not_keep_time() -> None:
+    async with scripted(EHLO="250 p", LHLO="250 p") as peer:  # RFC 2852 §1: that is delivery
+        session = await open_session(target(peer, lmtp=True), manners())
+        transcript = await session.transact(replace(mail(), deadline=in_time()))
+        session.abort()
+
+    assert is_yes(transcript.mail)

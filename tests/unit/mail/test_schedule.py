@@ -1,4 +1,4 @@
-"""When a mail may start and must have arrived (RFC 4865 §4.2, RFC 2852 §4)."""
+"""When a mail may start and must have arrived (RFC 4865 §3, RFC 2852 §4)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECOND = timedelta(seconds=1)
     [
         ("2026-11-22T13:00:00Z", "until;2026-11-22T13:00:00Z"),
         ("2026-11-22t13:00:00z", "until;2026-11-22T13:00:00Z"),
-        ("2026-11-22T14:00:00+01:00", "until;2026-11-22T13:00:00Z"),
+        ("2026-11-22T13:00:00+00:00", "until;2026-11-22T13:00:00Z"),
         ("2026-11-22T12:59:59.25Z", "until;2026-11-22T13:00:00Z"),
     ],
 )
@@ -33,15 +33,16 @@ def test_a_date_is_kept_in_utc_and_never_comes_early(given: str, hold: str) -> N
 
 @pytest.mark.parametrize(
     "text", ["", "tomorrow", "2026-11-22", "2026-11-22T13:00:00", "2026-11-22 13:00:00Z",
-             "2026-11-31T13:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00",
-             "9999-12-31T23:59:59.9Z", "٢026-11-22T13:00:00Z"],
+             "2026-11-31T13:00:00Z", "9999-12-31T23:59:59.9Z",
+             "2026-11-22T14:00:00+01:00",  # RFC 4865 §3 (4): normalized to UTC
+             "٢026-11-22T13:00:00Z"],
 )  # fmt: skip
 def test_what_is_no_date_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no date-time"):
         hold_until(text)
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "1234567890", "٣"])
+@pytest.mark.parametrize("text", ["", "0", "060", "-1", "1.5", "1234567890", "٣"])
 def test_what_is_no_interval_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no interval"):
         hold_for(text)
@@ -65,7 +66,7 @@ def test_any_text_is_read_or_refused_and_what_was_read_can_be_reckoned_with(text
 
 
 def test_an_interval_counts_from_the_arrival_and_a_date_that_is_over_holds_nothing() -> None:
-    assert release_of(hold_for("0060"), NOON) == NOON + 60 * SECOND
+    assert release_of(hold_for("60"), NOON) == NOON + 60 * SECOND
     assert release_of(hold_until("0002-01-01T00:00:00Z"), NOON) == NOON
     assert release_of("", NOON) == NOON
 
