@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -28,6 +28,7 @@ class Mail:
         plain_header: The message itself can go without SMTPUTF8; only addresses may need it.
         guise: What servers see instead of the sender; None for the sender itself.
         pieces: Yields the octets, as often as it is called.
+        confirm: Returns if the end of the message may still be sent; raises `MailFailure` if not.
     """
 
     sender: str
@@ -40,6 +41,13 @@ class Mail:
     plain_header: bool = False
     guise: Guise | None = None
     pieces: Callable[[], AsyncIterator[bytes]]
+    confirm: Callable[[], Awaitable[None]]
+
+    async def confirmed_pieces(self) -> AsyncIterator[bytes]:
+        """Yield the octets, and end only if the end of the message may be sent."""
+        async for piece in self.pieces():
+            yield piece
+        await self.confirm()
 
     @property
     def recipients_at_once(self) -> int:

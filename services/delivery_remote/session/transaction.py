@@ -18,16 +18,14 @@ from aiosmtplib.errors import SMTPException
 from delivery_remote.routes import Target
 from delivery_remote.security.proofs import MAY
 from delivery_remote.session.content import by_chunks, by_data
-from delivery_remote.session.fitting import fitted
+from delivery_remote.session.fitting import eight_bit_objection, fitted
 from delivery_remote.session.line import Line
 from delivery_remote.session.mail import Mail
-from delivery_remote.session.manners import EightBit, Manners
-from delivery_remote.session.narrowing import has_eight_bits
+from delivery_remote.session.manners import Manners
 from delivery_remote.session.talk import Sent, Talk
 from delivery_remote.session.words import mail_command, rcpt_command
 from delivery_remote.transcript import Answer, Lost, Reply, Transcript, is_yes
 from delivery_remote.transparency import FINAL_DOT
-from posthouse.mime.transport import Unconvertible
 from posthouse.telemetry.logs import get_logger
 
 GO_AHEAD = 354  # RFC 5321 §4.1.1.4
@@ -58,7 +56,6 @@ class Session:
         self._talk = Talk(line, manners.patience, str(target))
         self._offers = offers
         self._rules = manners.rules
-        self._workshop = manners.workshop
         self._is_clean = True
         secured = line.get_extra_info("ssl_object")
         self.tls: str = secured.version() if secured else ""
@@ -130,7 +127,7 @@ class Session:
 
     async def _converse(self, mail: Mail) -> Transcript:
         self._is_clean = False
-        chunked = self._rules.wants_chunks(mail.size, self._offers)
+        chunked = self._rules.wants_chunks(mail.size, self._offers) and not self.target.lmtp
         pipelined = "pipelining" in self._offers
         asked = pipelined and not chunked
         opening = await self._open(mail, pipelined=pipelined, data=asked)
@@ -139,9 +136,8 @@ class Session:
             return opening
         if not chunked:
             return await self._data(mail, opening, yes, asked=asked)
-        replies = yes if self.target.lmtp else 0
-        sent = await by_chunks(self._talk, mail, pipelined=pipelined, replies=replies)
-        self._is_clean = bool(sent.ends) or (sent.end is not None and is_yes(sent.end))
+        sent = await by_chunks(self._talk, mail, pipelined=pipelined)
+        self._is_clean = is_yes(sent.end) if sent.end is not None else False
         return _whole(opening, None, sent)
 
     async def _open(self, mail: Mail, *, pipelined: bool, data: bool) -> Transcript:
@@ -186,11 +182,6 @@ class Session:
         if not is_yes(answer):
             self._talk.is_over = True
             raise SMTPException(str(answer))
-
-
-def _not_converted(why: str) -> Reply:
-    """Return the reply for what would have to be converted (RFC 3463 §3.7, X.6.3)."""
-    return Reply(554, f"5.6.3 {why}")
 
 
 def _whole(opening: Transcript, data: Answer | None, sent: Sent) -> Transcript:
