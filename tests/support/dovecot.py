@@ -6,6 +6,7 @@ import asyncio
 import os
 import pwd
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onemachine.ports import free_ports
+from support.processes import mortal
 
 _CONF = """
 base_dir = {home}/run
@@ -93,7 +95,9 @@ async def dovecot(users: Mapping[str, str]) -> AsyncIterator[Store]:
     group = "dovecot" if os.geteuid() == 0 else str(owner.pw_gid)
     conf = home / "dovecot.conf"
     conf.write_text(_CONF.format(home=home, port=port, user=owner.pw_name, group=group))
-    process = await asyncio.create_subprocess_exec("/usr/sbin/dovecot", "-F", "-c", str(conf))
+    process = await asyncio.create_subprocess_exec(
+        *mortal("/usr/sbin/dovecot", "-F", "-c", str(conf), ends_by=signal.SIGTERM)
+    )
     try:
         await _listening(port, process)
         yield Store(port, home / "lmtp", home)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from onemachine.ports import free_ports
 from support.dns_zone import Zone, serve_zone
+from support.processes import mortal
 from support.stack import PATIENCE_SECONDS, eventually
 
 _NOBODY = "nobody"
@@ -38,11 +39,10 @@ class Sink:
         """Listen; ``behaviour`` is smtp-sink's own: ``-r rcpt`` refuses softly, ``-f`` hard."""
         self._folder.mkdir(exist_ok=True)
         argv = ["smtp-sink", "-d", f"{self._folder}/%s.", *behaviour]
-        if os.geteuid() == 0:  # it insists
+        if os.geteuid() == 0:  # it does not want to be root
             shutil.chown(self._folder, _NOBODY)
-            argv += ["-u", _NOBODY]
         self._process = subprocess.Popen(
-            [*argv, f"{self.address}:{self._port}", "100"],
+            mortal(*argv, f"{self.address}:{self._port}", "100", user=_NOBODY),
             env={"PATH": os.environ["PATH"] + ":/usr/sbin"},
             stdout=subprocess.DEVNULL,
         )

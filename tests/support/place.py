@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from onemachine.ports import free_ports
+from support.processes import mortal
 
 READY_SECONDS = 60.0
 
@@ -36,8 +37,9 @@ class Place:
         """Run a service until the end of the block; it must be ready before."""
         [health] = free_ports(1)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", package,             env=self.env | {"POSTHOUSE_HEALTH_PORT": str(health)},
-        )  # fmt: skip
+            *mortal(sys.executable, "-m", package),
+            env=self.env | {"POSTHOUSE_HEALTH_PORT": str(health)},
+        )
         try:
             await _ready(health, process)
             yield process

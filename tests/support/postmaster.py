@@ -105,6 +105,7 @@ async def live_postmaster(
             broker=broker,
             publisher=Publisher(broker),
             hasher=hasher,
+            reporter=settings.reporter(blobs, pool),
         )
         async with (
             serve(build(parts), listening, GRACE),

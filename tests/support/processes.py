@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +19,18 @@ from onemachine.ports import free_ports
 
 START_SECONDS = 30.0
 END_SECONDS = 30.0
+_SETPRIV = shutil.which("setpriv") or "setpriv"  # what is started may have a PATH of its own
+
+
+def mortal(*argv: str, user: str = "", ends_by: signal.Signals = signal.SIGKILL) -> list[str]:
+    """Return ``argv`` so that it ends with us, however we end; as ``user``, if root starts it.
+
+    The kernel forgets that of a process that takes another user's rights by itself.
+    """
+    rights: list[str] = []
+    if user and os.geteuid() == 0:
+        rights = [f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--clear-groups"]
+    return [_SETPRIV, f"--pdeathsig={ends_by.name}", *rights, "--", *argv]
 
 
 def free_port() -> int:
@@ -47,7 +61,7 @@ class Service:
         environment["POSTHOUSE_HEALTH_PORT"] = str(self._health)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", self.module, env=environment, stdout=log, stderr=log
+                *mortal(sys.executable, "-m", self.module), env=environment, stdout=log, stderr=log
             )
         await self._until_ready(self._process)
 

@@ -26,6 +26,7 @@ from posthouse.storage.ledger import Branch, Kept, NewMail, NewRecipient
 from posthouse.storage.ledger.claiming import key_of
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
+from support.processes import mortal
 
 START_SECONDS = 60.0  # a machine that does much else, too
 _UNCLAIMED = "select bool_and(pg_try_advisory_xact_lock(key)) from unnest($1::bigint[]) as k (key)"
@@ -64,7 +65,10 @@ class Office:
         environment["POSTHOUSE_HEALTH_PORT"] = str(port)
         with (self.folder / f"log-{port}").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "delivery_remote", env=environment, stdout=log, stderr=log
+                *mortal(sys.executable, "-m", "delivery_remote"),
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
         self.running.append(process)
         async with httpx.AsyncClient() as client:

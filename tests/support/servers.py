@@ -7,7 +7,7 @@ test that needs one which is not named fails and says so: a suite that skips pro
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -48,12 +48,6 @@ def _with_path(url: str, path: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=path))
 
 
-def _run(work: Coroutine[None, None, None]) -> None:
-    """Run ``work`` to its end on a loop of its own, away from the loop of the tests."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        thread.submit(asyncio.run, work).result()
-
-
 async def _execute(url: str, *statements: str) -> None:
     connection = await asyncpg.connect(url, timeout=_TIMEOUT_SECONDS)
     try:
@@ -63,27 +57,59 @@ async def _execute(url: str, *statements: str) -> None:
         await connection.close()
 
 
+class _Databases:
+    """Copies of one migrated database: the next one is made while a test uses the last one."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._thread = ThreadPoolExecutor(1, "databases")  # with a loop of its own each time
+        self._template = f"template_{secrets.token_hex(6)}"
+        self._thread.submit(asyncio.run, self._make_template()).result()
+        self._next = self._thread.submit(asyncio.run, self._make())
+
+    async def take(self) -> str:
+        """Return the address of an empty database."""
+        made = await asyncio.wrap_future(self._next)
+        self._next = self._thread.submit(asyncio.run, self._make())
+        return made
+
+    def give_back(self, url: str) -> None:
+        """Drop it, sometime."""
+        self._thread.submit(asyncio.run, self._drop(urlsplit(url).path[1:]))
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.give_back(self._next.result())
+        self._thread.submit(asyncio.run, self._drop(self._template)).result()
+        self._thread.shutdown()
+
+    async def _make_template(self) -> None:
+        await _execute(self._server, f"create database {self._template}")
+        await migrate(_with_path(self._server, self._template))
+
+    async def _make(self) -> str:
+        name = f"test_{secrets.token_hex(6)}"
+        copy = f"create database {name} template {self._template} strategy file_copy"
+        await _execute(self._server, copy)
+        return _with_path(self._server, name)
+
+    async def _drop(self, name: str) -> None:
+        await _execute(self._server, f"drop database if exists {name} with (force)")
+
+
 @pytest.fixture(scope="session")
-def _template() -> Iterator[str]:
-    """The name of a migrated database, which every test copies: some milliseconds each."""
-    server, name = needed("POSTHOUSE_TEST_POSTGRES"), f"template_{secrets.token_hex(6)}"
-
-    async def make() -> None:
-        await _execute(server, f"create database {name}")
-        await migrate(_with_path(server, name))
-
-    _run(make())
-    yield name
-    _run(_execute(server, f"drop database if exists {name} with (force)"))
+def _databases() -> Iterator[_Databases]:
+    databases = _Databases(needed("POSTHOUSE_TEST_POSTGRES"))
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-async def postgres_url(_template: str) -> AsyncIterator[str]:
+async def postgres_url(_databases: _Databases) -> AsyncIterator[str]:
     """A migrated, empty database of this test alone."""
-    server, name = needed("POSTHOUSE_TEST_POSTGRES"), f"test_{secrets.token_hex(6)}"
-    await _execute(server, f"create database {name} template {_template}")
-    yield _with_path(server, name)
-    await _execute(server, f"drop database if exists {name} with (force)")
+    url = await _databases.take()
+    yield url
+    _databases.give_back(url)
 
 
 @pytest.fixture

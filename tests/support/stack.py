@@ -20,7 +20,7 @@ import httpx
 
 from onemachine import demo
 from onemachine.options import DOMAIN, HOSTNAME, Options
-from onemachine.ports import COPY_STRIDE, LOOPBACK, PUBLIC, free_ports, is_free
+from onemachine.ports import COPY_STRIDE, LOOPBACK, PUBLIC, free_ports
 from onemachine.ready import NotReady, leaves
 from onemachine.services import Service
 from onemachine.stack import Stack
@@ -54,7 +54,7 @@ class House:
             var=Path(tempfile.mkdtemp(prefix="posthouse-journey-")),
             store="s3" if store == "s3" else "disk",
             copies=copies,
-            ports=_ports(copies),
+            ports=dict(zip(PUBLIC, free_ports(len(PUBLIC), copies), strict=True)),
             settings=_QUICK | dict(settings),
         )
         self.stack = Stack(chosen, self.said.append, _FOR_TESTS, management=True)
@@ -227,17 +227,3 @@ def a_house(
         yield house
     finally:
         house.close()
-
-
-def _ports(copies: int) -> dict[str, int]:
-    """Choose free ports whose copies' ports are free, too."""
-    chosen: dict[str, int] = {}
-    for name in PUBLIC:
-        chosen[name] = eventually(
-            lambda: free_ports(1)[0],
-            lambda port: (
-                port not in chosen.values()
-                and all(is_free(port + copy * COPY_STRIDE) for copy in range(copies))
-            ),
-        )
-    return chosen

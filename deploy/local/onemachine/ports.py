@@ -59,17 +59,18 @@ def _trouble(port: int) -> str:
         return ""
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, copies: int = 1) -> list[int]:
     """Return ``count`` ports nobody listens on; `PortTaken` if there are not so many.
 
     They stay ours until this process ends: nobody who asks here, in this process or another, is
-    given one of them before its server listens.
+    given one of them before its server listens. With ``copies`` the ports of the others are as well.
     """
     chance = random.SystemRandom()
     found: list[int] = []
     for _ in range(_ATTEMPTS + count):
         candidate = chance.randrange(_FREE_FIRST, _FREE_LAST)
-        if is_free(candidate) and _reserve(candidate):
+        wanted = range(candidate, candidate + copies * COPY_STRIDE, COPY_STRIDE)
+        if all(is_free(port) and _reserve(port) for port in wanted):
             found.append(candidate)
         if len(found) == count:
             return found

@@ -102,7 +102,8 @@ async def test_a_crash_between_250_and_commit_doubles_at_most_once(
     for _ in range(3):  # the broker gives it again, and again
         assert await _held(station, envelope) == Ack()
 
-    assert len(peer.accepted) == 2
+    # Once if the ledger's writer, which has not died here, still had the result.
+    assert 1 <= len(peer.accepted) <= 2
     assert await station.states(envelope.id) == {0: "relayed"}
 
 

@@ -15,7 +15,15 @@ from onemachine.certificates import certificates
 from onemachine.children import Registry, last_words
 from onemachine.keys import kept
 from onemachine.options import BadOption, options, settle_store
-from onemachine.ports import LOOPBACK, Port, PortTaken, check_free, free_ports, public_ports
+from onemachine.ports import (
+    COPY_STRIDE,
+    LOOPBACK,
+    Port,
+    PortTaken,
+    check_free,
+    free_ports,
+    public_ports,
+)
 from onemachine.ready import loopback_client
 from onemachine.services import listeners
 
@@ -58,6 +66,15 @@ def test_a_port_is_given_away_once_though_nobody_listens_there_yet(
     first = free_ports(1)
     monkeypatch.setattr(ports, "_FREE_FIRST", first[0])
     monkeypatch.setattr(ports, "_FREE_LAST", first[0] + 1)
+
+    with pytest.raises(PortTaken):
+        free_ports(1)
+
+
+def test_the_ports_of_copies_are_given_away_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = free_ports(1, copies=2)
+    monkeypatch.setattr(ports, "_FREE_FIRST", first + COPY_STRIDE)
+    monkeypatch.setattr(ports, "_FREE_LAST", first + COPY_STRIDE + 1)
 
     with pytest.raises(PortTaken):
         free_ports(1)
