@@ -113,8 +113,7 @@ async def examine_sources() -> list[Finding]:
         _try("issuer of tokens", partial(_issuer, settings.oidc_terms(name)), settings)
         for name in settings.oidc_issuers
     ]
-    if (plan := settings.ldap_plan) is not None:
-        tried.append(_try("LDAP", partial(_ldap, plan), settings))
+    tried += [_try("LDAP", partial(_ldap, plan), settings) for plan in settings.ldap_plans]
     return list(await asyncio.gather(*tried))
 
 
@@ -170,7 +169,7 @@ async def _issuer(terms: Terms, settings: SourceSettings) -> str:
 async def _ldap(plan: Plan, _: SourceSettings) -> str:
     async with Directory(plan, _Nobody()) as ldap:
         await ldap.examine()
-    return "answers"
+    return f"{plan.servers[0].host} answers"
 
 
 class _Nobody:

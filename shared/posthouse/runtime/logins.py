@@ -85,9 +85,10 @@ class LoginSettings(KeySettings, DoorSettings, SourceSettings):
     @model_validator(mode="after")
     def _ldap_has_no_keys(self) -> Self:
         """Clients that see SCRAM take it, and many try nothing else when it fails."""
-        if self.ldap_urls and "sasl_mechanisms" not in self.model_fields_set:
+        if self.ldap_is_asked and "sasl_mechanisms" not in self.model_fields_set:
+            name = "LDAP_URLS" if self.ldap_urls else "LDAP_FILE"
             raise ValueError(
-                f"{PREFIX}SASL_MECHANISMS: is missing, but {PREFIX}LDAP_URLS is set: people whose "
+                f"{PREFIX}SASL_MECHANISMS: is missing, but {PREFIX}{name} is set: people whose "
                 "passwords LDAP keeps can only use PLAIN LOGIN; name others for those who cannot"
             )
         return self
@@ -105,9 +106,9 @@ async def open_authenticator(settings: LoginSettings, pool: Pool) -> AsyncIterat
 
 async def _elsewhere(settings: LoginSettings, accounts: Link, stack: AsyncExitStack) -> list[Link]:
     """Open those who judge for us, and are asked before our accounts are."""
-    links: list[Link] = []
-    if (plan := settings.ldap_plan) is not None:
-        links.append(await stack.enter_async_context(Directory(plan, accounts)))
+    links: list[Link] = [
+        await stack.enter_async_context(Directory(plan, accounts)) for plan in settings.ldap_plans
+    ]
     issuers: dict[str, Link] = {}
     for name in settings.oidc_issuers:
         issuer = Issuer(settings.oidc_terms(name), accounts, trust=settings.oidc_trust)

@@ -51,7 +51,7 @@ def test_without_them_nobody_else_is_asked(monkeypatch: pytest.MonkeyPatch) -> N
     settings = good(monkeypatch, {})
 
     assert settings.oidc_issuers == ()
-    assert settings.ldap_plan is None
+    assert settings.ldap_plans == ()
     assert [each.name for each in mechanisms(settings)] == ["PLAIN"]
 
 
@@ -75,9 +75,8 @@ def test_tokens_are_not_offered_unless_wanted(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_directory_by_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = good(monkeypatch, BIND | {"LDAP_DOMAINS": "Example.test b.test"}).ldap_plan
+    plan = good(monkeypatch, BIND | {"LDAP_DOMAINS": "Example.test b.test"}).ldap_plans[0]
 
-    assert plan is not None
     assert plan.servers == (Server(host="a.test", port=636, protection="tls"),)
     assert plan.way == "uid={local},ou=people,dc=example"
     assert plan.domains == {"example.test", "b.test"}
@@ -89,9 +88,8 @@ def test_a_directory_by_searches(monkeypatch: pytest.MonkeyPatch) -> None:
         SEARCH | {"LDAP_SEARCH_NAME": "cn=mail", "LDAP_SEARCH_PASSWORD": "hunter2",
                   "LDAP_SEARCH_ATTRIBUTE": "mail"},
     )  # fmt: skip
-    plan = settings.ldap_plan
+    [plan] = settings.ldap_plans
 
-    assert plan is not None
     assert plan.servers == (
         Server(host="a.test", port=389, protection="starttls"),
         Server(host="b.test", port=1636, protection="tls"),
@@ -103,9 +101,8 @@ def test_a_directory_by_searches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_tls_only_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = good(monkeypatch, SEARCH | {"LDAP_PLAINTEXT": "true"}).ldap_plan
+    plan = good(monkeypatch, SEARCH | {"LDAP_PLAINTEXT": "true"}).ldap_plans[0]
 
-    assert plan is not None
     assert [server.protection for server in plan.servers] == ["none", "tls"]
 
 
@@ -115,9 +112,86 @@ def test_authorities_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         monkeypatch, ISSUER | BIND | {"OIDC_AUTHORITIES": authority, "LDAP_AUTHORITIES": authority}
     )
 
-    plan = settings.ldap_plan
-    assert plan is not None
+    [plan] = settings.ldap_plans
     assert len(plan.trust.get_ca_certs()) == len(settings.oidc_trust.get_ca_certs()) == 1
+
+
+STUDENTS = """
+[students]
+urls = "ldap://s.test ldaps://t.test"
+domains = "Students.test"
+search_base = "dc=students"
+search_name = "cn=mail"
+search_password = "hunter2"
+
+[partners]
+urls = "ldaps://p.test"
+domains = "partners.test friends.test"
+bind_name = "{address}"
+remember_seconds = 0
+"""
+
+
+def test_several_directories_each_with_its_own_people(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ldap.toml").write_text(STUDENTS)
+    settings = good(monkeypatch, BIND | {"LDAP_DOMAINS": "a.test", "LDAP_FILE": "ldap.toml"})
+
+    own, students, partners = settings.ldap_plans
+    assert own.domains == {"a.test"}
+    assert [server.host for server in students.servers] == ["s.test", "t.test"]
+    assert isinstance(students.way, Search)
+    assert students.way.password == "hunter2"  # noqa: S105 - of nobody
+    assert (partners.way, partners.remember) == ("{address}", timedelta())
+    assert partners.domains == {"partners.test", "friends.test"}
+    assert "hunter2" not in repr(settings) + repr(students) + str(effective(settings))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("urls", "is no TOML"),
+        ("", "has no table of a directory"),
+        ("urls = 'ldap://s.test'", "[urls] Input should be a valid dictionary"),
+        (STUDENTS.replace("urls", "url"), "[students] urls: Field required; [students] url: Extra"),
+        (STUDENTS.replace("ldap://s.test", "s.test"), "[students] urls: must look like ldaps://"),
+        (STUDENTS.replace("Students.test", " "), "[students] domains: is missing"),
+        (STUDENTS.replace("{address}", "{user}"), "[partners] bind_name: must hold at least one"),
+        (STUDENTS.replace("search_base", "# "), "[students] urls: needs one of bind_name, how"),
+        (STUDENTS.replace("search_name", "# "), "[students] search_name: goes with search_password"),
+        (STUDENTS.replace("friends.test", "students.test"), "students.test: of several directories"),
+        (STUDENTS.replace("friends.test", "own.test"), "own.test: of several directories"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_of_several_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, fault: str
+) -> None:
+    (tmp_path / "ldap.toml").write_text(text)
+
+    faults = told(monkeypatch, GOOD | BIND | {"LDAP_DOMAINS": "own.test", "LDAP_FILE": "ldap.toml"})
+
+    assert isinstance(faults, list)
+    [only] = faults
+    assert only.startswith("POSTHOUSE_LDAP_FILE: ")
+    assert fault in only
+    assert "hunter2" not in only
+
+
+def test_whoever_is_asked_for_all_is_asked_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ldap.toml").write_text(STUDENTS)
+
+    alone = told(monkeypatch, GOOD | BIND | {"LDAP_FILE": "ldap.toml"})
+    monkeypatch.delenv("POSTHOUSE_LDAP_URLS")
+    monkeypatch.delenv("POSTHOUSE_SASL_MECHANISMS")
+    unsaid = read(LoginSettings)
+
+    assert isinstance(alone, list)
+    assert alone[0].startswith("POSTHOUSE_LDAP_DOMAINS: is missing, but POSTHOUSE_LDAP_FILE is set")
+    assert isinstance(unsaid, list)
+    assert unsaid[0].startswith("POSTHOUSE_SASL_MECHANISMS: is missing, but POSTHOUSE_LDAP_FILE")
 
 
 @pytest.mark.parametrize(

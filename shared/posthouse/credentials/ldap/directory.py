@@ -85,7 +85,7 @@ class Plan:
         servers: Of the same content.
         trust: The authorities of their certificates.
         way: A name with gaps (see `GAPS`), or a search.
-        domains: Only people of these are asked for; empty for all.
+        domains: Only people of these are asked for, and let in; empty for all.
         connections: At once, of each kind: for searches and for binds.
         patience: For one login.
         remember: How long a right password is right without asking.
@@ -146,9 +146,17 @@ class Directory:
         if device is not None:
             return device
         address = await self._proven(words, attempt.password)
-        if address is None:
+        if address is None or not self._speaks_for(address):
             return Refused()
         return await self._accounts.judge(Claim(user=address), channel)
+
+    def _speaks_for(self, address: str) -> bool:
+        """True if it may open this mailbox: its entries may name any, of its domains only."""
+        domains = self._plan.domains
+        if not domains or address.rpartition("@")[2].lower() in domains:
+            return True
+        log.warning("LDAP entry of another domain", address=address)
+        return False
 
     async def _of_a_device(self, attempt: Password, channel: Channel) -> Accepted | None:
         """Try what looks like an app password with our accounts before anybody else is told.
