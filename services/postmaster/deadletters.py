@@ -1,25 +1,36 @@
-"""Ending dead letters: back to their road, or discarded. Both may be repeated."""
+"""What can be done with a dead letter (pure), and ending it without delivery.
+
+The ledger is followed, not the letter: only recipients that lie dead there are the letter's. If all
+have ended meanwhile, or go on by another copy, the letter is outlived: nothing is left to do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-from posthouse.bus.publisher import Parcel, Publisher
-from posthouse.bus.topology import road_of
 from posthouse.bus.wire import decode
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import BadEnvelope
 from posthouse.mail.outcome import Discarded
 from posthouse.storage import ledger
 from posthouse.storage.dead_letters import DeadLetter, end_dead
+from posthouse.storage.ledger import Looked, Place
 from posthouse.storage.pool import Pool, transaction
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
 
+Verb: TypeAlias = Literal["replay", "reroute", "bounce"]
+
 DISCARD_RULE = "dead letter discarded"  # the named rule of promise 4
 
-_ended = metrics.counter(
+UNREADABLE = "its envelope cannot be read"
+UNKNOWN = "the ledger does not know its recipients"
+NOT_ROUTED = "it was not routed yet, so no next hop can be chosen: replay it"
+MAILBOX = "it goes into a mailbox here, to which no next hop leads: replay it"
+
+ended = metrics.counter(
     "posthouse_postmaster_dead_letters_ended_total", "Dead letters ended by an operator", "how"
 )
 
@@ -28,7 +39,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A letter that could not be replayed.
+    """A letter that stays, because what is wanted cannot be done.
 
     Attributes:
         id: Its number.
@@ -39,6 +50,30 @@ class Kept:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Outlived:
+    """Nothing is left to do for a letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Somebody works on another copy at this moment; the letter stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A letter can go on.
+
+    Attributes:
+        places: Those of its recipients that lie dead.
+    """
+
+    places: tuple[Place, ...]
+
+
+Prospect: TypeAlias = Kept | Outlived | Busy | Ready
+
+
 def readable(letter: DeadLetter) -> Envelope | None:
     """Return the envelope in a letter; None if this version cannot read it."""
     try:
@@ -47,33 +82,34 @@ def readable(letter: DeadLetter) -> Envelope | None:
         return None
 
 
-def sort_out(letters: Sequence[DeadLetter]) -> tuple[list[DeadLetter], list[Kept]]:
-    """Decide which letters can travel again: those whose envelope can be read."""
-    can = [letter for letter in letters if readable(letter) is not None]
-    kept = [
-        Kept(id=letter.id, reason="its envelope cannot be read")
-        for letter in letters
-        if readable(letter) is None
-    ]
-    return can, kept
+def places_of(letter: DeadLetter) -> tuple[Place, ...]:
+    """Return the recipients that a letter speaks of; none if it cannot be read."""
+    envelope = readable(letter)
+    if envelope is None:
+        return ()
+    return tuple((envelope.id, recipient.n) for recipient in envelope.recipients)
 
 
-async def replay(pool: Pool, publisher: Publisher, letter: DeadLetter) -> None:
-    """Put a letter's envelope back on its road; nothing is delivered twice (promise 2).
-
-    The recipients live again before it is published, and the letter ends after that: whatever
-    breaks off in between leaves it waiting, to be replayed again.
-
-    Raises:
-        BadEnvelope: If it cannot be read.
-        Unavailable: If PostgreSQL or the broker does not answer.
-    """
-    envelope = decode(letter.body)
-    await ledger.revive(pool, envelope.id, _numbers(envelope))
-    await publisher.dispatch([Parcel.on_road(road_of(envelope), letter.body)])
-    await end_dead(pool, letter.id, "replayed")
-    _ended.labels("replayed").inc()
-    log.info("dead letter replayed", letter=letter.id, envelope=str(envelope.id))
+def prospect_of(
+    letter: DeadLetter,
+    verb: Verb,
+    looked: Mapping[Place, Looked],
+    busy: Container[Place] = (),
+) -> Prospect:
+    """Decide whether ``verb`` can be done to a letter; ``looked`` is how its recipients stand."""
+    places = places_of(letter)
+    known = {place: looked[place] for place in places if place in looked}
+    dead = {place: each for place, each in known.items() if each.state == "dead"}
+    if not known:
+        return Kept(id=letter.id, reason=UNKNOWN if places else UNREADABLE)
+    if not dead:
+        return Outlived()
+    if any(place in busy for place in dead):
+        return Busy()
+    roads = {each.road for each in dead.values()}
+    if verb == "reroute" and roads != {"remote"}:
+        return Kept(id=letter.id, reason=NOT_ROUTED if None in roads else MAILBOX)
+    return Ready(tuple(dead))
 
 
 async def discard(pool: Pool, letter: DeadLetter, note: str) -> bool:
@@ -86,15 +122,12 @@ async def discard(pool: Pool, letter: DeadLetter, note: str) -> bool:
     """
     envelope = readable(letter)
     async with transaction(pool) as tx:
-        if not await end_dead(tx, letter.id, "discarded", note):
+        if not await end_dead(tx, [letter.id], "discarded", note):
             return False
         if envelope is not None:
-            outcomes = [Discarded(n=n, rule=DISCARD_RULE) for n in _numbers(envelope)]
+            numbers = [recipient.n for recipient in envelope.recipients]
+            outcomes = [Discarded(n=n, rule=DISCARD_RULE) for n in numbers]
             await ledger.settle(tx, envelope.id, outcomes, letter.attempts)
-    _ended.labels("discarded").inc()
+    ended.labels("discarded").inc()
     log.warning("dead letter discarded", letter=letter.id, note=note)
     return True
-
-
-def _numbers(envelope: Envelope) -> list[int]:
-    return [recipient.n for recipient in envelope.recipients]

@@ -56,6 +56,7 @@ async def serve(settings: PostmasterSettings, lifecycle: Lifecycle) -> None:
             broker=ground.broker,
             publisher=Publisher(ground.broker),
             hasher=await enter(Hasher(settings.wanted)),
+            reporter=settings.reporter(ground.blobs, ground.pool),
         )
         if settings.postmaster_port:
             listening = listener.bind(settings.postmaster_host, settings.postmaster_port)

@@ -9,9 +9,11 @@ from pydantic import AfterValidator, Field, SecretStr
 from posthouse.mail.address import BadAddress, parse_address
 from posthouse.runtime.logins import KeySettings
 from posthouse.runtime.name_settings import NameSettings
+from posthouse.runtime.report_settings import ReportSettings
 from posthouse.runtime.suppression_settings import SuppressionSettings
 
 MIN_TOKEN_CHARACTERS = 16
+MAX_REPLAY_RATE = 1000  # letters a second
 
 
 def _address(text: str) -> str:
@@ -21,7 +23,7 @@ def _address(text: str) -> str:
         raise ValueError(f"is no address ({wrong})") from wrong
 
 
-class PostmasterSettings(KeySettings, NameSettings, SuppressionSettings):
+class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionSettings):
     """Settings of the postmaster.
 
     Attributes:
@@ -34,6 +36,8 @@ class PostmasterSettings(KeySettings, NameSettings, SuppressionSettings):
         collect_after_days: Quarantine: days from the moment nothing refers to contents, and after
             acceptance, before the collector removes contents and objects.
         collect_hours: Pause between two walks of the collector.
+        replay_rate: Dead letters that are replayed, rerouted or bounced in a second, where the order
+            says nothing else.
         keep_changes: Steps of a mailbox's history that are kept for clients that come back.
         tls_report_address: Who answers questions on our TLS reports, and sends them; empty: none
             are sent.
@@ -48,6 +52,7 @@ class PostmasterSettings(KeySettings, NameSettings, SuppressionSettings):
     sweep_after_seconds: Annotated[float, Field(ge=0)] = 10.0
     collect_after_days: Annotated[float, Field(ge=1)] = 7.0
     collect_hours: Annotated[float, Field(gt=0)] = 24.0
+    replay_rate: Annotated[float, Field(gt=0, le=MAX_REPLAY_RATE)] = 10.0
     keep_changes: Annotated[int, Field(ge=100)] = 10_000
     tls_report_address: Annotated[str, AfterValidator(_address)] = ""
     tls_report_organization: Annotated[str, Field(pattern=r"^[ -~]{0,100}$")] = ""

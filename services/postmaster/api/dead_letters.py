@@ -1,4 +1,4 @@
-"""Dead letters: look at them, put them back on their road, or end them."""
+"""Dead letters: look at them, or end them without delivery; `dead_orders` sends them on."""
 
 from __future__ import annotations
 
@@ -11,68 +11,85 @@ from fastapi import APIRouter, Query
 from pydantic import Field, model_validator
 
 from posthouse.storage import audit
-from posthouse.storage.dead_letters import Choice, DeadLetter, dead_groups, dead_letters
+from posthouse.storage.dead_letters import (
+    Choice,
+    DeadLetter,
+    DeadState,
+    dead_groups,
+    dead_letters,
+)
 from postmaster.api.actor import Actor
-from postmaster.api.fields import Body, Number, PageSize, page
+from postmaster.api.fields import Body, Number, PageSize, Words, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import not_found
-from postmaster.deadletters import discard, readable, replay, sort_out
+from postmaster.deadletters import discard, readable
 
-MAX_AT_ONCE = 1000  # letters per request; what is left is told
+MAX_AT_ONCE = 1000  # numbers named, and letters discarded, per request; what is left is told
+WORDS_OF_IDS = 5  # numbers that an audit entry names
 
 router = APIRouter(tags=["dead letters"])
 
 
 class Which(Body):
-    """Which letters: by number, fingerprint, road or message; several conditions must all hold."""
+    """Which letters; every condition that is given must hold, without any only with ``all``."""
 
     ids: Annotated[list[Number], Field(min_length=1, max_length=MAX_AT_ONCE)] | None = None
     fingerprint: str | None = None
     road: str | None = None
     envelope: UUID | None = None
-    limit: Annotated[int, Field(ge=1, le=MAX_AT_ONCE)] = MAX_AT_ONCE  # 1 sends a canary
+    reason: Words | None = None
+    all: bool = False
     dry_run: bool = False
 
     @model_validator(mode="after")
     def _something(self) -> Which:
-        if not self.conditions():
-            raise ValueError("say which: ids, fingerprint, road or envelope")
+        if not self.all and not self.words():
+            raise ValueError("say which: ids, fingerprint, road, envelope, reason, or all")
         return self
 
-    def conditions(self) -> dict[str, object]:
-        """Return what was said of which letters."""
-        said = self.model_dump(include={"ids", "fingerprint", "road", "envelope"})
-        return {name: value for name, value in said.items() if value is not None}
+    def words(self) -> str:
+        """Return it as one would type it; nothing if there is no condition."""
+        said = [str(ident) for ident in (self.ids or [])[:WORDS_OF_IDS]]
+        if self.ids and len(self.ids) > WORDS_OF_IDS:
+            said.append(f"and {len(self.ids) - WORDS_OF_IDS} more")
+        for name in ("fingerprint", "road", "envelope", "reason"):
+            value = getattr(self, name)
+            if value is not None:
+                said.append(f"--{name} {quoted(str(value))}")
+        return " ".join(said)
 
     def choice(self) -> Choice:
         """Return it as the storage understands it; only waiting letters can be ended."""
-        ids = None if self.ids is None else tuple(self.ids)
-        return Choice(ids=ids, fingerprint=self.fingerprint, road=self.road, envelope=self.envelope)
+        return Choice(
+            ids=None if self.ids is None else tuple(self.ids),
+            fingerprint=self.fingerprint,
+            road=self.road,
+            envelope=self.envelope,
+            reason=self.reason,
+        )
 
-    def intent(self, actor: str, action: str, found: int, note: str = "") -> audit.Intent:
-        """Return it as the audit notes it."""
-        chosen = " ".join(f"{name}={value}" for name, value in self.conditions().items())
-        return audit.Intent(actor=actor, action=action, chosen=chosen, detail=note, found=found)
+
+def quoted(text: str) -> str:
+    """Return ``text`` as one would type it."""
+    return text if text and " " not in text else f'"{text}"'
 
 
 class Listing(Body):
     """Which letters to list; every condition that is given must hold."""
 
-    state: Literal["waiting", "replayed", "discarded", "all"] = "waiting"
+    state: DeadState | Literal["all"] = "waiting"
     fingerprint: str | None = None
     road: str | None = None
     envelope: UUID | None = None
+    reason: Words | None = None
     after: Number = 0
     limit: PageSize = 100
-
-
-class Replay(Which):
-    """Which letters go back on their road."""
 
 
 class Discard(Which):
     """Which letters end, and why."""
 
+    limit: Annotated[int, Field(ge=1, le=MAX_AT_ONCE)] = MAX_AT_ONCE
     note: str = ""
 
 
@@ -84,6 +101,7 @@ async def list_dead_letters(query: Annotated[Listing, Query()], means: Means) ->
         fingerprint=query.fingerprint,
         road=query.road,
         envelope=query.envelope,
+        reason=query.reason,
     )
     found = await dead_letters(means.pool, choice, query.after, query.limit)
     return page(found, query.limit, _shown, lambda letter: letter.id)
@@ -104,32 +122,19 @@ async def show_dead_letter(ident: Number, means: Means) -> dict[str, Any]:
     return {**_shown(found[0]), "body": base64.b64encode(found[0].body).decode()}
 
 
-@router.post("/dead-letters/replay")
-async def replay_dead_letters(which: Replay, means: Means, actor: Actor) -> dict[str, Any]:
-    """Put waiting letters back on their road; ``kept`` tells which cannot travel and why."""
-    found = await dead_letters(means.pool, which.choice(), limit=which.limit)
-    can, kept = sort_out(found)
-    if not which.dry_run:
-        number = await audit.begin(means.pool, which.intent(actor, "dead replay", len(found)))
-        for letter in can:
-            await replay(means.pool, means.publisher, letter)
-            await audit.count(means.pool, number, changed=1)
-        await audit.end(means.pool, number)
-    return {
-        "replayed": [letter.id for letter in can],
-        "kept": [{"id": one.id, "reason": one.reason} for one in kept],
-        "dry_run": which.dry_run,
-        "more": len(found) == which.limit,
-    }
-
-
 @router.post("/dead-letters/discard")
 async def discard_dead_letters(which: Discard, means: Means, actor: Actor) -> dict[str, Any]:
     """End waiting letters; their open recipients are settled as discarded by a named rule."""
     found = await dead_letters(means.pool, which.choice(), limit=which.limit)
     ended = [letter.id for letter in found]
     if not which.dry_run:
-        intent = which.intent(actor, "dead discard", len(found), which.note)
+        intent = audit.Intent(
+            actor=actor,
+            action="dead discard",
+            chosen=which.words() or "--all",
+            detail=which.note,
+            found=len(found),
+        )
         number = await audit.begin(means.pool, intent)
         ended = [letter.id for letter in found if await discard(means.pool, letter, which.note)]
         await audit.count(means.pool, number, changed=len(ended))

@@ -11,12 +11,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from posthouse.credentials.passwords import MAX_PASSWORD_OCTETS
 from posthouse.mail.address import BadAddress, is_domain, parse_address
+from posthouse.mail.hops import FOLDERS, BadHop, parse_hop
 from posthouse.mail.ids import moment_of
 from postmaster.api.border import is_storable, refuse_unstorable
 
 MAX_PAGE = 1000  # rows per answer
 MAX_TARGETS = 1000  # addresses an alias or a forward may stand for
 MIN_PASSWORD = 8  # characters (NIST SP 800-63B §5.1.1.2)
+MAX_TEXT = 500  # characters that a sender is told, or that are looked for
+USUAL = "usual"  # the way that mail goes by itself
 MAX_NUMBER = 2**63 - 1  # a bigint of PostgreSQL
 
 T = TypeVar("T")
@@ -52,6 +55,26 @@ def message_id(ident: UUID) -> UUID:
     return ident
 
 
+def one_line(text: str) -> str:
+    """Return ``text`` without blanks around it; `ValueError` if it has several lines."""
+    if not text.isprintable():
+        raise ValueError("must be one line")
+    return text.strip()
+
+
+def next_hop(text: str) -> str:
+    """Return a next hop that mail on its way can be sent by, nothing for `USUAL`."""
+    if text == USUAL:
+        return ""
+    try:
+        hop = parse_hop(text)
+    except BadHop as wrong:
+        raise ValueError(str(wrong)) from wrong
+    if hop.kind in FOLDERS:
+        raise ValueError("mail that was on its way is not filed into folders")
+    return str(hop)
+
+
 def password_fault(password: str) -> str | None:
     """Return why a password cannot be taken, without repeating it; None if it can."""
     if len(password) < MIN_PASSWORD:
@@ -78,6 +101,9 @@ MessageId: TypeAlias = Annotated[UUID, AfterValidator(message_id)]
 DomainName: TypeAlias = Annotated[str, AfterValidator(domain_name)]
 Number: TypeAlias = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 Octets: TypeAlias = Annotated[int, Field(ge=1, le=2**62)]
+Words: TypeAlias = Annotated[str, Field(max_length=MAX_TEXT)]
+OneLine: TypeAlias = Annotated[Words, AfterValidator(one_line)]
+Hop: TypeAlias = Annotated[str, AfterValidator(next_hop)]
 PageSize: TypeAlias = Annotated[int, Field(ge=1, le=MAX_PAGE)]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from posthouse.blobs import Blobs
 from posthouse.bus.connection import Broker
 from posthouse.bus.publisher import Publisher
+from posthouse.runtime.bounces import Reporter
 from posthouse.storage.pool import Pool
 from postmaster.api.hashing import Hasher
 from postmaster.settings import PostmasterSettings
@@ -26,6 +27,7 @@ class Parts:
         broker: RabbitMQ.
         publisher: Puts envelopes on roads.
         hasher: Hashes passwords off the loop.
+        reporter: Tells senders.
     """
 
     settings: PostmasterSettings
@@ -34,6 +36,7 @@ class Parts:
     broker: Broker
     publisher: Publisher
     hasher: Hasher
+    reporter: Reporter
 
 
 def _parts(request: Request) -> Parts:

@@ -14,20 +14,17 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from starlette.responses import StreamingResponse
 
 from posthouse.mail.errors import Unavailable
-from posthouse.mail.hops import FOLDERS, BadHop, parse_hop
 from posthouse.runtime.durations import duration_words, parse_duration
 from posthouse.storage import ledger
 from posthouse.storage.ledger import By, Choice, Place, Waiting
 from posthouse.telemetry.logs import get_logger
 from postmaster.api.actor import Actor
-from postmaster.api.fields import Body, MessageId, PageSize, page
+from postmaster.api.fields import USUAL, Body, Hop, MessageId, OneLine, PageSize, Words, page
 from postmaster.api.parts import Means, Parts
 from postmaster.api.problems import invalid
 from postmaster.queueing import Order, Verb, carry_out
 
 MAX_IDS = 1000  # of one choice
-MAX_TEXT = 500  # characters that a sender is told
-USUAL = "usual"  # the way that mail goes by itself
 WORDS_OF_IDS = 5  # ids that an audit entry names
 
 # Which of the chosen a verb is about, so that what is found is what can be changed.
@@ -56,26 +53,7 @@ def _key(text: str) -> str:
     return text
 
 
-def _text(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must be one line")
-    return text.strip()
-
-
-def _hop(text: str) -> str:
-    if text == USUAL:
-        return ""
-    try:
-        hop = parse_hop(text)
-    except BadHop as wrong:
-        raise ValueError(str(wrong)) from wrong
-    if hop.kind in FOLDERS:
-        raise ValueError("mail that was on its way is not filed into folders")
-    return str(hop)
-
-
 Age = Annotated[timedelta, BeforeValidator(parse_duration)]
-Words = Annotated[str, Field(max_length=MAX_TEXT)]
 
 
 class Filter(Body):
@@ -147,8 +125,8 @@ class Decision(Filter):
 
     all: bool = False
     dry_run: bool = False
-    to: Annotated[str, AfterValidator(_hop)] | None = None
-    text: Annotated[Words, AfterValidator(_text)] | None = None
+    to: Hop | None = None
+    text: OneLine | None = None
 
 
 @router.get("/queue")

@@ -10,6 +10,7 @@ from postmaster.cli import (
     app_passwords,
     auditing,
     certificates,
+    dead,
     delegates,
     directory,
     letters,
@@ -56,7 +57,7 @@ app.add("trace", MAIL)(letters.trace)
 app.add_typer(queue.queue, name="queue", rich_help_panel=MAIL)
 app.add_typer(scheduled.scheduled, name="scheduled", rich_help_panel=MAIL)
 app.add_typer(timetables.timetable, name="timetable", rich_help_panel=MAIL)
-app.add_typer(letters.dead, name="dead", rich_help_panel=MAIL)
+app.add_typer(dead.dead, name="dead", rich_help_panel=MAIL)
 app.add_typer(suppressions.suppression, name="suppression", rich_help_panel=MAIL)
 app.add_typer(auditing.audit, name="audit", rich_help_panel=MACHINERY)
 app.add_typer(limits.limit, name="limit", rich_help_panel=MACHINERY)

@@ -40,5 +40,6 @@ def _tell(row: Mapping[str, Any]) -> None:
         f"{row['id']:>6}  {moment(row['began_at'])}  {row['actor']}  {row['action']} {row['chosen']}{said}"
     )
     ended = f"ended {moment(row['ended_at'])}" if row["ended_at"] else "not ended"
+    ended += f", {row['outcome']}" if row["outcome"] else ""
     busy = f", {row['busy']} left because they were being delivered" if row["busy"] else ""
     say(f"        {row['found']} found, {row['changed']} changed{busy}; {ended}")

@@ -44,23 +44,30 @@ _CONDITIONS: dict[str, Any] = {
 }
 
 
-def choosing(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command`` the ids and conditions as its first parameter, a `Which`."""
-    own = list(inspect.signature(command).parameters.values())[1:]
-    hints = get_type_hints(command, include_extras=True)
+def chosen_by(options: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return what gives a command ``options`` as its first parameter, a `Which`."""
 
-    @wraps(command)
-    def chosen(**given: Any) -> None:  # noqa: ANN401 - whatever options there are
-        which = {name: given.pop(name) for name in ("id", *_CONDITIONS)}
-        command({name: value for name, value in which.items() if value is not None}, **given)
+    def choosing(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command).parameters.values())[1:]
+        hints = get_type_hints(command, include_extras=True)
 
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    options = [
-        inspect.Parameter(name, keyword, default=None, annotation=kind)
-        for name, kind in {"id": _IDS, **_CONDITIONS}.items()
-    ]
-    rest = [each.replace(kind=keyword, annotation=hints[each.name]) for each in own]
-    chosen.__signature__ = inspect.Signature([*options, *rest])  # type: ignore[attr-defined]
-    chosen.__annotations__ = {each.name: each.annotation for each in (*options, *rest)}
-    del chosen.__wrapped__
-    return chosen
+        @wraps(command)
+        def chosen(**given: Any) -> None:  # noqa: ANN401 - whatever options there are
+            which = {name: given.pop(name) for name in options}
+            command({name: value for name, value in which.items() if value is not None}, **given)
+
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        added = [
+            inspect.Parameter(name, keyword, default=None, annotation=kind)
+            for name, kind in options.items()
+        ]
+        rest = [each.replace(kind=keyword, annotation=hints[each.name]) for each in own]
+        chosen.__signature__ = inspect.Signature([*added, *rest])  # type: ignore[attr-defined]
+        chosen.__annotations__ = {each.name: each.annotation for each in (*added, *rest)}
+        del chosen.__wrapped__
+        return chosen
+
+    return choosing
+
+
+choosing = chosen_by({"id": _IDS, **_CONDITIONS})  # recipients in the queue

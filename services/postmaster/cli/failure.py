@@ -10,14 +10,19 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 EXIT_FAILURE = 1
+EXIT_STOPPED = 3  # it stopped by itself before it was through
 
 
 class Failure(Exception):
     """Why a command could not be carried out, as a sentence for the operator."""
 
+    def __init__(self, sentence: str, status: int = EXIT_FAILURE) -> None:
+        super().__init__(sentence)
+        self.status = status
+
 
 class Group(TyperGroup):
-    """The commands; a `Failure` of any of them is told on stderr and ends with status 1."""
+    """The commands; a `Failure` of any of them is told on stderr and ends with its status."""
 
     def invoke(self, ctx: Any) -> object:  # noqa: ANN401 - typer keeps the class of its contexts to itself
         """Run the chosen command."""
@@ -27,7 +32,7 @@ class Group(TyperGroup):
             Console(stderr=True).print(
                 f"posthouse: {failure}", style="red", markup=False, highlight=False, soft_wrap=True
             )
-            raise typer.Exit(EXIT_FAILURE) from failure
+            raise typer.Exit(failure.status) from failure
 
 
 def confirm(question: str, otherwise: str) -> None:

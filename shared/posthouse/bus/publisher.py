@@ -62,9 +62,10 @@ class Parcel:
     headers: Mapping[str, str | int] = field(default_factory=dict)
 
     @classmethod
-    def on_road(cls, road: str, body: bytes) -> Parcel:
+    def on_road(cls, road: str, body: bytes, history: History | None = None) -> Parcel:
         """For the next station."""
-        return cls(exchange=ROADS_EXCHANGE, key=road, body=body)
+        headers = history.headers() if history else {}
+        return cls(exchange=ROADS_EXCHANGE, key=road, body=body, headers=headers)
 
     @classmethod
     def waiting(

@@ -17,9 +17,10 @@ _BEGIN = """
  returning id
 """
 _COUNT = "update audit set changed = changed + $2, busy = busy + $3 where id = $1"
-_END = "update audit set ended_at = now() where id = $1"
+_END = "update audit set ended_at = now(), outcome = $2 where id = $1"
 _LIST = """
-    select id, began_at, ended_at, actor, action, chosen, detail, found, changed, busy from audit
+    select id, began_at, ended_at, actor, action, chosen, detail, found, changed, busy, outcome
+      from audit
      where ($1::bigint = 0 or id < $1) order by id desc limit $2
 """
 
@@ -54,6 +55,7 @@ class Entry:
         actor: See `Intent`; likewise action, chosen, detail and found.
         changed: How many it has changed.
         busy: How many it left alone because they were under way at that moment.
+        outcome: Why it stopped by itself before it was through; empty if it did not.
     """
 
     id: int
@@ -66,6 +68,7 @@ class Entry:
     found: int
     changed: int
     busy: int
+    outcome: str
 
 
 async def begin(queries: Queries, intent: Intent) -> int:
@@ -81,9 +84,9 @@ async def count(queries: Queries, number: int, *, changed: int, busy: int = 0) -
     await queries.execute(_COUNT, number, changed, busy)
 
 
-async def end(queries: Queries, number: int) -> None:
-    """Note that the operation is complete."""
-    await queries.execute(_END, number)
+async def end(queries: Queries, number: int, outcome: str = "") -> None:
+    """Note that the operation is complete; with ``outcome``, that it stopped by itself."""
+    await queries.execute(_END, number, outcome)
 
 
 async def entries(queries: Queries, before: int = 0, limit: int = 100) -> list[Entry]:

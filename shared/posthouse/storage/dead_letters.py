@@ -1,11 +1,16 @@
 """Dead letters: mail that waits for a human, filed so that it can be searched and outlives the broker.
 
-A letter is filed from its queue, perhaps more than once, and ends replayed (its envelope is on its
-road again) or discarded. Ended letters stay, so that the trace of what was done stays too.
+A letter is filed from its queue, perhaps more than once, and ends by an operator: replayed or
+rerouted (its recipients are on their road again), bounced, discarded, or outlived (its recipients
+had ended or gone on without it). Ended letters stay, so that the trace of what was done stays too.
+
+Numbers rise in the order of commit (`_LOCK`), so what is above the highest number of a moment was
+filed after it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -14,7 +19,9 @@ from uuid import UUID
 from posthouse.storage.ledger.entries import storable
 from posthouse.storage.pool import Queries, Row, Tx
 
-DeadState: TypeAlias = Literal["waiting", "replayed", "discarded"]
+DeadState: TypeAlias = Literal[
+    "waiting", "replayed", "rerouted", "bounced", "discarded", "outlived"
+]
 
 # The same death of the same envelope is one letter, however often its queue delivers it: the
 # advisory lock lets two pods that hold the same letter file one after the other.
@@ -35,8 +42,22 @@ _CHOSEN = """
        and ($2::text is null or state = $2) and ($3::text is null or fingerprint = $3)
        and ($4::text is null or road = $4) and ($5::uuid is null or envelope = $5)
        and ($6::bigint[] is null or id = any($6))
+       and ($7::text is null or position(lower($7) in lower(reason)) > 0)
 """
-_LIST = f"select {_COLUMNS} from dead_letters where id > $1 {_CHOSEN} order by id limit $7"  # noqa: S608 - columns are ours
+_LIST = f"select {_COLUMNS} from dead_letters where id > $1 {_CHOSEN} order by id limit $8"  # noqa: S608 - columns are ours
+# Letters that another operation ends at this moment are passed over: they are that one's.
+_TAKE = f"""
+    select {_COLUMNS} from dead_letters where id > $1 {_CHOSEN} and id <= $8
+     order by id limit $9 for no key update skip locked
+"""  # noqa: S608 - columns are ours
+_SURVEY = f"""
+    select (select count(*) from dead_letters where id > $1 {_CHOSEN}) as found,
+           (select coalesce(max(id), 0) from dead_letters) as newest
+"""  # noqa: S608 - columns are ours
+_RETURNED = """
+    select fingerprint from dead_letters
+     where state = 'waiting' and fingerprint = any($1) and id > $2 order by id limit 1
+"""
 # One storm is one line, however many letters it has left: those of one fingerprint have one reason.
 _GROUPS = """
     select fingerprint, count(*) as count, min(id) as oldest, array_agg(distinct road) as roads,
@@ -47,7 +68,7 @@ _GROUPS = """
 """
 _END = """
     update dead_letters set state = $2, note = $3, ended_at = now()
-     where id = $1 and state = 'waiting'
+     where id = any($1::bigint[]) and state = 'waiting'
 """
 
 
@@ -99,13 +120,37 @@ class DeadLetter(NewDeadLetter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which letters; every condition that is not None must hold."""
+    """Which letters; every condition that is not None must hold.
+
+    Attributes:
+        reason: This text is in the reason, in whatever case.
+    """
 
     state: DeadState | None = "waiting"
     fingerprint: str | None = None
     road: str | None = None
     envelope: UUID | None = None
     ids: tuple[int, ...] | None = None
+    reason: str | None = None
+
+    def values(self) -> tuple[object, ...]:
+        """Return it as the parameters from ``$2`` on."""
+        ids = None if self.ids is None else list(self.ids)
+        reason = None if self.reason is None else storable(self.reason)
+        return self.state, self.fingerprint, self.road, self.envelope, ids, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a choice finds at one moment.
+
+    Attributes:
+        found: How many letters.
+        newest: The highest number of all letters, chosen or not; later ones have higher ones.
+    """
+
+    found: int
+    newest: int
 
 
 async def file_dead(tx: Tx, letter: NewDeadLetter) -> int | None:
@@ -122,17 +167,7 @@ async def dead_letters(
     queries: Queries, choice: Choice, after: int = 0, limit: int = 1000
 ) -> tuple[DeadLetter, ...]:
     """Return up to ``limit`` letters of ``choice`` with numbers above ``after``, oldest first."""
-    ids = None if choice.ids is None else list(choice.ids)
-    rows = await queries.fetch(
-        _LIST,
-        after,
-        choice.state,
-        choice.fingerprint,
-        choice.road,
-        choice.envelope,
-        ids,
-        limit,
-    )
+    rows = await queries.fetch(_LIST, after, *choice.values(), limit)
     return tuple(map(_letter, rows))
 
 
@@ -165,9 +200,34 @@ async def dead_groups(queries: Queries, limit: int = 100) -> tuple[Group, ...]:
     return tuple(Group(**dict(row)) for row in rows)
 
 
-async def end_dead(queries: Queries, ident: int, state: DeadState, note: str = "") -> bool:
-    """End a waiting letter as ``replayed`` or ``discarded``; False if it does not wait (any more)."""
-    return bool(await queries.execute(_END, ident, state, storable(note)))
+async def survey(queries: Queries, choice: Choice) -> Survey:
+    """Return how many letters ``choice`` finds now."""
+    row = await queries.fetchrow(_SURVEY, 0, *choice.values())
+    return Survey(row["found"], row["newest"]) if row is not None else Survey(0, 0)
+
+
+async def take_dead(
+    tx: Tx, choice: Choice, after: int, through: int, limit: int
+) -> tuple[DeadLetter, ...]:
+    """Return up to ``limit`` letters above ``after`` and not above ``through``, oldest first.
+
+    Nobody else ends them while ``tx`` lasts.
+    """
+    rows = await tx.fetch(_TAKE, after, *choice.values(), through, limit)
+    return tuple(map(_letter, rows))
+
+
+async def returned(queries: Queries, fingerprints: Iterable[str], newest: int) -> str | None:
+    """Return the first of ``fingerprints`` that letters were filed of after ``newest``, or None."""
+    row = await queries.fetchrow(_RETURNED, list(fingerprints), newest)
+    return None if row is None else str(row["fingerprint"])
+
+
+async def end_dead(
+    queries: Queries, idents: Sequence[int], state: DeadState, note: str = ""
+) -> int:
+    """End letters that wait; count them: others have ended before."""
+    return await queries.execute(_END, list(idents), state, storable(note)) if idents else 0
 
 
 def _letter(row: Row) -> DeadLetter:

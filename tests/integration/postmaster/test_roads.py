@@ -182,8 +182,9 @@ async def test_a_letter_that_is_delivered_twice_is_filed_once_and_does_not_undo_
     async with undertaking(postmaster.pool, postmaster.broker):
         await until(lambda: _empty(postmaster.broker, dead_queue(INBOUND)), "not acknowledged")
         (letter,) = await filed(postmaster.pool)
-        await postmaster.http.post("/dead-letters/replay", json={"ids": [letter.id]})
-        assert not any(name.startswith("posthouse") for name in await _headers(broker_url, INBOUND))
+        order = {"ids": [letter.id], "watch": 0}
+        await postmaster.http.post("/dead-letters/replay", json=order)
+        await _headers(broker_url, INBOUND)
         await _publish_dead(broker_url, letter)
         await until(lambda: _empty(postmaster.broker, dead_queue(INBOUND)), "not acknowledged")
 
@@ -236,9 +237,9 @@ async def test_a_replay_puts_the_same_envelope_on_its_road_and_may_be_repeated(
         (letter,) = await filed(postmaster.pool)
 
     dry = await postmaster.cli("dead", "replay", "--fingerprint", letter.fingerprint, "--dry-run")
-    assert "1 dead letters would go" in dry.stdout
+    assert "1 dead letter would be put back" in dry.stdout
     assert await states(postmaster.pool) == ["dead"]
-    wet = await postmaster.cli("dead", "replay", "--road", INBOUND)
+    wet = await postmaster.cli("dead", "replay", "--road", INBOUND, "--watch", "0")
     again = await postmaster.cli("dead", "replay", str(letter.id))
     seen: list[Inbound] = []
 
@@ -257,20 +258,24 @@ async def test_a_replay_puts_the_same_envelope_on_its_road_and_may_be_repeated(
     assert after.ended_at is not None
 
 
-async def test_a_replay_in_an_outage_leaves_the_letter_waiting(
+async def test_what_is_replayed_in_an_outage_is_swept_when_it_is_over(
     postmaster: LivePostmaster, clerk: LivePostmaster
 ) -> None:
     mail = new_mail("anna@example.test")
     await ledger.enter(postmaster.pool, [mail])
+    await ledger.published(postmaster.pool, [mail.id])
     await bury_one(postmaster, mail)
     async with undertaking(postmaster.pool, postmaster.broker):
         (letter,) = await filed(postmaster.pool)
 
-    sentence = (await clerk.cli("dead", "replay", str(letter.id))).stderr
-    later = await postmaster.cli("dead", "replay", str(letter.id))
+    broken = await clerk.cli("dead", "replay", str(letter.id))
+    assert await ready(postmaster.broker, INBOUND) == 0
+    assert await sweep(postmaster.pool, postmaster.publisher, NOW) == 1
+    again = await postmaster.cli("dead", "replay", str(letter.id))
 
-    assert "does not answer" in sentence
-    assert later.exit_code == 0
+    assert broken.exit_code == 1
+    assert "Broken off" in broken.stderr
+    assert "0 dead letters put back" in again.stdout
     assert await ready(postmaster.broker, INBOUND) == 1
 
 
@@ -319,13 +324,13 @@ async def test_a_storm_of_equal_deaths_is_one_line_and_a_canary_goes_first(
     (group,) = json.loads((await postmaster.cli("dead", "groups", "--json")).stdout)
     chosen = ("--fingerprint", group["fingerprint"])
     preview = await postmaster.cli("dead", "discard", *chosen, "--dry-run")
-    canary = await postmaster.cli("dead", "replay", *chosen, "--limit", "1")
-    rest = await postmaster.cli("dead", "replay", *chosen)
+    canary = await postmaster.cli("dead", "replay", *chosen, "--limit", "1", "--watch", "0")
+    rest = await postmaster.cli("dead", "replay", *chosen, "--rate", "1000", "--watch", "0")
 
     assert (group["count"], group["oldest"]) == (len(mails), letters[0].id)
     assert "40 dead letters would be discarded" in preview.stdout
-    assert "1 dead letters went" in canary.stdout
-    assert "39 dead letters went" in rest.stdout
+    assert "1 dead letter put back" in canary.stdout
+    assert "39 dead letters put back" in rest.stdout
     assert await ready(postmaster.broker, INBOUND) == len(mails)
     entries = (await postmaster.http.get("/audit")).json()["items"]
     assert [(one["action"], one["changed"]) for one in entries] == [

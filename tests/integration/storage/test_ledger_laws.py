@@ -29,7 +29,7 @@ from posthouse.storage.ledger import (
     settle,
     unsettled,
 )
-from posthouse.storage.pool import Pool
+from posthouse.storage.pool import Pool, transaction
 from support.ledger import a_mail, rows_of
 
 pytestmark = pytest.mark.integration
@@ -77,7 +77,8 @@ class Pod:
         await mark_dead(self.pool, ident, "a bug", [n])
 
     async def live(self, ident: UUID, n: int) -> None:
-        await revive(self.pool, ident, [n])
+        async with transaction(self.pool) as tx:
+            await revive(tx, [(ident, n)])
 
 
 async def settled_rows(pool: Pool) -> dict[tuple[UUID, int], object]:

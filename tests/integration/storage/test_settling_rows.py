@@ -21,7 +21,7 @@ from posthouse.storage.ledger import (
     settle_many,
     unsettled,
 )
-from posthouse.storage.pool import Pool
+from posthouse.storage.pool import Pool, transaction
 from support.ledger import a_mail, rows_of, states_of
 
 pytestmark = pytest.mark.integration
@@ -175,9 +175,11 @@ async def test_the_dead_are_open_but_rest(pool: Pool) -> None:
     assert await states_of(pool, mail.id) == {0: "relayed", 1: "dead", 2: "dead"}
     assert await unsettled(pool, mail.id, [0, 1, 2]) == {1, 2}
 
-    assert await revive(pool, mail.id, [1]) == 1
-    assert await revive(pool, mail.id) == 1
-    assert await revive(pool, mail.id) == 0
+    every = [(mail.id, n) for n in range(3)]
+    for alive, places in (({1}, every[:2]), ({2}, every), (set(), every)):
+        async with transaction(pool) as tx:
+            risen = await revive(tx, places)
+        assert {n for _, n in risen.due} == alive
     assert await states_of(pool, mail.id) == {0: "relayed", 1: "deferred", 2: "accepted"}
 
 

@@ -26,7 +26,7 @@ from posthouse.storage.ledger.deciding import (
     retry,
     take,
 )
-from posthouse.storage.ledger.dying import mark_dead, revive
+from posthouse.storage.ledger.dying import Looked, look, mark_dead, revive
 from posthouse.storage.ledger.entries import NewMail, NewRecipient, Origin, enter
 from posthouse.storage.ledger.holding import CANCELLED, Held, cancel, count_held, held, release_now
 from posthouse.storage.ledger.intake import Intake
@@ -36,6 +36,7 @@ from posthouse.storage.ledger.publishing import claim_unpublished, iterate_unset
 from posthouse.storage.ledger.releasing import Released, release, release_some
 from posthouse.storage.ledger.republishing import (
     Marked,
+    all_envelopes_at,
     claim_marked,
     envelopes_at,
     requested,
@@ -77,6 +78,7 @@ __all__ = [
     "Held",
     "Intake",
     "Kept",
+    "Looked",
     "Marked",
     "NewMail",
     "NewRecipient",
@@ -93,6 +95,7 @@ __all__ = [
     "Waiter",
     "Waiting",
     "Walk",
+    "all_envelopes_at",
     "bounce",
     "cancel",
     "choose",
@@ -111,6 +114,7 @@ __all__ = [
     "iterate_unsettled",
     "let_go",
     "list_waiting",
+    "look",
     "mark_dead",
     "note",
     "published",

@@ -105,22 +105,22 @@ async def take(tx: Tx, chosen: Sequence[Chosen]) -> list[Chosen]:
 
 async def hold(tx: Tx, places: Sequence[Place]) -> Changed:
     """Hold what was not: no copy of it is worked on any more."""
-    return Changed(_places(await tx.fetch(_HOLD, *_columns(places))))
+    return Changed(_places(await tx.fetch(_HOLD, *columns(places))))
 
 
 async def let_go(tx: Tx, places: Sequence[Place]) -> Changed:
     """Let go what is held; the time it was held does not count as its age."""
-    return await _due(tx, _places(await tx.fetch(_RELEASE, *_columns(places))))
+    return await mark_due(tx, _places(await tx.fetch(_RELEASE, *columns(places))))
 
 
 async def retry(tx: Tx, places: Sequence[Place]) -> Changed:
     """Make due what waits for its next attempt."""
-    return await _due(tx, (await hasten(tx, places)).due)
+    return await mark_due(tx, (await hasten(tx, places)).due)
 
 
 async def hasten(tx: Tx, places: Sequence[Place]) -> Changed:
     """Do as `retry`, without a mark: if nobody publishes it, its old copy goes at its time."""
-    made_due = _places(await tx.fetch(_RETRY, *_columns(places)))
+    made_due = _places(await tx.fetch(_RETRY, *columns(places)))
     return Changed(made_due, made_due)
 
 
@@ -129,14 +129,14 @@ async def reroute(tx: Tx, places: Sequence[Place], via: str) -> Changed:
 
     What is held stays held.
     """
-    rows = await tx.fetch(_REROUTE, *_columns(places), via)
-    due = await _due(tx, tuple((r["envelope"], r["n"]) for r in rows if r["state"] != "held"))
+    rows = await tx.fetch(_REROUTE, *columns(places), via)
+    due = await mark_due(tx, tuple((r["envelope"], r["n"]) for r in rows if r["state"] != "held"))
     return Changed(_places(rows), due.due, due.marks)
 
 
 async def bounce(tx: Tx, places: Sequence[Place], text: str) -> Changed:
     """Have delivery-remote return them now, held or not, with ``text`` as the reason."""
-    return await _due(tx, _places(await tx.fetch(_BOUNCE, *_columns(places), storable(text))))
+    return await mark_due(tx, _places(await tx.fetch(_BOUNCE, *columns(places), storable(text))))
 
 
 async def delete(tx: Tx, places: Sequence[Place]) -> Changed:
@@ -153,10 +153,11 @@ async def delete(tx: Tx, places: Sequence[Place]) -> Changed:
 
 async def note(tx: Tx, places: Sequence[Place], what: str, detail: str) -> None:
     """Write into the trace that ``what`` was decided of ``places``."""
-    await tx.execute(_NOTE, *_columns(places), what, storable(detail))
+    await tx.execute(_NOTE, *columns(places), what, storable(detail))
 
 
-async def _due(tx: Tx, places: tuple[Place, ...]) -> Changed:
+async def mark_due(tx: Tx, places: tuple[Place, ...]) -> Changed:
+    """Mark these recipients, which are due now, for publishing."""
     if not places:
         return Changed(())
     rows = await tx.fetch(_MARK, sorted({ident for ident, _ in places}))
@@ -167,6 +168,7 @@ def _places(rows: Sequence[Row]) -> tuple[Place, ...]:
     return tuple(sorted((row["envelope"], row["n"]) for row in rows))
 
 
-def _columns(places: Sequence[Place]) -> tuple[list[date], list[UUID], list[int]]:
+def columns(places: Sequence[Place]) -> tuple[list[date], list[UUID], list[int]]:
+    """Return these recipients as parameters: days, messages, numbers."""
     idents = [ident for ident, _ in places]
     return [day_of(ident) for ident in idents], idents, [n for _, n in places]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -123,11 +124,15 @@ async def _open_messages(pool: Pool) -> AsyncIterator[list[UUID]]:
         after = edge
 
 
-def rebuilt(rows: Sequence[Row]) -> list[Envelope]:
-    """Return the envelopes of rows that have `FACTS` and `STANDING_COLUMNS`."""
+def rebuilt(rows: Sequence[Row], *, risen: bool = False) -> list[Envelope]:
+    """Return the envelopes of rows that have `FACTS` and `STANDING_COLUMNS`.
+
+    The dead are left out (`envelopes_of`); ``risen``, they are taken for alive.
+    """
     grouped: defaultdict[Facts, list[Standing]] = defaultdict(list)
     for row in rows:
-        grouped[_facts(row)].append(standing_of(row))
+        standing = standing_of(row)
+        grouped[_facts(row)].append(replace(standing, state="routed") if risen else standing)
     return [e for facts, group in grouped.items() for e in envelopes_of(facts, group)]
 
 
