@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from imap_gateway.errors import Misuse, Refusal
+from imap_gateway.guests import Guest
 from imap_gateway.house import House
 from imap_gateway.state import State, capabilities
 from imap_gateway.view.flags import Keywords
@@ -84,6 +85,7 @@ class Client:
         state: RFC 3501 §3.
         account: Who has logged in; 0 before.
         user: Its address; empty before.
+        guest: As whom its session is counted; None before.
         is_condstore: The client knows of modification sequences (RFC 7162 §3.1).
         selected: The selected mailbox.
         keywords: Of the account.
@@ -96,6 +98,7 @@ class Client:
         self.state = State.NOT_AUTHENTICATED
         self.account = 0
         self.user = ""
+        self.guest: Guest | None = None
         self.is_condstore = False
         self.selected: Selected | None = None
         self.keywords = Keywords({})
@@ -148,10 +151,7 @@ class Client:
         """The connection is gone: let go of everything."""
         self.deselect()
         self.state = State.LOGOUT
-        if self.account:
-            left = self.house.logged_in.get(self.account, 1) - 1
-            if left:
-                self.house.logged_in[self.account] = left
-            else:
-                self.house.logged_in.pop(self.account, None)
-            self.account = 0
+        self.account = 0
+        if self.guest is not None:
+            self.house.guests.leave(self.guest)
+            self.guest = None

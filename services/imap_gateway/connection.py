@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
             return
         _accepted.labels("tls" if self._secured else "plain").inc()
         if objection := self._door.admit(self):
-            self.bid_farewell(objection, "full")
+            self.bid_farewell(*objection)
         else:
             self._session.greet()
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from imap_gateway.house import House
 from imap_gateway.session import Handler
 from posthouse.runtime.tls import ServerCertificate
 
 C_contra = TypeVar("C_contra", contravariant=True)
+
+
+class Objection(NamedTuple):
+    """Why a new connection is sent away.
+
+    Attributes:
+        text: What its client is told.
+        why: The word for it in metrics.
+    """
+
+    text: str
+    why: str
 
 
 class Door(Protocol[C_contra]):
@@ -39,8 +51,8 @@ class Door(Protocol[C_contra]):
     def now(self) -> float:
         """Return the time in seconds, for timeouts."""
 
-    def admit(self, connection: C_contra) -> str:
-        """Take a new connection; return what it is told if it is one too many."""
+    def admit(self, connection: C_contra) -> Objection | None:
+        """Take a new connection; return why it must go again if it is one too many."""
 
     def forget(self, connection: C_contra) -> None:
         """The connection is gone."""

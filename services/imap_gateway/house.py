@@ -9,6 +9,7 @@ from datetime import timedelta
 from imap_gateway.bodies import Bodies
 from imap_gateway.budget import Budget
 from imap_gateway.contents import Contents
+from imap_gateway.guests import Guests
 from imap_gateway.reads import Reads
 from imap_gateway.updates import Updates
 from imap_gateway.views import Views
@@ -29,7 +30,9 @@ class Limits:
     Attributes:
         message_octets: The largest message that APPEND takes.
         connections: Of the process.
+        connections_per_client: Of these, from one client network.
         connections_per_account: Logged in at once.
+        connections_per_account_and_client: Of these, from one client network.
         login_failures: In one connection, before it is ended.
         login_delay: Before the answer to the first failure of a client's network; doubled with each.
         before_login: How long a client may stay without logging in.
@@ -39,7 +42,9 @@ class Limits:
 
     message_octets: int = 50 * 1024 * 1024
     connections: int = 10_000
+    connections_per_client: int = 5000
     connections_per_account: int = 100
+    connections_per_account_and_client: int = 30
     login_failures: int = 3
     login_delay: timedelta = timedelta(seconds=1)
     before_login: timedelta = timedelta(minutes=1)
@@ -56,9 +61,9 @@ class House:
         reads: Notes in the trace what was read.
         appender: Files appended messages.
         is_plaintext_allowed: Passwords may be sent without TLS.
-        logged_in: How many sessions each account has now.
+        guests: Who is logged in now.
         failures: Of logins, over all connections.
-        turnstile: Counts connections.
+        turnstile: Counts connections, and says which clients are one.
         budget: For appended messages.
         folding: Held by who makes bodies searchable: a batch is up to 8 MiB, or one message.
     """
@@ -74,7 +79,7 @@ class House:
     appender: Appender
     limits: Limits
     is_plaintext_allowed: bool
-    logged_in: dict[int, int]
+    guests: Guests = field(default_factory=Guests)
     failures: Failures = field(default_factory=Failures)
     turnstile: Turnstile = field(default_factory=Turnstile)
     budget: Budget = field(default_factory=Budget)

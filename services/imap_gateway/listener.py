@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from imap_gateway.connection import Connection
+from imap_gateway.door import Objection
 from imap_gateway.house import House
 from imap_gateway.session import Handler
 from posthouse.runtime.doors import Door, open_door
@@ -20,6 +22,9 @@ from posthouse.telemetry.metrics import gauge
 
 SWEEP = timedelta(seconds=1)  # how exactly timeouts are kept
 LAST_WORDS = timedelta(seconds=1)  # for BYE to reach the client
+FULL = Objection("Too many connections", "full")
+FULL_OF_CLIENT = Objection("Too many connections from your network", "client")
+TOO_OFTEN = Objection("Too many connections in a short time, try again later", "rate")
 
 log = get_logger()
 _open = gauge("posthouse_imap_connections_open", "Connections now.")
@@ -43,7 +48,8 @@ class Listener:
         self.manners = manners or Manners()
         self.is_stopping = False
         self.now: Callable[[], float] = asyncio.get_running_loop().time
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, str] = {}  # with the names of their clients
+        self._clients: Counter[str] = Counter()
         self._left = asyncio.Event()  # somebody did
         self._doors: list[Door] = []
 
@@ -62,20 +68,28 @@ class Listener:
         log.info("listener opened", host=host, port=door.number, tls=tls)
         return door.number
 
-    def admit(self, connection: Connection) -> str:
-        """Take a new connection; return what it is told if it is one too many."""
-        is_full = len(self._connections) >= self.house.limits.connections
-        self._connections.add(connection)
+    def admit(self, connection: Connection) -> Objection | None:
+        """Take a new connection; return why it must go again if it is one too many."""
+        limits, turnstile = self.house.limits, self.house.turnstile
+        client = turnstile.name(connection.peer)
+        is_full = len(self._connections) >= limits.connections
+        is_full_of_client = client and self._clients[client] >= limits.connections_per_client
+        self._connections[connection] = client
+        self._clients[client] += 1
         _open.set(len(self._connections))
         if is_full or self.is_stopping:
-            return "Too many connections"
-        if not self.house.turnstile.lets_in(connection.peer):
-            return "Too many connections in a short time, try again later"
-        return ""
+            return FULL
+        if is_full_of_client:
+            return FULL_OF_CLIENT
+        return None if turnstile.lets_in(connection.peer) else TOO_OFTEN
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
-        self._connections.discard(connection)
+        client = self._connections.pop(connection, None)
+        if client is not None:
+            self._clients[client] -= 1
+            if not self._clients[client]:
+                del self._clients[client]
         self._left.set()
         _open.set(len(self._connections))
 

@@ -69,7 +69,6 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
         appender=await enter(Appender(pool)),
         limits=_limits(settings),
         is_plaintext_allowed=settings.imap_plaintext_login,
-        logged_in={},
         failures=settings.login_failures(rates),
         turnstile=settings.turnstile(rates, "imap-connections", settings.rate_imap_connections),
     )
@@ -79,7 +78,9 @@ def _limits(settings: ImapSettings) -> Limits:
     return Limits(
         message_octets=settings.message_octets_max,
         connections=settings.imap_connections_max,
+        connections_per_client=settings.imap_client_connections_max,
         connections_per_account=settings.imap_account_connections_max,
+        connections_per_account_and_client=settings.imap_account_client_connections_max,
         login_delay=timedelta(seconds=settings.imap_failure_seconds),
         before_login=timedelta(seconds=settings.imap_login_seconds),
         silence=timedelta(seconds=settings.imap_idle_seconds),

@@ -20,7 +20,9 @@ class ImapSettings(RateSettings, LoginSettings):
         imaps_port: TLS from the first octet; 0 is off, and it is without a certificate.
         imap_plaintext_login: Take passwords without TLS; for tests and behind a TLS proxy.
         imap_connections_max: More connections are sent away.
+        imap_client_connections_max: More from one client network are, too.
         imap_account_connections_max: More of one account are refused.
+        imap_account_client_connections_max: And more of it from one client network.
         imap_idle_seconds: How long a client may be silent (RFC 3501 §5.4: at least 30 minutes).
         imap_login_seconds: How long a client may stay without logging in.
         imap_failure_seconds: How long the answer to the first failed login of a client network
@@ -35,7 +37,9 @@ class ImapSettings(RateSettings, LoginSettings):
     imaps_port: Port = 993
     imap_plaintext_login: bool = False
     imap_connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    imap_client_connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
     imap_account_connections_max: Annotated[int, Field(ge=1, le=100_000)] = 100
+    imap_account_client_connections_max: Annotated[int, Field(ge=1, le=100_000)] = 30
     imap_idle_seconds: Annotated[float, Field(ge=1, le=86_400)] = 1800.0
     imap_login_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
     imap_failure_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0

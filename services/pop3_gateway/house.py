@@ -12,7 +12,6 @@ from posthouse.credentials.authenticator import Authenticator
 from posthouse.credentials.exchange import Channel
 from posthouse.credentials.failures import Failures
 from posthouse.mail.encryption import Tls
-from posthouse.mail.networks import USUAL, Breadth
 from posthouse.runtime.rate_settings import Turnstile
 
 
@@ -22,7 +21,7 @@ class Limits:
 
     Attributes:
         connections: Of the process.
-        connections_per_client: From one client.
+        connections_per_client: Of these, from one client network.
         silence: How long a client may say nothing or not take what we send (RFC 1939 §3: at
             least 10 minutes).
         before_login: How long it may stay without logging in.
@@ -51,8 +50,7 @@ class House:
         is_plaintext_allowed: Clients on this machine may log in without TLS.
         limits: What a client may cost us.
         failures: Of logins, over all connections.
-        turnstile: Counts connections.
-        breadth: Who is one client.
+        turnstile: Counts connections, and says which clients are one.
     """
 
     maildrops: Maildrops
@@ -62,7 +60,6 @@ class House:
     limits: Limits
     failures: Failures = field(default_factory=Failures)
     turnstile: Turnstile = field(default_factory=Turnstile)
-    breadth: Breadth = USUAL
 
     def channel_of(self, peer: str, tls: Tls | None) -> Channel:
         """Return what is known of a connection."""

@@ -24,6 +24,9 @@ _open = gauge("posthouse_pop3_sessions", "Sessions now.")
 _sessions = counter(
     "posthouse_pop3_connections_total", "Connections, by whether they were let in.", "let_in"
 )
+FULL = "Too many connections", "full"
+FULL_OF_CLIENT = "Too many connections from your network", "client"
+TOO_OFTEN = "Too many connections in a short time, try again later", "rate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class Listener:
     house: House
     addresses: list[tuple[str, int]] = field(default_factory=list)
     _sessions: dict[asyncio.Task[None], Session] = field(default_factory=dict)
+    _names: dict[asyncio.Task[None], str] = field(default_factory=dict)  # of their clients
     _clients: Counter[str] = field(default_factory=Counter)
     _doors: list[Door] = field(default_factory=list)
 
@@ -81,34 +85,33 @@ class Listener:
             await self._stop(grace)
 
     def _welcome(self, connection: Connection) -> None:
-        client = self.house.breadth.network_of(connection.peer)
+        client = self.house.turnstile.name(connection.peer)
         if objection := self._objection(connection.peer, client):
-            _sessions.labels("no").inc()
-            connection.write(replies.err(objection, "SYS/TEMP"))
+            text, why = objection
+            _sessions.labels(why).inc()
+            connection.write(replies.err(text, "SYS/TEMP"))
             connection.close()
             return
         _sessions.labels("yes").inc()
         session = Session(self.house, connection)
         task = asyncio.get_running_loop().create_task(converse(session))
-        self._sessions[task] = session
+        self._sessions[task], self._names[task] = session, client
         self._clients[client] += 1
         _open.set(self.count)
         task.add_done_callback(self._gone)
 
-    def _objection(self, peer: str, client: str) -> str:
-        """Return why a newcomer is sent away; empty if it is not."""
+    def _objection(self, peer: str, client: str) -> tuple[str, str] | None:
+        """Return what a newcomer is told who is sent away, and the word for it in metrics."""
         limits = self.house.limits
-        if (
-            self.count >= limits.connections
-            or self._clients[client] >= limits.connections_per_client
-        ):
-            return "Too many connections"
-        if not self.house.turnstile.lets_in(peer):
-            return "Too many connections in a short time, try again later"
-        return ""
+        if self.count >= limits.connections:
+            return FULL
+        if client and self._clients[client] >= limits.connections_per_client:
+            return FULL_OF_CLIENT
+        return None if self.house.turnstile.lets_in(peer) else TOO_OFTEN
 
     def _gone(self, task: asyncio.Task[None]) -> None:
-        client = self.house.breadth.network_of(self._sessions.pop(task).connection.peer)
+        self._sessions.pop(task)
+        client = self._names.pop(task)
         self._clients[client] -= 1
         if not self._clients[client]:
             del self._clients[client]

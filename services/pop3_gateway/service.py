@@ -43,7 +43,6 @@ async def serve(settings: Pop3Settings, lifecycle: Lifecycle) -> None:
             limits=settings.limits,
             failures=settings.login_failures(rates),
             turnstile=settings.turnstile(rates, "pop3-connections", settings.rate_pop3_connections),
-            breadth=settings.breadth,
         )
         # Until the end, so that the sessions which finish behind the signal keep their locks.
         lifecycle.tasks.create_task(leases.keep())

@@ -202,7 +202,6 @@ async def gateway(
             appender=appender,
             limits=limits,
             is_plaintext_allowed=is_plaintext_allowed,
-            logged_in={},
         )
         certificate = ServerCertificate(files.chain, files.key)
         listener = Listener(house, HANDLERS, certificate, tasks)

@@ -8,6 +8,7 @@ from typing import NoReturn, TypeAlias
 
 from imap_gateway.client import Client, Done
 from imap_gateway.errors import Farewell, Misuse, Refusal
+from imap_gateway.guests import Guest
 from imap_gateway.protocol import commands as c
 from imap_gateway.state import State
 from imap_gateway.view.flags import Keywords
@@ -72,18 +73,30 @@ async def _enter(client: Client, converse: Exchange) -> Done:
         return await _refuse(client, end)
     identity = end.identity
     keywords = Keywords(await keyword_names(house.pool, identity.account_id))
-    sessions = house.logged_in.get(identity.account_id, 0)  # no waiting until it is counted
-    if sessions >= house.limits.connections_per_account:
-        _logins.labels("too many").inc()
-        raise Refusal("Too many connections of this account", b"LIMIT")
+    _count(client, identity.account_id)
     client.keywords = keywords
-    house.logged_in[identity.account_id] = sessions + 1
     client.account, client.user = identity.account_id, identity.address
     client.state = State.AUTHENTICATED
     client.wire.trust()
     _logins.labels("accepted").inc()
     log.info("session logged in", account=client.user)
     return Done("Logged in", b"CAPABILITY " + client.capabilities)
+
+
+def _count(client: Client, account: int) -> None:
+    """Count one session more of the account; raise `Refusal` (RFC 5530 §3) if it is one too many."""
+    house = client.house
+    guest = Guest(account, house.turnstile.name(client.wire.peer))
+    objection = house.guests.objection(
+        guest,
+        of_account=house.limits.connections_per_account,
+        from_client=house.limits.connections_per_account_and_client,
+    )
+    if objection:
+        _logins.labels("too many").inc()
+        raise Refusal(objection, b"LIMIT")
+    house.guests.enter(guest)
+    client.guest = guest
 
 
 async def _refuse(client: Client, failed: Failed) -> NoReturn:

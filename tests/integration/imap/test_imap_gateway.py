@@ -303,7 +303,7 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(pool: Pool, tmp_path
             user.writer.transport.abort()
 
         async with asyncio.timeout(30):
-            while imap.house.logged_in:  # noqa: ASYNC110 - the gateway tells nobody
+            while imap.house.guests:  # noqa: ASYNC110 - the gateway tells nobody
                 await asyncio.sleep(0.01)
         assert imap.house.views.watched() == {}
 

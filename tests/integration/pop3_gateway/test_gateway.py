@@ -255,12 +255,17 @@ async def test_more_clients_than_allowed_are_sent_away(pool: Pool, tmp_path: Pat
             await play("S: +OK …", *streams)
         outside = await pop3.connect()
 
-        await play("S: -ERR [SYS/TEMP] …\nS: [closes]", *outside)
+        await play(
+            "S: -ERR [SYS/TEMP] Too many connections from your network\nS: [closes]", *outside
+        )
+        host, port = pop3.listener.addresses[0]
+        other = await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0))
+        await play("S: +OK …\nC: QUIT\nS: +OK …", *other)
 
         await play("C: QUIT\nS: +OK …\nS: [closes]", *inside[0])
         again = await pop3.connect()
         await play("S: +OK …\nC: QUIT\nS: +OK …", *again)
-        for streams in (*inside, outside, again):
+        for streams in (*inside, outside, other, again):
             await _close(streams)
 
 
