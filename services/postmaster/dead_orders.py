@@ -153,18 +153,19 @@ async def carry_out(desk: Desk, order: Order) -> AsyncIterator[Progress]:
     lookout, pace = _Lookout(desk=desk, newest=surveyed.newest), Pace(order.rate)
     walk: Walk | None = Walk(audit=number, through=surveyed.newest)
     stopped = ""
-    while walk and progress.seen < found and not stopped:
+    while walk and progress.seen < found:
+        await pace.keep()
+        if stopped := await lookout.cry():
+            break
         limit = min(pace.portion, found - progress.seen)
         turn = await _STEPS[order.verb](desk, order, walk, limit)
         walk, progress = turn.rest(walk, limit), progress.after(turn)
         yield progress
         lookout.note(order, turn)
         pace.spend(turn.seen)
-        await pace.keep()
-        stopped = await lookout.cry()
     stopped = stopped or await lookout.watch(order.watch)
+    await audit.end(desk.pool, number, stopped and f"stopped: {stopped}")
+    log.warning("order on dead letters ended", audit=number, changed=progress.changed, why=stopped)
     if stopped:
         _stopped.inc()
         yield replace(progress, kept=(), stopped=stopped)
-    await audit.end(desk.pool, number, stopped and f"stopped: {stopped}")
-    log.warning("order on dead letters ended", audit=number, changed=progress.changed, why=stopped)

@@ -256,7 +256,7 @@ def _tell(verb: str, last: Mapping[str, Any], kept: list[dict[str, Any]]) -> Non
     if last["outlived"]:
         say(f"{_letters(last['outlived'])} ended: their recipients had, or go on by another copy.")
     if last["busy"]:
-        say(f"{_letters(last['busy'])} stay, a copy is being delivered: run it again.")
+        say(f"{_letters(last['busy'])} left: a copy is being delivered. Run it again.")
     for letter in kept:
         say(f"{letter['id']} stays: {letter['reason']}.")
 
