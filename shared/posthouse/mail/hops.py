@@ -137,7 +137,8 @@ def _options(words: list[str], kind: Kind) -> Mapping[str, str]:
 
 def _number(name: str, value: str) -> int:
     least = 1 if name == "weight" else 0
-    if not (value.isascii() and value.isdigit()) or not least <= int(value[:6]) <= MAX_NUMBER:
+    is_number = value.isascii() and value.isdigit() and len(value) <= len(str(MAX_NUMBER))
+    if not (is_number and least <= int(value) <= MAX_NUMBER):
         raise BadHop(f"{name} is a number from {least} to {MAX_NUMBER}")
     return int(value)
 

@@ -41,7 +41,7 @@ def test_a_hop_is_read(text: str, hop: Hop) -> None:
     [
         "", ":25", "a.test:0", "a.test:65536", "a.test:x", "a b:25", "2001:db8::1", "[a.test", "mx:",
         "mx:192.0.2.1", "lmtp:box.test:25", "lmtp:box.test", "lmtp:", "direct:x", "direct,weight=2",
-        "a.test,weight=0", "a.test,weight=x", "a.test,preference=-1", "a.test,weight=65536",
+        "a.test,weight=0", "a.test,weight=0655351", "a.test,weight=x", "a.test,preference=-1", "a.test,weight=65536",
         "a.test,create", "a.test,weight=1,weight=2", "a.test,other=1", "maildir:%u,weight=2",
         "maildir:", "maildir:/etc/%u", "maildir:../%u", "maildir:a/../%u", "maildir:a//%u",
         "maildir:./%u", "maildir:%u/", "maildir:%x", "maildir:a%", "mbox:%d/..", "mbox:%u,create=1",
