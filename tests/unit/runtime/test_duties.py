@@ -29,13 +29,15 @@ async def test_they_end_with_their_owner() -> None:
 
 async def test_those_that_come_to_an_end_are_waited_for() -> None:
     done: list[int] = []
+    are_finishing = asyncio.Event()
 
     async def once() -> None:
-        await asyncio.sleep(0.01)
+        await are_finishing.wait()
         done.append(1)
 
     duties = Duties()
     await duties.begin(once(), once())
+    asyncio.get_running_loop().call_soon(are_finishing.set)
     await duties.finish(timedelta(seconds=20))
     await duties.end(None, None, None)
     assert done == [1, 1]
@@ -48,7 +50,8 @@ async def test_a_bug_in_one_does_not_hide() -> None:
     duties = Duties()
     await duties.begin(broken(), asyncio.Event().wait())  # type: ignore[arg-type]
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.sleep(20)  # who opened their owner is woken
+        async with asyncio.timeout(20):
+            await asyncio.Event().wait()  # who opened their owner is woken
     with pytest.raises(ExceptionGroup) as raised:
         await duties.end(asyncio.CancelledError, asyncio.CancelledError(), None)
     assert raised.group_contains(LookupError, match="a bug")
