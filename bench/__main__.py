@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.fresh import fresh
 from bench.measuring import Course, Run, measure
 from bench.memory import weigh
 from bench.ours import posthouse
@@ -26,6 +27,7 @@ USERS = 100
 WARM_UP = 300  # messages before the first run: plans, caches, first files
 LARGE_OCTETS = 10 * 1024 * 1024
 ONE_LARGE_IN = 75  # messages of a run: large ones are fewer
+A_MILLION = 1_000_000
 EXIT_BROKEN_OFF = 130
 WIDTH = 120  # columns of the table
 RESULTS = Path("var/bench.jsonl")
@@ -100,6 +102,15 @@ def _tell(turn: int, run: Run) -> None:
     )
 
 
+async def _runs(given: argparse.Namespace) -> list[Run]:
+    if given.fresh:
+        _end_in_good_order()
+        course = Course(name="fresh mail", count=given.count, reuse=True)
+        return await fresh(console.print, given.queue or A_MILLION, course, given.rounds, _tell)
+    what = relay if given.relay else bench
+    return await what(given.count, given.rounds, alone=given.alone)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print; exit 1 if a system cannot be measured here."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
@@ -114,14 +125,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--queue", type=int, metavar="RECIPIENTS", help="that wait: how long operators wait"
     )
+    parser.add_argument(
+        "--fresh", action="store_true", help="with --queue: what fresh mail costs meanwhile"
+    )
     given = parser.parse_args(arguments)
     try:
         if given.memory:
             sys.exit(asyncio.run(weigh(console.print, given.store)))
-        if given.queue:
+        if given.queue and not given.fresh:
             sys.exit(asyncio.run(look(console.print, given.queue)))
-        what = relay if given.relay else bench
-        runs = asyncio.run(what(given.count, given.rounds, alone=given.alone))
+        runs = asyncio.run(_runs(given))
     except Unfit as reason:
         console.print(f"cannot measure: {reason}", style="red", markup=False)
         sys.exit(1)

@@ -34,12 +34,14 @@ class Posthouse:
         port: Where ingress-smtp takes mail.
         processes: Every service and server.
         pool: Its database, to count what was filed.
+        broker: The address of its broker.
     """
 
     name: str
     port: int
     processes: Mapping[str, int]
     pool: Pool
+    broker: str
 
     async def delivered(self) -> int:
         """Return how many messages lie in all mailboxes."""
@@ -74,6 +76,7 @@ async def posthouse(
                     port=ports["SMTP_PORT"],
                     processes=_processes(stack),
                     pool=pool,
+                    broker=stack.servers.rabbitmq.url,
                 )
         finally:
             await stack.stop()
