@@ -6,7 +6,7 @@ reply may be one of the deeds ``DROP`` (cut the connection), ``HANG`` (never ans
 (220 and the handshake), ``JUNK_TLS`` (220 and garbage), ``INJECT`` (220 and plain text behind it).
 
 BDAT is understood (``BDAT`` and ``LAST`` are the words of its replies). After ``LHLO`` it speaks LMTP:
-the dot is answered once for each recipient that was accepted.
+the dot, or the last chunk, is answered once for each recipient that was accepted.
 """
 
 from __future__ import annotations
@@ -143,9 +143,10 @@ class _Conversation:
         is_last = words[-1].upper() == "LAST"
         if is_last:
             self.peer.messages.append(self.chunks)
-        said = await self.reply("LAST" if is_last else "BDAT")
-        if is_last and said.startswith("2"):
-            self.peer.accepted.append(self.chunks)
+        for _ in range(self.recipients if self.is_lmtp and is_last else 1):
+            said = await self.reply("LAST" if is_last else "BDAT")
+            if is_last and said.startswith("2"):
+                self.peer.accepted.append(self.chunks)
 
     async def message(self) -> None:
         lines: list[bytes] = []

@@ -36,16 +36,14 @@ async def by_data(talk: Talk, mail: Mail, *, replies: int = 0) -> Sent:
     if not stuffer.is_finished:
         return await talk.interrupted()
     _tell("data", stuffer.mended, talk)
-    lost = await talk.taken()
-    if not replies:
-        return Sent(end=lost or await talk.answer(talk.patience.dot))
-    return Sent.by_lmtp([lost or await talk.answer(talk.patience.dot) for _ in range(replies)])
+    return await _ended(talk, await talk.taken(), replies)
 
 
-async def by_chunks(talk: Talk, mail: Mail, *, pipelined: bool) -> Sent:
+async def by_chunks(talk: Talk, mail: Mail, *, pipelined: bool, replies: int = 0) -> Sent:
     """Send ``mail`` by BDAT; the reply to a chunk is awaited before the next, or the one after.
 
     A chunk that is refused is the end of it: no LAST follows, and RSET comes next (RFC 3030 §2).
+    The last one has ``replies``, one for each recipient, where these are counted (RFC 2033 §4.3).
     """
     chunks = _Chunks(talk, ahead=1 if pipelined else 0)
     mender, waiting = LineEnds(), b""
@@ -64,7 +62,7 @@ async def by_chunks(talk: Talk, mail: Mail, *, pipelined: bool) -> Sent:
         log.debug("message broke off", host=talk.host, why=str(broken))
         return await talk.interrupted()
     _tell("bdat", mender.mended, talk)
-    return await chunks.ended(await talk.taken())
+    return await chunks.ended(await talk.taken(), replies)
 
 
 class _Chunks:
@@ -87,11 +85,16 @@ class _Chunks:
         self.unread += 1
         await self._read(self._ahead)
 
-    async def ended(self, lost: Lost | None) -> Sent:
-        """Return how it came out, after the last one was sent."""
+    async def ended(self, lost: Lost | None, replies: int) -> Sent:
+        """Return how it came out, after the last one was sent, which has so many ``replies``."""
         await self._read(0)
-        end = lost or await self._talk.answer(self._talk.patience.dot)
-        return Sent(end=self.refusal or end)
+        if self.refusal is None:
+            return await _ended(self._talk, lost, replies)
+        if replies:  # how many has a last chunk behind a refused one? RFC 2033 does not say
+            self._talk.abort()
+        else:
+            await self._talk.answer(self._talk.patience.dot)
+        return Sent(end=self.refusal)
 
     async def given_up(self) -> Sent:
         """Return how it came out, if no more are sent."""
@@ -106,6 +109,13 @@ class _Chunks:
             answer = await self._talk.answer(self._talk.patience.data)
             if self.refusal is None and not is_yes(answer):
                 self.refusal = answer
+
+
+async def _ended(talk: Talk, lost: Lost | None, replies: int) -> Sent:
+    """Return what is said of the whole message, or to each of ``replies`` recipients."""
+    if not replies:
+        return Sent(end=lost or await talk.answer(talk.patience.dot))
+    return Sent.by_lmtp([lost or await talk.answer(talk.patience.dot) for _ in range(replies)])
 
 
 def _tell(command: str, mended: int, talk: Talk) -> None:
