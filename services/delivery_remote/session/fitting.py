@@ -9,10 +9,6 @@ import idna
 import msgspec
 
 from delivery_remote.session.mail import Mail
-from delivery_remote.transcript import Reply
-
-# RFC 6152 §3, for who converts nothing; RFC 3463 §3.7
-NOT_CONVERTED = Reply(554, "5.6.3 the server does not take 8-bit mail (8BITMIME)")
 
 
 def fitted(mail: Mail, offers: Mapping[str, str]) -> Mail:
@@ -30,14 +26,6 @@ def fitted(mail: Mail, offers: Mapping[str, str]) -> Mail:
     if not all(map(str.isascii, (sender, *(each.address for each in recipients)))):
         return mail
     return replace(mail, sender=sender, recipients=recipients, smtputf8=False)
-
-
-async def eight_bit_objection(mail: Mail) -> Reply | None:
-    """Return why ``mail`` may not go where only 7 bits may; whatever its client declared."""
-    async for piece in mail.pieces():
-        if not piece.isascii():
-            return NOT_CONVERTED
-    return None
 
 
 def _in_ascii(path: str) -> str:

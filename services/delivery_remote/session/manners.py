@@ -11,6 +11,7 @@ from typing import TypeAlias
 from delivery_remote.routes import Target, Tls
 from delivery_remote.security.contexts import Contexts, Trust
 from delivery_remote.security.proofs import Named
+from delivery_remote.session.narrowing import Workshop
 from posthouse.mail.tls_words import Fault
 
 Tell: TypeAlias = Callable[[Target, Fault | None], None]
@@ -55,8 +56,9 @@ class Patience:
 class EightBit(Enum):
     """What becomes of 8-bit mail where 8BITMIME is not offered (RFC 6152 §3)."""
 
-    AS_IS = "as-is"  # all servers in use take it, and signatures stay valid
+    CONVERT = "convert"  # into 7 bits; what must not be changed bounces
     BOUNCE = "bounce"  # as the RFC asks who converts nothing
+    AS_IS = "as-is"  # most servers take it, and signatures stay valid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +71,11 @@ class Rules:
     """
 
     chunked_from: int = 65_536
-    eight_bit: EightBit = EightBit.AS_IS
+    eight_bit: EightBit = EightBit.CONVERT
 
-    def forbids_eight_bit(self, offers: Mapping[str, str]) -> bool:
+    def wants_seven_bits(self, offers: Mapping[str, str]) -> bool:
         """True if no 8-bit octets may go to a server that offers these."""
-        return self.eight_bit is EightBit.BOUNCE and "8bitmime" not in offers
+        return self.eight_bit is not EightBit.AS_IS and "8bitmime" not in offers
 
     def wants_chunks(self, size: int, offers: Mapping[str, str]) -> bool:
         """True if a message of ``size`` octets goes by BDAT."""
@@ -89,6 +91,7 @@ class Manners:
         patience: How long we wait.
         rules: What we do with what servers offer.
         contexts: How we shake hands.
+        workshop: Where 8-bit mail is converted.
         tell: Is told how the security of each session came out: what was wrong with it, or None.
     """
 
@@ -96,6 +99,7 @@ class Manners:
     patience: Patience = Patience()
     rules: Rules = Rules()
     contexts: Contexts = field(default_factory=Contexts)
+    workshop: Workshop = field(default_factory=Workshop)
     tell: Tell = nobody
 
     def context(self, target: Target) -> ssl.SSLContext:

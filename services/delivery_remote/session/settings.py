@@ -44,7 +44,7 @@ class TalkingSettings(CommonSettings):
     remote_dot_timeout: Wait = timedelta(minutes=10)
     remote_quit_timeout: Wait = timedelta(seconds=5)
     remote_chunking_from: Annotated[int, Field(ge=0)] = 65_536
-    remote_eight_bit: EightBit = EightBit.AS_IS
+    remote_eight_bit: EightBit = EightBit.CONVERT
 
     @property
     def patience(self) -> Patience:

@@ -18,14 +18,16 @@ from aiosmtplib.errors import SMTPException
 from delivery_remote.routes import Target
 from delivery_remote.security.proofs import MAY
 from delivery_remote.session.content import by_chunks, by_data
-from delivery_remote.session.fitting import eight_bit_objection, fitted
+from delivery_remote.session.fitting import fitted
 from delivery_remote.session.line import Line
 from delivery_remote.session.mail import Mail
-from delivery_remote.session.manners import Manners
+from delivery_remote.session.manners import EightBit, Manners
+from delivery_remote.session.narrowing import has_eight_bits
 from delivery_remote.session.talk import Sent, Talk
 from delivery_remote.session.words import mail_command, rcpt_command
 from delivery_remote.transcript import Answer, Lost, Reply, Transcript, is_yes
 from delivery_remote.transparency import FINAL_DOT
+from posthouse.mime.transport import Unconvertible
 from posthouse.telemetry.logs import get_logger
 
 GO_AHEAD = 354  # RFC 5321 §4.1.1.4
@@ -56,6 +58,7 @@ class Session:
         self._talk = Talk(line, manners.patience, str(target))
         self._offers = offers
         self._rules = manners.rules
+        self._workshop = manners.workshop
         self._is_clean = True
         secured = line.get_extra_info("ssl_object")
         self.tls: str = secured.version() if secured else ""
@@ -93,9 +96,23 @@ class Session:
         dot, so that nothing was handed over.
         """
         mail = fitted(mail, self._offers)
+        if self._rules.wants_seven_bits(self._offers) and await has_eight_bits(mail):
+            return await self._narrowed(mail)
+        return await self._hand_over(mail)
+
+    async def _narrowed(self, mail: Mail) -> Transcript:
+        """Hand 8-bit ``mail`` over in 7 bits, or tell why it cannot be (RFC 6152 §3)."""
+        if self._rules.eight_bit is not EightBit.CONVERT:
+            return Transcript(mail=_not_converted("the server does not take 8-bit mail (8BITMIME)"))
+        try:
+            async with self._workshop.narrowed(mail) as narrow:
+                log.info("message converted to 7 bits", host=self._talk.host)
+                return await self._hand_over(narrow)
+        except Unconvertible as why:
+            return Transcript(mail=_not_converted(f"the server takes 7-bit mail only: {why}"))
+
+    async def _hand_over(self, mail: Mail) -> Transcript:
         objection = mail.objection_of(self._offers, is_final=self.target.lmtp)
-        if objection is None and self._rules.forbids_eight_bit(self._offers):
-            objection = await eight_bit_objection(mail)
         if objection is not None:
             return Transcript(mail=objection)
         self.served += 1
@@ -127,7 +144,7 @@ class Session:
 
     async def _converse(self, mail: Mail) -> Transcript:
         self._is_clean = False
-        chunked = self._rules.wants_chunks(mail.size, self._offers) and not self.target.lmtp
+        chunked = self._rules.wants_chunks(mail.size, self._offers)
         pipelined = "pipelining" in self._offers
         asked = pipelined and not chunked
         opening = await self._open(mail, pipelined=pipelined, data=asked)
@@ -136,8 +153,9 @@ class Session:
             return opening
         if not chunked:
             return await self._data(mail, opening, yes, asked=asked)
-        sent = await by_chunks(self._talk, mail, pipelined=pipelined)
-        self._is_clean = is_yes(sent.end) if sent.end is not None else False
+        replies = yes if self.target.lmtp else 0
+        sent = await by_chunks(self._talk, mail, pipelined=pipelined, replies=replies)
+        self._is_clean = bool(sent.ends) or (sent.end is not None and is_yes(sent.end))
         return _whole(opening, None, sent)
 
     async def _open(self, mail: Mail, *, pipelined: bool, data: bool) -> Transcript:
@@ -182,6 +200,11 @@ class Session:
         if not is_yes(answer):
             self._talk.is_over = True
             raise SMTPException(str(answer))
+
+
+def _not_converted(why: str) -> Reply:
+    """Return the reply for what would have to be converted (RFC 3463 §3.7, X.6.3)."""
+    return Reply(554, f"5.6.3 {why}")
 
 
 def _whole(opening: Transcript, data: Answer | None, sent: Sent) -> Transcript:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import prometheus_client
 import pytest
 
 from delivery_remote.ways import finding
@@ -75,3 +76,24 @@ async def test_a_sender_who_wants_to_know_hears_that_the_store_has_it(
 
     (report,) = await station.reports_on(envelope.id)
     assert "Action: delivered" in report.as_string()
+
+
+async def test_a_large_message_goes_to_a_store_in_chunks(station: Station, store: Store) -> None:
+    """RFC 2033 §4.3: the last chunk is answered for each recipient."""
+    await _lead(station, f"lmtp:{store.socket}")
+    large = MESSAGE + b"one more line\r\n" * 100_000
+    before = _in_chunks()
+
+    move = await station.delivery.deliver(await station.accept(ANNA, BERT, octets=large))
+
+    assert move == Ack()
+    assert _in_chunks() == before + 1
+    for user in (ANNA, BERT):
+        (message,) = store.messages(user)
+        assert message.endswith(large.replace(b"\r\n", b"\n"))
+
+
+def _in_chunks() -> float:
+    """Return how many messages went by BDAT so far."""
+    sample = "posthouse_remote_contents_total", {"command": "bdat"}
+    return prometheus_client.REGISTRY.get_sample_value(*sample) or 0.0

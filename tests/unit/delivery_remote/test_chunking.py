@@ -10,10 +10,10 @@ import pytest
 from delivery_remote.session import Manners, open_session
 from delivery_remote.session.manners import Rules
 from delivery_remote.transcript import Lost, Reply
-from delivery_remote.trouble import Later, Never, judge
+from delivery_remote.trouble import Later, Never, Taken, judge
 from posthouse.mail.errors import Unavailable
 from support.outside import MESSAGE, mail, manners, target
-from support.scripted_smtp import DROP, Said, scripted
+from support.scripted_smtp import DROP, HANG, Said, scripted
 
 OFFER = "250-peer.test\n250-PIPELINING\n250-SIZE 9000000\n250-8BITMIME\n250 CHUNKING"
 SLOW = OFFER.replace("250-PIPELINING\n", "")
@@ -143,3 +143,35 @@ async def test_if_the_octets_cannot_be_had_no_last_chunk_is_sent() -> None:
 
     assert peer.messages == []
     assert not session.is_usable
+
+
+@pytest.mark.parametrize("offer", [OFFER, SLOW])
+async def test_a_store_answers_the_last_chunk_for_each_recipient(offer: str) -> None:
+    """RFC 2033 §4.3."""
+    said = {"RCPT": ["250 ok", "550 5.1.1 unknown", "250 ok"], "LAST": ["250 ok", "452 4.2.2 full"]}
+    async with scripted(said, LHLO=offer) as peer:
+        session = await open_session(target(peer, lmtp=True), keen())
+        transcript = await session.transact(mail("a@b.test", "b@b.test", "c@b.test", octets=LARGE))
+        peer.say(LAST="250 ok", RCPT="250 ok")
+        again = await session.transact(mail())
+        await session.quit()
+
+    assert [type(each) for each in judge(transcript, 3)] == [Taken, Never, Later]
+    assert [type(each) for each in judge(again, 1)] == [Taken]
+    assert peer.accepted == [LARGE, MESSAGE]
+    assert "DATA" not in peer.commands
+    assert "RSET" not in peer.commands
+
+
+async def test_a_store_that_refuses_a_chunk_behind_which_the_last_one_went_is_left() -> None:
+    """How many replies that last one has, nobody says."""
+    refusals = ["250 ok", "250 ok", "250 ok", "452 4.3.1 disk full"]
+    async with scripted(LHLO=OFFER, BDAT=refusals, LAST=HANG) as peer:
+        session = await open_session(target(peer, lmtp=True), keen())
+        transcript = await session.transact(
+            mail("a@b.test", "b@b.test", octets=LARGE + b"." * 99_000)
+        )
+
+        assert not session.is_usable
+
+    assert [type(each) for each in judge(transcript, 2)] == [Later, Later]
