@@ -39,6 +39,11 @@ _DONE = {
     "delete": "deleted",
 }
 
+_NOTHING = (
+    "Nothing waits that fits. Mail that was never tried is found by its id only; "
+    "posthouse trace --recipient ADDRESS tells it."
+)
+
 Everything = Annotated[bool, typer.Option("--all", help="Everything that waits.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many.")]
@@ -57,7 +62,11 @@ def queue_list(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List recipients that wait, the oldest mail first."""
+    """List recipients that wait, the oldest mail first.
+
+    Mail that was never tried is not among them: it is found by its id only, which
+    `posthouse trace --recipient ADDRESS` tells. How much of it there is: `posthouse queue roads`.
+    """
     with connect() as api:
         answer = api.ask("GET", path("queue"), query={**which, "limit": limit, "after": after})
         count = api.ask("GET", path("queue", "count"), query=which)["count"]
@@ -68,7 +77,7 @@ def queue_list(
         _tell(row)
     shown = len(answer["items"])
     if not count:
-        say("Nothing waits that fits.")
+        say("Nothing waits that fits." if "id" in which else _NOTHING)
     elif answer["next"] is not None:
         say(f"{shown} of {count}; the next page: --after {answer['next']}")
 
@@ -132,46 +141,26 @@ def queue_flush(
     _decide("flush", which, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
-@queue.add("retry", _CHANGING)
-@choosing
-def queue_retry(
-    which: Which,
-    *,
-    everything: Everything = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """Try now what is deferred; a site that does not answer is asked once."""
-    _decide("retry", _all(which, everything), yes=yes, dry_run=dry_run, as_json=as_json)
+def _plain(verb: str, meaning: str) -> None:
+    """Add the command ``verb``, which wants to know of which and no more."""
+
+    def command(
+        which: Which,
+        *,
+        everything: Everything = False,
+        yes: Yes = False,
+        dry_run: DryRun = False,
+        as_json: AsJson = False,
+    ) -> None:
+        _decide(verb, _all(which, everything), yes=yes, dry_run=dry_run, as_json=as_json)
+
+    command.__doc__ = meaning
+    queue.add(verb, _CHANGING)(choosing(command))
 
 
-@queue.add("hold", _CHANGING)
-@choosing
-def queue_hold(
-    which: Which,
-    *,
-    everything: Everything = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """Hold it until it is released; the time it is held does not count as its age."""
-    _decide("hold", _all(which, everything), yes=yes, dry_run=dry_run, as_json=as_json)
-
-
-@queue.add("release", _CHANGING)
-@choosing
-def queue_release(
-    which: Which,
-    *,
-    everything: Everything = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """Let go what is held; it is tried now."""
-    _decide("release", _all(which, everything), yes=yes, dry_run=dry_run, as_json=as_json)
+_plain("retry", "Try now what is deferred; a site that does not answer is asked once.")
+_plain("hold", "Hold it until it is released; the time it is held does not count as its age.")
+_plain("release", "Let go what is held; it is tried now.")
 
 
 @queue.add("reroute", _CHANGING)
@@ -211,18 +200,7 @@ def queue_bounce(
     _decide("bounce", choice, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
-@queue.add("delete", _CHANGING)
-@choosing
-def queue_delete(
-    which: Which,
-    *,
-    everything: Everything = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """End it without delivery, held or not; nobody is told."""
-    _decide("delete", _all(which, everything), yes=yes, dry_run=dry_run, as_json=as_json)
+_plain("delete", "End it without delivery, held or not; nobody is told.")
 
 
 def _all(which: Which, everything: bool) -> dict[str, Any]:  # noqa: FBT001 - an option
