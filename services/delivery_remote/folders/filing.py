@@ -3,7 +3,8 @@
 The octets are fetched once, into a file without a name, in the form that the folders want; then one
 thread at a time writes them for one recipient after the other. Whatever the operating system
 refuses makes the recipient wait: a full disk, a quota, a folder that is not there (it may be of a
-file system that is not mounted). Only an address that can be no name bounces.
+file system that is not mounted). So does what hangs: a thread that comes to its end after all has
+filed it, and the next attempt finds that. Only an address that can be no name bounces.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import asyncio
 import errno
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -39,6 +42,9 @@ IN_MEMORY_OCTETS = 1024 * 1024  # a larger message lies on disk while it is file
 MAX_HOST_CHARACTERS = 100  # in the name of a file, which may have 255
 LOCK_TRIES = 20
 LOCK_PAUSE_SECONDS = 0.5  # nobody tells when a lock is free
+# For one message and all its recipients: the broker takes back after 30 minutes what nobody ends.
+PATIENCE = timedelta(minutes=10)
+FORGETTING = timedelta(minutes=1)
 
 NO_ROOT = Later(Status(451, (4, 3, 5)), "no root of folders is set (POSTHOUSE_REMOTE_FOLDERS)")
 LOCKED = Later(Status(451, (4, 2, 0)), "the mailbox is locked")  # RFC 3463 §3.3
@@ -95,7 +101,8 @@ class Filing:
             filed.results = {each.n: Said(NO_ROOT) for each in envelope.recipients}
             return filed
         with tempfile.SpooledTemporaryFile(IN_MEMORY_OCTETS) as spool:
-            job = _Job(self._root, envelope, hop, cast(BinaryIO, spool), self._host)
+            until = time.monotonic() + PATIENCE.total_seconds()
+            job = _Job(self._root, envelope, hop, cast(BinaryIO, spool), self._host, until)
             try:
                 await self._fetch(octets, job)
             except OSError as trouble:
@@ -111,17 +118,18 @@ class Filing:
 
     async def forget(self, filed: Filed) -> None:
         """The ledger has the results."""
+        until = time.monotonic() + FORGETTING.total_seconds()
         for place, key in filed.marks:
             try:
-                await self._in_thread(partial(place.forget, key))
+                await self._in_thread(partial(place.forget, key), until)
             except OSError as trouble:
                 log.warning("mark of a filed mail left behind", key=key, reason=str(trouble))
 
     async def _fetch(self, octets: Octets, job: _Job) -> None:
         lines = UnixLines(quotes_from=job.hop.kind is Kind.MBOX)
         async for piece in octets.pieces():
-            await self._in_thread(partial(job.body.write, lines.feed(piece)))
-        await self._in_thread(partial(job.body.write, lines.finish()))
+            await self._in_thread(partial(job.body.write, lines.feed(piece)), job.until)
+        await self._in_thread(partial(job.body.write, lines.finish()), job.until)
 
     async def _one(self, recipient: InboundRecipient, job: _Job, filed: Filed) -> Verdict:
         try:
@@ -130,7 +138,7 @@ class Filing:
             return Never(Status(553, (5, 1, 3)), str(wrong))  # RFC 3463 §3.2
         for _ in range(LOCK_TRIES):
             try:
-                await self._in_thread(partial(place.file, key, prefix, job.body))
+                await self._in_thread(partial(place.file, key, prefix, job.body), job.until)
             except Locked:
                 await asyncio.sleep(LOCK_PAUSE_SECONDS)
             except OSError as trouble:
@@ -140,8 +148,10 @@ class Filing:
                 return Taken(f"250 2.0.0 filed as {key}")
         return LOCKED
 
-    async def _in_thread(self, work: Callable[[], object]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def _in_thread(self, work: Callable[[], object], until: float) -> None:
+        """Do ``work``; raise `TimeoutError`, an `OSError`, if it takes longer than ``until``."""
+        async with asyncio.timeout(until - time.monotonic()):
+            await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +163,7 @@ class _Job:
     hop: Hop
     body: BinaryIO
     host: str
+    until: float
 
     def place_of(self, recipient: InboundRecipient) -> tuple[Place, str, bytes]:
         """Return where the recipient's mail goes, under which key, and what stands before it."""
@@ -172,7 +183,7 @@ class _Job:
 def _meant(trouble: OSError) -> Later:
     """Return what a refusal of the operating system means; the path stays with us."""
     why = os.strerror(trouble.errno) if trouble.errno else type(trouble).__name__
-    log.warning("nothing filed", reason=str(trouble))
+    log.warning("nothing filed", reason=str(trouble) or why)
     if trouble.errno in _FULL:
         return Later(Status(452, (4, 2, 2)), f"the mailbox is full: {why}")  # RFC 3463 §3.3
     return Later(Status(451, (4, 2, 0)), f"the mailbox cannot be written: {why}")

@@ -12,8 +12,8 @@ remove after 36 hours, as they do for everybody.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,9 +45,13 @@ class Maildir:
         with self._open("tmp") as tmp, self._open("new") as new:
             if _is_delivered(tmp, name):
                 return
-            _write(tmp, name, prefix, body)
-            with suppress(FileExistsError):  # delivered, and tmp was tidied up since
-                os.link(name, name, src_dir_fd=tmp, dst_dir_fd=new, follow_symlinks=False)
+            with (
+                _written(tmp, name, prefix, body) as handle,
+                suppress(FileExistsError),  # delivered, and tmp was tidied up since
+            ):
+                # What we wrote, not what is called so by now: an attempt that hung goes on beside
+                # the next one. Of the two only the one that is in tmp can be linked.
+                os.link(f"/proc/self/fd/{handle}", name, dst_dir_fd=new, follow_symlinks=True)
             os.fsync(new)
 
     def forget(self, name: str) -> None:
@@ -68,8 +72,9 @@ def _is_delivered(tmp: int, name: str) -> bool:
     return False
 
 
-def _write(tmp: int, name: str, prefix: bytes, body: BinaryIO) -> None:
-    """Write a file, or none: what a full disk or our end leaves is removed."""
+@contextmanager
+def _written(tmp: int, name: str, prefix: bytes, body: BinaryIO) -> Iterator[int]:
+    """Write a file, or none: what a full disk or our end leaves is removed; yield it open."""
     handle = os.open(name, _NEW_FILE, _MODE, dir_fd=tmp)
     is_whole = False
     try:
@@ -79,7 +84,16 @@ def _write(tmp: int, name: str, prefix: bytes, body: BinaryIO) -> None:
             write_all(handle, piece)
         os.fsync(handle)
         is_whole = True
+        yield handle
     finally:
-        os.close(handle)
-        if not is_whole:
+        if not is_whole and _is_it(handle, tmp, name):
             os.unlink(name, dir_fd=tmp)
+        os.close(handle)
+
+
+def _is_it(handle: int, tmp: int, name: str) -> bool:
+    """True if ``name`` is still that of the open file."""
+    with suppress(FileNotFoundError):
+        named = os.stat(name, dir_fd=tmp, follow_symlinks=False)
+        return os.path.samestat(named, os.fstat(handle))
+    return False

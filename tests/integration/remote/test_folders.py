@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import mailbox
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from delivery_remote.delivery import Delivery
-from delivery_remote.folders import Filing
+from delivery_remote.folders import Filing, filing, maildir
+from delivery_remote.folders.places import write_all
 from delivery_remote.octets import open_octets
 from delivery_remote.ways import finding
 from posthouse.bus.moves import Ack, Move, Wait
@@ -35,8 +38,8 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def root(station: Station, tmp_path: Path) -> Path:
     folder = tmp_path / "folders"
     folder.mkdir()
-    filing = station.stack.enter_context(Filing(folder, HOSTNAME))
-    station.parts = replace(station.parts, filing=filing)
+    rooted = station.stack.enter_context(Filing(folder, HOSTNAME))
+    station.parts = replace(station.parts, filing=rooted)
     return folder
 
 
@@ -105,8 +108,8 @@ async def test_a_folder_that_is_not_there_makes_mail_wait(station: Station, root
 
 async def test_without_a_root_mail_waits(station: Station) -> None:
     await _lead(station, "maildir:%u,create")
-    filing = station.stack.enter_context(Filing(None, HOSTNAME))
-    delivery = Delivery(replace(station.parts, filing=filing))
+    rootless = station.stack.enter_context(Filing(None, HOSTNAME))
+    delivery = Delivery(replace(station.parts, filing=rootless))
 
     assert isinstance(await delivery.deliver(await station.accept("anna@classic.test")), Wait)
 
@@ -128,6 +131,32 @@ async def test_a_full_disk_makes_mail_wait_and_it_is_filed_once(
 
     texts = [file.read_bytes() for file in root.rglob("*") if file.is_file()]
     assert [text.count(b"Subject: Hello") for text in texts] == [1]
+
+
+async def test_what_hangs_makes_mail_wait_and_it_is_filed_once(
+    station: Station, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _lead(station, "maildir:%u,create")
+    envelope = await station.accept("anna@classic.test")
+    goes_on, is_over = Event(), Event()
+
+    def hang(*arguments: object) -> None:
+        goes_on.wait()
+        monkeypatch.undo()
+        write_all(*arguments)  # type: ignore[arg-type]
+        is_over.set()
+
+    monkeypatch.setattr(filing, "PATIENCE", timedelta(seconds=0.5))
+    monkeypatch.setattr(maildir, "write_all", hang)
+    move = await station.delivery.deliver(envelope)
+    assert isinstance(move, Wait)
+    assert isinstance(move.envelope, Remote)
+    goes_on.set()
+    await asyncio.to_thread(is_over.wait)
+    await station.time_passes(timedelta(hours=1))
+
+    assert await station.delivery.deliver(move.envelope) == Ack()
+    assert len(list(mailbox.Maildir(root / "anna", create=False))) == 1
 
 
 async def test_an_address_that_can_be_no_name_bounces_alone(station: Station, root: Path) -> None:

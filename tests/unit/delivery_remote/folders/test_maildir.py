@@ -77,6 +77,37 @@ def test_what_a_death_left_half_written_is_written_anew(root: Path) -> None:
     assert _read(root) == [PREFIX + BODY.getvalue()]
 
 
+class _Slow(io.BytesIO):
+    """A message whose first reading takes so long that others file it meanwhile."""
+
+    def __init__(self, root: Path, *, breaks: bool) -> None:
+        super().__init__(BODY.getvalue())
+        self._root = root
+        self._breaks = breaks
+        self._is_first = True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._is_first:
+            self._is_first = False
+            _bert(self._root).file(NAME, PREFIX, BODY)
+            _move(self._root)
+            if self._breaks:
+                raise OSError("broken")
+        return super().read(size)
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_an_attempt_that_hung_while_the_next_came_through_files_nothing(
+    root: Path, *, breaks: bool
+) -> None:
+    with pytest.raises(OSError, match=r"broken|No such file"):
+        _bert(root).file(NAME, PREFIX, _Slow(root, breaks=breaks))
+
+    assert _read(root) == [PREFIX + BODY.getvalue()]
+    _bert(root).file(NAME, PREFIX, BODY)
+    assert _read(root) == [PREFIX + BODY.getvalue()]
+
+
 def test_a_full_disk_leaves_nothing_behind(root: Path) -> None:
     with files_of_at_most(8), pytest.raises(OSError, match="too large"):
         _bert(root).file(NAME, PREFIX, BODY)
