@@ -111,7 +111,7 @@ class Delivery:
             MissingObject: The object of one of them is gone.
         """
         began, filings = self.now(), list[Filing]()
-        in_time = [each for each in envelopes if not _is_too_late(each, began)]
+        in_time = [each for each in envelopes if _refusal(each, began) is None]
         for envelope in in_time:
             summary = envelope.summary or await _summary(self.reporter.blobs, envelope)
             filings += [
@@ -133,9 +133,7 @@ class Delivery:
         now = self.now()
         return [
             await self._finish(envelope, _tell(envelope, found, now), now)
-            for envelope, found in zip(
-                envelopes, _grouped(envelopes, in_time, results), strict=True
-            )
+            for envelope, found in zip(envelopes, _grouped(envelopes, began, results), strict=True)
         ]
 
     async def _receipt(self, envelope: Local, recipient: LocalRecipient) -> NewMail | None:
@@ -242,22 +240,28 @@ def prefix_of(sender: str, address: str) -> bytes:
     )
 
 
-def _is_too_late(envelope: Local, now: datetime) -> bool:
-    """True if it is to be returned rather than filed (RFC 2852 §4.1.3)."""
+def _refusal(envelope: Local, now: datetime) -> Refused | None:
+    """Return why it is not filed now: its time is over (RFC 2852 §4.1.3).
+
+    In mode R it is returned; in mode N it is filed once those who want to hear of it were told.
+    """
     deadline = envelope.deadline
-    return deadline is not None and deadline.returns and deadline.is_over(now)
+    if deadline is None or not deadline.is_over(now):
+        return None
+    if deadline.returns:
+        return Refused.TOO_LATE
+    is_told = envelope.warned or deadline.is_told or not envelope.sender
+    wants = any(each.notify.delay for each in envelope.recipients)
+    return Refused.LATE if wants and not is_told else None
 
 
 def _grouped(
-    envelopes: Sequence[Local], in_time: Sequence[Local], results: Sequence[Result]
+    envelopes: Sequence[Local], began: datetime, results: Sequence[Result]
 ) -> list[dict[int, Result]]:
-    """Deal the results out to their envelopes; those that were not ``in_time`` have none."""
-    rest, filed = iter(results), set(map(id, in_time))
+    """Deal the results out to their envelopes; those that were refused when it ``began`` have none."""
+    rest = iter(results)
     return [
-        {
-            each.n: next(rest) if id(envelope) in filed else Refused.TOO_LATE
-            for each in envelope.recipients
-        }
+        {each.n: _refusal(envelope, began) or next(rest) for each in envelope.recipients}
         for envelope in envelopes
     ]
 

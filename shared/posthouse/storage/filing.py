@@ -95,6 +95,7 @@ class Refused(Enum):
     NO_ACCOUNT = "no such account"
     OVER_QUOTA = "mailbox full"
     TOO_LATE = "time to deliver over"  # said by who files: nothing is asked of the mailbox
+    LATE = "time wanted over, its sender is told first"  # likewise
 
 
 Result: TypeAlias = Filed | Refused

@@ -12,6 +12,7 @@ import pytest
 from posthouse.bus.moves import Ack, Wait
 from posthouse.mail.envelope import Local
 from posthouse.mail.handling import Handling, Notify
+from posthouse.mail.ids import object_key
 from posthouse.storage.pool import Pool
 from support.delivery import Station, station
 from support.filings import add_accounts
@@ -88,7 +89,7 @@ async def test_what_was_not_filed_has_not_arrived(pool: Pool, tmp_path: Path) ->
     assert await pool.fetchval(REPORTS, envelope.id) == 0
 
 
-@pytest.mark.parametrize(("by", "reports"), [("60;R", 1), ("600;R", 0), ("60;N", 0)])
+@pytest.mark.parametrize(("by", "reports"), [("60;R", 1), ("600;R", 0), ("-1;N", 0)])
 async def test_mail_that_must_not_be_late_is_returned_rather_than_filed(
     pool: Pool, tmp_path: Path, by: str, reports: int
 ) -> None:
@@ -109,3 +110,45 @@ async def test_mail_that_must_not_be_late_is_returned_rather_than_filed(
             assert b"\r\nStatus: 5.4.7\r\n" in await post.blobs.get(report.blob)
     filed = await pool.fetchval("select count(*) from messages")
     assert filed == 2 - reports
+
+
+@pytest.mark.parametrize(
+    ("sender", "on"), [("b@far.test", "NEVER"), ("b@far.test", "FAILURE"), ("", "")]
+)
+async def test_what_is_late_is_filed_at_once_where_nobody_wants_to_hear_of_it(
+    pool: Pool, tmp_path: Path, sender: str, on: str
+) -> None:
+    accounts = await add_accounts(pool, "anna")
+    async with station(pool, tmp_path) as post:
+        envelope = await asked(post, accounts["anna"], notify=Notify(on=on), sender=sender)
+        envelope = msgspec.structs.replace(envelope, handling=Handling(by="60;N"))
+        late = replace(post.delivery, now=lambda: datetime.now(UTC) + timedelta(minutes=2))
+
+        assert await late.deliver([envelope]) == [Ack()]
+    assert await pool.fetchval("select count(*) from messages") == 1
+
+
+async def test_of_what_is_late_in_mode_n_its_sender_is_told_once_and_it_is_filed(
+    pool: Pool, tmp_path: Path
+) -> None:
+    accounts = await add_accounts(pool, "anna")
+    async with station(pool, tmp_path) as post:
+        envelope = msgspec.structs.replace(
+            await post.accept(LETTER, accounts["anna"], sender="b@far.test"),
+            handling=Handling(by="60;N"),
+        )
+        late = replace(post.delivery, now=lambda: datetime.now(UTC) + timedelta(minutes=2))
+
+        (told,) = await late.deliver([envelope])
+        (again,) = await late.deliver([envelope])  # the same copy: the ledger knows
+        assert isinstance(told, Wait)
+        assert isinstance(again, Wait)
+        assert (told.delay, told.envelope) == (again.delay, again.envelope)
+        assert isinstance(told.envelope, Local)
+        assert await late.deliver([told.envelope]) == [Ack()]
+
+        (row,) = await pool.fetch("select id from envelopes where subject_id = $1", envelope.id)
+        report = await post.blobs.get(object_key(row["id"]))
+        assert b"\r\nAction: delayed\r\nStatus: 4.4.7\r\n" in report  # RFC 2852 §4.1.3
+        assert b"\r\nDeliver-By-Date: " in report
+    assert await pool.fetchval("select count(*) from messages") == 1

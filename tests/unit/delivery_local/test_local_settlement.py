@@ -122,8 +122,17 @@ def test_every_recipient_ends_or_waits_and_none_does_both(
     told = {each.n for each in decision.outcomes} | set(unknown(dict(enumerate(results))))
     rest = {n for n, result in enumerate(results) if n not in told}
     assert all(isinstance(results[n], Filed) or results[n] is Refused.SETTLED for n in rest)
-    if age >= TIMETABLE.give_up:
+    if age >= TIMETABLE.give_up and Refused.LATE not in results:  # that is not a failed attempt
         assert not waiting
+
+
+def test_whose_sender_is_told_first_waits_shortly_and_that_is_no_attempt() -> None:
+    decision = decide(_envelope(1, attempts=3), {0: Refused.LATE}, TIMETABLE, ARRIVED)
+
+    [outcome] = decision.outcomes
+    assert isinstance(outcome, Deferred)
+    assert str(outcome.status) == "451 4.4.7"
+    assert (decision.attempts, decision.delay) == (3, timedelta(seconds=5))
 
 
 @pytest.mark.parametrize(
