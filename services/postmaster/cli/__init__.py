@@ -38,7 +38,7 @@ app = Commands(
     "\n\n"
     "It asks the postmaster: the one that POSTHOUSE_API_URL and POSTHOUSE_API_TOKEN name, else the "
     "one that `make run` started in this folder. Every listing takes --json. A command that cannot "
-    "be carried out says why and ends with status 1."
+    "be carried out says why and ends with status 1; one that stops by itself, with status 3."
 )
 app.add_typer(directory.domain, name="domain", rich_help_panel=WHO)
 app.add_typer(directory.account, name="account", rich_help_panel=WHO)
