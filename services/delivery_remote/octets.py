@@ -1,6 +1,7 @@
 """The octets of a message, from object storage to the wire in bounded pieces.
 
-However large a message and however many are sent at once, a process holds one piece of each.
+However large a message, a process holds one piece of it, and that only while it is sent: thousands
+may be in hand at once, and wait for servers that take their time to answer.
 """
 
 from __future__ import annotations
@@ -14,35 +15,36 @@ from posthouse.mail.errors import MissingObject
 from posthouse.mail.header import first
 
 PIECE_OCTETS = 512 * 1024
+KEPT_OCTETS = 64 * 1024  # a message that is larger is fetched again when it is sent
 _EMPTY_LINE = b"\r\n\r\n"
 
 
 class Octets:
-    """One message: its first piece at hand, the rest where it lies."""
+    """One message: what its header says, and its octets where they lie.
 
-    def __init__(self, blobs: Blobs, key: str, size: int, first: bytes) -> None:
+    Attributes:
+        has_plain_header: The header is ASCII: the message itself can go without SMTPUTF8.
+        waives_tls: The sender would rather have it delivered than secured (RFC 8689 §3).
+    """
+
+    def __init__(self, blobs: Blobs, key: str, size: int, start: bytes) -> None:
+        """``start`` is its first piece."""
+        header = start.partition(_EMPTY_LINE)[0]
+        self.has_plain_header = header.isascii()
+        self.waives_tls = first(header, b"tls-required").lower() == "no"
         self._blobs = blobs
         self._key = key
         self._size = size
-        self._first = first
-
-    @property
-    def has_plain_header(self) -> bool:
-        """True if the header is ASCII: the message itself can go without SMTPUTF8."""
-        return self._first.partition(_EMPTY_LINE)[0].isascii()
-
-    @property
-    def waives_tls(self) -> bool:
-        """True if the sender would rather have it delivered than secured (RFC 8689 §3)."""
-        header = self._first.partition(_EMPTY_LINE)[0]
-        return first(header, b"tls-required").lower() == "no"
+        self._start = start if len(start) <= KEPT_OCTETS else b""
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the octets as they are to be sent, without Return-Path (RFC 5321 §4.4)."""
-        yield without_return_path(self._first)
-        for start in range(len(self._first), self._size, PIECE_OCTETS):
-            end = min(start + PIECE_OCTETS, self._size)
-            yield _whole(await self._blobs.get_range(self._key, start, end), end - start)
+        yield without_return_path(self._start or await self._piece(0))
+        for at in range(PIECE_OCTETS, self._size, PIECE_OCTETS):
+            yield await self._piece(at)
+
+    async def _piece(self, at: int) -> bytes:
+        return await _fetched(self._blobs, self._key, at, min(at + PIECE_OCTETS, self._size))
 
 
 async def open_octets(blobs: Blobs, envelope: Remote) -> Octets:
@@ -52,12 +54,13 @@ async def open_octets(blobs: Blobs, envelope: Remote) -> Octets:
         MissingObject: It is not there, or not whole.
         Unavailable: The object store is away.
     """
-    length = min(PIECE_OCTETS, envelope.size)
-    first = _whole(await blobs.get_range(envelope.blob, 0, length), length)
-    return Octets(blobs, envelope.blob, envelope.size, first)
+    start = await _fetched(blobs, envelope.blob, 0, min(PIECE_OCTETS, envelope.size))
+    return Octets(blobs, envelope.blob, envelope.size, start)
 
 
-def _whole(piece: bytes, length: int) -> bytes:
-    if len(piece) != length:
-        raise MissingObject("the message is not whole", detail=f"{len(piece)} of {length} octets")
+async def _fetched(blobs: Blobs, key: str, start: int, end: int) -> bytes:
+    piece = await blobs.get_range(key, start, end)
+    if len(piece) != end - start:
+        detail = f"{len(piece)} of {end - start} octets"
+        raise MissingObject("the message is not whole", detail=detail)
     return piece
