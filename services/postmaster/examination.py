@@ -169,7 +169,7 @@ async def _issuer(terms: Terms, settings: SourceSettings) -> str:
 async def _ldap(plan: Plan, _: SourceSettings) -> str:
     async with Directory(plan, _Nobody()) as ldap:
         await ldap.examine()
-    return f"{plan.servers[0].host} answers"
+    return f"{plan.name} answers"
 
 
 class _Nobody:

@@ -37,6 +37,7 @@ from posthouse.runtime.tls import client_context
 
 _LDAP_PORTS = {"ldap": 389, "ldaps": 636}
 _IN_ENVIRONMENT = f"{PREFIX}LDAP_"
+DEFAULT = "default"  # what the directory of the environment is called
 
 
 def authorities(path: Path) -> Path:
@@ -133,10 +134,10 @@ class DirectoryTable(BaseModel):
         name, password = (_called(prefix, name) for name in ("search_name", "search_password"))
         return f"{name}: goes with {password}, both or none"
 
-    @property
-    def plan(self) -> Plan:
-        """Whom to ask and how."""
+    def plan(self, name: str) -> Plan:
+        """Return whom to ask and how."""
         return Plan(
+            name=name,
             servers=tuple(_server(url, plaintext=self.plaintext) for url in self.urls.split()),
             trust=client_context(authorities=self.authorities),
             way=self.bind_name or self._search,
@@ -163,8 +164,8 @@ def _called(prefix: str, name: str) -> str:
     return prefix + name.upper() if prefix else name
 
 
-def tables_in(path: Path) -> tuple[DirectoryTable, ...]:
-    """Read directories, in their order; raise `ValueError` with every fault and no value."""
+def tables_in(path: Path) -> dict[str, DirectoryTable]:
+    """Read directories by name, in their order; raise `ValueError` with every fault and no value."""
     try:
         tables = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -173,16 +174,18 @@ def tables_in(path: Path) -> tuple[DirectoryTable, ...]:
         raise ValueError(f"the file {path} is no TOML: {error}") from error
     if not tables:
         raise ValueError(f"the file {path} has no table of a directory")
-    found: list[DirectoryTable] = []
+    found: dict[str, DirectoryTable] = {}
     faults: list[str] = []
     for name, table in tables.items():
+        if name == DEFAULT:
+            faults.append(f"[{name}] is the name of the one in the environment")
         try:
-            found.append(DirectoryTable.model_validate(table))
+            found[name] = DirectoryTable.model_validate(table)
         except ValidationError as wrong:
             faults += (f"[{name}] {fault}" for fault in _told(wrong))
     if faults:
         raise ValueError("; ".join(faults))
-    return tuple(found)
+    return found
 
 
 def _told(wrong: ValidationError) -> Iterator[str]:
@@ -272,6 +275,6 @@ class LdapSettings(CommonSettings):
     @property
     def ldap_plans(self) -> tuple[Plan, ...]:
         """Whom to ask and how: the directory of the environment, then those of the file."""
-        others = tables_in(self.ldap_file) if self.ldap_file else ()
-        own = (self._own,) if self.ldap_urls.split() else ()
-        return tuple(table.plan for table in (*own, *others))
+        own = {DEFAULT: self._own} if self.ldap_urls.split() else {}
+        others = tables_in(self.ldap_file) if self.ldap_file else {}
+        return tuple(table.plan(name) for name, table in (own | others).items())

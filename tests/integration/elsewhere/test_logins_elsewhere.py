@@ -156,7 +156,7 @@ async def an_operator_sees_that_both_are_there(house: House) -> None:
 
     told = {finding["part"]: finding["text"] for finding in findings}
     assert told["issuer of tokens"] == f"{house.issuer.url} publishes 1 fit for signatures"
-    assert told["LDAP"] == "localhost answers"
+    assert told["LDAP"] == "default answers"
 
 
 async def passwords_of_ldap_open_all_doors(house: House) -> None:

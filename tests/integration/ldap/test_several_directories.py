@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import prometheus_client
 import pytest
 import pytest_asyncio
 
@@ -110,6 +111,17 @@ async def judged(who: Authenticator, user: str, password: str) -> str:
     return verdict.identity.address if isinstance(verdict, Accepted) else ""
 
 
+def unavailable() -> dict[str, float]:
+    name = "posthouse_ldap_logins_total"
+    return {
+        directory: prometheus_client.REGISTRY.get_sample_value(
+            name, {"directory": directory, "outcome": "unavailable"}
+        )
+        or 0.0
+        for directory in ("default", "students")
+    }
+
+
 async def test_each_judges_its_own_people(
     slapd: Slapd, students: Slapd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,8 +151,10 @@ async def test_the_outage_of_one_concerns_its_people_only(
         try:
             assert await judged(who, "anna@example.test", "annas secret") == "anna@example.test"
             assert await judged(who, "anna@example.test", "wrong") == ""
+            before = unavailable()
             with pytest.raises(Unavailable):
                 await judged(who, "cara@students.test", "caras secret")
+            assert unavailable() == {**before, "students": before["students"] + 1}
         finally:
             await students.start()
         assert await judged(who, "cara@students.test", "caras secret") == "cara@students.test"

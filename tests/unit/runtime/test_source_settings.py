@@ -139,6 +139,7 @@ def test_several_directories_each_with_its_own_people(
     settings = good(monkeypatch, BIND | {"LDAP_DOMAINS": "a.test", "LDAP_FILE": "ldap.toml"})
 
     own, students, partners = settings.ldap_plans
+    assert [each.name for each in settings.ldap_plans] == ["default", "students", "partners"]
     assert own.domains == {"a.test"}
     assert [server.host for server in students.servers] == ["s.test", "t.test"]
     assert isinstance(students.way, Search)
@@ -153,6 +154,7 @@ def test_several_directories_each_with_its_own_people(
     [
         ("urls", "is no TOML"),
         ("", "has no table of a directory"),
+        (STUDENTS.replace("[students]", "[default]"), "[default] is the name of the one in the"),
         ("urls = 'ldap://s.test'", "[urls] Input should be a valid dictionary"),
         (STUDENTS.replace("urls", "url"), "[students] urls: Field required; [students] url: Extra"),
         (STUDENTS.replace("ldap://s.test", "s.test"), "[students] urls: must look like ldaps://"),

@@ -53,7 +53,9 @@ _NOT_RIGHT = frozenset({19, 32, 34, 48, 49, 50, 53})
 
 _NO_ANSWER = (Lost, Rejected, TimeoutError)
 
-_logins = counter("posthouse_ldap_logins_total", "Passwords judged by LDAP.", "outcome")
+_logins = counter(
+    "posthouse_ldap_logins_total", "Passwords judged by LDAP.", "directory", "outcome"
+)
 _seconds = histogram("posthouse_ldap_seconds", "How long LDAP takes for a password.")
 log = get_logger()
 
@@ -82,6 +84,7 @@ class Plan:
     """What an operator says of a directory.
 
     Attributes:
+        name: In metrics and the log; an operator's word.
         servers: Of the same content.
         trust: The authorities of their certificates.
         way: A name with gaps (see `GAPS`), or a search.
@@ -91,6 +94,7 @@ class Plan:
         remember: How long a right password is right without asking.
     """
 
+    name: str = "default"
     servers: tuple[Server, ...]
     trust: ssl.SSLContext
     way: str | Search
@@ -118,7 +122,7 @@ class Directory:
         self._memory: Memory[str] = Memory(plan.remember, clock)
         self._waiting = 0
         hosts = ", ".join(server.host for server in plan.servers)
-        self._outage = Outage("LDAP went away", "LDAP is back", servers=hosts)
+        self._outage = Outage("LDAP went away", "LDAP is back", directory=plan.name, servers=hosts)
 
     async def __aenter__(self) -> Self:
         return self
@@ -199,10 +203,10 @@ class Directory:
         key = self._memory.key(words["address"], password)
         known = self._memory.recall(key)
         if known is not None:
-            _logins.labels("remembered").inc()
+            self._count("remembered")
             return known
         if self._waiting >= MAX_WAITING:
-            _logins.labels("unavailable").inc()
+            self._count("unavailable")
             raise Unavailable("Too many logins at once")
         self._waiting += 1
         began = time.perf_counter()
@@ -211,10 +215,13 @@ class Directory:
         finally:
             self._waiting -= 1
             _seconds.observe(time.perf_counter() - began)
-        _logins.labels("refused" if address is None else "accepted").inc()
+        self._count("refused" if address is None else "accepted")
         if address is not None:
             self._memory.keep(key, address)
         return address
+
+    def _count(self, outcome: str) -> None:
+        _logins.labels(self._plan.name, outcome).inc()
 
     async def examine(self) -> None:
         """Connect, and search for nobody, for an operator; `Unavailable` says why not."""
@@ -234,7 +241,7 @@ class Directory:
                 found = await self._entry(words)
                 result = await self._bound(found[0], password) if found else None
         except _NO_ANSWER as error:
-            _logins.labels("unavailable").inc()
+            self._count("unavailable")
             self._outage.away(str(error) or "no answer in time")
             raise Unavailable("The directory of passwords does not answer") from error
         self._outage.over()
