@@ -19,7 +19,7 @@ from posthouse.mime import Pages
 from posthouse.mime.transport import in_seven_bits
 from posthouse.telemetry.metrics import counter
 
-IN_MEMORY_OCTETS = 1024 * 1024
+IN_MEMORY_OCTETS = 256 * 1024  # while a server takes its time to answer, too
 ON_DISK_AT_ONCE = 2
 _GROWTH = (
     3  # quoted-printable says one octet in three characters, base64 in less than one and a half
