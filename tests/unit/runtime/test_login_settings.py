@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,8 @@ from posthouse.mail.encryption import Peer, Tls
 from posthouse.runtime.logins import KeySettings, LoginSettings, mechanisms
 from posthouse.runtime.settings import read
 from support.people import person
+
+pytestmark = pytest.mark.usefixtures("house_environment")
 
 PEER = Peer(subject="CN=x", common_name="x", emails=("anna@example.test",), fingerprint="00")
 WHOLE = Tls("TLSv1.3", "x", PEER, {"tls-exporter": bytes(32), "tls-server-end-point": b"x"})
@@ -27,20 +28,6 @@ def good() -> LoginSettings:
     found = read(LoginSettings)
     assert isinstance(found, LoginSettings), found
     return found
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("POSTHOUSE_"):
-            monkeypatch.delenv(name)
-    for name, value in (
-        ("DATABASE_URL", "postgresql://u:p@localhost/x"),
-        ("BROKER_URL", "amqp://u:p@localhost/x"),
-        ("STORE", "disk:/nowhere"),
-        ("HOSTNAME", "mx.example.test"),
-    ):
-        monkeypatch.setenv(f"POSTHOUSE_{name}", value)
 
 
 def test_by_default_all_is_offered_that_can_succeed() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,7 @@ from posthouse.runtime.report_settings import ReportSettings, ReturnPathSettings
 from posthouse.runtime.settings import read
 from posthouse.runtime.wordings import HOUSE
 
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("POSTHOUSE_"):
-            monkeypatch.delenv(name)
-    for name, value in (
-        ("DATABASE_URL", "postgresql://u:p@localhost/x"),
-        ("BROKER_URL", "amqp://u:p@localhost/x"),
-        ("STORE", "disk:/nowhere"),
-        ("HOSTNAME", "mx.example.test"),
-    ):
-        monkeypatch.setenv(f"POSTHOUSE_{name}", value)
+pytestmark = pytest.mark.usefixtures("house_environment")
 
 
 def _faults(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> list[str]:
