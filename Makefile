@@ -77,7 +77,7 @@ journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m journey
 
 soak: $(TOOLS) ## 100,000 mails for a dead site and one for a live one
-	@POSTHOUSE_SOAK_DEAD=100000 POSTHOUSE_SOAK_SLOW=5000 $(WITH_SERVERS) $(PYTEST) -s -m integration tests/integration/remote/test_fairness.py
+	@POSTHOUSE_SOAK_DEAD=100000 POSTHOUSE_SOAK_SLOW=5000 $(WITH_SERVERS) $(PYTEST) -s -m integration --timeout 3600 tests/integration/remote/test_fairness.py
 
 bench: $(TOOLS) ## mails per second and CPU per mail, beside Debian's Postfix
 	@PYTHONPATH=deploy/local:. $(PYTHON) -m bench $(BENCH)
