@@ -13,6 +13,8 @@ from pydantic import Field
 from posthouse.mail.sources import Source, SourceUse
 from posthouse.storage.directory import sources as directory
 from posthouse.storage.rates import standings
+from postmaster.api.actor import Actor
+from postmaster.api.auditing import audited
 from postmaster.api.fields import Body
 from postmaster.api.parts import Means
 
@@ -57,7 +59,7 @@ async def list_sources(means: Means) -> dict[str, Any]:
 
 
 @router.put("/sources/{address}", status_code=HTTPStatus.NO_CONTENT)
-async def set_source(address: str, body: SourceBody, means: Means) -> None:
+async def set_source(address: str, body: SourceBody, means: Means, actor: Actor) -> None:
     """Add an address, or replace what is said of it."""
     source = Source(
         address=address,
@@ -66,13 +68,15 @@ async def set_source(address: str, body: SourceBody, means: Means) -> None:
         warm_up=body.warm_up,
         since=body.since or _today(),
     )
-    await directory.set_source(means.pool, source)
+    async with audited(means.pool, actor, "source add", address, _words(source)) as tx:
+        await directory.set_source(tx, source)
 
 
 @router.delete("/sources/{address}", status_code=HTTPStatus.NO_CONTENT)
-async def remove_source(address: str, means: Means) -> None:
+async def remove_source(address: str, means: Means, actor: Actor) -> None:
     """Let nothing leave from an address any more; 409 if its pool would be empty and is used."""
-    await directory.remove_source(means.pool, address)
+    async with audited(means.pool, actor, "source remove", address) as tx:
+        await directory.remove_source(tx, address)
 
 
 @router.get("/source-uses")
@@ -82,16 +86,31 @@ async def list_uses(means: Means) -> dict[str, Any]:
 
 
 @router.put("/source-uses", status_code=HTTPStatus.NO_CONTENT)
-async def set_use(body: UseBody, means: Means) -> None:
+async def set_use(body: UseBody, means: Means, actor: Actor) -> None:
     """Let some mail leave from a pool; ``none`` is whatever the machine chooses."""
     use = SourceUse(sender=body.sender, domain=body.domain, pool=body.pool)
-    await directory.set_source_use(means.pool, use)
+    async with audited(
+        means.pool, actor, "source use", _whose(use.sender, use.domain), use.pool
+    ) as tx:
+        await directory.set_source_use(tx, use)
 
 
 @router.delete("/source-uses", status_code=HTTPStatus.NO_CONTENT)
-async def remove_use(means: Means, sender: str = "*", domain: str = "*") -> None:
+async def remove_use(means: Means, actor: Actor, sender: str = "*", domain: str = "*") -> None:
     """Choose no pool for that mail any more."""
-    await directory.remove_source_use(means.pool, sender, domain)
+    async with audited(means.pool, actor, "source unuse", _whose(sender, domain)) as tx:
+        await directory.remove_source_use(tx, sender, domain)
+
+
+def _words(source: Source) -> str:
+    """Return what is said of an address as one would type it."""
+    warm_up = ",".join(map(str, source.warm_up))
+    begun = f" --warm-up {warm_up} --since {source.since}" if warm_up else ""
+    return f"{source.pool} {source.hostname}{begun}"
+
+
+def _whose(sender: str, domain: str) -> str:
+    return f"--sender {sender} --domain {domain}"
 
 
 def _today() -> date:

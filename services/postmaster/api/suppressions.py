@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from http import HTTPStatus
@@ -12,11 +10,10 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import APIRouter
 from pydantic import AfterValidator, Field
 
-from posthouse.storage import audit, suppressing
-from posthouse.storage.audit import Intent
-from posthouse.storage.pool import Pool, Tx, transaction
+from posthouse.storage import suppressing
 from posthouse.storage.suppressing import EVERYBODY
 from postmaster.api.actor import Actor
+from postmaster.api.auditing import audited
 from postmaster.api.fields import AddressKey, Body, Limit, page
 from postmaster.api.parts import Means
 from postmaster.api.senders import whose
@@ -64,27 +61,14 @@ async def suppress(
 ) -> None:
     """Put an address on the list for a domain's mail, an account's, or everybody's (``*``)."""
     lasts = timedelta(days=body.days) if body.days else None
-    async with _audited(means.pool, actor, "add", f"{address} for {whose}", body.note) as tx:
+    async with audited(
+        means.pool, actor, "suppression add", f"{address} for {whose}", body.note
+    ) as tx:
         await suppressing.suppress(tx, address, whose, body.note, lasts)
 
 
 @router.delete("/suppressions/{address}/{whose}", status_code=HTTPStatus.NO_CONTENT)
 async def release(address: AddressKey, whose: Scope, means: Means, actor: Actor) -> None:
     """Take an address off the list, and forget the bounces that led there; 404 if it is not on it."""
-    async with _audited(means.pool, actor, "remove", f"{address} for {whose}") as tx:
+    async with audited(means.pool, actor, "suppression remove", f"{address} for {whose}") as tx:
         await suppressing.release(tx, address, whose)
-
-
-@asynccontextmanager
-async def _audited(
-    pool: Pool, actor: str, verb: str, chosen: str, detail: str = ""
-) -> AsyncIterator[Tx]:
-    """Yield the transaction of a change that stands in the audit once it is committed."""
-    intent = Intent(
-        actor=actor, action=f"suppression {verb}", chosen=chosen, detail=detail, found=1
-    )
-    async with transaction(pool) as tx:
-        number = await audit.begin(tx, intent)
-        yield tx
-        await audit.count(tx, number, changed=1)
-        await audit.end(tx, number)

@@ -56,6 +56,23 @@ async def test_addresses_are_added_listed_and_removed(clerk: LivePostmaster) -> 
     assert "does not leave" in await refused(clerk, "remove", "2001:db8::10")
 
 
+async def test_who_changed_what_stands_in_the_audit(clerk: LivePostmaster) -> None:
+    await done(clerk, "add", "192.0.2.11", "news", "out11.example.org", "--warm-up", "5,9",
+               "--since", "2026-01-31")  # fmt: skip
+    await done(clerk, "use", "news", "--sender", "@news.test")
+    await refused(clerk, "remove", "192.0.2.11")
+
+    entries = (await clerk.http.get("/audit")).json()["items"]
+    assert [(e["action"], e["chosen"], e["detail"]) for e in entries] == [
+        ("source use", "--sender @news.test --domain *", "news"),
+        (
+            "source add",
+            "192.0.2.11",
+            "news out11.example.org --warm-up 5,9 --since 2026-01-31",
+        ),
+    ]
+
+
 async def test_an_address_that_may_send_no_more_now_is_shown_as_full(
     clerk: LivePostmaster,
 ) -> None:
