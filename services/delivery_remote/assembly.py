@@ -31,7 +31,7 @@ async def security(
     witness = await stack.enter_async_context(Witness(pool))
 
     def tell(target: Target, fault: Fault | None) -> None:
-        witness.saw(target.host, target.address, target.demand, fault)
+        witness.saw(target.host, target.address, target.demand, fault, source=target.source)
 
     guard = Guard(pool)
     if settings.mta_sts:

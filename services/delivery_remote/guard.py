@@ -158,7 +158,8 @@ class Known:
     def relaxed(self) -> Target:
         """Return it with what our operators demand alone; no report is made (RFC 8460 §3)."""
         evidence = replace(self.evidence, sts=None, domain="")
-        return _with(self.target, decide(self.target.host, evidence))
+        dane = self.dane if evidence.wants_dane else None
+        return _with(self.target, decide(self.target.host, evidence, dane))
 
 
 def _relaxed(found: Sequence[Known]) -> tuple[Target, ...]:

@@ -147,6 +147,7 @@ def _policy(domain: str, kind: str, results: Sequence[Result]) -> dict[str, Any]
 def _failure(result: Result) -> dict[str, Any]:
     told: dict[str, Any] = {
         "result-type": result.failure,
+        "sending-mta-ip": result.source,
         "receiving-mx-hostname": result.host,
         "receiving-ip": result.address,
         "failure-reason-code": result.why,

@@ -75,16 +75,23 @@ class Evidence:
         """True if no forged MX record can name other servers than the domain's (RFC 8689 §4.2.1)."""
         return self.sts is not None or bool(self.own and self.own.names)
 
+    @property
+    def wants_dane(self) -> bool:
+        """True if an operator wants servers to be proved by DANE."""
+        counts = self.own or self.others
+        return counts is not None and counts.level == "dane-only"
+
 
 def decide(host: str, evidence: Evidence, dane: Dane = None) -> Demand:
     """Return what sessions with ``host`` must be like."""
     if evidence.own is not None:
-        return _as_set(host, evidence.own, evidence.domain)
+        return _set_demand(host, evidence.own, evidence, dane)
     others = evidence.others
     demand = _by_dane(evidence, dane)
     if demand is None and evidence.sts is not None:
         demand = _by_sts(host, evidence.sts, evidence.domain)
-    if demand is None and isinstance(dane, Published):  # RFC 7672 §2.2: unusable, so anybody's TLS
+    if demand is None and isinstance(dane, Published) and not evidence.wants_dane:
+        # RFC 7672 §2.2: unusable, so anybody's TLS
         demand = Demand(
             when="must",
             name="DANE, unusable records",
@@ -92,7 +99,7 @@ def decide(host: str, evidence: Evidence, dane: Dane = None) -> Demand:
             policy=_tlsa(evidence, dane),
         )
     if demand is None:
-        return _as_set(host, others or _DEFAULT, evidence.domain)
+        return _set_demand(host, others or _DEFAULT, evidence, dane)
     return replace(demand, certificate=bool(others and others.certificate))
 
 
@@ -103,12 +110,26 @@ _WHEN: dict[Level, When] = {
     "encrypt": "must",
     "verify": "must",
     "fingerprint": "must",
+    "dane-only": "must",
 }
+
+
+# RFC 8460 §4.3.2
+_NO_RECORDS = Fault(Failure.DANE_REQUIRED, "no usable TLSA records that DNSSEC proves")
+
+
+def _set_demand(host: str, own: TlsPolicy, evidence: Evidence, dane: Dane) -> Demand:
+    """Return what an operator demands; by DANE, if that is what it is."""
+    demand = _as_set(host, own, evidence.domain)
+    proved = _by_dane(evidence, dane) if own.level == "dane-only" else None
+    if proved is None or demand.objection not in {None, _NO_RECORDS}:
+        return demand
+    return replace(proved, name="dane-only", certificate=own.certificate)
 
 
 def _as_set(host: str, own: TlsPolicy, domain: str) -> Demand:
     proofs: dict[Level, Proof] = {"encrypt": ANYBODY, "fingerprint": Pinned(own.pins)}
-    fault = None
+    fault = _NO_RECORDS if own.level == "dane-only" else None
     if own.names and not is_listed(host, own.names):
         fault = Fault(Failure.VALIDATION, f"{host} is not among the servers that were set")
     return Demand(

@@ -6,10 +6,11 @@ What is counted never gets in the way of delivery: while PostgreSQL is away it w
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 
 from delivery_remote.security.proofs import Demand, Policy
@@ -17,7 +18,7 @@ from posthouse.mail.errors import Unavailable
 from posthouse.mail.tls_words import Fault
 from posthouse.runtime.duties import Duties
 from posthouse.storage.pool import Pool
-from posthouse.storage.tls_results import Result, add_results
+from posthouse.storage.tls_results import Key, Result, add_results
 from posthouse.telemetry.metrics import counter
 from posthouse.telemetry.outages import Outage
 
@@ -25,8 +26,6 @@ EVERY = timedelta(seconds=30)
 MAX_KINDS = 20_000  # that wait here; more are not counted
 BATCH = 500
 FLUSH_AT_END = timedelta(seconds=5)
-
-Key = tuple[date, str, str, str, str, str]
 
 _sessions = counter(
     "posthouse_remote_tls_total",
@@ -67,10 +66,12 @@ class Witness:
                 async with asyncio.timeout(FLUSH_AT_END.total_seconds()):
                     await self.flush()
 
-    def saw(self, host: str, address: str, demand: Demand, fault: Fault | None) -> None:
-        """Count one session with ``host``: what was wrong with it, or None."""
+    def saw(
+        self, host: str, address: str, demand: Demand, fault: Fault | None, *, source: str = ""
+    ) -> None:
+        """Count one session with ``host`` from ``source``: what was wrong with it, or None."""
         _sessions.labels(demand.name, fault.failure.value if fault else "secured").inc()
-        where = (host, address) if fault is not None else ("", "")
+        where = (host, address, _public(source)) if fault is not None else ()
         self._count(demand.policy, fault, *where)
 
     def complain(self, policy: Policy, fault: Fault) -> None:
@@ -79,7 +80,12 @@ class Witness:
         self._count(policy, fault)
 
     def _count(
-        self, policy: Policy, fault: Fault | None, host: str = "", address: str = ""
+        self,
+        policy: Policy,
+        fault: Fault | None,
+        host: str = "",
+        address: str = "",
+        source: str = "",
     ) -> None:
         if not policy.domain:
             return
@@ -90,6 +96,7 @@ class Witness:
             failure=fault.failure.value if fault else "",
             host=host,
             address=address,
+            source=source,
             why=fault.why if fault else "",
             policy=policy.lines,
         )
@@ -123,3 +130,11 @@ class Witness:
                 self._outage.away(str(trouble))
             else:
                 self._outage.over()
+
+
+def _public(source: str) -> str:
+    """Return ``source`` if others see the same; a private address becomes another on its way (NAT)."""
+    try:
+        return source if ipaddress.ip_address(source).is_global else ""
+    except ValueError:  # of a socket
+        return ""

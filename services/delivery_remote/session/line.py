@@ -94,6 +94,12 @@ class Line(SMTPProtocol):
         return self.transport.get_extra_info(name) if self.transport else None
 
     @property
+    def own_address(self) -> str:
+        """The address of ours that the connection is from; empty for a socket, or without one."""
+        name = self.get_extra_info("sockname")
+        return str(name[0]) if isinstance(name, tuple) else ""
+
+    @property
     def chain(self) -> tuple[bytes, ...]:
         """The certificates that the server showed, in DER, its own first."""
         return chain_of(self.transport) if self.transport else ()

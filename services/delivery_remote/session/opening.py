@@ -46,7 +46,10 @@ class Refused(Exception):
     Attributes:
         refusal: Where it ended, and what was said.
         fault: What was wrong with its TLS; None if it ended elsewhere.
+        source: The address of ours that was used; empty if it came to none.
     """
+
+    source = ""
 
     def __init__(self, stage: Stage, answer: Answer, fault: Fault | None = None) -> None:
         super().__init__(f"{stage.value}: {answer}")
@@ -96,7 +99,7 @@ async def open_session(target: Target, manners: Manners, *, plain: bool = False)
     except Refused as refused:
         softer = _softer(wanted) if refused.refusal.stage is Stage.TLS else None
         if refused.fault is not None:
-            manners.tell(wanted, refused.fault)
+            manners.tell(replace(wanted, source=refused.source), refused.fault)
         if softer is None:
             _opened.labels("refused").inc()
             raise
@@ -124,7 +127,8 @@ def _told(session: Session, target: Target, manners: Manners) -> None:
     _opened.labels("tls" if session.tls else "plain").inc()
     if target.tls is Tls.NONE or (_is_socket(target) and not session.tls):
         return
-    manners.tell(target, None if session.tls else NOT_OFFERED)
+    came_from = replace(target, source=session.source)
+    manners.tell(came_from, None if session.tls else NOT_OFFERED)
     if target.demand != MAY:
         log.info("session secured", host=str(target), tls=session.tls, policy=target.demand.name)
 
@@ -133,6 +137,7 @@ async def _open(target: Target, manners: Manners) -> Session:
     if target.demand.objection is not None:
         raise _insecure(target.demand.objection)
     caller = _Caller(target, manners, await _connect(target, manners))
+    source = caller.line.own_address
     try:
         if target.tls is Tls.IMPLICIT:
             _prove(caller)
@@ -142,7 +147,9 @@ async def _open(target: Target, manners: Manners) -> Session:
             extensions = await _hello(caller)  # RFC 3207 §4.2: what was said before is void
         if target.login is not None:
             await _log_in(caller, target.login, extensions.get("auth", ""))
-    except BaseException:
+    except BaseException as broken:
+        if isinstance(broken, Refused):
+            broken.source = source
         caller.line.abort()
         raise
     return Session(caller.line, target, extensions, manners)

@@ -42,6 +42,7 @@ class Session:
         target: Whom we are talking to.
         tls: The version of TLS in use; empty for none.
         security: The same, by which policy, and from which address if that was chosen; in words.
+        source: The address of ours that the connection is from; empty for a socket.
         served: Transactions so far.
         opened: When it was opened (monotonic seconds).
         has_failed_tls: TLS was offered and failed; this is the second attempt, in plain text.
@@ -56,6 +57,7 @@ class Session:
         self.opened = time.monotonic()
         self.has_failed_tls = False
         self._talk = Talk(line, manners.patience, str(target))
+        self.source = line.own_address
         self._offers = offers
         self._rules = manners.rules
         self._workshop = manners.workshop

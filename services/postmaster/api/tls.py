@@ -12,13 +12,15 @@ from pydantic import Field
 from posthouse.mail.tls_words import Level, TlsPolicy
 from posthouse.storage.directory import tls_policies as directory
 from posthouse.storage.sts_policies import StsRow, sts_rows
-from posthouse.storage.tls_results import Report, Result, list_results, reports
+from posthouse.storage.tls_results import Key, Report, Result, list_results, reports
+from postmaster.api.actor import Actor
+from postmaster.api.auditing import audited
 from postmaster.api.fields import Body, DomainName, Limit, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import invalid
 
 MAX_TEXT = 255
-KEY_PARTS = 6
+KEY_PARTS = 7
 
 router = APIRouter(prefix="/tls", tags=["tls"])
 
@@ -46,7 +48,7 @@ async def list_policies(means: Means) -> dict[str, Any]:
 
 
 @router.put("/policies/{domain}", status_code=HTTPStatus.NO_CONTENT)
-async def set_policy(domain: str, body: PolicyBody, means: Means) -> None:
+async def set_policy(domain: str, body: PolicyBody, means: Means, actor: Actor) -> None:
     """Demand something of a domain's servers, or of a next hop's.
 
     ``.example.org`` is all below example.org, ``*`` all that have nothing else.
@@ -58,13 +60,15 @@ async def set_policy(domain: str, body: PolicyBody, means: Means) -> None:
         pins=body.pins,
         certificate=body.certificate,
     )
-    await directory.set_tls_policy(means.pool, policy)
+    async with audited(means.pool, actor, "tls set", policy.domain, _words(policy)) as tx:
+        await directory.set_tls_policy(tx, policy)
 
 
 @router.delete("/policies/{domain}", status_code=HTTPStatus.NO_CONTENT)
-async def remove_policy(domain: str, means: Means) -> None:
+async def remove_policy(domain: str, means: Means, actor: Actor) -> None:
     """Demand nothing of its own from a domain's servers any more."""
-    await directory.remove_tls_policy(means.pool, domain)
+    async with audited(means.pool, actor, "tls remove", domain.lower()) as tx:
+        await directory.remove_tls_policy(tx, domain)
 
 
 @router.get("/known")
@@ -102,16 +106,23 @@ async def list_reports(
     return page(found, limit, _report, lambda report: f"{report.day}|{report.domain}")
 
 
-def _key(after: str) -> tuple[date, str, str, str, str, str]:
+def _key(after: str) -> Key:
     if not after:
-        return (date.min, "", "", "", "", "")
+        return (date.min, "", "", "", "", "", "")
     day, *rest = after.split("|")
     rest += [""] * (KEY_PARTS - 1 - len(rest))
     try:
-        domain, kind, failure, host, address = rest
-        return (date.fromisoformat(day), domain, kind, failure, host, address)
+        domain, kind, failure, host, address, source = rest
+        return (date.fromisoformat(day), domain, kind, failure, host, address, source)
     except ValueError as wrong:
         raise invalid("after is no key of this listing.") from wrong
+
+
+def _words(policy: TlsPolicy) -> str:
+    """Return a policy as one would type it."""
+    words = [policy.level, *(f"--server {name}" for name in policy.names)]
+    words += [f"--pin {pin}" for pin in policy.pins]
+    return " ".join([*words, "--certificate"] if policy.certificate else words)
 
 
 def _policy(policy: TlsPolicy) -> dict[str, Any]:
@@ -146,6 +157,7 @@ def _result(result: Result) -> dict[str, Any]:
         "failure": result.failure,
         "host": result.host,
         "address": result.address,
+        "source": result.source,
         "why": result.why,
     }
 

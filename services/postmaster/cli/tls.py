@@ -23,7 +23,9 @@ def tls_set(
     domain: Whose,
     level: Annotated[
         str,
-        typer.Argument(metavar="POLICY", help="none, may, encrypt, verify or fingerprint."),
+        typer.Argument(
+            metavar="POLICY", help="none, may, encrypt, verify, fingerprint or dane-only."
+        ),
     ],
     *,
     servers: Annotated[
@@ -108,6 +110,7 @@ def tls_report(
         ("Sessions", "sessions", plain),
         ("Failure", "failure", plain),
         ("Server", "host", plain),
+        ("From", "source", plain),
         ("Why", "why", plain),
     ]
     query = {"domain": domain, "day": day, "failures": "true" if failures else None}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, TypeAlias
 
-Level: TypeAlias = Literal["none", "may", "encrypt", "verify", "fingerprint"]
+Level: TypeAlias = Literal["none", "may", "encrypt", "verify", "fingerprint", "dane-only"]
 PolicyType: TypeAlias = Literal["tlsa", "sts", "no-policy-found"]  # RFC 8460 §4.4
 
 
@@ -19,7 +19,8 @@ class TlsPolicy:
             of a next hop; ``*`` for all others.
         level: ``none``: no TLS; ``may``: with anybody who can; ``encrypt``: always, with anybody;
             ``verify``: with a certificate of a trusted authority for the server's name;
-            ``fingerprint``: with one of the ``pins``.
+            ``fingerprint``: with one of the ``pins``; ``dane-only``: with what TLSA records name that
+            DNSSEC proves, and not at all without them.
         names: The servers that the domain may have, ``*.example.org`` for one label more; empty
             for whatever DNS says.
         pins: SHA-256 of the certificate, or of its public key (SubjectPublicKeyInfo), in hex.
@@ -63,6 +64,7 @@ class Failure(Enum):
     VALIDATION = "validation-failure"
     TLSA_INVALID = "tlsa-invalid"
     DNSSEC_INVALID = "dnssec-invalid"
+    DANE_REQUIRED = "dane-required"
     STS_FETCH = "sts-policy-fetch-error"
     STS_INVALID = "sts-policy-invalid"
     STS_WEBPKI = "sts-webpki-invalid"

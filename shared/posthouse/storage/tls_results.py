@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TypeAlias
 
 from posthouse.mail.tls_words import PolicyType
 from posthouse.storage.ledger.entries import storable
 from posthouse.storage.pool import Queries, Row, Tx
+
+Key: TypeAlias = tuple[date, str, str, str, str, str, str]
 
 MAX_ROWS = 100
 KEEP = timedelta(days=14)
@@ -23,37 +26,38 @@ MAX_CHARACTERS = 300  # of a reason
 _ADD = """
     with told as (
         select * from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                             $7::text[], $8::text[], $9::bigint[])
-                   as t (day, domain, kind, failure, host, address, why, policy, sessions)
+                             $7::text[], $8::text[], $9::text[], $10::bigint[])
+                   as t (day, domain, kind, failure, host, address, source, why, policy, sessions)
     ), full_up as (
         select day, domain from tls_results
          where (day, domain) in (select day, domain from told)
-         group by day, domain having count(*) >= $10
+         group by day, domain having count(*) >= $11
     ), bounded as (
         select day, domain, kind, failure, case when f then '' else host end as host,
-               case when f then '' else address end as address, max(why) as why,
+               case when f then '' else address end as address,
+               case when f then '' else source end as source, max(why) as why,
                max(policy) as policy, sum(sessions) as sessions
           from (select told.*, failure <> '' and full_up.day is not null as f
                   from told left join full_up using (day, domain)) as t
-         group by 1, 2, 3, 4, 5, 6
+         group by 1, 2, 3, 4, 5, 6, 7
     )
-    insert into tls_results (day, domain, kind, failure, host, address, why, policy, sessions)
-    select * from bounded order by day, domain, kind, failure, host, address
-        on conflict (day, domain, kind, failure, host, address) do update
+    insert into tls_results (day, domain, kind, failure, host, address, source, why, policy, sessions)
+    select * from bounded order by day, domain, kind, failure, host, address, source
+        on conflict (day, domain, kind, failure, host, address, source) do update
        set sessions = tls_results.sessions + excluded.sessions, why = excluded.why,
            policy = excluded.policy
 """
-_COLUMNS = "day, domain, kind, failure, host, address, why, policy, sessions"
+_COLUMNS = "day, domain, kind, failure, host, address, source, why, policy, sessions"
 _LIST = f"""
     select {_COLUMNS} from tls_results
-     where (day, domain, kind, failure, host, address) > ($1, $2, $3, $4, $5, $6)
-       and ($7::text is null or domain = $7) and ($8::date is null or day = $8)
-       and (failure <> '' or not $9)
-     order by day, domain, kind, failure, host, address limit $10
+     where (day, domain, kind, failure, host, address, source) > ($1, $2, $3, $4, $5, $6, $7)
+       and ($8::text is null or domain = $8) and ($9::date is null or day = $9)
+       and (failure <> '' or not $10)
+     order by day, domain, kind, failure, host, address, source limit $11
 """  # noqa: S608 - our own constant
 _OF = f"""
     select {_COLUMNS} from tls_results where day = $1 and domain = $2
-     order by kind, failure, host, address
+     order by kind, failure, host, address, source
 """  # noqa: S608 - our own constant
 _FORGET_RESULTS = "delete from tls_results where day < $1"
 _FORGET_REPORTS = "delete from tls_reports where day < $1"
@@ -95,7 +99,8 @@ class Result:
         kind: What it publishes.
         failure: How they failed (RFC 8460 §4.3); empty: they did not.
         host: Of failures: the server,
-        address: and where it was.
+        address: and where it was,
+        source: and from which address of ours it was reached; empty if that is not known.
         why: Of failures: the reason, of the last one.
         policy: What was published, line by line, ``mx:`` before each pattern of MTA-STS.
         sessions: How many.
@@ -107,14 +112,16 @@ class Result:
     failure: str = ""
     host: str = ""
     address: str = ""
+    source: str = ""
     why: str = ""
     policy: tuple[str, ...] = ()
     sessions: int = 1
 
     @property
-    def key(self) -> tuple[date, str, str, str, str, str]:
+    def key(self) -> Key:
         """What is counted together."""
-        return (self.day, self.domain, self.kind, self.failure, self.host, self.address)
+        where = (self.host, self.address, self.source)
+        return (self.day, self.domain, self.kind, self.failure, *where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +165,7 @@ async def add_results(queries: Queries, results: Sequence[Result]) -> None:
 
 async def list_results(
     queries: Queries,
-    after: tuple[date, str, str, str, str, str],
+    after: Key,
     limit: int,
     wanted: Mapping[str, object],
 ) -> tuple[Result, ...]:

@@ -50,6 +50,20 @@ async def test_policies_are_set_listed_and_removed(clerk: LivePostmaster) -> Non
     assert "No TLS policy is set" in await refused(clerk, "remove", "*")
 
 
+async def test_who_demanded_what_stands_in_the_audit(clerk: LivePostmaster) -> None:
+    await done(clerk, "set", "B.test", "dane-only", "--server", "*.b.test", "--certificate")
+    await done(clerk, "remove", "b.test")
+    await refused(clerk, "remove", "b.test")
+    await refused(clerk, "set", "b.test", "fingerprint")
+
+    entries = (await clerk.http.get("/audit")).json()["items"]
+    assert [(e["action"], e["chosen"], e["detail"], e["changed"]) for e in entries] == [
+        ("tls remove", "b.test", "", 1),
+        ("tls set", "b.test", "dane-only --server *.b.test --certificate", 1),
+    ]
+    assert all(entry["actor"] and entry["ended_at"] for entry in entries)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

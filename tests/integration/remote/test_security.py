@@ -132,7 +132,7 @@ class World:
 
     async def results(self) -> tuple[Result, ...]:
         await self.witness.flush()
-        first = (date.min, "", "", "", "", "")
+        first = (date.min, "", "", "", "", "", "")
         return await list_results(self.station.pool, first, 100, {})
 
 
@@ -146,7 +146,7 @@ async def world(
         witness = await stack.enter_async_context(Witness(station.pool))
 
         def tell(target: Target, fault: Fault | None) -> None:
-            witness.saw(target.host, target.address, target.demand, fault)
+            witness.saw(target.host, target.address, target.demand, fault, source=target.source)
 
         manners = Manners(
             hostname="mail.example.test", patience=QUICK, contexts=contexts, tell=tell
@@ -505,6 +505,25 @@ async def test_a_sender_may_waive_what_the_domain_demands_but_not_what_we_do(wor
     await set_tls_policy(world.station.pool, TlsPolicy(domain="b.test", level="verify"))
     assert isinstance(await world.mail(octets=waived), Wait)
     assert len(peer.accepted) == 1
+
+
+async def test_dane_only_is_dane_or_nothing_whatever_certificate_there_is(world: World) -> None:
+    await set_tls_policy(world.station.pool, TlsPolicy(domain="b.test", level="dane-only"))
+    peer = await world.b_test(GOOD)
+    assert isinstance(await world.mail(), Wait)
+    assert "no usable TLSA records" in await world.replies()
+    world.prove(str(GOOD.tlsa(1)))  # a usage that SMTP cannot use
+    assert isinstance(await world.mail(), Wait)
+    assert peer.connections == 0
+
+    world.prove(str(GOOD.tlsa(3)))
+    assert await world.mail() == Ack()
+
+    assert len(peer.accepted) == peer.encrypted == 1
+    assert [(each.failure, each.sessions) for each in await world.results()] == [
+        ("dane-required", 2),
+        ("", 1),
+    ]
 
 
 async def test_an_ordinary_session_is_counted_too(world: World) -> None:

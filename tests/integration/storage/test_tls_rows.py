@@ -43,7 +43,7 @@ pytestmark = pytest.mark.integration
 
 TODAY = date(2026, 11, 22)
 YESTERDAY = TODAY - timedelta(days=1)
-FIRST = (date.min, "", "", "", "", "")
+FIRST = (date.min, "", "", "", "", "", "")
 PIN = "ab" * 32
 GOOD = Result(day=YESTERDAY, domain="b.test", kind="sts", policy=("mode: enforce",))
 BAD = replace(GOOD, failure="validation-failure", host="mx.b.test", address="192.0.2.1", why="no")
@@ -144,6 +144,18 @@ async def test_sessions_of_one_kind_are_counted_together(pool: Pool) -> None:
     assert await list_results(pool, FIRST, 10, {"domain": "x.test"}) == ()
     assert await list_results(pool, FIRST, 1, {"day": YESTERDAY}) == (good,)
     assert await list_results(pool, good.key, 10, {"domain": "b.test"}) == (bad,)
+
+
+async def test_failures_are_told_apart_by_our_own_addresses(pool: Pool) -> None:
+    ours = [replace(BAD, source=source) for source in ("192.0.2.8", "192.0.2.9", "192.0.2.8")]
+    for one in ours:
+        await add_results(pool, [one])
+
+    found = await results_of(pool, YESTERDAY, "b.test")
+    assert [(result.source, result.sessions) for result in found] == [
+        ("192.0.2.8", 2), ("192.0.2.9", 1),
+    ]  # fmt: skip
+    assert await list_results(pool, found[0].key, 10, {}) == found[1:]
 
 
 async def test_a_domain_with_many_failing_servers_is_bounded(pool: Pool) -> None:

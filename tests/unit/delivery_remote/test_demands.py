@@ -46,9 +46,11 @@ class Told:
 
     def __init__(self) -> None:
         self.faults: list[Fault | None] = []
+        self.sources: list[str] = []
 
-    def __call__(self, _target: Target, fault: Fault | None) -> None:
+    def __call__(self, target: Target, fault: Fault | None) -> None:
         self.faults.append(fault)
+        self.sources.append(target.source)
 
     @property
     def failures(self) -> list[Failure | None]:
@@ -119,7 +121,7 @@ async def test_bad_tls_is_no_session_where_it_is_a_must(
                 await open_session(demanding(peer, proof), polite)
 
     assert None not in told.faults
-    assert len(told.faults) == 2
+    assert told.sources == ["127.0.0.1"] * 2
     assert peer.connections == 2
 
 
@@ -129,6 +131,7 @@ async def test_no_tls_is_no_session_where_it_is_a_must(polite: Manners, told: To
             await open_session(demanding(peer, ANYBODY), polite)
 
     assert told.failures == [Failure.STARTTLS_NOT_SUPPORTED]
+    assert told.sources == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("shown", [EXPIRED, MISNAMED, STRANGE])

@@ -33,7 +33,7 @@ RESULTS = (
     Result(day=DAY, domain="b.test", kind="sts", policy=POLICY, sessions=5326),
     Result(
         day=DAY, domain="b.test", kind="sts", policy=POLICY, sessions=3,
-        failure="certificate-expired", host="mx1.b.test", address="192.0.2.1",
+        failure="certificate-expired", host="mx1.b.test", address="192.0.2.1", source="9.9.9.9",
         why="certificate not accepted: certificate has expired",
     ),
     Result(

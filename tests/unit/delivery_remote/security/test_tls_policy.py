@@ -67,6 +67,9 @@ RECORDED = Recorded((RECORD,), (HOST, DOMAIN))
         (Evidence(others=own("none"), sts=ENFORCE), None, "MTA-STS enforce", "must", NAMED),
         (Evidence(others=own("none"), domain=DOMAIN), DANE, "DANE", "must", RECORDED),
         (Evidence(own=own("may"), others=own("verify")), None, "may", "may", NAMED),
+        (Evidence(domain=DOMAIN, own=own("dane-only")), DANE, "dane-only", "must", RECORDED),
+        (Evidence(own=own("encrypt"), others=own("dane-only")), None, "encrypt", "must", ANYBODY),
+        (Evidence(domain=DOMAIN, others=own("dane-only"), sts=ENFORCE), None, "MTA-STS enforce", "must", NAMED),
     ],
 )  # fmt: skip
 def test_the_policy_that_counts(
@@ -142,3 +145,29 @@ def test_a_pin_is_of_the_certificate_or_of_its_key() -> None:
 def test_the_name_asked_for_is_that_of_the_records() -> None:
     assert server_name(NAMED, HOST) == HOST
     assert server_name(Recorded((RECORD,), ("end.b.test", DOMAIN)), HOST) == "end.b.test"
+
+
+@pytest.mark.parametrize("dane", [None, USELESS, Broken("no answer")])
+@pytest.mark.parametrize("scope", ["own", "others"])
+def test_with_dane_only_a_server_without_usable_records_is_not_used(scope: str, dane: Dane) -> None:
+    policy = own("dane-only")
+    evidence = (
+        Evidence(domain=DOMAIN, own=policy)
+        if scope == "own"
+        else Evidence(domain=DOMAIN, others=policy)
+    )
+
+    demand = decide(HOST, evidence, dane)
+
+    assert demand.when == "must"
+    assert demand.objection is not None
+    is_broken = isinstance(dane, Broken)
+    expected = Failure.DNSSEC_INVALID if is_broken else Failure.DANE_REQUIRED
+    assert demand.objection.failure is expected
+
+
+def test_dane_only_with_servers_that_were_set_leaves_out_all_others() -> None:
+    demand = decide(HOST, Evidence(own=own("dane-only", names=("mx.other.test",))), DANE)
+
+    assert demand.objection is not None
+    assert demand.objection.failure is Failure.VALIDATION

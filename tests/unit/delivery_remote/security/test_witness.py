@@ -33,7 +33,7 @@ class Table:
 
     @property
     def counts(self) -> list[tuple[str, str, int]]:
-        return [(row[3], row[4], row[8]) for row in self.rows]
+        return [(row[3], row[4], row[9]) for row in self.rows]
 
 
 @pytest.fixture
@@ -91,3 +91,16 @@ async def test_what_waits_is_bounded(
 
     assert len(table.counts) == 10
     assert ("certificate-expired", "mx0.b.test", 2) in table.counts
+
+
+async def test_our_address_is_told_of_failures_where_the_world_sees_it(
+    witness: Witness, table: Table
+) -> None:
+    for source in ("9.9.9.9", "2620:fe::fe", "10.0.0.1", "127.0.0.1", "fe80::1%eth0", ""):
+        witness.saw("mx.b.test", "192.0.2.1", DEMAND, FAULT, source=source)
+    witness.saw("mx.b.test", "192.0.2.1", DEMAND, None, source="9.9.9.9")
+    await witness.flush()
+
+    assert sorted((row[6], row[9]) for row in table.rows) == [
+        ("", 1), ("", 4), ("2620:fe::fe", 1), ("9.9.9.9", 1),
+    ]  # fmt: skip
