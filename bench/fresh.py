@@ -27,6 +27,7 @@ from posthouse.telemetry.probes import Probes
 DOMAIN = "bench.test"
 DELAY = timedelta(hours=4)  # none of them comes round before the end
 PORTION = 5000  # envelopes read and published together
+AT_ONCE = 8  # parts of a portion: the broker syncs many together
 PURGE_SECONDS = 600.0
 OCTETS = 4096
 USERS = 100
@@ -145,7 +146,8 @@ async def _publish(pool: Pool, publisher: Publisher) -> None:
     while walk is not None:
         async with transaction(pool) as tx:
             some = await ledger.choose(tx, Choice(), walk, PORTION)
-        await publisher.dispatch([_parcel(each) for each in some])
+        parcels = [_parcel(each) for each in some]
+        await asyncio.gather(*(publisher.dispatch(parcels[at::AT_ONCE]) for at in range(AT_ONCE)))
         walk = replace(walk, after=some[-1].place) if len(some) == PORTION else None
 
 
