@@ -21,9 +21,7 @@ from posthouse.telemetry.metrics import counter
 
 IN_MEMORY_OCTETS = 256 * 1024  # while a server takes its time to answer, too
 ON_DISK_AT_ONCE = 2
-_GROWTH = (
-    3  # quoted-printable says one octet in three characters, base64 in less than one and a half
-)
+_GROWTH = 1.5  # at most, in the shorter of the two encodings, with their line ends
 _PIECE_OCTETS = 512 * 1024
 
 _converted = counter(

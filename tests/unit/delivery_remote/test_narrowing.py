@@ -13,19 +13,20 @@ LARGE = mail(octets=HEAD + b"\xc3\xbc to all who read this, and the others\r\n" 
 
 
 async def test_large_messages_wait_for_a_place_and_small_ones_do_not() -> None:
-    workshop, leave = Workshop(), asyncio.Event()
+    workshop, full, leave = Workshop(), asyncio.Event(), asyncio.Event()
     done: list[int] = []
 
     async def hold() -> None:
         async with workshop.narrowed(LARGE) as narrow:
             done.append(narrow.size)
+            if len(done) == ON_DISK_AT_ONCE:
+                full.set()
             await leave.wait()
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(ON_DISK_AT_ONCE + 1):
             tasks.create_task(hold())
-        while len(done) < ON_DISK_AT_ONCE:
-            await asyncio.sleep(0.01)
+        await full.wait()
         async with workshop.narrowed(SMALL) as narrow:
             assert narrow.size < IN_MEMORY_OCTETS
         assert len(done) == ON_DISK_AT_ONCE
