@@ -6,7 +6,7 @@ have ended meanwhile, or go on by another copy, the letter is outlived: nothing 
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -17,7 +17,7 @@ from posthouse.mail.outcome import Discarded
 from posthouse.storage import ledger
 from posthouse.storage.dead_letters import DeadLetter, end_dead
 from posthouse.storage.ledger import Looked, Place
-from posthouse.storage.pool import Pool, transaction
+from posthouse.storage.pool import Pool, Queries, transaction
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
 
@@ -110,6 +110,14 @@ def prospect_of(
     if verb == "reroute" and roads != {"remote"}:
         return Kept(id=letter.id, reason=NOT_ROUTED if None in roads else MAILBOX)
     return Ready(tuple(dead))
+
+
+async def mark_dead(queries: Queries, letters: Iterable[DeadLetter]) -> None:
+    """Mark the recipients of letters that could not be read when they were filed, and can be now."""
+    for letter in letters:
+        places = () if letter.envelope else places_of(letter)
+        if places:
+            await ledger.mark_dead(queries, places[0][0], letter.reason, [n for _, n in places])
 
 
 async def discard(pool: Pool, letter: DeadLetter, note: str) -> bool:

@@ -29,6 +29,7 @@ from postmaster.deadletters import (
     Prospect,
     Ready,
     ended,
+    mark_dead,
     places_of,
     prospect_of,
 )
@@ -46,6 +47,7 @@ async def step(desk: Desk, order: Order, walk: Walk, limit: int) -> Turn:
     state: DeadState = "rerouted" if order.verb == "reroute" else "replayed"
     async with transaction(desk.pool) as tx:
         letters = await take_dead(tx, order.choice, walk.after, walk.through, limit)
+        await mark_dead(tx, letters)
         turn = _turn(await _prospects(tx, order, letters), walk)
         via = order.text if order.verb == "reroute" else None
         risen = await ledger.revive(tx, turn.places, via)
@@ -96,7 +98,7 @@ def _turn(prospects: Sequence[tuple[DeadLetter, Prospect]], walk: Walk) -> Turn:
 async def _publish(desk: Desk, risen: Changed, letters: Sequence[DeadLetter]) -> None:
     """Put them on their roads, and take their marks off; these stay if the broker is away."""
     if risen.due:
-        first = {letter.envelope: letter.first_failed for letter in letters if letter.envelope}
+        first = {ident: each.first_failed for each in letters for ident, _ in places_of(each)}
         envelopes = await ledger.all_envelopes_at(desk.pool, risen.due)
         await desk.publisher.dispatch([_parcel(envelope, first) for envelope in envelopes])
         await ledger.unmark(desk.pool, risen.marks)

@@ -30,6 +30,7 @@ from postmaster.deadletters import (
     Prospect,
     Ready,
     ended,
+    mark_dead,
     places_of,
     prospect_of,
 )
@@ -87,6 +88,7 @@ async def step(desk: Desk, order: Order, walk: Walk, limit: int) -> Turn:
 
 
 async def _return(desk: Desk, order: Order, walk: Walk, letter: DeadLetter) -> Prospect | _Gone:
+    await mark_dead(desk.pool, [letter])
     places = places_of(letter)
     prospect = prospect_of(letter, order.verb, await ledger.look(desk.pool, places))
     if isinstance(prospect, Ready):

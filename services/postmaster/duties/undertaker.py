@@ -7,6 +7,7 @@ letter that is filed twice is filed once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from posthouse.bus.undertaking import Burial
 from posthouse.storage import ledger
@@ -39,7 +40,7 @@ class Undertaker:
             Unavailable: If PostgreSQL does not answer.
         """
         async with transaction(self._pool) as tx:
-            fresh = [burial for burial in burials if await _file(tx, burial)]
+            fresh = [burial for burial in sorted(burials, key=_key) if await _file(tx, burial)]
         for burial in fresh:
             _filed.labels(burial.road).inc()
             log.error(
@@ -49,6 +50,11 @@ class Undertaker:
                 reason=burial.obituary.reason,
                 fingerprint=burial.obituary.fingerprint,
             )
+
+
+def _key(burial: Burial) -> UUID:
+    """Rows are locked in key order, as everywhere in the ledger."""
+    return burial.envelope.id if burial.envelope else UUID(int=0)
 
 
 async def _file(tx: Tx, burial: Burial) -> bool:
