@@ -26,6 +26,7 @@ FIRST_REST = timedelta(seconds=30)
 LONGEST_REST = timedelta(minutes=5)
 MAX_MISSED = 1000  # domains of one site whose mail follows when it is back
 MAX_FAILED = 100  # servers of a destination; MX may name others every time
+PLAIN_SECONDS = 600.0  # so long TLS that has failed with a server is not tried again
 ALIVE_SECONDS = 60.0  # how long a success proves that the destination lives
 ROUND_SECONDS = 0.1  # between two that were put off and come round again: none of them is missed
 LONGEST_ROUND = timedelta(hours=1)
@@ -85,7 +86,7 @@ class Destination:
     limits: Limits
     site: Site
     _active: int = 0
-    _plain: set[str] = field(default_factory=set)
+    _plain: dict[str, float] = field(default_factory=dict)
     _failures: int = 0
     _failed: set[Target] = field(default_factory=set)
     _rest_until: float = float("-inf")
@@ -207,12 +208,14 @@ class Destination:
                 self._used_at = self._now()
 
     def is_plain(self, target: Target) -> bool:
-        """True if TLS with ``target`` has failed before."""
-        return target.address in self._plain
+        """True if TLS with ``target`` has failed a short while ago."""
+        return self._now() < self._plain.get(target.address, float("-inf"))
 
     def remember_plain(self, target: Target) -> None:
-        """Spare the next mails the attempt at TLS."""
-        self._plain.add(target.address)
+        """Spare the next mails the attempt at TLS; the failure may have been of that moment."""
+        if len(self._plain) > MAX_FAILED:
+            self._plain.clear()
+        self._plain[target.address] = self._now() + PLAIN_SECONDS
 
     def _now(self) -> float:
         return self.site.hall.clock()

@@ -12,8 +12,8 @@ import pytest
 
 from delivery_remote.destinations import Destinations
 from delivery_remote.handover import Handover, Said
-from delivery_remote.next_hop import Limits
-from delivery_remote.pace import Shape, Shaping
+from delivery_remote.next_hop import PLAIN_SECONDS, Limits
+from delivery_remote.pace import Hall, Shape, Shaping
 from delivery_remote.routes import Plan
 from delivery_remote.session import Mail
 from delivery_remote.trouble import Later, Never, Taken
@@ -267,3 +267,21 @@ async def test_once_somebody_has_it_missing_octets_only_delay_the_others(
 
     assert [type(each.verdict) for each in said] == [Taken] * 100 + [Later] * 50
     assert len(peer.accepted) == 1
+
+
+async def test_tls_that_failed_is_tried_again_after_a_while() -> None:
+    now = [1000.0]
+    once = Shaping(default=Shape(transactions=1))
+    hall = Hall(clock=lambda: now[0])
+    async with (
+        Destinations(manners(), LIMITS, once, hall) as known,
+        scripted(EHLO="250-peer.test\n250 STARTTLS", STARTTLS="454 4.7.0 not now") as peer,
+    ):
+        tried = []
+        for seconds in (0.0, PLAIN_SECONDS - 1, 1.0):
+            now[0] += seconds
+            (said,) = await _hand_over(known, [peer])
+            assert isinstance(said.verdict, Taken)
+            tried.append(peer.commands.count("STARTTLS"))
+
+    assert tried == [1, 1, 2]
