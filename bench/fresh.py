@@ -29,6 +29,9 @@ DELAY = timedelta(hours=4)  # none of them comes round before the end
 PORTION = 5000  # envelopes read and published together
 AT_ONCE = 8  # parts of a portion: the broker syncs many together
 PURGE_SECONDS = 600.0
+BROKER_PATIENCE = timedelta(
+    minutes=5
+)  # it takes a million at once, which nobody gives it otherwise
 OCTETS = 4096
 USERS = 100
 WARM_UP = Course(name="warm-up", count=300, reuse=True)
@@ -113,7 +116,7 @@ async def _let_wait(ground: Ground, count: int) -> None:
     await _purge(ground.broker)
     if count:
         await fill(pool, count)
-        await _publish(pool, Publisher(ground.broker))
+        await _publish(pool, Publisher(ground.broker, BROKER_PATIENCE))
     for table in ("envelopes", "recipients", "waiting", "unpublished"):
         await pool.execute(f"vacuum (analyze) {table}")  # here, not while something is measured
     await pool.execute("checkpoint")
