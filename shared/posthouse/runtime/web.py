@@ -1,20 +1,25 @@
 """HTTPS to servers of others: small answers, in bounded time, names found by our own name servers.
 
 Certificates are verified, redirects are not followed, nothing is kept from one request to the next.
+Strangers name these servers: who leads to an address that the Internet does not have is refused.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import AddrInfoType
 
 from posthouse.resolver import Found, Resolver
 
@@ -22,6 +27,7 @@ HTTPS_PORT = 443  # RFC 9110 §4.2.2
 PATIENCE = timedelta(seconds=10)
 MAX_CONNECTIONS = 20  # at once, of one process
 
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1: the last 32 bits are an IPv4 address
 _TROUBLE = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 
@@ -62,8 +68,12 @@ class Web:
         *,
         port: int = HTTPS_PORT,
         patience: timedelta = PATIENCE,
+        inner: bool = False,
     ) -> None:
-        """Ask servers at ``port`` whose certificates ``trust`` leads to, each for ``patience``."""
+        """Ask servers at ``port`` whose certificates ``trust`` leads to, each for ``patience``.
+
+        Addresses that are not globally routable are refused, unless ``inner`` ones are allowed.
+        """
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=MAX_CONNECTIONS,
@@ -71,6 +81,7 @@ class Web:
                 resolver=_Names(resolver, port),
                 use_dns_cache=False,
                 force_close=True,
+                socket_factory=partial(_socket, inner=inner),
             ),
             timeout=aiohttp.ClientTimeout(total=patience.total_seconds()),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -122,6 +133,34 @@ async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:
         if len(octets) > most:
             raise WebFailure(f"the answer has more than {most} octets")
     return bytes(octets)
+
+
+def _socket(way: AddrInfoType, *, inner: bool) -> socket.socket:
+    """Return a socket for ``way``: each connection begins here, whatever its URL or DNS said.
+
+    Raises:
+        OSError: An inner address, and they are not allowed.
+    """
+    family, kind, protocol, _, target = way
+    address = str(target[0])
+    if not inner and not is_outside(address):
+        raise OSError(errno.EACCES, f"{address} is no address of the Internet")
+    return socket.socket(family, kind, protocol)
+
+
+def is_outside(text: str) -> bool:
+    """True for an address of one host that all the Internet can reach, in whatever it is wrapped."""
+    address = _unwrapped(ip_address(text))
+    return address.is_global and not address.is_multicast
+
+
+def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that packets to ``address`` end at (mapped, 6to4, NAT64), if any."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 class _Names(AbstractResolver):

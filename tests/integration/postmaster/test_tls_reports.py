@@ -78,7 +78,9 @@ async def office(pool: Pool, tmp_path: Path) -> AsyncIterator[Office]:
         site = await enter(serve_site(root.issue("reports.test").server(tmp_path)))
         blobs = await enter(open_blobs(f"disk:{tmp_path}/objects"))
         resolver = Resolver(zone.nameservers, lifetime=timedelta(seconds=1))
-        web = await enter(Web(resolver, trust, port=site.port, patience=timedelta(seconds=2)))
+        web = await enter(
+            Web(resolver, trust, port=site.port, patience=timedelta(seconds=2), inner=True)
+        )
         desk = Desk(pool=pool, blobs=blobs, resolver=resolver, web=web, head=HEAD)
         yield Office(desk, zone, site, blobs)
 

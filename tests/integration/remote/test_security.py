@@ -104,7 +104,7 @@ class World:
         )
         pool = self.station.pool
         trust = self.manners.contexts.get(Trust.PUBLIC)
-        web = Web(resolver, trust, port=self.site.port, patience=timedelta(seconds=1))
+        web = Web(resolver, trust, port=self.site.port, patience=timedelta(seconds=1), inner=True)
         self.stack.push_async_exit(web)
         guard = Guard(
             pool,

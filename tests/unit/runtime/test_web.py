@@ -13,7 +13,7 @@ import pytest
 
 from posthouse.resolver import Resolver
 from posthouse.runtime.tls import client_context
-from posthouse.runtime.web import Web, WebFailure
+from posthouse.runtime.web import Web, WebFailure, is_outside
 from support.chains import authority
 from support.dns_zone import Zone, serve_zone
 from support.sts_site import Site, serve_site
@@ -42,7 +42,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         site = await enter(serve_site(ROOT.issue("a.test").server(tmp_path)))
         trust = client_context(authorities=ROOT.pem(tmp_path / "root.pem"))
         resolver = Resolver(zone.nameservers, lifetime=timedelta(seconds=1))
-        web = await enter(Web(resolver, trust, port=site.port, patience=timedelta(seconds=1)))
+        web = await enter(
+            Web(resolver, trust, port=site.port, patience=timedelta(seconds=1), inner=True)
+        )
         yield World(web, site, zone)
 
 
@@ -106,7 +108,11 @@ async def test_time_is_bounded(world: World) -> None:
         port = server.sockets[0].getsockname()[1]
         resolver = Resolver(world.zone.nameservers)
         async with Web(
-            resolver, client_context(), port=port, patience=timedelta(milliseconds=100)
+            resolver,
+            client_context(),
+            port=port,
+            patience=timedelta(milliseconds=100),
+            inner=True,
         ) as web:
             with pytest.raises(WebFailure, match="TimeoutError"):
                 await web.get("https://a.test/", 100)
@@ -118,3 +124,32 @@ async def test_octets_are_brought(world: World) -> None:
 
     assert page.status == 200
     assert world.site.posted == [("application/tlsrpt+gzip", b"\x1f\x8b")]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a.test/in", "https://127.0.0.1/in", "https://a.test:{}/in"]
+)
+async def test_nobody_leads_us_to_inner_addresses(world: World, url: str) -> None:
+    """Both a name and a literal, at our port and at one that the address names."""
+    port = world.site.port
+    async with Web(Resolver(world.zone.nameservers), client_context(), port=port) as web:
+        with pytest.raises(WebFailure, match=r"127\.0\.0\.1 is no address of the Internet"):
+            await web.post(url.format(port), b"x", "application/tlsrpt+gzip")
+
+    assert world.site.posted == []
+
+
+@pytest.mark.parametrize(
+    ("address", "outside"),
+    [
+        ("8.8.8.8", True), ("2001:4860:4860::8888", True), ("::ffff:8.8.8.8", True),
+        ("64:ff9b::808:808", True), ("2002:808:808::1", True),
+        ("127.0.0.1", False), ("10.0.0.1", False), ("172.16.0.1", False), ("192.168.0.1", False),
+        ("169.254.169.254", False), ("0.0.0.1", False), ("100.64.0.1", False), ("224.0.0.1", False),
+        ("::1", False), ("::", False), ("fe80::1", False), ("fd00::1", False), ("ff0e::1", False),
+        ("::ffff:127.0.0.1", False), ("::ffff:a00:1", False), ("64:ff9b::a00:1", False),
+        ("2002:a00:1::1", False), ("fe80::1%lo", False),
+    ],
+)  # fmt: skip
+def test_what_the_internet_can_reach(address: str, outside: bool) -> None:  # noqa: FBT001
+    assert is_outside(address) is outside
