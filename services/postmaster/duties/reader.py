@@ -4,7 +4,8 @@
 
 Policy notes what comes to a return path of ours and sends it on; nothing waits for the reader. A
 report is read in one transaction with all that follows from it, so it counts once. One that makes
-us fail is left alone after some attempts; it was delivered like any other mail.
+us fail is tried again in later rounds, and left alone after some attempts; the others are read. It
+was delivered like any other mail.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from postmaster.linking import Link, links, of_newest, sentence
 # RFC 5965 §7.3; the others say of a mail that it is wanted, or speak of something else.
 UNWANTED = frozenset({"abuse", "fraud", "opt-out", "opt-out-list"})
 READ_OCTETS = 1_000_000  # of one report: status and header stand before what a mail holds
+FAILURES_MAX = 100  # in one round; what waits behind them is read in the next
 ON_LOOP_OCTETS = 64 * 1024  # a larger one is read beside the event loop
 
 _read = metrics.counter(
@@ -80,14 +82,20 @@ class Reader:
         Raises:
             Unavailable: If PostgreSQL or the object store does not answer; the rest waits.
         """
-        total = 0
-        while report := await incoming.take_unread(self.pool):
+        total, failed = 0, list[UUID]()
+        while len(failed) < FAILURES_MAX and (
+            report := await incoming.take_unread(self.pool, but=failed)
+        ):
             try:
                 await self._read(report)
             except Unavailable:
                 await incoming.give_back(self.pool, report)
                 raise
-            total += 1
+            except Exception:  # strangers wrote it: what a bug makes of it ends this one only
+                log.exception("report not read", envelope=str(report.id))
+                failed.append(report.id)
+            else:
+                total += 1
         return total
 
     async def tidy(self, keep: timedelta) -> None:

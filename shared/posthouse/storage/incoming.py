@@ -32,7 +32,7 @@ _NOTE = """
 _TAKE = """
     update incoming_reports set attempts = attempts + 1
      where id = any (array(
-        select id from incoming_reports where read_at is null and attempts < $1
+        select id from incoming_reports where read_at is null and attempts < $1 and id <> all ($2)
          order by came_at limit 1 for update skip locked))
  returning id, size, subject, recipient, address
 """
@@ -112,9 +112,9 @@ async def note_incoming(queries: Queries, reports: Sequence[IncomingReport]) -> 
     )
 
 
-async def take_unread(queries: Queries) -> IncomingReport | None:
-    """Return the oldest that nobody has read, and count the attempt; None if there is none."""
-    row = await queries.fetchrow(_TAKE, ATTEMPTS_MAX)
+async def take_unread(queries: Queries, but: Sequence[UUID] = ()) -> IncomingReport | None:
+    """Return the oldest that nobody has read, none of ``but``, and count the attempt; or None."""
+    row = await queries.fetchrow(_TAKE, ATTEMPTS_MAX, but)
     return None if row is None else IncomingReport(**dict(row))
 
 

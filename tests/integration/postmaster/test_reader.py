@@ -8,12 +8,14 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from posthouse.blobs import Blobs, open_blobs
 from posthouse.mail.address import parse_address
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.ids import new_id, object_key
 from posthouse.mail.return_path import ReturnPaths
+from posthouse.mime.returned import ReturnedMail, read_returned
 from posthouse.storage import directory
 from posthouse.storage.directory.senders import Sender, set_sender
 from posthouse.storage.incoming import IncomingReport, note_incoming
@@ -22,6 +24,7 @@ from posthouse.storage.pool import Pool
 from posthouse.storage.suppressing import Terms, suppressions
 from posthouse.storage.trace import timeline
 from posthouse.telemetry import metrics
+from postmaster.duties import reader as duty
 from postmaster.duties.reader import Reader
 from support.ledger import a_mail
 
@@ -72,6 +75,12 @@ async def _told(pool: Pool, ident: UUID) -> list[tuple[str, int | None, str]]:
     found = await timeline(pool, ident)
     assert found is not None
     return [(e.what, e.recipient, e.detail) for e in found.events if e.service == "postmaster"]
+
+
+def _read_or_fail(octets: bytes) -> ReturnedMail:
+    if octets == b"poison":
+        raise ValueError("read badly")
+    return read_returned(octets)
 
 
 async def _kind(pool: Pool, ident: UUID) -> object:
@@ -213,6 +222,40 @@ async def test_an_outage_is_no_attempt(
                 await reader.read_all()
     assert await reader.read_all() == 1
     assert len(await _told(pool, sent.id)) == 1
+
+
+async def test_a_report_that_makes_us_fail_ends_nothing_and_is_tried_five_times(
+    pool: Pool, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = await _sent(pool, "bert@far.test")
+    poison = await _came(reader, b"poison", sent.id)
+    report = await _came(reader, _golden("postfix.eml"), sent.id)
+
+    monkeypatch.setattr(duty, "read_returned", _read_or_fail)
+    with capture_logs() as lines:
+        rounds = [await reader.read_all() for _ in range(7)]
+    await reader.tidy(timedelta(days=1))
+
+    assert rounds == [1, 0, 0, 0, 0, 0, 0]
+    failures = [line for line in lines if line["event"] == "report not read"]
+    assert [(line["envelope"], line["log_level"]) for line in failures] == [
+        (str(poison), "error")
+    ] * 5
+    assert [await _kind(pool, each) for each in (poison, report)] == [None, "bounce"]
+    assert "posthouse_postmaster_reports_abandoned 1.0" in metrics.exposition().decode()
+
+
+async def test_a_round_ends_after_many_failures(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for octets in (b"poison", b"poison", b"good"):
+        await _came(reader, octets)
+
+    monkeypatch.setattr(duty, "read_returned", _read_or_fail)
+    monkeypatch.setattr(duty, "FAILURES_MAX", 2)
+    rounds = [await reader.read_all() for _ in range(6)]
+
+    assert rounds == [0, 0, 0, 0, 0, 1]
 
 
 async def test_what_was_read_is_counted_by_what_it_was(pool: Pool, reader: Reader) -> None:
