@@ -25,7 +25,7 @@ from typing import BinaryIO, Protocol, cast
 from delivery_remote.folders.dot_lock import Locked
 from delivery_remote.folders.lines import UnixLines
 from delivery_remote.folders.maildir import Maildir
-from delivery_remote.folders.mbox import Mbox
+from delivery_remote.folders.mbox import BESIDE_OCTETS, Mbox
 from delivery_remote.folders.names import NoFolder, from_line, parts_of, prefix_of
 from delivery_remote.handover import Said
 from delivery_remote.octets import Octets
@@ -168,7 +168,8 @@ class _Job:
     def place_of(self, recipient: InboundRecipient) -> tuple[Place, str, bytes]:
         """Return where the recipient's mail goes, under which key, and what stands before it."""
         address = parse_address(recipient.address)
-        parts = parts_of(self.hop.path, address)
+        beside = BESIDE_OCTETS if self.hop.kind is Kind.MBOX else 0
+        parts = parts_of(self.hop.path, address, beside)
         prefix = prefix_of(self.envelope.sender, recipient.address)
         key = f"{self.envelope.id.hex}R{recipient.n}"
         if self.hop.kind is Kind.MBOX:

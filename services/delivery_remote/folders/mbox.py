@@ -24,6 +24,7 @@ from delivery_remote.folders.dot_lock import Locked, dot_lock
 from delivery_remote.folders.places import folder, write_all
 
 PIECE_OCTETS = 256 * 1024
+BESIDE_OCTETS = 42  # what .NAME.KEY has more than NAME: KEY has 32 digits, R, and up to 7 more
 _MODE = 0o600
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

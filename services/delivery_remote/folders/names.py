@@ -22,14 +22,23 @@ class NoFolder(Exception):
     """The address can have no folder."""
 
 
-def parts_of(path: str, address: Address) -> tuple[str, ...]:
-    """Return the names from the root to the folder or file of ``address``; raise `NoFolder`."""
+def parts_of(path: str, address: Address, beside: int = 0) -> tuple[str, ...]:
+    """Return the names from the root to the folder or file of ``address``; raise `NoFolder`.
+
+    The last one leaves room for the names beside it, which are up to ``beside`` octets longer. A
+    name that has nothing of the address may be too long: that is our mistake, no fault of it.
+    """
     values = {"%": "%", "u": unquote(address.local).lower(), "d": address.domain.lower()}
     for value in (values["u"], values["d"]):
         if not value or value.startswith(".") or _FORBIDDEN.search(value):
             raise NoFolder("the address cannot be the name of a folder")
-    parts = tuple(_EXPANSION.sub(lambda found: values[found[1]], part) for part in path.split("/"))
-    if any(len(part.encode()) > MAX_NAME_OCTETS for part in parts):
+    texts = path.split("/")
+    parts = tuple(_EXPANSION.sub(lambda found: values[found[1]], text) for text in texts)
+    octets = [len(part.encode()) for part in parts]
+    octets[-1] += beside
+    if any(
+        "%" in text and size > MAX_NAME_OCTETS for text, size in zip(texts, octets, strict=True)
+    ):
         raise NoFolder("the address is too long for the name of a folder")
     return parts
 

@@ -170,6 +170,19 @@ async def test_an_address_that_can_be_no_name_bounces_alone(station: Station, ro
     assert not (root.parent / "bert").exists()
 
 
+async def test_a_name_without_room_for_those_beside_it_bounces(
+    station: Station, root: Path
+) -> None:
+    await _lead(station, "mbox:%u%u%u%u,create")
+    fits, too_long = "a" * 53, "b" * 54  # four times: 212 and 216 octets, of 255 with 42 beside
+    envelope = await station.accept(f"{fits}@classic.test", f"{too_long}@classic.test")
+
+    await station.delivery.deliver(envelope)
+
+    assert await station.states(envelope.id) == {0: "relayed", 1: "bounced"}
+    assert [file.name for file in root.iterdir()] == [fits * 4]
+
+
 async def test_a_sender_who_wants_to_know_hears_that_it_was_delivered(
     station: Station, root: Path
 ) -> None:

@@ -38,6 +38,18 @@ def test_an_address_that_is_no_name_has_no_folder(local: str) -> None:
         parts_of("%d/%u", Address(local, "a.test"))
 
 
+def test_a_file_leaves_room_for_the_names_beside_it_a_folder_does_not() -> None:
+    address = Address("a" * 213, "b" * 255)
+
+    assert parts_of("%d/%u", address, 42) == (address.domain, address.local)
+    with pytest.raises(NoFolder):
+        parts_of("%d/%u", Address("a" * 214, "b.test"), 42)
+
+
+def test_no_address_answers_for_a_name_that_is_a_mistake_of_the_route() -> None:
+    assert parts_of("x" * 256, Address("anna", "b.test"), 42) == ("x" * 256,)
+
+
 @given(st.text("%ud./abc", min_size=1, max_size=12), st.text(max_size=40), st.text(max_size=40))
 def test_nothing_leaves_the_root(path: str, local: str, domain: str) -> None:
     try:
