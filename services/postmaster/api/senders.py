@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias
 
@@ -13,7 +13,6 @@ from pydantic import AfterValidator, Field
 from posthouse.mail.return_path import Style
 from posthouse.storage.directory import senders as directory
 from posthouse.storage.directory.senders import NamedSender, Sender
-from posthouse.storage.pool import transaction
 from postmaster.api.fields import Body, Limit, address_key, domain_name, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import invalid
@@ -60,9 +59,7 @@ async def change_sender(whose: Whose, change: SenderChange, means: Means) -> Non
     given = {name: getattr(change, name) for name in change.model_fields_set}
     if not given:
         raise invalid("Say what is to change: language, return_path, signed_only, suppress_after.")
-    async with transaction(means.pool) as tx:
-        known = await directory.sender_named(tx, whose) or Sender()
-        await directory.set_sender(tx, whose, replace(known, **given))
+    await directory.set_sender(means.pool, whose, Sender(**given), only=given)
 
 
 @router.delete("/senders/{whose}", status_code=HTTPStatus.NO_CONTENT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from posthouse.storage.directory import (
@@ -16,13 +18,17 @@ from posthouse.storage.directory.senders import (
     Sender,
     remove_sender,
     resolve_senders,
-    sender_named,
     senders,
     set_sender,
 )
-from posthouse.storage.pool import Pool
+from posthouse.storage.pool import Pool, transaction
 
 pytestmark = pytest.mark.integration
+
+_WAITING = """
+    select exists (select from pg_stat_activity
+                    where datname = current_database() and wait_event_type = 'Lock')
+"""
 
 
 @pytest.fixture
@@ -64,8 +70,6 @@ async def test_what_is_said_is_replaced_listed_and_taken_back(house: Pool) -> No
         NamedSender(whose="example.test", sender=Sender(signed_only=True)),
     )
     assert await senders(house, after="anna@example.test", limit=1) == named[1:]
-    assert await sender_named(house, "EXAMPLE.test") == Sender(signed_only=True)
-    assert await sender_named(house, "other.test") is None
 
     await remove_sender(house, "anna@example.test")
     with pytest.raises(NoSuchEntry):
@@ -74,6 +78,28 @@ async def test_what_is_said_is_replaced_listed_and_taken_back(house: Pool) -> No
         await set_sender(house, "far.test", Sender())
     with pytest.raises(NoSuchEntry):
         await set_sender(house, "nobody@example.test", Sender())
+
+
+@pytest.mark.parametrize("whose", ["example.test", "anna@example.test"])
+@pytest.mark.parametrize("known", [None, Sender(language="en", suppress_after=3)])
+async def test_two_who_change_different_things_at_once_both_have_their_way(
+    house: Pool, whose: str, known: Sender | None
+) -> None:
+    if known is not None:
+        await set_sender(house, whose, known)
+    async with transaction(house) as tx:
+        await set_sender(tx, whose, Sender(language="de"), only=["language"])
+        other = asyncio.create_task(
+            set_sender(house, whose, Sender(signed_only=True), only=["signed_only"])
+        )
+        async with asyncio.timeout(10):
+            while not await house.fetchval(_WAITING):  # noqa: ASYNC110 - PostgreSQL tells nobody
+                await asyncio.sleep(0.01)
+    await other
+
+    suppress_after = known.suppress_after if known else None
+    (named,) = await senders(house)
+    assert named.sender == Sender(language="de", signed_only=True, suppress_after=suppress_after)
 
 
 async def test_it_goes_with_the_account_and_with_the_domain(house: Pool) -> None:

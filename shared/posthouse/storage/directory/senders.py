@@ -5,7 +5,7 @@ What an account does not say, its domain says; what neither says is left to the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from posthouse.mail.address import DETAIL_DELIMITER, Address, BadAddress, parse_address
@@ -13,21 +13,23 @@ from posthouse.mail.return_path import Style
 from posthouse.storage.directory.errors import NoSuchEntry
 from posthouse.storage.pool import Queries, Row
 
-_COLUMNS = "s.language, s.return_path, s.signed_only, s.suppress_after"
-_SET_DOMAIN = """
+_FIELDS = ("language", "return_path", "signed_only", "suppress_after")
+_COLUMNS = ", ".join(f"s.{field}" for field in _FIELDS)
+# One statement, so that two who change different things at once both have their way.
+_CHANGE = "do update set " + ", ".join(
+    f"{field} = case when '{field}' = any ($6) then excluded.{field} else senders.{field} end"
+    for field in _FIELDS
+)
+_SET_DOMAIN = f"""
     insert into senders (domain, language, return_path, signed_only, suppress_after)
     select domain, $2, $3, $4, $5 from domains where domain = $1
-        on conflict (domain) do update set
-           language = excluded.language, return_path = excluded.return_path,
-           signed_only = excluded.signed_only, suppress_after = excluded.suppress_after
-"""
-_SET_ACCOUNT = """
+        on conflict (domain) {_CHANGE}
+"""  # noqa: S608 - columns are ours
+_SET_ACCOUNT = f"""
     insert into senders (account_id, language, return_path, signed_only, suppress_after)
     select account_id, $2, $3, $4, $5 from accounts where address = $1
-        on conflict (account_id) do update set
-           language = excluded.language, return_path = excluded.return_path,
-           signed_only = excluded.signed_only, suppress_after = excluded.suppress_after
-"""
+        on conflict (account_id) {_CHANGE}
+"""  # noqa: S608 - columns are ours
 _REMOVE = """
     delete from senders where domain = $1
         or account_id = (select account_id from accounts where address = $1)
@@ -36,7 +38,6 @@ _NAMED = f"""
     select coalesce(s.domain, a.address) as whose, {_COLUMNS}
       from senders s left join accounts a using (account_id)
 """  # noqa: S608 - columns are ours
-_ONE = f"{_NAMED} where s.domain = $1 or a.address = $1"
 _LIST = f"select * from ({_NAMED}) as named where whose > $1 order by whose limit $2"  # noqa: S608
 # An address with a detail (RFC 5233) is its account's; so is one whose account has the detail in it.
 _RESOLVE = """
@@ -84,11 +85,17 @@ class NamedSender:
     sender: Sender
 
 
-async def set_sender(queries: Queries, whose: str, sender: Sender) -> None:
-    """Say how a domain or an account sends, all of it; `NoSuchEntry` if it is not ours."""
+async def set_sender(
+    queries: Queries, whose: str, sender: Sender, only: Collection[str] = _FIELDS
+) -> None:
+    """Say how a domain or an account sends: of what was said, ``only`` these fields change.
+
+    Raises:
+        NoSuchEntry: It is not ours.
+    """
     sql = _SET_ACCOUNT if "@" in whose else _SET_DOMAIN
     columns = (sender.language, sender.return_path, sender.signed_only, sender.suppress_after)
-    if not await queries.execute(sql, whose.lower(), *columns):
+    if not await queries.execute(sql, whose.lower(), *columns, list(only)):
         raise NoSuchEntry(f"no account or domain {whose}")
 
 
@@ -96,12 +103,6 @@ async def remove_sender(queries: Queries, whose: str) -> None:
     """Leave it to the domain or the settings again; raise `NoSuchEntry`."""
     if not await queries.execute(_REMOVE, whose.lower()):
         raise NoSuchEntry(f"nothing is said of {whose}")
-
-
-async def sender_named(queries: Queries, whose: str) -> Sender | None:
-    """Return what is said of a domain or an account itself."""
-    row = await queries.fetchrow(_ONE, whose.lower())
-    return None if row is None else _sender_of(row)
 
 
 async def senders(queries: Queries, after: str = "", limit: int = 1000) -> tuple[NamedSender, ...]:
