@@ -2,6 +2,10 @@
 
 One transaction per file; an advisory lock lets any number of pods start at once. A file whose
 checksum differs from what was applied stops the start: somebody edited history.
+
+Services of an older version go on while a newer one migrates only if its files leave what they use:
+files expand first, and contract in a later release. That holds from the first release on; some of
+before it remove at once what older services read: stop all services for such an upgrade.
 """
 
 from __future__ import annotations
@@ -66,7 +70,7 @@ def _read(name: str, sql: str) -> Migration:
 def pending(ours: Sequence[Migration], applied: dict[str, str]) -> tuple[Migration, ...]:
     """Decide which of ``ours`` to apply; raise `SchemaConflict` if an applied one was changed.
 
-    What the database has beyond ours belongs to a newer version, which keeps old ones running.
+    What the database has beyond ours belongs to a newer version; see above for whether we may go on.
     """
     for migration in ours:
         if applied.get(migration.name, migration.checksum) != migration.checksum:
