@@ -52,6 +52,15 @@ async def done(live: LivePostmaster, *arguments: str, status: int = 0) -> str:
     return result.stdout + result.stderr
 
 
+async def all_buried(postmaster: LivePostmaster) -> None:
+    """Wait until what was sent on has died again."""
+
+    async def is_so() -> bool:
+        return (await left(postmaster)).get("waiting") == MAILS
+
+    await until(is_so, "what was sent on is a dead letter again")
+
+
 async def left(live: LivePostmaster) -> dict[str, int]:
     """Return how many letters are in each state."""
     rows = await live.pool.fetch("select state, count(*) as n from dead_letters group by 1")
@@ -135,6 +144,7 @@ async def test_a_replay_stops_when_its_fingerprint_comes_back(postmaster: LivePo
         said = await done(
             postmaster, "replay", "--fingerprint", fingerprint, "--rate", "10", status=3
         )
+        await all_buried(postmaster)
 
     assert f"letters of fingerprint {fingerprint} came back" in said
     assert 0 < len(seen) < MAILS
@@ -163,6 +173,7 @@ async def test_another_fault_does_not_stop_a_replay(postmaster: LivePostmaster) 
 
     async with faulty(postmaster, "something else"):
         said = await done(postmaster, "replay", "--all", "--rate", "100")
+        await all_buried(postmaster)
 
     assert f"{MAILS} dead letters put back" in said
     assert await left(postmaster) == {"replayed": MAILS, "waiting": MAILS}
