@@ -7,7 +7,8 @@ BIN := .venv/bin
 PYTHON := $(BIN)/python
 SETUP := .venv/.ready
 TOOLS := .venv/.ready-for-tests
-WORKERS ?= 2
+# Tests on servers wait a third of their time: more workers than two cores.
+WORKERS ?= 3
 PROFILE := check
 PORTS := SMTP_PORT SUBMISSION_PORT SMTPS_PORT IMAP_PORT IMAPS_PORT POP3_PORT POP3S_PORT POSTMASTER_PORT
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
@@ -68,7 +69,7 @@ test: $(TOOLS) check ## check, then all tests on real servers started here
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m "integration or journey"
 
 unit: $(SETUP) ## pure tests only
-	$(PYTEST) -n $(WORKERS) --hypothesis-profile $(PROFILE)
+	$(PYTEST) -n auto --hypothesis-profile $(PROFILE)
 
 integration: $(TOOLS) ## tests of parts on real servers
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m integration
@@ -83,7 +84,7 @@ bench: $(TOOLS) ## mails per second and CPU per mail, beside Debian's Postfix
 	@PYTHONPATH=deploy/local:. $(PYTHON) -m bench $(BENCH)
 
 fuzz: $(SETUP) ## any octets into parsers and SMTP sessions: minutes
-	$(PYTEST) -n $(WORKERS) --hypothesis-profile fuzz --timeout 1800 tests/properties tests/fuzz
+	$(PYTEST) -n auto --hypothesis-profile fuzz --timeout 1800 tests/properties tests/fuzz
 
 storm: $(TOOLS) ## kill anything at random under load: STORM_SECONDS=300
 	$(WITH_SERVERS) $(PYTEST) -s -m storm tests/storm

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 
 LETTER = b"From: bert@example.test\r\nSubject: hello\r\n\r\nHello.\r\n"
 MAILS = 600
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 100.0
 
 
 async def _entered(pool: Pool, folder: Path, accounts: list[int]) -> list[Local]:
