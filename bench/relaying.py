@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bench.ours import posthouse
 from bench.peers import peer
 from bench.system import System, Unfit
+from onemachine.children import mortal
 from onemachine.ports import LOOPBACK, free_ports
 
 DOMAIN = "bench.test"  # of the system itself
@@ -54,7 +55,7 @@ async def sink() -> AsyncIterator[Sink]:
         raise Unfit("smtp-sink not installed: apt-get install --no-install-recommends postfix")
     (port,) = free_ports(1)
     process = await asyncio.create_subprocess_exec(
-        "smtp-sink", "-c", "-u", _UNPRIVILEGED, f"{LOOPBACK}:{port}", _BACKLOG,
+        *mortal("smtp-sink", "-c", f"{LOOPBACK}:{port}", _BACKLOG, user=_UNPRIVILEGED),
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     this = Sink(port)

@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from onemachine.children import mortal
 from onemachine.ports import free_ports
-from support.processes import mortal
 
 _CONF = """
 base_dir = {home}/run

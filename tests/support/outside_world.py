@@ -18,9 +18,9 @@ from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
 
+from onemachine.children import mortal
 from onemachine.ports import free_ports
 from support.dns_zone import Zone, serve_zone
-from support.processes import mortal
 from support.stack import PATIENCE_SECONDS, eventually
 
 _NOBODY = "nobody"

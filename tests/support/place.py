@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from onemachine.children import mortal
 from onemachine.ports import free_ports
-from support.processes import mortal
 
 READY_SECONDS = 60.0
 

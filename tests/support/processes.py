@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
-import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -15,22 +13,11 @@ from pathlib import Path
 
 import httpx
 
+from onemachine.children import mortal
 from onemachine.ports import free_ports
 
 START_SECONDS = 30.0
 END_SECONDS = 30.0
-_SETPRIV = shutil.which("setpriv") or "setpriv"  # what is started may have a PATH of its own
-
-
-def mortal(*argv: str, user: str = "", ends_by: signal.Signals = signal.SIGKILL) -> list[str]:
-    """Return ``argv`` so that it ends with us, however we end; as ``user``, if root starts it.
-
-    The kernel forgets that of a process that takes another user's rights by itself.
-    """
-    rights: list[str] = []
-    if user and os.geteuid() == 0:
-        rights = [f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--clear-groups"]
-    return [_SETPRIV, f"--pdeathsig={ends_by.name}", *rights, "--", *argv]
 
 
 def free_port() -> int:

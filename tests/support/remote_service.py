@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from onemachine.children import mortal
 from onemachine.ports import free_ports
 from posthouse.blobs import open_blobs
 from posthouse.bus.connection import connect
@@ -26,7 +27,6 @@ from posthouse.storage.ledger import Branch, Kept, NewMail, NewRecipient
 from posthouse.storage.ledger.claiming import key_of
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
-from support.processes import mortal
 
 START_SECONDS = 60.0  # a machine that does much else, too
 _UNCLAIMED = "select bool_and(pg_try_advisory_xact_lock(key)) from unnest($1::bigint[]) as k (key)"

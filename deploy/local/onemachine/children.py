@@ -9,7 +9,9 @@ time proves that the number still means the same process.
 import asyncio
 import json
 import os
+import pwd
 import re
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+_SETPRIV = shutil.which("setpriv") or "setpriv"  # what is started may have a PATH of its own
 _KILL_AFTER_SECONDS = 20.0
 _LOOK_EVERY_SECONDS = 0.05
 _LONGEST_TOLD = 500
@@ -138,12 +141,26 @@ class Child:
                 self.process.kill()
 
 
+def mortal(
+    *argv: str, user: str | None = None, ends_by: signal.Signals = signal.SIGKILL
+) -> list[str]:
+    """Return ``argv`` so that it ends with us, however we end; as ``user``, if root starts it.
+
+    The kernel forgets that of a process that takes another user's rights by itself.
+    """
+    rights: list[str] = []
+    if user is not None and os.geteuid() == 0:
+        group = pwd.getpwnam(user).pw_gid
+        rights = [f"--reuid={user}", f"--regid={group}", "--init-groups"]
+    return [_SETPRIV, f"--pdeathsig={ends_by.name}", *rights, "--", *argv]
+
+
 async def spawn(command: Command, registry: Registry) -> Child:
     """Start ``command``; its output goes to its log."""
     registry.logs.mkdir(parents=True, exist_ok=True)
     with (registry.logs / f"{command.name}.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *_with_death_signal(command),
+            *mortal(*command.argv, user=command.user, ends_by=command.stop),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -188,13 +205,6 @@ def _told_by(line: str) -> str:
     errors = [text for text in trace if _ERROR.match(text)]
     reasons = [str(record[key]) for key in ("reason", "error") if record.get(key)] or errors[-1:]
     return ": ".join([str(record["event"]), *reasons])[:_LONGEST_TOLD]
-
-
-def _with_death_signal(command: Command) -> list[str]:
-    argv = ["setpriv", f"--pdeathsig={command.stop.name}"]
-    if command.user is not None:
-        argv += [f"--reuid={command.user}", f"--regid={command.user}", "--init-groups"]
-    return [*argv, "--", *command.argv]
 
 
 def _started(pid: int) -> int | None:
