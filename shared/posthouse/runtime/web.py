@@ -28,6 +28,7 @@ PATIENCE = timedelta(seconds=10)
 MAX_CONNECTIONS = 20  # at once, of one process
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1: the last 32 bits are an IPv4 address
+_ASSIGNED = IPv6Network("2000::/3")  # all that IANA gives out; not site-local fec0::/10
 _TROUBLE = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 
@@ -151,6 +152,8 @@ def _socket(way: AddrInfoType, *, inner: bool) -> socket.socket:
 def is_outside(text: str) -> bool:
     """True for an address of one host that all the Internet can reach, in whatever it is wrapped."""
     address = _unwrapped(ip_address(text))
+    if isinstance(address, IPv6Address) and address not in _ASSIGNED:
+        return False
     return address.is_global and not address.is_multicast
 
 

@@ -148,7 +148,7 @@ async def test_nobody_leads_us_to_inner_addresses(world: World, url: str) -> Non
         ("169.254.169.254", False), ("0.0.0.1", False), ("100.64.0.1", False), ("224.0.0.1", False),
         ("::1", False), ("::", False), ("fe80::1", False), ("fd00::1", False), ("ff0e::1", False),
         ("::ffff:127.0.0.1", False), ("::ffff:a00:1", False), ("64:ff9b::a00:1", False),
-        ("2002:a00:1::1", False), ("fe80::1%lo", False),
+        ("2002:a00:1::1", False), ("fe80::1%lo", False), ("fec0::1", False), ("::7f00:1", False),
     ],
 )  # fmt: skip
 def test_what_the_internet_can_reach(address: str, outside: bool) -> None:  # noqa: FBT001
