@@ -121,21 +121,25 @@ async def mark_dead(queries: Queries, letters: Iterable[DeadLetter]) -> None:
 
 
 async def discard(pool: Pool, letter: DeadLetter, note: str) -> bool:
-    """End a letter without delivery, and its open recipients as discarded by a named rule.
+    """End a letter without delivery, and its dead recipients as discarded by a named rule.
+
+    Recipients that go on by another copy of the envelope are none of the letter's.
 
     Returns False if somebody else ended it meanwhile.
 
     Raises:
         Unavailable: If PostgreSQL does not answer.
     """
-    envelope = readable(letter)
+    places = places_of(letter)
     async with transaction(pool) as tx:
         if not await end_dead(tx, [letter.id], "discarded", note):
             return False
-        if envelope is not None:
-            numbers = [recipient.n for recipient in envelope.recipients]
-            outcomes = [Discarded(n=n, rule=DISCARD_RULE) for n in numbers]
-            await ledger.settle(tx, envelope.id, outcomes, letter.attempts)
+        await mark_dead(tx, [letter])
+        looked = await ledger.look(tx, places, lock=True)
+        dead = [n for (_, n), each in looked.items() if each.state == "dead"]
+        if dead:
+            outcomes = [Discarded(n=n, rule=DISCARD_RULE) for n in dead]
+            await ledger.settle(tx, places[0][0], outcomes, letter.attempts)
     ended.labels("discarded").inc()
     log.warning("dead letter discarded", letter=letter.id, note=note)
     return True

@@ -367,3 +367,16 @@ async def test_letters_of_every_road_go_back_by_a_mark_if_nobody_publishes_them(
     expected = {inbound.envelope, local, structs.replace(remote, on_request=True)}
     assert set(marked.envelopes) == expected
     assert len(await dead_letters(postmaster.pool, Choice(road=LOCAL, state="replayed"))) == 1
+
+
+async def test_discarding_a_letter_leaves_alone_who_goes_on_by_another_copy(
+    postmaster: LivePostmaster,
+) -> None:
+    mail = new_mail("anna@example.test", "bert@example.test")
+    await ledger.enter(postmaster.pool, [mail])
+    await die(postmaster.pool, mail.envelope)
+    await postmaster.pool.execute("update recipients set state = 'accepted' where n = 1")
+
+    await done(postmaster, "discard", "1", "--yes")
+
+    assert await states_of(postmaster.pool, mail.id) == {0: "discarded", 1: "accepted"}
