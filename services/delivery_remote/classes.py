@@ -50,7 +50,8 @@ class Classes:
 
     def of(self, envelope: Remote) -> Timetable:
         """Return when ``envelope`` is tried again, and for how long."""
-        found = next(filter(None, map(self._set.get, _classes_of(envelope))), None)
+        classes = _classes_of(envelope) if self._set else ()
+        found = next(filter(None, map(self._set.get, classes)), None)
         if envelope.sender:
             return found or self.usual
         if found is None:

@@ -110,6 +110,8 @@ class Line(SMTPProtocol):
         Raises:
             SMTPException: The connection broke, or the server takes nothing.
         """
+        if not self._paused and not self._connection_lost:
+            return  # nearly always: spare a timer
         try:
             async with asyncio.timeout(seconds):
                 await self._drain_helper()

@@ -114,8 +114,9 @@ class Ways:
         targets = await self._servers.of_name(hop.host, hop.port)
         if isinstance(targets, Later):
             return targets
-        is_lmtp = hop.kind is Kind.LMTP
-        return Plan(str(hop), tuple(replace(each, lmtp=is_lmtp) for each in targets), certain=True)
+        if hop.kind is Kind.LMTP:
+            targets = tuple(replace(each, lmtp=True) for each in targets)
+        return Plan(str(hop), tuple(targets), certain=True)
 
 
 def _as_set(target: Target, login: Login | None) -> Target:
@@ -123,6 +124,8 @@ def _as_set(target: Target, login: Login | None) -> Target:
     tls = Tls.REQUIRED if login else Tls.OPPORTUNISTIC
     if target.port == SUBMISSIONS_PORT:
         tls = Tls.IMPLICIT
+    if (target.tls, target.login) == (tls, login):
+        return target
     return replace(target, tls=tls, login=login)
 
 

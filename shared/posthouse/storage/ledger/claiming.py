@@ -78,11 +78,17 @@ class Claim:
             answer.done() and not answer.cancelled() and not answer.exception() and answer.result()
         )
 
+    @property
+    def _is_certain(self) -> bool:
+        return self.is_firm and self.claims.is_fresh
+
     async def confirm(self) -> None:
         """Return when the claim is certain; raise `Unavailable` if that does not come about."""
+        if self._is_certain:  # nearly always: spare a timer
+            return
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
-                while not (self.is_firm and self.claims.is_fresh):
+                while not self._is_certain:
                     await self.claims.turned()
         except TimeoutError:
             raise Unavailable("storage is not available", detail="the claim was lost") from None
