@@ -160,11 +160,9 @@ class House:
         """Return every message in a mailbox, by UID."""
         with self.imap(user) as client:
             client.select(mailbox, readonly=True)
-            numbers = client.uid("SEARCH", "ALL")[1][0]
-            if not numbers:
+            if not client.uid("SEARCH", "ALL")[1][0]:
                 return []
-            wanted = numbers.decode().replace(" ", ",")
-            found = client.uid("FETCH", wanted, "(BODY.PEEK[])")[1]
+            found = client.uid("FETCH", "1:*", "(BODY.PEEK[])")[1]
             return [part[1] for part in found if isinstance(part, tuple)]
 
     def await_messages(
