@@ -43,8 +43,8 @@ def dot_lock(place: int, name: str) -> Iterator[None]:
     try:
         if not _is_ours_now(handle, place, name):  # it was taken away before it had its mark
             raise Locked
-        os.write(handle, MARK)
         try:
+            os.write(handle, MARK)
             yield
         finally:
             if _is_it(handle, place, name):

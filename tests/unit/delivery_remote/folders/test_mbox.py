@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import mailbox
 import os
@@ -158,6 +159,20 @@ def test_the_lock_file_of_a_process_of_ours_holds_as_long_as_that_lives(spool: P
 
     assert spool.read_bytes() == OLD + WHOLE
     assert not lock.exists()
+
+
+def test_a_lock_file_that_cannot_be_written_does_not_stay(
+    spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("delivery_remote.folders.dot_lock.os.write", full)
+
+    with pytest.raises(OSError, match="No space"):
+        _bert(spool).file(KEY, PREFIX, BODY)
+
+    assert not spool.with_name("bert.lock").exists()
 
 
 _HOLD = """
