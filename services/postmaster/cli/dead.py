@@ -185,7 +185,7 @@ def dead_discard(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """End them without delivery, 1000 at a time; their recipients are marked discarded."""
+    """End them without delivery, 1000 at a time; what lies dead of them is marked discarded."""
     body = {**_some(which), "note": note, "dry_run": dry_run}
     if not (yes or dry_run):
         confirm("End these letters without delivery?", "Nothing was discarded.")
