@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -26,13 +26,6 @@ SLOW = int(os.environ.get("POSTHOUSE_SOAK_SLOW", "200"))
 AT_ONCE = 500  # posted together
 TRIES = 3  # the best counts: other tests run beside this one
 NAMES = ("live.test", *(f"live{n}.test" for n in range(200)))
-
-
-@pytest.fixture
-def world() -> Iterator[OutsideWorld]:
-    world = OutsideWorld()
-    yield world
-    world.close()
 
 
 @pytest.fixture

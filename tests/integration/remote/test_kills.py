@@ -11,7 +11,7 @@ import asyncio
 import re
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,13 +32,6 @@ IN_HAND = 5  # as many sessions as a destination gets at first
 LETTER = b"Subject: kill\r\nMessage-ID: <{id}@example.test>\r\n\r\nHello.\r\n"
 LARGE = LETTER + (b"x" * 70 + b"\r\n") * 120_000  # more than the buffers between us hold
 _MESSAGE_ID = re.compile(rb"^Message-ID: (\S+)\r$", re.MULTILINE)
-
-
-@pytest.fixture
-def world() -> Iterator[OutsideWorld]:
-    world = OutsideWorld()
-    yield world
-    world.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,6 @@ pytestmark = pytest.mark.integration
 
 MAILS = 40
 ENOUGH = 10  # letters, when it is killed
-
-
-@pytest.fixture
-def world() -> Iterator[OutsideWorld]:
-    world = OutsideWorld()
-    yield world
-    world.close()
 
 
 @pytest.fixture

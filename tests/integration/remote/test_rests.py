@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -54,13 +54,6 @@ async def delivery(station: Station, clock: Clock) -> AsyncIterator[Delivery]:
     """One whose destinations rest by ``clock``."""
     async with Destinations(manners(), Limits(rest=REST), hall=Hall(clock=clock)) as destinations:
         yield Delivery(replace(station.parts, destinations=destinations))
-
-
-@pytest.fixture
-def world() -> Iterator[OutsideWorld]:
-    world = OutsideWorld()
-    yield world
-    world.close()
 
 
 @pytest.fixture

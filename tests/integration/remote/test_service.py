@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +21,6 @@ from support.remote_service import Office, open_office
 from support.roads import until
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def world() -> Iterator[OutsideWorld]:
-    world = OutsideWorld()
-    yield world
-    world.close()
 
 
 @pytest.fixture

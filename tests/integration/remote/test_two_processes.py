@@ -6,7 +6,7 @@ import asyncio
 import re
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -22,13 +22,6 @@ from support.scripted_smtp import POLITE, Peer, scripted
 pytestmark = pytest.mark.integration
 
 MAILS = 5  # as many sessions as a destination gets at first
-
-
-@pytest.fixture
-def world() -> Iterator[OutsideWorld]:
-    world = OutsideWorld()
-    yield world
-    world.close()
 
 
 @pytest.fixture
