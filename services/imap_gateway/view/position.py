@@ -24,12 +24,14 @@ class News:
 
     Attributes:
         expunged: Sequence numbers, each as it is when its turn comes: from the highest down.
+        vanished: The UIDs of these messages, from the highest down too.
         exists: The number of messages, None if it is as the client knows it.
         new_uids: The UIDs from the first to before the last that came; empty range if none.
         changed: Indexes into the told messages, of those whose flags changed.
     """
 
     expunged: tuple[int, ...] = ()
+    vanished: tuple[int, ...] = ()
     exists: int | None = None
     new_uids: tuple[int, int] = (0, 0)
     changed: tuple[int, ...] = ()
@@ -67,6 +69,11 @@ class Position:
     def step(self) -> int:
         """The modseq at which the messages existed that the client knows of."""
         return self._expunged_to
+
+    @property
+    def uidnext(self) -> int:
+        """All messages that the client knows of have lower UIDs."""
+        return self._uidnext
 
     @property
     def own_rows(self) -> Rows | None:
@@ -159,21 +166,26 @@ class Position:
         changed = self._changed()
         if self.is_current():
             self._expunged_to = self.view.modseq
-            return self._arrivals((), changed)
+            return self._arrivals((), (), changed)
         if not allow_expunge:  # arrivals wait too: their numbers would count messages that went
             return News(changed=changed)
         before = self._rows
         expunged = self._gone()
+        vanished = tuple(before.uids[number - 1] for number in expunged)
         kept = [self._rows.find(before.uids[index]) for index in changed]
-        return self._arrivals(expunged, tuple(index for index in kept if index >= 0))
+        return self._arrivals(expunged, vanished, tuple(index for index in kept if index >= 0))
 
-    def _arrivals(self, expunged: tuple[int, ...], changed: tuple[int, ...]) -> News:
+    def _arrivals(
+        self, expunged: tuple[int, ...], vanished: tuple[int, ...], changed: tuple[int, ...]
+    ) -> News:
         exists, first = None, self._uidnext
         if len(self._rows) != self.count:
             exists = self.count = len(self._rows)
         self._uidnext = self.view.uidnext
         new = (first, self._uidnext) if exists is not None else (0, 0)
-        return News(expunged=expunged, exists=exists, new_uids=new, changed=changed)
+        return News(
+            expunged=expunged, vanished=vanished, exists=exists, new_uids=new, changed=changed
+        )
 
     def _changed(self) -> tuple[int, ...]:
         """Return indexes of messages whose flags others changed since the client was told."""

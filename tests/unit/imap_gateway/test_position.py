@@ -84,7 +84,7 @@ def test_expunges_wait_until_the_client_does_not_count() -> None:
     assert position.count == 5
     assert [position.row(index) for index in range(5)] == [0, -1, 1, -1, 2]
     assert position.news(allow_expunge=True) == News(
-        expunged=(4, 2), exists=4, new_uids=(6, 7), changed=()
+        expunged=(4, 2), vanished=(4, 2), exists=4, new_uids=(6, 7), changed=()
     )
     assert list(position.uids) == [1, 3, 5, 6]
 
@@ -95,7 +95,7 @@ def test_an_expunge_alone_needs_no_exists() -> None:
 
     expunge(view, 1, 5)
 
-    assert position.news(allow_expunge=True) == News(expunged=(5, 1), changed=())
+    assert position.news(allow_expunge=True) == News(expunged=(5, 1), vanished=(5, 1), changed=())
 
 
 def test_changes_of_what_then_went_are_not_told() -> None:
@@ -105,7 +105,7 @@ def test_changes_of_what_then_went_are_not_told() -> None:
     change(view, (1, DELETED), (3, SEEN))
     expunge(view, 1)
 
-    assert position.news(allow_expunge=True) == News(expunged=(1,), changed=(1,))
+    assert position.news(allow_expunge=True) == News(expunged=(1,), vanished=(1,), changed=(1,))
 
 
 def test_a_session_that_waited_too_long_compares_for_itself() -> None:
@@ -119,7 +119,7 @@ def test_a_session_that_waited_too_long_compares_for_itself() -> None:
 
     assert not view.knows_since(1)
     assert position.news(allow_expunge=True) == News(
-        expunged=(3,), exists=5, new_uids=(6, 10), changed=(2,)
+        expunged=(3,), vanished=(3,), exists=5, new_uids=(6, 10), changed=(2,)
     )
 
 
@@ -132,7 +132,7 @@ def test_reading_everything_anew_hides_nothing() -> None:
     view.restart(rows, 9, 9)
 
     assert position.news(allow_expunge=True) == News(
-        expunged=(5, 3), exists=4, new_uids=(6, 9), changed=(2,)
+        expunged=(5, 3), vanished=(5, 3), exists=4, new_uids=(6, 9), changed=(2,)
     )
     assert view.rows.keywords == {4: (7,)}
 
