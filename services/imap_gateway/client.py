@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
+from imap_gateway.capabilities import ENABLES, capabilities
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.guests import Guest
 from imap_gateway.house import House
-from imap_gateway.state import State, capabilities
+from imap_gateway.state import State
 from imap_gateway.view.flags import Keywords
 from imap_gateway.view.position import Position
 from posthouse.credentials.exchange import Channel
@@ -86,7 +88,7 @@ class Client:
         account: Who has logged in; 0 before.
         user: Its address; empty before.
         guest: As whom its session is counted; None before.
-        is_condstore: The client knows of modification sequences (RFC 7162 §3.1).
+        enabled: What ENABLE turned on, or a command that implies it (RFC 5161), upper case.
         selected: The selected mailbox.
         keywords: Of the account.
         failures: Logins that failed.
@@ -99,7 +101,7 @@ class Client:
         self.account = 0
         self.user = ""
         self.guest: Guest | None = None
-        self.is_condstore = False
+        self.enabled: frozenset[bytes] = frozenset()
         self.selected: Selected | None = None
         self.keywords = Keywords({})
         self.failures = 0
@@ -123,6 +125,18 @@ class Client:
         wire = self.wire
         trusted = self.house.is_plaintext_allowed
         return Channel(service="imap", client=wire.peer, tls=wire.tls, is_trusted=trusted)
+
+    @property
+    def is_condstore(self) -> bool:
+        """The client knows of modification sequences (RFC 7162 §3.1)."""
+        return b"CONDSTORE" in self.enabled
+
+    def enable(self, *words: bytes) -> list[bytes]:
+        """Turn on those of ``words`` that can be, with what they imply; return which are new."""
+        known = [word for word in words if word in ENABLES]
+        new = [word for word in known if word not in self.enabled]
+        self.enabled = self.enabled.union(known, *(ENABLES[word] for word in known))
+        return list(dict.fromkeys(new))
 
     def mailbox(self) -> Selected:
         """Return the selected mailbox; the table of states has seen to it that there is one."""
@@ -155,3 +169,7 @@ class Client:
         if self.guest is not None:
             self.house.guests.leave(self.guest)
             self.guest = None
+
+
+Handler: TypeAlias = Callable[[Client, Any], Awaitable[Done]]
+Handlers: TypeAlias = Mapping[type[Any], Handler]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
+from imap_gateway.client import Handlers
 from imap_gateway.house import House
-from imap_gateway.session import Handler
 from posthouse.runtime.tls import ServerCertificate
 
 C_contra = TypeVar("C_contra", contravariant=True)
@@ -33,7 +32,7 @@ class Door(Protocol[C_contra]):
         """What all sessions share."""
 
     @property
-    def handlers(self) -> Mapping[type[Any], Handler]:
+    def handlers(self) -> Handlers:
         """What carries out which command."""
 
     @property

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
+from imap_gateway.client import Handlers
 from imap_gateway.connection import Connection
 from imap_gateway.door import Objection
 from imap_gateway.house import House
-from imap_gateway.session import Handler
 from posthouse.runtime.doors import Door, open_door
 from posthouse.runtime.doorstep import Manners
 from posthouse.runtime.tls import ServerCertificate
@@ -36,7 +35,7 @@ class Listener:
     def __init__(
         self,
         house: House,
-        handlers: Mapping[type[Any], Handler],
+        handlers: Handlers,
         certificate: ServerCertificate | None,
         tasks: asyncio.TaskGroup,
         manners: Manners | None = None,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any
 
-from imap_gateway.client import Client, Done
+from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import ConnectionLost, Farewell, Misuse, Refusal
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.commands import Command, Idle, StartTls, Tagged
@@ -40,9 +38,6 @@ _CODES: tuple[tuple[type[MailFailure], bytes], ...] = (
 )
 
 
-Handler = Callable[[Client, Any], Awaitable[Done]]
-
-
 class Session:
     """Carries out the commands of one client.
 
@@ -50,7 +45,7 @@ class Session:
         client: Its state.
     """
 
-    def __init__(self, client: Client, handlers: Mapping[type[Any], Handler]) -> None:
+    def __init__(self, client: Client, handlers: Handlers) -> None:
         self.client = client
         self._wire = client.wire
         self._handlers = handlers

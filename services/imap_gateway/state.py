@@ -1,8 +1,10 @@
-"""The states of a session and what may be said in each (RFC 3501 §3), and what we offer."""
+"""The states of a session and what may be said in each (RFC 3501 §3)."""
 
 from __future__ import annotations
 
 from enum import Enum
+from types import MappingProxyType
+from typing import Final
 
 
 class State(Enum):
@@ -14,58 +16,42 @@ class State(Enum):
     LOGOUT = "logout"
 
 
-_ANY = {"CAPABILITY", "NOOP", "LOGOUT", "ID"}
-_MAILBOXES = {
-    "SELECT", "EXAMINE", "CREATE", "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE", "LIST", "LSUB",
-    "STATUS", "APPEND", "NAMESPACE", "ENABLE", "IDLE",
-}  # fmt: skip
-_MESSAGES = {
-    "CHECK", "CLOSE", "UNSELECT", "EXPUNGE", "SEARCH", "FETCH", "STORE", "COPY", "MOVE",
-    "UID EXPUNGE", "UID SEARCH", "UID FETCH", "UID STORE", "UID COPY", "UID MOVE",
-}  # fmt: skip
+_ALWAYS, _OUTSIDE, _INSIDE, _SELECTED = range(4)
 
-ALLOWED: dict[State, frozenset[str]] = {
-    State.NOT_AUTHENTICATED: frozenset(_ANY | {"STARTTLS", "AUTHENTICATE", "LOGIN"}),
-    State.AUTHENTICATED: frozenset(_ANY | _MAILBOXES),
-    State.SELECTED: frozenset(_ANY | _MAILBOXES | _MESSAGES),
-    State.LOGOUT: frozenset(),
-}
+# From which state on a command may be given: one line for each of a family's.
+_COMMANDS: Final = (
+    (_ALWAYS, "CAPABILITY", "NOOP", "LOGOUT"),  # RFC 3501 §6.1
+    (_ALWAYS, "ID"),  # RFC 2971
+    (_OUTSIDE, "STARTTLS", "AUTHENTICATE", "LOGIN"),  # RFC 3501 §6.2
+    (_INSIDE, "SELECT", "EXAMINE", "CREATE", "DELETE", "RENAME"),  # RFC 3501 §6.3
+    (_INSIDE, "SUBSCRIBE", "UNSUBSCRIBE", "LIST", "LSUB", "STATUS", "APPEND"),
+    (_INSIDE, "NAMESPACE"),  # RFC 2342
+    (_INSIDE, "ENABLE"),  # RFC 5161
+    (_INSIDE, "IDLE"),  # RFC 2177
+    (_SELECTED, "CHECK", "CLOSE", "EXPUNGE"),  # RFC 3501 §6.4
+    (_SELECTED, "UNSELECT"),  # RFC 3691
+    (_SELECTED, "UID EXPUNGE"),  # RFC 4315
+    (_SELECTED, "SEARCH", "FETCH", "STORE", "COPY"),  # RFC 3501 §6.4
+    (_SELECTED, "UID SEARCH", "UID FETCH", "UID STORE", "UID COPY"),
+    (_SELECTED, "MOVE", "UID MOVE"),  # RFC 6851
+)
+
+
+def _allowed(*stages: int) -> frozenset[str]:
+    return frozenset(name for stage, *names in _COMMANDS if stage in stages for name in names)
+
+
+ALLOWED: Final = MappingProxyType(
+    {
+        State.NOT_AUTHENTICATED: _allowed(_ALWAYS, _OUTSIDE),
+        State.AUTHENTICATED: _allowed(_ALWAYS, _INSIDE),
+        State.SELECTED: _allowed(_ALWAYS, _INSIDE, _SELECTED),
+        State.LOGOUT: frozenset[str](),
+    }
+)
 
 # While these run no EXPUNGE may be sent: the client counts messages (RFC 3501 §7.4.1).
 COUNTING = frozenset({"FETCH", "STORE", "SEARCH"})
 
 # These end the selected state whatever the mailbox holds.
 LEAVING = frozenset({"SELECT", "EXAMINE", "CLOSE", "UNSELECT", "LOGOUT"})
-
-# Before login: what the greeting says (RFC 3501 §7.2.1).
-_BEFORE = b"IMAP4rev1 LITERAL+ SASL-IR ID"
-_AFTER = (
-    b"IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN SPECIAL-USE UNSELECT UIDPLUS MOVE"
-    b" CONDSTORE"
-)
-
-
-def capabilities(
-    state: State,
-    *,
-    can_start_tls: bool = False,
-    mechanisms: tuple[str, ...] = (),
-    may_login: bool = False,
-) -> bytes:
-    """Return what is true in this state, for CAPABILITY and its response codes.
-
-    Args:
-        state: The session's.
-        can_start_tls: STARTTLS would work now.
-        mechanisms: Of AUTHENTICATE, that can succeed now.
-        may_login: LOGIN can.
-    """
-    if state is not State.NOT_AUTHENTICATED:
-        return _AFTER
-    offered = [_BEFORE]
-    if can_start_tls:
-        offered.append(b"STARTTLS")
-    offered += [f"AUTH={name}".encode() for name in mechanisms]
-    if not may_login:
-        offered.append(b"LOGINDISABLED")
-    return b" ".join(offered)

@@ -1,11 +1,11 @@
-"""What carries out each command: `HANDLERS`, by the command's type."""
+"""What carries out each command: `HANDLERS`, by the command's type; each family says its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
+from imap_gateway.client import Handlers
 from imap_gateway.handlers import (
     appending,
     copying,
@@ -17,33 +17,19 @@ from imap_gateway.handlers import (
     selecting,
     storing,
 )
-from imap_gateway.protocol import commands as c
-from imap_gateway.session import Handler
 
-HANDLERS: Final[Mapping[type[Any], Handler]] = MappingProxyType({
-    c.Capability: plain.capability,
-    c.Noop: plain.noop,
-    c.Check: plain.noop,
-    c.Logout: plain.logout,
-    c.StartTls: plain.start_tls,
-    c.Namespace: plain.namespace,
-    c.Id: plain.identify,
-    c.Enable: plain.enable,
-    c.Idle: plain.idle,
-    c.Login: entry.login,
-    c.Authenticate: entry.authenticate,
-    c.Select: selecting.select,
-    c.Close: selecting.close,
-    c.Create: folders.create,
-    c.Delete: folders.delete,
-    c.Rename: folders.rename,
-    c.Subscribe: folders.subscribe,
-    c.List: folders.list_,
-    c.Status: folders.status,
-    c.Append: appending.append_,
-    c.Search: searching.search,
-    c.Fetch: fetching.fetch,
-    c.Store: storing.store,
-    c.Copy: copying.copy_,
-    c.Expunge: copying.expunge_,
-})  # fmt: skip
+_FAMILIES: Final = (
+    plain.HANDLERS,
+    entry.HANDLERS,
+    selecting.HANDLERS,
+    folders.HANDLERS,
+    appending.HANDLERS,
+    searching.HANDLERS,
+    fetching.HANDLERS,
+    storing.HANDLERS,
+    copying.HANDLERS,
+)
+
+HANDLERS: Final[Handlers] = MappingProxyType(
+    {command: handler for family in _FAMILIES for command, handler in family.items()}
+)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
 
-from imap_gateway.client import Client, Done
+from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.storing import make_keywords
 from imap_gateway.protocol import commands as c
@@ -59,3 +61,8 @@ async def _scan(message: bytes) -> Summary:
     if len(message) <= INLINE_OCTETS:
         return scan(message)
     return await asyncio.to_thread(scan, message)
+
+
+HANDLERS: Final[Handlers] = MappingProxyType({
+    c.Append: append_,
+})  # fmt: skip

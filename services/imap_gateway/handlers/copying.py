@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from imap_gateway.client import Client, Done
+from types import MappingProxyType
+from typing import Final
+
+from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
 from imap_gateway.protocol import commands as c
@@ -68,3 +71,9 @@ async def expunge_(client: Client, command: c.Expunge) -> Done:
     if client.is_condstore:
         return Done("EXPUNGE done", b"HIGHESTMODSEQ %d" % done.modseq)  # RFC 7162 §3.2.7
     return Done("EXPUNGE done")
+
+
+HANDLERS: Final[Handlers] = MappingProxyType({
+    c.Copy: copy_,
+    c.Expunge: expunge_,
+})  # fmt: skip

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeAlias
+from types import MappingProxyType
+from typing import Final, NoReturn, TypeAlias
 
-from imap_gateway.client import Client, Done
+from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Farewell, Misuse, Refusal
 from imap_gateway.guests import Guest
 from imap_gateway.protocol import commands as c
@@ -122,3 +123,9 @@ async def _repel(client: Client) -> None:
     await asyncio.sleep(pause_after(number, limits.login_delay))
     if client.failures >= limits.login_failures:
         raise Farewell("Too many failed logins")
+
+
+HANDLERS: Final[Handlers] = MappingProxyType({
+    c.Login: login,
+    c.Authenticate: authenticate,
+})  # fmt: skip

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from types import MappingProxyType
+from typing import Final
 
 from imap_gateway.aside import aside
-from imap_gateway.client import Client, Done, Selected
+from imap_gateway.client import Client, Done, Handlers, Selected
 from imap_gateway.columns import Chunk, needs_seen, template, values
 from imap_gateway.errors import Refusal
 from imap_gateway.protocol import commands as c
@@ -34,7 +36,8 @@ async def fetch(client: Client, command: c.Fetch) -> Done:
     selected = client.mailbox()
     await client.house.views.refresh(selected.position.view, max_age=FRESH_SECONDS)
     plan = plan_of(command.items, is_uid=command.is_uid, is_delta=command.changed_since is not None)
-    client.is_condstore = client.is_condstore or plan.tells_modseq
+    if plan.tells_modseq:
+        client.enable(b"CONDSTORE")
     indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
     if command.changed_since is not None:
         since = command.changed_since
@@ -161,3 +164,8 @@ def _chunks(position: Position, bodies: int, indexes: Sequence[int]) -> Iterator
         weight += size
     if part:
         yield part
+
+
+HANDLERS: Final[Handlers] = MappingProxyType({
+    c.Fetch: fetch,
+})  # fmt: skip

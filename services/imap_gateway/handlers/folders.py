@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from imap_gateway.client import Client, Done
+from types import MappingProxyType
+from typing import Final
+
+from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import responses
@@ -127,7 +130,7 @@ async def status(client: Client, command: c.Status) -> Done:
         unseen = await boxes.count_unseen(client.house.pool, client.account, [found.id])
         values[c.StatusItem.UNSEEN] = unseen[found.id]
     if c.StatusItem.HIGHESTMODSEQ in command.items:
-        client.is_condstore = True  # RFC 7162 §3.1: an enabling command
+        client.enable(b"CONDSTORE")  # RFC 7162 §3.1: an enabling command
     told = b" ".join(b"%b %d" % (item.value, values[item]) for item in command.items)
     name = responses.mailbox(command.mailbox)
     client.wire.write(responses.untagged(b"STATUS %b (%b)" % (name, told)))
@@ -137,3 +140,13 @@ async def status(client: Client, command: c.Status) -> Done:
 def _tell(client: Client) -> None:
     """The list of mailboxes changed."""
     client.house.updates.tell(client.account, 0, 0)
+
+
+HANDLERS: Final[Handlers] = MappingProxyType({
+    c.Create: create,
+    c.Delete: delete,
+    c.Rename: rename,
+    c.Subscribe: subscribe,
+    c.List: list_,
+    c.Status: status,
+})  # fmt: skip

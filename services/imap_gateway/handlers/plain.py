@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from imap_gateway.client import Client, Done
+from types import MappingProxyType
+from typing import Final
+
+from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Misuse
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import responses
@@ -52,11 +55,8 @@ async def identify(client: Client, command: c.Id) -> Done:
 
 async def enable(client: Client, command: c.Enable) -> Done:
     """ENABLE (RFC 5161 §3.1): unknown names are passed over."""
-    enabled = b""
-    if b"CONDSTORE" in command.capabilities:
-        client.is_condstore = True
-        enabled = b" CONDSTORE"
-    client.wire.write(responses.untagged(b"ENABLED" + enabled))
+    enabled = client.enable(*command.capabilities)
+    client.wire.write(responses.untagged(b" ".join([b"ENABLED", *enabled])))
     return Done("ENABLE done")
 
 
@@ -73,3 +73,16 @@ async def start_tls(client: Client, _command: c.StartTls) -> Done:
     if not client.wire.can_start_tls:
         raise Misuse("STARTTLS is not available")
     return Done("begin TLS now")
+
+
+HANDLERS: Final[Handlers] = MappingProxyType({
+    c.Capability: capability,
+    c.Noop: noop,
+    c.Check: noop,
+    c.Logout: logout,
+    c.StartTls: start_tls,
+    c.Namespace: namespace,
+    c.Id: identify,
+    c.Enable: enable,
+    c.Idle: idle,
+})  # fmt: skip

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
 
 from imap_gateway.aside import aside
-from imap_gateway.client import Client, Done
+from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS
 from imap_gateway.lookups import Lookups
@@ -42,7 +44,7 @@ async def search(client: Client, command: c.Search) -> Done:
     numbers = _Numbers(rows, indexes, places, command.is_uid)
     text = await aside(len(matched), numbers.write, matched)
     if _asks_modseq(command.key):
-        client.is_condstore = True
+        client.enable(b"CONDSTORE")
         if matched:  # RFC 7162 §3.1.5
             text += b" (MODSEQ %d)" % max(map(rows.modseqs.__getitem__, matched))
     client.wire.write(untagged(text))
@@ -83,3 +85,8 @@ def _asks_modseq(key: k.Key) -> bool:
             return any(map(_asks_modseq, keys))
         case _:
             return False
+
+
+HANDLERS: Final[Handlers] = MappingProxyType({
+    c.Search: search,
+})  # fmt: skip

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from imap_gateway.client import Client, Done, Selected
+from types import MappingProxyType
+from typing import Final
+
+from imap_gateway.client import Client, Done, Handlers, Selected
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import responses
 from imap_gateway.state import State
@@ -18,7 +21,8 @@ async def select(client: Client, command: c.Select) -> Done:
     house = client.house
     if client.selected is not None:
         client.deselect()
-    client.is_condstore = client.is_condstore or command.is_condstore
+    if b"CONDSTORE" in command.parameters:
+        client.enable(b"CONDSTORE")
     found = await find_mailbox(house.pool, client.account, command.mailbox)
     position = await house.views.open(client.account, found.id, found.uidvalidity, client.wire)
     view = position.view
@@ -76,3 +80,9 @@ async def close(client: Client, command: c.Close) -> Done:
             house.updates.tell(client.account, view.mailbox, done.modseq)
     client.deselect()
     return Done("closed")
+
+
+HANDLERS: Final[Handlers] = MappingProxyType({
+    c.Select: select,
+    c.Close: close,
+})  # fmt: skip

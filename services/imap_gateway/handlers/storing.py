@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Final
 
 from imap_gateway.aside import aside
-from imap_gateway.client import Client, Done
+from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
 from imap_gateway.protocol import commands as c
@@ -36,7 +38,7 @@ async def store(client: Client, command: c.Store) -> Done:
     view = position.view
     await house.views.refresh(view, max_age=FRESH_SECONDS)
     if command.unchanged_since is not None:
-        client.is_condstore = True
+        client.enable(b"CONDSTORE")
     indexes = chosen(position, command.numbers, is_uid=command.is_uid)
     uids = position.uids_of(indexes)
     change = await flag_change(client, command)
@@ -124,3 +126,8 @@ def _ending(client: Client, command: c.Store, indexes: Sequence[int], done: Stor
     if any(position.row(index) < 0 for index in indexes):
         raise Refusal("Some messages were expunged", b"EXPUNGEISSUED")  # RFC 5530 §3
     return Done("STORE done")
+
+
+HANDLERS: Final[Handlers] = MappingProxyType({
+    c.Store: store,
+})  # fmt: skip

@@ -1,11 +1,12 @@
-"""The commands of IMAP as values (RFC 3501 §6 and the extensions named at each)."""
+"""The commands of RFC 3501 §6 as values; those of later families stand in the families' modules."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from imap_gateway.protocol.items import FetchItem
 from imap_gateway.protocol.keys import Key
@@ -50,11 +51,11 @@ class Login:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Select:
-    """§6.3.1, and EXAMINE §6.3.2; ``is_condstore`` is RFC 7162 §3.1.8."""
+    """§6.3.1, and EXAMINE §6.3.2; ``parameters`` as `parameters.SELECT` reads them."""
 
     mailbox: str
     is_examine: bool
-    is_condstore: bool = False
+    parameters: Mapping[bytes, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +155,17 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """§6.4.5; ``changed_since`` is RFC 7162 §3.1.4.1."""
+    """§6.4.5; ``modifiers`` as `parameters.FETCH` reads them."""
 
     numbers: SequenceSet
     items: tuple[FetchItem, ...]
     is_uid: bool
-    changed_since: int | None = None
+    modifiers: Mapping[bytes, object] = field(default_factory=dict)
+
+    @property
+    def changed_since(self) -> int | None:
+        """RFC 7162 §3.1.4.1."""
+        return cast("int | None", self.modifiers.get(b"CHANGEDSINCE"))
 
 
 class Change(Enum):
@@ -172,14 +178,19 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """§6.4.6; ``unchanged_since`` is RFC 7162 §3.1.3."""
+    """§6.4.6; ``modifiers`` as `parameters.STORE` reads them."""
 
     numbers: SequenceSet
     change: Change
     flags: tuple[str, ...]
     is_silent: bool
     is_uid: bool
-    unchanged_since: int | None = None
+    modifiers: Mapping[bytes, object] = field(default_factory=dict)
+
+    @property
+    def unchanged_since(self) -> int | None:
+        """RFC 7162 §3.1.3."""
+        return cast("int | None", self.modifiers.get(b"UNCHANGEDSINCE"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,11 +227,8 @@ class Enable:
     capabilities: tuple[bytes, ...]
 
 
-Command: TypeAlias = (
-    Capability | Noop | Logout | StartTls | Authenticate | Login | Select | Create | Delete | Rename
-    | Subscribe | List | Status | Append | Check | Close | Expunge | Search | Fetch | Store | Copy
-    | Idle | Namespace | Id | Enable
-)  # fmt: skip
+# A value of this module or of a family's own: what the family's `RULES` return and `HANDLERS` take.
+Command: TypeAlias = object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

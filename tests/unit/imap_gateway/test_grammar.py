@@ -33,7 +33,7 @@ def test_a_command_has_its_tag_and_its_name() -> None:
         (b"SELECT inBOX", c.Select(mailbox="INBOX", is_examine=False)),
         (
             b"EXAMINE x (CONDSTORE)",
-            c.Select(mailbox="x", is_examine=True, is_condstore=True),
+            c.Select(mailbox="x", is_examine=True, parameters={b"CONDSTORE": True}),
         ),
         (b"CREATE &AOk-t&AOk-", c.Create("été")),
         (b'RENAME a "b c"', c.Rename("a", "b c")),
@@ -62,7 +62,7 @@ def test_a_command_has_its_tag_and_its_name() -> None:
                 flags=("\\Seen", "$x"),
                 is_silent=True,
                 is_uid=False,
-                unchanged_since=9,
+                modifiers={b"UNCHANGEDSINCE": 9},
             ),
         ),
         (

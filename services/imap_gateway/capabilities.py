@@ -1,0 +1,67 @@
+"""What we say we can do (RFC 3501 §7.2.1): one word a line, each of them all of its RFC."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from imap_gateway.state import State
+
+# Before login: what the greeting says.
+_BEFORE: Final = (
+    b"IMAP4rev1",  # RFC 3501
+    b"LITERAL+",  # RFC 7888
+    b"SASL-IR",  # RFC 4959
+    b"ID",  # RFC 2971
+)
+
+_AFTER: Final = (
+    b"IMAP4rev1",  # RFC 3501
+    b"LITERAL+",  # RFC 7888
+    b"ID",  # RFC 2971
+    b"ENABLE",  # RFC 5161
+    b"IDLE",  # RFC 2177
+    b"NAMESPACE",  # RFC 2342
+    b"CHILDREN",  # RFC 3348
+    b"SPECIAL-USE",  # RFC 6154
+    b"UNSELECT",  # RFC 3691
+    b"UIDPLUS",  # RFC 4315
+    b"MOVE",  # RFC 6851
+    b"CONDSTORE",  # RFC 7162
+)
+
+_SAID_BEFORE: Final = b" ".join(_BEFORE)
+_SAID_AFTER: Final = b" ".join(_AFTER)
+
+# What ENABLE turns on (RFC 5161), and what that turns on as well.
+ENABLES: Final = MappingProxyType(
+    {
+        b"CONDSTORE": (),  # RFC 7162 §3.1
+    }
+)
+
+
+def capabilities(
+    state: State,
+    *,
+    can_start_tls: bool = False,
+    mechanisms: tuple[str, ...] = (),
+    may_login: bool = False,
+) -> bytes:
+    """Return what is true in this state, for CAPABILITY and its response codes.
+
+    Args:
+        state: The session's.
+        can_start_tls: STARTTLS would work now.
+        mechanisms: Of AUTHENTICATE, that can succeed now.
+        may_login: LOGIN can.
+    """
+    if state is not State.NOT_AUTHENTICATED:
+        return _SAID_AFTER
+    offered = [_SAID_BEFORE]
+    if can_start_tls:
+        offered.append(b"STARTTLS")
+    offered += [f"AUTH={name}".encode() for name in mechanisms]
+    if not may_login:
+        offered.append(b"LOGINDISABLED")
+    return b" ".join(offered)
