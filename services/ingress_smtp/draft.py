@@ -16,10 +16,10 @@ from ingress_smtp.framing import DRAIN_OCTETS
 from ingress_smtp.hygiene import Inspection
 from ingress_smtp.letterhead import Letterhead
 from ingress_smtp.replies import Reply, say
-from ingress_smtp.spool import Spool, SpoolFile
 from posthouse.mail.errors import MailFailure
 from posthouse.mail.header import CRLF
 from posthouse.mime.pages import Octets
+from posthouse.runtime.spool import Spool, SpoolFile
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 

@@ -19,7 +19,6 @@ from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
 from ingress_smtp.releases import Means, Pace, Releases
 from ingress_smtp.settings import IngressSettings
-from ingress_smtp.spool import Spool
 from ingress_smtp.terms import Role, Terms
 from posthouse.bus.ask import Asker
 from posthouse.bus.publisher import Publisher
@@ -30,6 +29,7 @@ from posthouse.runtime.logins import open_authenticator
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.rates import SharedRates
 from posthouse.runtime.service import Lifecycle
+from posthouse.runtime.spool import Spool
 from posthouse.storage import directory
 from posthouse.storage.ledger import Intake, count_held, release
 from posthouse.storage.pool import Pool

@@ -13,9 +13,9 @@ from prometheus_client import REGISTRY
 
 from ingress_smtp.exchange import Expected
 from ingress_smtp.session import Session
-from ingress_smtp.spool import Spool
 from ingress_smtp.terms import Terms
 from posthouse.mail.encryption import Tls
+from posthouse.runtime.spool import Spool
 from support.ingress import HOSTNAME, TERMS, Cellar, Policy, a_house, a_reception
 
 LIMIT = 200_000  # octets of a message

@@ -26,7 +26,6 @@ from ingress_smtp.ports import Limits, Listeners, Port
 from ingress_smtp.reception import Reception
 from ingress_smtp.recipients import Gate
 from ingress_smtp.schedules import Schedules
-from ingress_smtp.spool import Spool
 from ingress_smtp.terms import Role, Terms
 from posthouse.mail.admission import (
     AuthorQuestion,
@@ -43,6 +42,7 @@ from posthouse.mail.errors import Unavailable
 from posthouse.mail.networks import parse_networks
 from posthouse.mail.status import NO_SUCH_USER, NOT_YOURS, RELAY_DENIED
 from posthouse.runtime.doorstep import Manners, Room
+from posthouse.runtime.spool import Spool
 from posthouse.storage.ledger import NewMail
 from support.logins import everybody
 

@@ -15,8 +15,8 @@ import pytest
 from ingress_smtp.framing import DRAIN_OCTETS
 from ingress_smtp.letterhead import Letterhead
 from ingress_smtp.listener import Patience
-from ingress_smtp.spool import SpoolFile
 from posthouse.mime import scan
+from posthouse.runtime.spool import SpoolFile
 from support.dialogue import play
 from support.ingress import HOSTNAME, LIMITS, Ingress, running_ingress
 

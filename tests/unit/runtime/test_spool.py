@@ -18,10 +18,10 @@ from ingress_smtp.draft import Draft, Space
 from ingress_smtp.hygiene import Inspection, Rules
 from ingress_smtp.letterhead import Letterhead
 from ingress_smtp.settings import IngressSettings
-from ingress_smtp.spool import Spool, SpoolFile
 from ingress_smtp.stamps import Arrival
 from posthouse.mime import scan
 from posthouse.runtime.settings import read
+from posthouse.runtime.spool import Spool, SpoolFile
 
 LINE = b"x" * 998 + b"\r\n"
 KIB = 1024
