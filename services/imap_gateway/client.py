@@ -143,6 +143,11 @@ class Client:
         if self.selected is None:
             raise Misuse("No mailbox is selected")
         return self.selected
+    @property
+    def owner(self) -> int:
+        """Whose the selected mailbox is; without one, who has logged in."""
+        return self.account if self.selected is None else self.selected.position.view.account
+
 
     def writable(self) -> Selected:
         """Return the selected mailbox; raise `Refusal` if it was opened by EXAMINE."""

@@ -99,7 +99,7 @@ def _column(rows: Rows, item: Item) -> array[int] | None:
 
 
 async def _structures(chunk: Chunk, item: Item) -> Sequence[bytes]:
-    contents, account = chunk.client.house.contents, chunk.client.account
+    contents, account = chunk.client.house.contents, chunk.client.owner
     if item is Item.ENVELOPE:
         return await contents.column(account, "envelope", chunk.contents)
     found = await contents.column(account, "bodystructure", chunk.contents)
@@ -129,16 +129,16 @@ async def _dates(chunk: Chunk) -> Sequence[bytes]:
     client = chunk.client
     uids = chunk.of(chunk.rows.uids)
     mailbox = client.mailbox().position.view.mailbox
-    found = await internal_dates(client.house.pool, client.account, mailbox, uids)
+    found = await internal_dates(client.house.pool, client.owner, mailbox, uids)
     return [date_time(datetime.fromtimestamp(found.get(uid, 0), UTC)) for uid in uids]
 
 
 async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:
     client, contents = chunk.client, chunk.contents
     if not section.path and section.text in _HEADERS:
-        headers = await client.house.contents.column(client.account, "header", contents)
+        headers = await client.house.contents.column(client.owner, "header", contents)
         return [literal(_cut(_of_header(header, section), section)) for header in headers]
-    places = await client.house.contents.places(client.account, contents)
+    places = await client.house.contents.places(client.owner, contents)
     gate = asyncio.Semaphore(READS_AT_ONCE)
 
     async def read(content: int) -> bytes:
@@ -181,7 +181,7 @@ async def large_span(
     """Return where the item's octets are if they are more than ``least``; for a chunk of one."""
     if not isinstance(item, Section) or item.text in {Text.FIELDS, Text.FIELDS_NOT}:
         return None
-    places = await chunk.client.house.contents.places(chunk.client.account, chunk.contents)
+    places = await chunk.client.house.contents.places(chunk.client.owner, chunk.contents)
     place = next(iter(places.values()), None)
     span = find_section(place, item) if place is not None else None
     if place is None or span is None:

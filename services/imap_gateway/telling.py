@@ -77,7 +77,7 @@ async def flag_lines(client: Client, indexes: Sequence[int], *, with_uid: bool) 
 async def know_keywords(client: Client, numbers: Sequence[int]) -> None:
     """See to it that the session has the names of these keywords."""
     if not client.keywords.knows(numbers):
-        client.keywords = Keywords(await keyword_names(client.house.pool, client.account))
+        client.keywords = Keywords(await keyword_names(client.house.pool, client.owner))
 
 
 async def _claim(client: Client, selected: Selected, new: tuple[int, int]) -> None:
@@ -87,7 +87,7 @@ async def _claim(client: Client, selected: Selected, new: tuple[int, int]) -> No
         return
     view = selected.position.view
     try:
-        first = await claim_recent(client.house.pool, client.account, view.mailbox, new[1])
+        first = await claim_recent(client.house.pool, view.account, view.mailbox, new[1])
     except Unavailable as error:  # they stay recent for whoever comes next
         log.warning("recent messages not claimed", reason=str(error))
         return

@@ -108,13 +108,13 @@ async def _mark_seen(
     if not uids:
         return
     house, change = client.house, FlagChange(mode=Mode.ADD, flags=SEEN)
-    done = await store_flags(house.pool, client.account, view.mailbox, uids, change)
+    done = await store_flags(house.pool, client.owner, view.mailbox, uids, change)
     if done.changed:
         if tells_flags:
             selected.position.tells_itself(done.modseq)
         await house.views.flags_changed(view, done.modseq, done.changed)
-        house.updates.tell(client.account, view.mailbox, done.modseq)
-        await house.reads.note(client.account, contents)
+        house.updates.tell(client.owner, view.mailbox, done.modseq)
+        await house.reads.note(client.owner, contents)
 
 
 def _unseen(position: Position, indexes: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -37,7 +37,7 @@ async def search(client: Client, command: c.Search) -> Done:
         raise Refusal("Too many texts and dates in one search", b"LIMIT")
     tests = len(places) * count_keys(command.key)
     if outside:
-        lookups = Lookups(house, client.account, position.view, rows)
+        lookups = Lookups(house, client.owner, position.view, rows)
         left = await aside(tests, candidates, command.key, scope)
         scope = replace(scope, found={key: await lookups.find(key, left) for key in outside})
     matched = await aside(tests, select, command.key, scope, places)

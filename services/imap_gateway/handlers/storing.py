@@ -44,13 +44,13 @@ async def store(client: Client, command: c.Store) -> Done:
     change = await flag_change(client, command)
     many = len(indexes) if change.flags & SEEN else 0
     unread = await aside(many, _unread, position, indexes[:many])
-    done = await store_flags(house.pool, client.account, view.mailbox, uids, change)
+    done = await store_flags(house.pool, client.owner, view.mailbox, uids, change)
     if done.changed:
         position.tells_itself(done.modseq)
         await house.views.flags_changed(view, done.modseq, done.changed)
-        house.updates.tell(client.account, view.mailbox, done.modseq)
+        house.updates.tell(client.owner, view.mailbox, done.modseq)
     if unread and change.mode is not Mode.REMOVE:
-        await house.reads.note(client.account, unread)
+        await house.reads.note(client.owner, unread)
     await _answer(client, command, indexes, done)
     return _ending(client, command, indexes, done)
 
@@ -60,7 +60,7 @@ async def flag_change(client: Client, command: c.Store) -> FlagChange:
     bits, words = split(command.flags)
     is_known = all(client.keywords.number(word) is not None for word in words)
     if not is_known and command.change is c.Change.REMOVE:  # another session may have made them
-        client.keywords = Keywords(await keyword_names(client.house.pool, client.account))
+        client.keywords = Keywords(await keyword_names(client.house.pool, client.owner))
     elif not is_known:
         await make_keywords(client, words)
     numbers = [n for word in words if (n := client.keywords.number(word)) is not None]
@@ -76,7 +76,7 @@ async def make_keywords(client: Client, words: Sequence[str]) -> None:
     """Give numbers to keywords that are new to the account; raise `TooManyMailboxes`."""
     missing = [word for word in words if client.keywords.number(word) is None]
     if missing:
-        known = await add_keywords(client.house.pool, client.account, missing)
+        known = await add_keywords(client.house.pool, client.owner, missing)
         client.keywords = Keywords(known)
 
 
