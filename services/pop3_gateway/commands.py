@@ -1,4 +1,4 @@
-"""The commands of POP3 as values (RFC 1939 §5-§7, RFC 2449, RFC 2595 §4, RFC 5034). Pure.
+"""The commands of POP3 as values (RFC 1939 §5-§7, RFC 2449, RFC 2595 §4, RFC 5034, RFC 6856). Pure.
 
 Keywords are in any case, arguments are divided by single spaces; PASS takes the rest of its line,
 for a password may hold spaces (RFC 1939 §7).
@@ -52,6 +52,18 @@ class Auth:
 
     mechanism: str
     initial: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Utf8:
+    """RFC 6856 §2.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lang:
+    """RFC 6856 §3.2: a language range; None asks for the list of languages."""
+
+    wanted: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +123,9 @@ class Quit:
 
 
 Command: TypeAlias = (
-    Capa | Stls | User | Pass | Auth | Stat | List | Uidl | Retr | Top | Dele | Noop | Rset | Quit
-)
+    Capa | Stls | User | Pass | Auth | Utf8 | Lang
+    | Stat | List | Uidl | Retr | Top | Dele | Noop | Rset | Quit
+)  # fmt: skip
 
 
 def parse(line: bytes) -> Command:
@@ -127,7 +140,7 @@ def parse(line: bytes) -> Command:
 
 
 def _alone(
-    command: type[Capa | Stls | Stat | Noop | Rset | Quit],
+    command: type[Capa | Stls | Utf8 | Stat | Noop | Rset | Quit],
 ) -> Callable[[bytes | None], Command]:
     def read(rest: bytes | None) -> Command:
         if rest is not None and rest.strip(b" "):
@@ -156,6 +169,13 @@ def _auth(rest: bytes | None) -> Command:
     return Auth(mechanism, words[1] if len(words) > 1 else None)
 
 
+def _lang(rest: bytes | None) -> Command:
+    words = (rest or b"").split()
+    if len(words) > 1:
+        raise BadSyntax("Too many arguments")
+    return Lang(words[0].decode("ascii", "replace") if words else None)
+
+
 def _list(rest: bytes | None) -> Command:
     return List(*_numbers(rest, 1) if rest and rest.strip() else (None,))
 
@@ -179,7 +199,7 @@ def _top(rest: bytes | None) -> Command:
 def _numbers(rest: bytes | None, count: int) -> list[int]:
     words = (rest or b"").split()
     if len(words) != count:
-        raise BadSyntax(f"{count} number{'s' * (count > 1)} expected")
+        raise BadSyntax("One number expected" if count == 1 else "Two numbers expected")
     if not all(word.isdigit() and len(word) <= MAX_NUMBER_DIGITS for word in words):
         raise BadSyntax("Not a number")
     return [int(word) for word in words]
@@ -200,6 +220,8 @@ _READERS: dict[bytes, Callable[[bytes | None], Command]] = {
     b"USER": _user,
     b"PASS": _pass,
     b"AUTH": _auth,
+    b"UTF8": _alone(Utf8),
+    b"LANG": _lang,
     b"STAT": _alone(Stat),
     b"LIST": _list,
     b"UIDL": _uidl,

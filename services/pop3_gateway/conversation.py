@@ -6,12 +6,12 @@ session's from the login to the end, however that comes; only QUIT removes what 
 
 from __future__ import annotations
 
-from pop3_gateway import commands, replies
+from pop3_gateway import commands
 from pop3_gateway.connection import Gone, LineTooLong
 from pop3_gateway.drop import NoSuchMessage
 from pop3_gateway.handlers import HANDLERS
 from pop3_gateway.session import Failed, Session
-from pop3_gateway.state import ALLOWED
+from pop3_gateway.state import ALLOWED, State
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.telemetry.logs import about, get_logger
 from posthouse.telemetry.metrics import counter
@@ -38,7 +38,7 @@ async def converse(session: Session) -> None:
             connection.abort()
         except Exception:
             log.exception("session failed")
-            connection.write(replies.err("Internal error", "SYS/TEMP"))
+            session.refuse("Internal error", "SYS/TEMP")
             connection.close()
         finally:
             if session.opened is not None:
@@ -50,17 +50,17 @@ async def _turn(session: Session) -> bool:
     try:
         command = commands.parse(await session.read(MAX_LINE_OCTETS))
     except LineTooLong:
-        session.connection.write(replies.err("Line too long"))
+        session.refuse("Line too long")
         return False
     except commands.BadSyntax as bad:
-        session.connection.write(replies.err(str(bad)))
+        session.refuse(str(bad))
         return False
     name = type(command).__name__.lower()
     try:
         await _answer(session, command)
         _commands.labels(name, "yes").inc()
     except Failed as failed:
-        session.connection.write(failed.reply)
+        session.refuse(failed.text, failed.code)
         _commands.labels(name, "no").inc()
     await session.drain()
     return True
@@ -69,7 +69,8 @@ async def _turn(session: Session) -> bool:
 async def _answer(session: Session, command: commands.Command) -> None:
     """Do what ``command`` says; everything that concerns the client becomes `Failed`."""
     if type(command) not in ALLOWED[session.state]:
-        raise Failed(f"Not allowed in the {session.state.value} state")
+        is_too_early = session.state is State.AUTHORIZATION
+        raise Failed("Log in first" if is_too_early else "Not allowed after the login")
     try:
         await HANDLERS[type(command)](session, command)
     except NoSuchMessage:

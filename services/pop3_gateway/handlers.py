@@ -1,4 +1,4 @@
-"""What each command does (RFC 1939 §5-§7, RFC 2449 §5, RFC 2595 §4, RFC 5034 §4)."""
+"""What each command does (RFC 1939 §5-§7, RFC 2449 §5, RFC 2595 §4, RFC 5034 §4, RFC 6856)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from pop3_gateway import commands as c
-from pop3_gateway import replies
+from pop3_gateway import languages, replies
 from pop3_gateway.connection import LineTooLong
 from pop3_gateway.login import Exchange, Refusal
 from pop3_gateway.session import Failed, Session
@@ -49,20 +49,40 @@ async def _quit(session: Session, _command: c.Quit) -> None:
     session.say("Bye")
 
 
+async def _lang(session: Session, command: c.Lang) -> None:
+    if command.wanted is None:
+        session.say("Languages follow")
+        names = languages.NAMES.items()
+        session.connection.write(replies.lines(f"{tag} {name}".encode() for tag, name in names))
+        return
+    tag = languages.chosen(command.wanted)
+    if tag is None:
+        raise Failed("No such language")
+    session.language = tag
+    session.connection.write(replies.ok(f"{tag} {languages.spoken('Language changed', tag)}"))
+
+
 # ---- AUTHORIZATION
+
+
+async def _utf8(session: Session, _command: c.Utf8) -> None:
+    session.is_utf8 = True
+    session.say("UTF-8 it is")
 
 
 async def _stls(session: Session, _command: c.Stls) -> None:
     if session.connection.tls is not None:
         raise Failed("TLS is on already")
+    if session.is_utf8:
+        raise Failed("Not allowed after UTF8")  # RFC 6856 §2.1
     if session.house.certificate is None:
         raise Failed("TLS is not available")
     if session.connection.has_more:
         # Plaintext behind STLS would be taken for commands under TLS (RFC 2595 §4).
         session.is_over = True
         raise Failed("Nothing may follow STLS")
-    session.user = ""  # what was learned in plaintext is forgotten
     session.say("Begin TLS")
+    session.user, session.language = "", languages.ENGLISH  # what was learned in plaintext
     await session.connection.start_tls(session.house.certificate)
 
 
@@ -119,7 +139,7 @@ async def _log_in(session: Session, converse: Exchange) -> None:
         raise Failed(result.text, result.code)
     session.opened = result
     count, octets = session.view.stat()
-    session.say(f"{count} messages, {octets} octets")
+    session.say("%d messages, %d octets", count, octets)
 
 
 # ---- TRANSACTION
@@ -157,14 +177,16 @@ async def _listed(session: Session, number: int | None, line: Callable[[int], by
 async def _retr(session: Session, command: c.Retr) -> None:
     maildrops, at = session.house.maildrops, session.view.at(command.number)
     place = await maildrops.place(session.mine, at)
-    await session.send(maildrops.read(place), f"{session.view.drop.sizes[at]} octets")
+    pieces = maildrops.read(place, is_utf8=session.is_utf8)
+    await session.send(pieces, "%d octets", session.view.drop.sizes[at])
     _retrieved.inc()
     maildrops.note_read(place)
 
 
 async def _top(session: Session, command: c.Top) -> None:
     at = session.view.at(command.number)
-    await session.send(session.house.maildrops.top(session.mine, at, command.lines), "")
+    pieces = session.house.maildrops.top(session.mine, at, command.lines, is_utf8=session.is_utf8)
+    await session.send(pieces)
 
 
 async def _dele(session: Session, command: c.Dele) -> None:
@@ -186,6 +208,8 @@ HANDLERS: dict[type[c.Command], Callable[[Session, Any], Awaitable[None]]] = {
     c.User: _user,
     c.Pass: _pass,
     c.Auth: _auth,
+    c.Utf8: _utf8,
+    c.Lang: _lang,
     c.Noop: _noop,
     c.Stat: _stat,
     c.List: _list,

@@ -42,12 +42,16 @@ class Leases:
     async def give_back(self, lease: Lease) -> None:
         """End the lease; if PostgreSQL is away it ends by itself."""
         if self._held.pop(lease.holder, None) is not None:
-            with suppress(Unavailable):
-                await maildrop.release(self._pool, lease)
+            await self.release(lease)
 
     def forget(self, lease: Lease) -> None:
-        """The lease was ended by the transaction that deleted."""
+        """Renew the lease no more: its transaction ends it, or `release` does."""
         self._held.pop(lease.holder, None)
+
+    async def release(self, lease: Lease) -> None:
+        """End a lease that is forgotten; if PostgreSQL is away it ends by itself."""
+        with suppress(Unavailable):
+            await maildrop.release(self._pool, lease)
 
     async def keep(self) -> None:
         """Renew, for ever: a background duty of the service."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -13,6 +13,9 @@ from posthouse.blobs import Blobs
 from posthouse.mail.envelope import MailboxChanged
 from posthouse.mail.errors import MissingObject
 from posthouse.mail.ids import object_key
+from posthouse.mime import unpack_parts
+from posthouse.mime.parts import Range
+from posthouse.mime.surrogates import Surrogate, ascii_header
 from posthouse.storage import contents, maildrop
 from posthouse.storage.contents import Place
 from posthouse.storage.maildrop import Lease
@@ -98,16 +101,20 @@ class Maildrops:
     async def update(self, opened: Opened) -> int:
         """Remove what is marked, give the maildrop back, and return how many went.
 
-        Raises `LeaseLost` or `Unavailable`, and then nothing went.
+        Raises `LeaseLost` or `Unavailable`, and then nothing went, or the commit was cut off.
         """
         uids = opened.view.marked_uids()
         if not uids:
             await self.close(opened)
             return 0
-        mailbox = opened.view.drop.mailbox
-        done = await maildrop.delete(self.pool, opened.lease, mailbox, uids)
+        # Its row is locked from now on: to renew it with the others would hold those up.
         self.leases.forget(opened.lease)
-        account = opened.lease.account
+        mailbox, account = opened.view.drop.mailbox, opened.lease.account
+        try:
+            done = await maildrop.delete(self.pool, opened.lease, mailbox, uids)
+        except BaseException:
+            await self.leases.release(opened.lease)
+            raise
         await self.notices.notify(
             [MailboxChanged(account=account, mailbox=mailbox, modseq=done.modseq)]
         )
@@ -121,39 +128,49 @@ class Maildrops:
             raise MissingObject("The message is gone", detail=f"content {content}")
         return found[content]
 
-    async def read(self, place: Place) -> AsyncGenerator[bytes, None]:
-        """Yield the octets of a message; the first piece comes only when the object is there."""
-        if place.size <= WHOLE_OCTETS:
-            yield place.prefix + await self._octets(place, 0, place.size)
-            return
-        yield place.prefix + await self._piece(place, 0)
-        for start in range(CHUNK_OCTETS, place.size, CHUNK_OCTETS):
-            yield await self._piece(place, start)
+    async def read(self, place: Place, *, is_utf8: bool) -> AsyncGenerator[bytes, None]:
+        """Yield the octets of a message; the first piece comes only when the object is there.
 
-    async def top(self, opened: Opened, at: int, lines: int) -> AsyncGenerator[bytes, None]:
-        """Yield the header and so many lines of the body."""
+        Without ``is_utf8`` they are those of its surrogate, if it needs one (RFC 6858).
+        """
+        surrogate = None if is_utf8 else Surrogate(_headers(place))
+        step = place.size if place.size <= WHOLE_OCTETS else CHUNK_OCTETS
+        head = place.prefix
+        for start in range(0, place.size or 1, step or 1):
+            piece = head + await self._octets(place, start, min(start + step, place.size))
+            head = b""
+            yield surrogate.feed(piece) if surrogate else piece
+        if surrogate and (rest := surrogate.finish()):
+            yield rest
+
+    async def top(
+        self, opened: Opened, at: int, lines: int, *, is_utf8: bool
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the header and so many lines of the body, of the surrogate where there is one."""
         content, account = opened.view.drop.contents[at], opened.lease.account
         header = await contents.read_column(self.pool, account, "header", [content])
         if content not in header:
             raise MissingObject("The message is gone", detail=f"content {content}")
-        yield header[content]
+        yield header[content] if is_utf8 else ascii_header(header[content])
         if not lines:
             return
         place = await self.place(opened, at)
+        body = len(place.prefix) + place.header_size
+        surrogate = None if is_utf8 else Surrogate(_headers(place), at=body)
         for start in range(place.header_size, place.size, CHUNK_OCTETS):
-            piece = await self._piece(place, start)
+            piece = await self._octets(place, start, min(start + CHUNK_OCTETS, place.size))
+            piece = surrogate.feed(piece) if surrogate else piece
             end = _end_of_lines(piece, lines)
             yield piece[:end]
             lines -= piece.count(b"\n", 0, end)
             if not lines:
                 return
+        if surrogate:
+            yield surrogate.finish()
 
     def note_read(self, place: Place) -> None:
         """Put into the trace of a message that it was read."""
         self.notes.note(place.object_id, "read", detail="POP3")
-
-    async def _piece(self, place: Place, start: int) -> bytes:
-        return await self._octets(place, start, min(start + CHUNK_OCTETS, place.size))
 
     async def _octets(self, place: Place, start: int, end: int) -> bytes:
         """Return octets of the object; tell, count and raise `MissingObject` if it has not all."""
@@ -170,6 +187,13 @@ class Maildrops:
             log.error("object missing", message=str(place.object_id), reason=str(missing))  # noqa: TRY400 - no bug of ours
             raise
         return octets
+
+
+def _headers(place: Place) -> Iterator[Range]:
+    """Return where the headers of a message lie, its prefix counted."""
+    prefix = len(place.prefix)
+    for part in unpack_parts(place.parts):
+        yield (part.start + prefix if part.depth else 0, part.body + prefix)
 
 
 def _end_of_lines(octets: bytes, lines: int) -> int:

@@ -8,7 +8,7 @@ END = b".\r\n"
 
 
 def ok(text: str = "") -> bytes:
-    """Say that it worked."""
+    """Say that it worked; text is ASCII unless the client chose a language (RFC 6856 §3.2)."""
     return f"+OK {text}\r\n".encode() if text else b"+OK\r\n"
 
 

@@ -11,6 +11,7 @@ from pop3_gateway import replies
 from pop3_gateway.connection import Connection, Gone
 from pop3_gateway.drop import View
 from pop3_gateway.house import House
+from pop3_gateway.languages import ENGLISH, spoken
 from pop3_gateway.login import Login
 from pop3_gateway.maildrops import Opened
 from pop3_gateway.state import State
@@ -24,11 +25,12 @@ _octets = counter("posthouse_pop3_octets_total", "Octets of messages sent.")
 
 
 class Failed(Exception):
-    """The command is answered with -ERR; the arguments are those of `replies.err`."""
+    """The command is answered with -ERR; the arguments are those of `Session.refuse`."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__(text)
-        self.reply = replies.err(text, code)
+        self.text = text
+        self.code = code
 
 
 class Session:
@@ -39,6 +41,8 @@ class Session:
         connection: The client.
         login: Its attempts.
         user: What USER said.
+        language: Of what we say to people (RFC 6856 §3).
+        is_utf8: The client takes UTF-8 in headers (RFC 6856 §2.1).
         opened: Its maildrop; None before the login.
         is_over: The connection is closed after this command.
         is_stopping: The service stops: patience is short.
@@ -49,6 +53,8 @@ class Session:
         self.connection = connection
         self.login = Login(house, connection.peer)
         self.user = ""
+        self.language = ENGLISH
+        self.is_utf8 = False
         self.opened: Opened | None = None
         self.is_over = False
         self.is_stopping = False
@@ -63,7 +69,7 @@ class Session:
     def mine(self) -> Opened:
         """The maildrop, in the TRANSACTION state."""
         if self.opened is None:
-            raise Failed("Not logged in")
+            raise Failed("Log in first")
         return self.opened
 
     @property
@@ -105,11 +111,16 @@ class Session:
         async with asyncio.timeout(self.house.limits.silence.total_seconds()):
             await self.connection.drain()
 
-    def say(self, text: str = "") -> None:
-        """Say that the command worked."""
-        self.connection.write(replies.ok(text))
+    def say(self, text: str = "", *values: int) -> None:
+        """Say that the command worked, in the client's language."""
+        said = spoken(text, self.language)
+        self.connection.write(replies.ok(said % values if values else said))
 
-    async def send(self, pieces: AsyncGenerator[bytes, None], text: str) -> None:
+    def refuse(self, text: str, code: str = "") -> None:
+        """Say that it did not; ``code`` is a response code (RFC 2449 §8, RFC 3206)."""
+        self.connection.write(replies.err(spoken(text, self.language), code))
+
+    async def send(self, pieces: AsyncGenerator[bytes, None], text: str = "", *values: int) -> None:
         """Send a message; what fails before its first octet is an error, later the end."""
         stuffing = replies.Stuffing()
         is_begun = False
@@ -117,7 +128,7 @@ class Session:
             async with aclosing(pieces) as source:
                 async for piece in source:
                     if not is_begun:
-                        self.say(text)
+                        self.say(text, *values)
                         is_begun = True
                     _octets.inc(len(piece))
                     self.connection.write(stuffing.feed(piece))

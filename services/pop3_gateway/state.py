@@ -14,12 +14,25 @@ class State(Enum):
     TRANSACTION = "transaction"
 
 
-_ANY: frozenset[type[c.Command]] = frozenset({c.Capa, c.Quit})
+_ANY: frozenset[type[c.Command]] = frozenset({c.Capa, c.Lang, c.Quit})
 
 ALLOWED: dict[State, frozenset[type[c.Command]]] = {
-    State.AUTHORIZATION: _ANY | {c.Stls, c.User, c.Pass, c.Auth},
+    State.AUTHORIZATION: _ANY | {c.Stls, c.User, c.Pass, c.Auth, c.Utf8},
     State.TRANSACTION: _ANY | {c.Stat, c.List, c.Uidl, c.Retr, c.Top, c.Dele, c.Noop, c.Rset},
 }
+
+
+# UTF8 USER: names and passwords are UTF-8 (RFC 6856 §2.2); told in both states (§2, §3.1).
+_ALWAYS = (
+    b"TOP",
+    b"UIDL",
+    b"RESP-CODES",
+    b"AUTH-RESP-CODE",
+    b"PIPELINING",
+    b"EXPIRE NEVER",
+    b"UTF8 USER",
+    b"LANG",
+)
 
 
 def capabilities(
@@ -37,7 +50,7 @@ def capabilities(
         mechanisms: Of AUTH, that can succeed on this connection.
         can_log_in: USER and PASS can.
     """
-    lines = [b"TOP", b"UIDL", b"RESP-CODES", b"AUTH-RESP-CODE", b"PIPELINING", b"EXPIRE NEVER"]
+    lines = list(_ALWAYS)
     if state is State.AUTHORIZATION:
         if can_log_in:
             lines.append(b"USER")

@@ -190,6 +190,26 @@ async def test_top_of_a_large_message_reads_only_what_it_needs(pool: Pool, tmp_p
     assert lines == 4 + 100_000
 
 
+async def test_only_who_takes_utf8_gets_it_in_headers(pool: Pool, tmp_path: Path) -> None:
+    account = await add_reader(pool)
+    letter = "Subject: Grüße\r\nMessage-ID: <ü@b.test>\r\n\r\nGrüße\r\nzwei\r\n".encode()
+    shown = "Return-Path: <bert@example.test>\nS: Delivered-To: anna@example.test\n"
+    body = "S:\nS: Grüße\nS: zwei\nS: .\n"
+    async with gateway(pool, tmp_path) as pop3:
+        await pop3.deliver(account, letter)
+        old, new = await pop3.connect(), await pop3.connect()
+        told = f"{shown}S: Subject: =?utf-8?b?R3LDvMOfZQ==?=\n{body}"
+        size = f"+OK {len(PREFIX) + len(letter)} octets\n"
+        await play(LOG_IN + f"C: RETR 1\nS: {size}S: {told}C: TOP 1 2\nS: +OK\nS: {told}", *old)
+        await play("C: QUIT\nS: +OK …", *old)
+
+        log_in = LOG_IN.replace("C: USER", "C: UTF8\nS: +OK …\nC: USER", 1)
+        told = f"{shown}S: Subject: Grüße\nS: Message-ID: <ü@b.test>\n{body}"
+        await play(log_in + f"C: RETR 1\nS: {size}S: {told}C: TOP 1 2\nS: +OK\nS: {told}", *new)
+        for streams in (old, new):
+            await _close(streams)
+
+
 async def test_a_missing_object_spoils_only_its_own_message(pool: Pool, tmp_path: Path) -> None:
     account = await add_reader(pool)
     async with gateway(pool, tmp_path) as pop3:
