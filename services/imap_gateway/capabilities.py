@@ -28,6 +28,7 @@ _AFTER: Final = (
     b"UIDPLUS",  # RFC 4315
     b"MOVE",  # RFC 6851
     b"CONDSTORE",  # RFC 7162
+    b"QRESYNC",  # RFC 7162
 )
 
 _SAID_BEFORE: Final = b" ".join(_BEFORE)
@@ -37,6 +38,7 @@ _SAID_AFTER: Final = b" ".join(_AFTER)
 ENABLES: Final = MappingProxyType(
     {
         b"CONDSTORE": (),  # RFC 7162 §3.1
+        b"QRESYNC": (b"CONDSTORE",),  # RFC 7162 §3.2.3
     }
 )
 

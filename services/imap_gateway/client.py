@@ -131,6 +131,11 @@ class Client:
         """The client knows of modification sequences (RFC 7162 §3.1)."""
         return b"CONDSTORE" in self.enabled
 
+    @property
+    def is_qresync(self) -> bool:
+        """It is told VANISHED, not EXPUNGE (RFC 7162 §3.2.3)."""
+        return b"QRESYNC" in self.enabled
+
     def enable(self, *words: bytes) -> list[bytes]:
         """Turn on those of ``words`` that can be, with what they imply; return which are new."""
         known = [word for word in words if word in ENABLES]

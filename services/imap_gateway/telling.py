@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from imap_gateway.aside import aside
 from imap_gateway.client import Client, Selected
 from imap_gateway.errors import Farewell
+from imap_gateway.protocol.responses import untagged
 from imap_gateway.view.flags import Keywords
-from imap_gateway.view.position import NOTHING, message_rows
+from imap_gateway.view.position import NOTHING, News, Position, message_rows
+from imap_gateway.view.vanished import joined, written
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import claim_recent
 from posthouse.storage.messages import keyword_names
 from posthouse.telemetry.logs import get_logger
 
 LINES_AT_ONCE = 1000  # then others get their turn
+RANGES_AT_ONCE = 2000  # of UIDs, in one line
 
 log = get_logger()
 
@@ -30,12 +34,11 @@ async def tell(client: Client, *, allow_expunge: bool, with_uid: bool) -> None:
     if position.view.is_gone:
         raise Farewell("The selected mailbox was deleted")
     news = await client.house.views.news(position, allow_expunge=allow_expunge)
+    if client.is_condstore:
+        _tell_step(client, position)
     if news == NOTHING:
         return
-    for start in range(0, len(news.expunged), LINES_AT_ONCE):
-        numbers = news.expunged[start : start + LINES_AT_ONCE]
-        client.wire.write(b"".join(b"* %d EXPUNGE\r\n" % number for number in numbers))
-        await client.wire.drain()
+    await (_tell_vanished if client.is_qresync else _tell_expunged)(client, news)
     if news.exists is not None:
         await _claim(client, selected, news.new_uids)
         told = (news.exists, position.recent_count())
@@ -45,6 +48,33 @@ async def tell(client: Client, *, allow_expunge: bool, with_uid: bool) -> None:
     except Unavailable as error:
         position.tell_again(news.changed)
         log.warning("flags not told", reason=str(error))
+
+
+def _tell_step(client: Client, position: Position) -> None:
+    """Write the step that the client knows all of while expunges wait, and when they are told.
+
+    Else it would take flags of later steps for a sign that it knows all before (RFC 7162 §3.2).
+    """
+    is_behind = not position.is_current()
+    if is_behind or position.is_behind:
+        client.wire.write(untagged(b"OK [HIGHESTMODSEQ %d] Told up to here" % position.step))
+    position.is_behind = is_behind
+
+
+async def _tell_expunged(client: Client, news: News) -> None:
+    for start in range(0, len(news.expunged), LINES_AT_ONCE):
+        numbers = news.expunged[start : start + LINES_AT_ONCE]
+        client.wire.write(b"".join(b"* %d EXPUNGE\r\n" % number for number in numbers))
+        await client.wire.drain()
+
+
+async def _tell_vanished(client: Client, news: News) -> None:
+    """RFC 7162 §3.2.10.2: the UIDs instead of the numbers."""
+    ranges = await aside(len(news.vanished), joined, news.vanished[::-1])
+    for start in range(0, len(ranges), RANGES_AT_ONCE):
+        part = written(ranges[start : start + RANGES_AT_ONCE])
+        client.wire.write(b"* VANISHED %b\r\n" % part)
+        await client.wire.drain()
 
 
 async def tell_flags(client: Client, indexes: Sequence[int], *, with_uid: bool) -> None:
@@ -67,7 +97,7 @@ async def flag_lines(client: Client, indexes: Sequence[int], *, with_uid: bool) 
         uid = rows.uids[row]
         words = rows.keywords.get(uid, ())
         text = client.keywords.text(rows.flags[row], words, is_recent=position.is_recent(uid))
-        more = b" UID %d" % uid if with_uid else b""
+        more = b" UID %d" % uid if with_uid or client.is_condstore else b""  # RFC 7162 §3.2.4
         if client.is_condstore:
             more += b" MODSEQ (%d)" % rows.modseqs[row]
         lines.append(b"* %d FETCH (FLAGS (%b)%b)\r\n" % (index + 1, text, more))

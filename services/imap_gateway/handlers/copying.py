@@ -43,7 +43,7 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     client.wire.write(untagged(b"OK [%b] Moved" % code))
     await house.views.expunged(view, done.source_modseq, done.source_uids)
     house.updates.tell(client.account, view.mailbox, done.source_modseq)
-    return Done("MOVE done")
+    return Done("MOVE done", _step_code(client, done.source_modseq))
 
 
 def _copyuid(done: Copied) -> bytes:
@@ -68,9 +68,12 @@ async def expunge_(client: Client, command: c.Expunge) -> Done:
         return Done("EXPUNGE done")
     await house.views.expunged(view, done.modseq, done.uids)
     house.updates.tell(client.account, view.mailbox, done.modseq)
-    if client.is_condstore:
-        return Done("EXPUNGE done", b"HIGHESTMODSEQ %d" % done.modseq)  # RFC 7162 §3.2.7
-    return Done("EXPUNGE done")
+    return Done("EXPUNGE done", _step_code(client, done.modseq))
+
+
+def _step_code(client: Client, modseq: int) -> bytes:
+    """Return the response code that ends an expunge (RFC 7162 §3.2.7; RFC 6851 §4.4)."""
+    return b"HIGHESTMODSEQ %d" % modseq if client.is_condstore else b""
 
 
 HANDLERS: Final[Handlers] = MappingProxyType({

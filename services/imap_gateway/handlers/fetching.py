@@ -17,11 +17,12 @@ from typing import Final
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers, Selected
 from imap_gateway.columns import Chunk, needs_seen, template, values
-from imap_gateway.errors import Refusal
+from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.items import FetchItem, Item, Section
 from imap_gateway.protocol.sequences import SequenceSet
 from imap_gateway.streaming import send_in_pieces
+from imap_gateway.vanishing import demand_qresync, tell_vanished
 from imap_gateway.view.flags import SEEN
 from imap_gateway.view.position import Position, message_rows
 from posthouse.storage.messages import FlagChange, Mode, store_flags
@@ -33,14 +34,17 @@ FRESH_SECONDS = 0.05  # how old the view may be for commands on messages; notice
 
 async def fetch(client: Client, command: c.Fetch) -> Done:
     """FETCH and UID FETCH."""
+    _check_modifiers(client, command)
     selected = client.mailbox()
     await client.house.views.refresh(selected.position.view, max_age=FRESH_SECONDS)
     plan = plan_of(command.items, is_uid=command.is_uid, is_delta=command.changed_since is not None)
     if plan.tells_modseq:
         client.enable(b"CONDSTORE")
     indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
-    if command.changed_since is not None:
-        since = command.changed_since
+    since = command.changed_since
+    if command.asks_vanished:
+        await tell_vanished(client, command.numbers, since or 0)
+    if since is not None:
         indexes = await aside(len(indexes), _changed, selected.position, indexes, since)
     if plan.needs_seen and not selected.is_read_only:
         await _mark_seen(client, selected, indexes, tells_flags=Item.FLAGS in plan.items)
@@ -48,6 +52,15 @@ async def fetch(client: Client, command: c.Fetch) -> Done:
     if missing and not command.is_uid:
         raise Refusal("Some messages were expunged", b"EXPUNGEISSUED")  # RFC 5530 §3
     return Done("FETCH done")
+
+
+def _check_modifiers(client: Client, command: c.Fetch) -> None:
+    """VANISHED is of UID FETCH with CHANGEDSINCE, once QRESYNC is enabled (RFC 7162 §3.2.6)."""
+    if not command.asks_vanished:
+        return
+    if not command.is_uid or command.changed_since is None:
+        raise Misuse("VANISHED goes with UID FETCH and CHANGEDSINCE only")
+    demand_qresync(client)
 
 
 def chosen(position: Position, numbers: SequenceSet, *, is_uid: bool) -> Sequence[int]:
@@ -90,6 +103,14 @@ def plan_of(asked: tuple[FetchItem, ...], *, is_uid: bool, is_delta: bool) -> Pl
         bodies=sum(isinstance(item, Section) for item in items),
         needs_seen=any(map(needs_seen, items)),
         tells_modseq=Item.MODSEQ in items,
+    )
+
+
+async def send_changed(client: Client, plan: Plan, indexes: Sequence[int], since: int) -> None:
+    """Write the responses of those of these messages that changed after the step ``since``."""
+    position = client.mailbox().position
+    await _send(
+        client, position, plan, await aside(len(indexes), _changed, position, indexes, since)
     )
 
 

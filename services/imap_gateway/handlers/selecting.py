@@ -6,10 +6,12 @@ from types import MappingProxyType
 from typing import Final
 
 from imap_gateway.client import Client, Done, Handlers, Selected
+from imap_gateway.handlers.resyncing import resync
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import responses
 from imap_gateway.state import State
 from imap_gateway.telling import know_keywords
+from imap_gateway.vanishing import demand_qresync
 from imap_gateway.view.flags import ALL_BITS, SEEN, TABLE
 from imap_gateway.view.position import Position
 from posthouse.storage.mailboxes import Mailbox, claim_recent, find_mailbox
@@ -19,8 +21,11 @@ from posthouse.storage.messages import expunge
 async def select(client: Client, command: c.Select) -> Done:
     """SELECT and EXAMINE; a failure leaves no mailbox selected."""
     house = client.house
+    if command.resync is not None:
+        demand_qresync(client)
     if client.selected is not None:
         client.deselect()
+        client.wire.write(responses.untagged(b"OK [CLOSED] Mailbox left"))  # RFC 7162 §3.2.11
     if b"CONDSTORE" in command.parameters:
         client.enable(b"CONDSTORE")
     found = await find_mailbox(house.pool, client.account, command.mailbox)
@@ -34,6 +39,8 @@ async def select(client: Client, command: c.Select) -> Done:
     used = tuple(view.rows.keywords.values())  # at once: a step may be under way in a thread
     await know_keywords(client, tuple({number for numbers in used for number in numbers}))
     client.wire.write(_opening(client, position, is_read_only=command.is_examine))
+    if command.resync is not None:
+        await resync(client, command.resync)
     if command.is_examine:
         return Done("EXAMINE done", b"READ-ONLY")
     return Done("SELECT done", b"READ-WRITE")
@@ -62,8 +69,8 @@ def _opening(client: Client, position: Position, *, is_read_only: bool) -> bytes
         lines.append(b"OK [UNSEEN %d] First unseen message" % first_unseen)
     lines += [
         b"OK [UIDVALIDITY %d] UIDs are valid" % view.uidvalidity,
-        b"OK [UIDNEXT %d] Predicted next UID" % view.uidnext,
-        b"OK [HIGHESTMODSEQ %d] Latest change" % view.modseq,
+        b"OK [UIDNEXT %d] Predicted next UID" % position.uidnext,
+        b"OK [HIGHESTMODSEQ %d] Latest change" % position.step,
     ]
     return b"".join(map(responses.untagged, lines))
 

@@ -87,12 +87,16 @@ def _unread(position: Position, indexes: Sequence[int]) -> list[int]:
 
 
 async def _answer(client: Client, command: c.Store, indexes: Sequence[int], done: Stored) -> None:
-    """Tell the new flags; where silence was asked for, only the new modseq (RFC 7162 §3.1.3)."""
+    """Tell the new flags; where silence was asked for, only the new modseq (RFC 7162 §3.1.3).
+
+    Messages that had changed before are told as they are: the client need not ask for them.
+    """
     position = client.mailbox().position
-    failed = set(done.modified)
-    told = indexes
+    told, failed = indexes, set(done.modified)
     if failed:
         told = [index for index in indexes if position.uid(index) not in failed]
+        left = [index for index in indexes if position.uid(index) in failed]
+        await tell_flags(client, left, with_uid=True)
     if not command.is_silent:
         await tell_flags(client, told, with_uid=command.is_uid)
     elif client.is_condstore:
@@ -120,7 +124,10 @@ def _ending(client: Client, command: c.Store, indexes: Sequence[int], done: Stor
             if command.is_uid
             else [index + 1 for index in indexes if position.uid(index) in failed]
         )
-        return Done("Conditional STORE failed", b"MODIFIED " + write_set(numbers))
+        code = b"MODIFIED " + write_set(numbers)
+        if not command.is_uid and any(position.row(index) < 0 for index in indexes):
+            raise Refusal("Some messages were expunged", code)  # RFC 7162 §3.1.3, example 11
+        return Done("Conditional STORE failed", code)
     if command.is_uid or position.is_current():
         return Done("STORE done")
     if any(position.row(index) < 0 for index in indexes):

@@ -10,6 +10,7 @@ from typing import TypeAlias, cast
 
 from imap_gateway.protocol.items import FetchItem
 from imap_gateway.protocol.keys import Key
+from imap_gateway.protocol.resync_grammar import Resync
 from imap_gateway.protocol.sequences import SequenceSet
 
 
@@ -56,6 +57,11 @@ class Select:
     mailbox: str
     is_examine: bool
     parameters: Mapping[bytes, object] = field(default_factory=dict)
+
+    @property
+    def resync(self) -> Resync | None:
+        """RFC 7162 §3.2.5."""
+        return cast("Resync | None", self.parameters.get(b"QRESYNC"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +172,11 @@ class Fetch:
     def changed_since(self) -> int | None:
         """RFC 7162 §3.1.4.1."""
         return cast("int | None", self.modifiers.get(b"CHANGEDSINCE"))
+
+    @property
+    def asks_vanished(self) -> bool:
+        """RFC 7162 §3.2.6."""
+        return b"VANISHED" in self.modifiers
 
 
 class Change(Enum):

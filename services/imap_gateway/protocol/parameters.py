@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
+from imap_gateway.protocol.resync_grammar import qresync
 
 Value: TypeAlias = Callable[[Cursor], object]
 NONE: Final[Mapping[bytes, object]] = MappingProxyType({})
@@ -32,11 +33,13 @@ def number64(cursor: Cursor) -> object:
 SELECT: Final[Mapping[bytes, Value]] = MappingProxyType(
     {
         b"CONDSTORE": bare,  # RFC 7162 §3.1.8
+        b"QRESYNC": qresync,  # RFC 7162 §3.2.5
     }
 )
 FETCH: Final[Mapping[bytes, Value]] = MappingProxyType(
     {
         b"CHANGEDSINCE": number64,  # RFC 7162 §3.1.4.1
+        b"VANISHED": bare,  # RFC 7162 §3.2.6
     }
 )
 STORE: Final[Mapping[bytes, Value]] = MappingProxyType(

@@ -46,18 +46,20 @@ class Position:
     Attributes:
         view: Shared with others.
         count: How many messages the client knows of.
+        is_behind: It was told that there is more to come of earlier steps (RFC 7162 §3.2).
         is_here: False from `forget` to `recall`: then nothing but these two may be used.
         recent: Ranges of UIDs, first to before last, that are ``\Recent`` to this session.
     """
 
     __slots__ = ("_expunged_to", "_flags_to", "_own", "_rows", "_uidnext", "_untold", "count",
-                 "is_here", "recent", "view")  # fmt: skip
+                 "is_behind", "is_here", "recent", "view")  # fmt: skip
 
     def __init__(self, view: SharedView) -> None:
         self.view = view
         self._rows = view.rows
         self.count = len(view.rows)
         self.is_here = True
+        self.is_behind = False
         self.recent: list[tuple[int, int]] = []
         self._flags_to = view.modseq
         self._expunged_to = view.modseq

@@ -6,6 +6,7 @@ values of one answer come from one statement, so from one moment.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from posthouse.storage.messages import unpack_uids
 from posthouse.storage.pool import Queries
 
 CHUNK_MESSAGES = 50_000  # about 1.4 MB and 8 ms
+INLINE_OCTETS = 100_000  # of UIDs, 8 each; more are unpacked in a thread
 
 # Per message 28 octets, see `posthouse.storage.messages`: (uid << 32 | flags) int8, modseq int8,
 # content int8, size int4. Keywords are few: they follow as text.
@@ -132,7 +134,14 @@ async def expunged_between(
     row = await queries.fetchrow(_EXPUNGED, account, mailbox, after, until)
     if row is None or row["steps"] != until - after:
         return None
-    return sorted(uid for packed in row["gone"] or () for uid in unpack_uids(packed))
+    steps = row["gone"] or ()
+    if sum(map(len, steps)) <= INLINE_OCTETS:
+        return _all_uids(steps)
+    return await asyncio.to_thread(_all_uids, steps)
+
+
+def _all_uids(steps: Sequence[bytes]) -> list[int]:
+    return sorted(uid for packed in steps for uid in unpack_uids(packed))
 
 
 _STEP = "select modseq from mailboxes where account_id = $1 and mailbox_id = $2"

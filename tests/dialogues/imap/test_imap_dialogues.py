@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from posthouse.credentials.failures import MAX_FAILURES
+from posthouse.storage.mailboxes import INBOX, find_mailbox
 from posthouse.storage.pool import Pool
 from support.dialogue import play
 from support.imap import PASSWORD, add_reader, check_sums, gateway, play_together
@@ -56,6 +57,7 @@ async def test_the_conversation_goes_as_written(script: str, pool: Pool, tmp_pat
         "password64": b64encode(PASSWORD.encode()).decode(),
         "size1": str(len(FIRST)),
         "size2": str(len(SECOND)),
+        "validity": str((await find_mailbox(pool, account, INBOX)).uidvalidity),
     }
     async with gateway(pool, tmp_path, is_plaintext_allowed="LOGINDISABLED" not in text) as imap:
         await imap.deliver(account, FIRST, SECOND)
