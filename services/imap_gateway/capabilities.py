@@ -29,6 +29,9 @@ _AFTER: Final = (
     b"MOVE",  # RFC 6851
     b"CONDSTORE",  # RFC 7162
     b"QRESYNC",  # RFC 7162
+    b"ESEARCH",  # RFC 4731
+    b"SEARCHRES",  # RFC 5182
+    b"WITHIN",  # RFC 5032
 )
 
 _SAID_BEFORE: Final = b" ".join(_BEFORE)

@@ -92,6 +92,7 @@ class Client:
         selected: The selected mailbox.
         keywords: Of the account.
         failures: Logins that failed.
+        tag: Of the command at work.
     """
 
     def __init__(self, house: House, wire: Wire) -> None:
@@ -105,6 +106,7 @@ class Client:
         self.selected: Selected | None = None
         self.keywords = Keywords({})
         self.failures = 0
+        self.tag = b""
 
     @property
     def capabilities(self) -> bytes:

@@ -7,11 +7,12 @@ messages are covered is remembered with the view, so that the next search asks n
 from __future__ import annotations
 
 import asyncio
-import re
+import sys
+from array import array
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
-from email.utils import parsedate
+from datetime import UTC, date, datetime, time, timedelta
 
+from imap_gateway.aside import aside
 from imap_gateway.house import House
 from imap_gateway.protocol import keys as k
 from imap_gateway.view.matching import Outside
@@ -19,15 +20,15 @@ from imap_gateway.view.rows import Rows
 from imap_gateway.view.shared import SharedView
 from posthouse.mail.errors import MissingObject
 from posthouse.mime import unpack_parts
+from posthouse.mime.ordering import ordering_of
 from posthouse.mime.text import fold, header_lines, search_text
 from posthouse.storage import searching
 from posthouse.storage.contents import Place
-from posthouse.storage.searching import HeaderText, TextColumn
-from posthouse.storage.snapshots import internal_dates
+from posthouse.storage.searching import DateColumn, HeaderText, TextColumn
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
-HEADERS_AT_ONCE = 200  # 10 ms; then others get their turn
+HEADERS_AT_ONCE = 200
 BODIES_AT_ONCE = 200
 BODY_OCTETS_AT_ONCE = 8 * 1024 * 1024
 INLINE_OCTETS = 64 * 1024  # a larger message is folded in a thread
@@ -42,7 +43,7 @@ _COLUMNS: dict[k.Where, TextColumn] = {
     k.Where.TEXT: "text",
 }
 _NEED_BODY = {k.Where.BODY, k.Where.TEXT}
-_FIRST_STRING = re.compile(rb'\((?:"((?:[^"\\]|\\.)*)"|\{\d+\}\r\n([^\r\n]*)|NIL)', re.DOTALL)
+_DAY = timedelta(days=1)
 
 log = get_logger()
 _folded = counter("posthouse_imap_texts_folded_total", "Messages made searchable.", "what")
@@ -51,9 +52,9 @@ _folded = counter("posthouse_imap_texts_folded_total", "Messages made searchable
 class Lookups:
     """Looks keys up for one search."""
 
-    def __init__(self, house: House, account: int, view: SharedView, rows: Rows) -> None:
+    def __init__(self, house: House, view: SharedView, rows: Rows) -> None:
         self._house = house
-        self._account = account
+        self._account = view.account
         self._view = view
         self._rows = rows
 
@@ -61,33 +62,20 @@ class Lookups:
         """Return those of ``places`` that match ``key``; `Unavailable` escapes."""
         if not places:
             return frozenset()
-        if isinstance(key, k.Contains):
-            return await self._containing(key, places)
-        if key.is_sent:
-            days = await self._sent_days(places)
-        else:
-            days = await self._internal_days(places)
-        return frozenset(
-            place
-            for place, day in zip(places, days, strict=True)
-            if day is not None and _is_in_order(day, key.order, key.day)
-        )
+        match key:
+            case k.Contains():
+                return await self._containing(key, places)
+            case k.Dated(which=k.Which.SENT):
+                return await self._sent(key, places)
+            case k.Dated(which=which):
+                column: DateColumn = "savedate" if which is k.Which.SAVED else "internaldate"
+                since, before = _days(key)
+                return await self._dated(column, _midnight(since), _midnight(before), places)
+            case k.Within(seconds=seconds, is_older=is_older):
+                since, before = _span(seconds, is_older=is_older)
+                return await self._dated("internaldate", since, before, places)
 
-    async def _containing(self, key: k.Contains, places: Sequence[int]) -> frozenset[int]:
-        contents = [self._rows.contents[place] for place in places]
-        await self._cover(places, with_bodies=key.where in _NEED_BODY)
-        between, text = (min(contents), max(contents)), fold(key.text)
-        pool = self._house.pool
-        column = _COLUMNS.get(key.where)
-        if column is not None:
-            hits = await searching.find_text(pool, self._account, between, column, text)
-        else:
-            name = "bcc" if key.where is k.Where.BCC else key.header
-            headers = await searching.headers_with(pool, self._account, between, name, text)
-            hits = {c for c, header in headers.items() if _has_field(header, name, text)}
-        return frozenset(p for p, c in zip(places, contents, strict=True) if c in hits)
-
-    async def _cover(self, places: Sequence[int], *, with_bodies: bool) -> None:
+    async def cover(self, places: Sequence[int], *, with_bodies: bool) -> None:
         """See to it that the text of these messages is there."""
         covered = self._view.covered_bodies if with_bodies else self._view.covered_headers
         rest = [p for p in places if self._rows.uids[p] > covered]
@@ -95,7 +83,7 @@ class Lookups:
             return
         for start in range(0, len(rest), HEADERS_AT_ONCE):
             part = [self._rows.contents[p] for p in rest[start : start + HEADERS_AT_ONCE]]
-            await self._add_headers(await self._missing_headers(part))
+            await self._add_headers(part)
             if with_bodies:
                 await self._add_bodies(part)
         if len(places) == len(self._rows):  # else messages before these may be missing
@@ -104,14 +92,38 @@ class Lookups:
             if with_bodies:
                 self._view.covered_bodies = max(self._view.covered_bodies, last)
 
-    async def _missing_headers(self, contents: Sequence[int]) -> list[int]:
-        return await searching.missing_headers(self._house.pool, self._account, contents)
+    async def _containing(self, key: k.Contains, places: Sequence[int]) -> frozenset[int]:
+        contents = [self._rows.contents[place] for place in places]
+        await self.cover(places, with_bodies=key.where in _NEED_BODY)
+        text, pool = fold(key.text), self._house.pool
+        column = _COLUMNS.get(key.where)
+        if column is not None:
+            hits = await searching.find_text(pool, self._account, contents, column, text)
+        else:
+            name = "bcc" if key.where is k.Where.BCC else key.header
+            headers = await searching.headers_with(pool, self._account, contents, name, text)
+            hits = {c for c, header in headers.items() if _has_field(header, name, text)}
+        return frozenset(p for p, c in zip(places, contents, strict=True) if c in hits)
+
+    async def _sent(self, key: k.Dated, places: Sequence[int]) -> frozenset[int]:
+        contents = [self._rows.contents[place] for place in places]
+        await self.cover(places, with_bodies=False)
+        hits = await searching.find_sent(self._house.pool, self._account, contents, *_days(key))
+        return frozenset(p for p, c in zip(places, contents, strict=True) if c in hits)
+
+    async def _dated(
+        self, column: DateColumn, since: datetime, before: datetime, places: Sequence[int]
+    ) -> frozenset[int]:
+        where = (self._account, self._view.mailbox)
+        packed = await searching.find_dated(self._house.pool, where, column, since, before)
+        return await aside(len(packed), _places_of, self._rows, packed, places)
 
     async def _add_headers(self, contents: Sequence[int]) -> None:
-        if not contents:
+        missing = await searching.missing_headers(self._house.pool, self._account, contents)
+        if not missing:
             return
-        headers = await self._house.contents.column(self._account, "header", contents)
-        texts = [header_text(c, header) for c, header in zip(contents, headers, strict=True)]
+        headers = await self._house.contents.column(self._account, "header", missing)
+        texts = await asyncio.to_thread(_header_texts, missing, headers)
         await searching.add_headers(self._house.pool, self._account, texts)
         _folded.labels("header").inc(len(texts))
 
@@ -144,28 +156,14 @@ class Lookups:
             return search_text(octets, parts)
         return await asyncio.to_thread(search_text, octets, parts)
 
-    async def _internal_days(self, places: Sequence[int]) -> list[date | None]:
-        uids = [self._rows.uids[place] for place in places]
-        mailbox = self._view.mailbox
-        found = await internal_dates(self._house.pool, self._account, mailbox, uids)
-        return [
-            datetime.fromtimestamp(found[uid], UTC).date() if uid in found else None for uid in uids
-        ]
 
-    async def _sent_days(self, places: Sequence[int]) -> list[date | None]:
-        contents = [self._rows.contents[place] for place in places]
-        days: list[date | None] = []
-        for start in range(0, len(contents), HEADERS_AT_ONCE):
-            part = contents[start : start + HEADERS_AT_ONCE]
-            envelopes = await self._house.contents.column(self._account, "envelope", part)
-            days += map(sent_day, envelopes)
-            await asyncio.sleep(0)  # cached envelopes keep nobody waiting but others
-        return days
+def _header_texts(contents: Sequence[int], headers: Sequence[bytes]) -> list[HeaderText]:
+    return [header_text(c, header) for c, header in zip(contents, headers, strict=True)]
 
 
 def header_text(content: int, header: bytes) -> HeaderText:
-    """Fold a header."""
-    lines = list(header_lines(header))
+    """Fold a header, and read what it is sorted by."""
+    lines, order = list(header_lines(header)), ordering_of(header)
 
     def of(name: str) -> str:
         return "\n".join(text for key, text in lines if key == name)
@@ -177,18 +175,14 @@ def header_text(content: int, header: bytes) -> HeaderText:
         cc=of("cc"),
         subject=of("subject"),
         header="\n".join(f"{name}: {text}" for name, text in lines),
-    )
-
-
-def sent_day(envelope: bytes) -> date | None:
-    """Return the day in the Date field as it is written there, None if it is none."""
-    found = _FIRST_STRING.match(envelope)
-    written = (found[1] or found[2] or b"") if found is not None else b""
-    try:
-        parsed = parsedate(written.decode("latin-1"))
-        return date(*parsed[:3]) if parsed is not None else None
-    except (ValueError, TypeError, IndexError):
-        return None
+        sent=order.sent,
+        sent_day=order.sent_day,
+        sort_texts=(order.subject, order.sender, order.to, order.cc, order.shown_sender,
+                    order.shown_to),
+        is_reply=order.is_reply,
+        ident=order.ident,
+        references=order.references,
+    )  # fmt: skip
 
 
 def _has_field(header: str, name: str, text: str) -> bool:
@@ -199,14 +193,37 @@ def _has_field(header: str, name: str, text: str) -> bool:
     )
 
 
-def _is_in_order(day: date, order: k.Order, wanted: date) -> bool:
-    match order:
+def _places_of(rows: Rows, packed: bytes, places: Sequence[int]) -> frozenset[int]:
+    uids = array("I", packed)
+    if sys.byteorder == "little":
+        uids.byteswap()
+    return frozenset(rows.places(uids)).intersection(places)
+
+
+def _days(key: k.Dated) -> tuple[date, date]:
+    """Return the first day that is meant, and the first after it that is not."""
+    match key.order:
         case k.Order.BEFORE:
-            return day < wanted
+            return date.min, key.day
         case k.Order.ON:
-            return day == wanted
+            return key.day, min(key.day, date.max - _DAY) + _DAY
         case k.Order.SINCE:
-            return day >= wanted
+            return key.day, date.max
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _span(seconds: int, *, is_older: bool) -> tuple[datetime, datetime]:
+    """Return from when to before when (RFC 5032 §3); both keys count the moment between."""
+    always, never = _midnight(date.min), _midnight(date.max)
+    now = datetime.now(UTC)
+    try:
+        moment = now - timedelta(seconds=seconds)
+    except OverflowError:
+        moment = always
+    return (always, moment + timedelta(microseconds=1)) if is_older else (moment, never)
 
 
 def _batches(places: dict[int, Place]) -> Iterable[list[int]]:

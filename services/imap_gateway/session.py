@@ -12,7 +12,6 @@ from imap_gateway.protocol.commands import Command, Idle, StartTls, Tagged
 from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.framing import Frame, TooLarge
 from imap_gateway.protocol.grammar import BadCommand, parse
-from imap_gateway.protocol.search_grammar import BadCharset
 from imap_gateway.state import ALLOWED, COUNTING, LEAVING, State
 from imap_gateway.telling import tell
 from posthouse.mail.errors import MailFailure, MissingObject, Unavailable
@@ -73,11 +72,6 @@ class Session:
         except BadCommand as error:
             self._wire.write(responses.status(error.tag, b"BAD", str(error)))
             return self._count_bad()
-        except BadCharset:
-            tag = event.octets.split(b" ", 1)[0]
-            code = b"BADCHARSET (US-ASCII UTF-8)"
-            self._wire.write(responses.status(tag, b"NO", "Charset not known", code))
-            return None
         word, text, code = await self._attempt(tagged)
         _commands.labels(tagged.name, word.decode()).inc()
         if text:
@@ -104,6 +98,7 @@ class Session:
 
     async def _run(self, tagged: Tagged) -> Done:
         command: Command = tagged.command
+        self.client.tag = tagged.tag
         if self.client.selected is not None and tagged.name not in LEAVING:
             await self.client.house.views.recall(self.client.selected.position)
         done = await self._handlers[type(command)](self.client, command)

@@ -65,6 +65,8 @@ def _check_modifiers(client: Client, command: c.Fetch) -> None:
 
 def chosen(position: Position, numbers: SequenceSet, *, is_uid: bool) -> Sequence[int]:
     """Return the indexes of the messages that a set names; raise `BadSyntax` for wrong numbers."""
+    if numbers.is_saved:
+        return position.saved_indexes()
     if is_uid:
         return numbers.indexes_of_uids(position.uids)
     return numbers.indexes_of_sequence(position.count)

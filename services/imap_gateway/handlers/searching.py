@@ -1,92 +1,115 @@
-"""SEARCH (RFC 3501 §6.4.4, RFC 7162 §3.1.5)."""
+"""SEARCH (RFC 3501 §6.4.4) with its result options (RFC 4731, 5182, 9394) and MODSEQ (RFC 7162 §3.1.5)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from array import array
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
-from imap_gateway.errors import Refusal
-from imap_gateway.handlers.fetching import FRESH_SECONDS
-from imap_gateway.lookups import Lookups
-from imap_gateway.protocol import commands as c
-from imap_gateway.protocol import keys as k
+from imap_gateway.errors import Misuse, Refusal
+from imap_gateway.finding import Found, find
+from imap_gateway.protocol import finding as f
+from imap_gateway.protocol.finding_answers import (
+    esearch,
+    modseq_after,
+    numbers_after,
+    return_data,
+)
 from imap_gateway.protocol.responses import untagged
-from imap_gateway.telling import know_keywords
-from imap_gateway.view.matching import Scope, candidates, count_keys, outside_keys, select
-from imap_gateway.view.position import message_rows
-from imap_gateway.view.rows import Rows
+from imap_gateway.protocol.search_grammar import CHARSETS
+from imap_gateway.view.matching import asks_modseq
+from posthouse.mail.errors import MailFailure
 
-MAX_LOOKUPS = 50  # texts and dates, each of which PostgreSQL looks for
+_ALL = f.Returns(has_all=True)
 
 
-async def search(client: Client, command: c.Search) -> Done:
+async def search(client: Client, command: f.Search) -> Done:
     """SEARCH and UID SEARCH."""
-    position, house = client.mailbox().position, client.house
-    await house.views.refresh(position.view, max_age=FRESH_SECONDS)
-    everything = range(position.count)
-    rows, indexes, places = await aside(position.count, message_rows, position, everything)
-    used = tuple(rows.keywords.values())  # at once: a step may be under way in a thread
-    await know_keywords(client, tuple({n for words in used for n in words}))
-    scope = Scope(rows=rows, places=places, position=position, keywords=client.keywords)
-    outside = outside_keys(command.key)
-    if len(outside) > MAX_LOOKUPS:
-        raise Refusal("Too many texts and dates in one search", b"LIMIT")
-    tests = len(places) * count_keys(command.key)
-    if outside:
-        lookups = Lookups(house, client.owner, position.view, rows)
-        left = await aside(tests, candidates, command.key, scope)
-        scope = replace(scope, found={key: await lookups.find(key, left) for key in outside})
-    matched = await aside(tests, select, command.key, scope, places)
-    numbers = _Numbers(rows, indexes, places, command.is_uid)
-    text = await aside(len(matched), numbers.write, matched)
-    if _asks_modseq(command.key):
-        client.enable(b"CONDSTORE")
-        if matched:  # RFC 7162 §3.1.5
-            text += b" (MODSEQ %d)" % max(map(rows.modseqs.__getitem__, matched))
-    client.wire.write(untagged(text))
-    await client.wire.drain()
+    program = command.program
+    found = await found_by(client, program)
+    await answer(client, program, found, found.matched, b"SEARCH")
     return Done("SEARCH done")
 
 
-@dataclass(frozen=True, slots=True)
-class _Numbers:
-    """What the client calls the messages: of ``places`` in ``rows``, ``indexes`` to the client."""
-
-    rows: Rows
-    indexes: Sequence[int]
-    places: Sequence[int]
-    is_uid: bool
-
-    def write(self, matched: Sequence[int]) -> bytes:
-        """Return the answer that names these places."""
-        if self.is_uid:
-            numbers: Iterable[int] = map(self.rows.uids.__getitem__, matched)
-        elif self.indexes is self.places:
-            numbers = (place + 1 for place in matched)
-        else:
-            index_of = dict(zip(self.places, self.indexes, strict=True))
-            numbers = (index_of[place] + 1 for place in matched)
-        return b"SEARCH" + b"".join([b" %d" % number for number in numbers])
+async def found_by(client: Client, program: f.Program) -> Found:
+    """Look for the messages; a failure leaves nothing saved where that was asked for (RFC 5182 §2.1)."""
+    position = client.mailbox().position
+    try:
+        check_charset(client, program)
+        return await find(client, position, program.key)
+    except (MailFailure, Refusal):
+        if program.returns is not None and program.returns.saves:
+            position.saved = array("I")
+        raise
 
 
-def _asks_modseq(key: k.Key) -> bool:
-    match key:
-        case k.ChangedSince():
-            return True
-        case k.Not(key=inner):
-            return _asks_modseq(inner)
-        case k.Or(one=one, other=other):
-            return _asks_modseq(one) or _asks_modseq(other)
-        case k.And(keys=keys):
-            return any(map(_asks_modseq, keys))
-        case _:
-            return False
+async def answer(
+    client: Client, program: f.Program, found: Found, matched: Sequence[int], word: bytes
+) -> None:
+    """Write the results, which are in their order, and save them if that was asked for."""
+    if asks_modseq(program.key):
+        client.enable(b"CONDSTORE")
+    returns = program.returns
+    if returns is None and word == b"SEARCH" and b"IMAP4REV2" in client.enabled:
+        returns = _ALL  # RFC 9051 §6.4.4
+    if returns is not None and returns.saves:
+        saved = await aside(len(matched), _saved, found, matched, returns)
+        client.mailbox().position.saved = saved
+    if returns is None or returns.tells or not returns.saves:
+        text = await aside(
+            len(matched), _text, client.tag, program, found, (matched, word, returns)
+        )
+        client.wire.write(untagged(text))
+        await client.wire.drain()
+
+
+def _text(
+    tag: bytes,
+    program: f.Program,
+    found: Found,
+    results: tuple[Sequence[int], bytes, f.Returns | None],
+) -> bytes:
+    matched, word, returns = results
+    numbers = found.numbers(matched, is_uid=program.is_uid)
+    modseq = found.modseq(_told(matched, returns)) if asks_modseq(program.key) else None
+    if returns is None:
+        return numbers_after(word, numbers) + modseq_after(modseq)
+    return esearch(tag, return_data(returns, numbers, modseq), is_uid=program.is_uid)
+
+
+def _told(matched: Sequence[int], returns: f.Returns | None) -> Sequence[int]:
+    """Return of which messages the modseq is told (RFC 4731 §3.2)."""
+    if returns is None or returns.has_all or returns.has_count or returns.partial:
+        return matched
+    return _ends(matched, returns) or matched
+
+
+def _ends(matched: Sequence[int], returns: f.Returns) -> list[int]:
+    first = [matched[0]] if matched and returns.has_min else []
+    return first + ([matched[-1]] if matched and returns.has_max else [])
+
+
+def _saved(found: Found, matched: Sequence[int], returns: f.Returns) -> array[int]:
+    """Return the UIDs that ``$`` shall stand for (RFC 5182 §2.4, RFC 9394 §3.2)."""
+    if not returns.saves_all:
+        page = matched[returns.partial.cut(len(matched))] if returns.partial else ()
+        matched = sorted({*page, *_ends(matched, returns)})
+    return array("I", sorted(map(found.rows.uids.__getitem__, matched)))
+
+
+def check_charset(client: Client, program: f.Program) -> None:
+    """Refuse charsets that we do not know, and any where everything is UTF-8 (RFC 6855 §3)."""
+    if program.charset is None:
+        return
+    if b"UTF8=ACCEPT" in client.enabled:
+        raise Misuse("No CHARSET with UTF8=ACCEPT")
+    if program.charset not in CHARSETS:
+        raise Refusal("Charset not known", b"BADCHARSET (%b)" % " ".join(CHARSETS).encode())
 
 
 HANDLERS: Final[Handlers] = MappingProxyType({
-    c.Search: search,
+    f.Search: search,
 })  # fmt: skip

@@ -9,7 +9,6 @@ from enum import Enum
 from typing import TypeAlias, cast
 
 from imap_gateway.protocol.items import FetchItem
-from imap_gateway.protocol.keys import Key
 from imap_gateway.protocol.resync_grammar import Resync
 from imap_gateway.protocol.sequences import SequenceSet
 
@@ -149,14 +148,6 @@ class Expunge:
     """§6.4.3; ``uids`` is UID EXPUNGE (RFC 4315 §2.1)."""
 
     uids: SequenceSet | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """§6.4.4."""
-
-    key: Key
-    is_uid: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,12 @@ from types import MappingProxyType
 from typing import Final
 
 from imap_gateway.protocol import commands as c
-from imap_gateway.protocol import folders_grammar, messages_grammar, session_grammar
+from imap_gateway.protocol import (
+    finding_grammar,
+    folders_grammar,
+    messages_grammar,
+    session_grammar,
+)
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
 
 # A name has one rule: a family that comes later overrides none.
@@ -14,6 +19,7 @@ _FAMILIES: Final = (
     session_grammar.RULES,
     folders_grammar.RULES,
     messages_grammar.RULES,
+    finding_grammar.RULES,
 )
 
 RULES: Final = MappingProxyType(

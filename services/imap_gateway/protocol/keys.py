@@ -1,4 +1,4 @@
-"""What SEARCH can ask for, as values (RFC 3501 §6.4.4, RFC 7162 §3.1.5)."""
+"""What SEARCH can ask for, as values (RFC 3501 §6.4.4, RFC 5032, RFC 7162 §3.1.5, RFC 8514 §4.3)."""
 
 from __future__ import annotations
 
@@ -54,13 +54,29 @@ class Order(Enum):
     SINCE = "SINCE"
 
 
+class Which(Enum):
+    """Which of a message's dates; the value is the beginning of the key's name."""
+
+    INTERNAL = ""
+    SENT = "SENT"  # the Date field
+    SAVED = "SAVED"  # RFC 8514
+
+
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """BEFORE, ON, SINCE (internal date) and their SENT forms (Date field)."""
+    """BEFORE, ON, SINCE of one of the dates."""
 
     order: Order
     day: date
-    is_sent: bool
+    which: Which
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """OLDER, YOUNGER: the internal date is so many seconds ago, or less (RFC 5032)."""
+
+    seconds: int
+    is_older: bool
 
 
 class Where(Enum):
@@ -129,5 +145,6 @@ class And:
 
 
 Key: TypeAlias = (
-    Every | Flagged | Recent | Keyword | Size | Dated | Contains | InSet | ChangedSince | Not | Or | And
+    Every | Flagged | Recent | Keyword | Size | Dated | Within | Contains | InSet | ChangedSince | Not
+    | Or | And
 )  # fmt: skip

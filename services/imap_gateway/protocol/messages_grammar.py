@@ -11,7 +11,6 @@ from imap_gateway.protocol import parameters
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
 from imap_gateway.protocol.fetch_grammar import fetch_items, known_items
 from imap_gateway.protocol.rules import Rule, bare
-from imap_gateway.protocol.search_grammar import search_key
 from imap_gateway.protocol.sequences import sequence_set
 from imap_gateway.protocol.words import date_time, flag, flag_list, mailbox
 
@@ -33,10 +32,6 @@ def _append(cursor: Cursor) -> c.Command:
 def _uid_expunge(cursor: Cursor) -> c.Command:
     cursor.space()
     return c.Expunge(sequence_set(cursor))
-
-
-def _search(cursor: Cursor, *, is_uid: bool) -> c.Command:
-    return c.Search(key=search_key(cursor), is_uid=is_uid)
 
 
 def _fetch(cursor: Cursor, *, is_uid: bool) -> c.Command:
@@ -86,8 +81,6 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType({
     "CHECK": bare(c.Check()),
     "EXPUNGE": bare(c.Expunge(None)),
     "UID EXPUNGE": _uid_expunge,
-    "SEARCH": lambda cursor: _search(cursor, is_uid=False),
-    "UID SEARCH": lambda cursor: _search(cursor, is_uid=True),
     "FETCH": lambda cursor: _fetch(cursor, is_uid=False),
     "UID FETCH": lambda cursor: _fetch(cursor, is_uid=True),
     "STORE": lambda cursor: _store(cursor, is_uid=False),

@@ -1,4 +1,4 @@
-"""The keys of SEARCH (RFC 3501 §9 search-key, RFC 7162 §7)."""
+"""The keys of SEARCH (RFC 3501 §9 search-key, RFC 5032 §4, RFC 7162 §7, RFC 8514 §5)."""
 
 from __future__ import annotations
 
@@ -17,27 +17,12 @@ CHARSETS = ("US-ASCII", "UTF-8")
 SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = 1, 2, 4, 8, 16
 
 
-_SEQUENCE = frozenset(b"*0123456789")
+_SEQUENCE = frozenset(b"*0123456789$")
 
 
-class BadCharset(Exception):
-    """A charset we do not know (RFC 3501 §6.4.4: NO with BADCHARSET)."""
-
-
-def search_key(cursor: Cursor) -> k.Key:
-    """``search = "SEARCH" [SP "CHARSET" SP astring] 1*(SP search-key)``, from behind the name."""
-    cursor.space()
-    at, charset = cursor.at, "UTF-8"
-    if cursor.data[at : at + 8].upper() == b"CHARSET ":
-        cursor.at += 8
-        charset = cursor.astring().decode("ascii", "replace").upper()
-        cursor.space()
-    reader = _Reader(cursor, charset)
-    key = reader.keys(0)
-    if charset not in CHARSETS:
-        cursor.end()
-        raise BadCharset
-    return key
+def search_keys(cursor: Cursor, charset: str) -> k.Key:
+    """``search-key *(SP search-key)``; whoever carries it out refuses charsets we do not know."""
+    return _Reader(cursor, charset).keys(0)
 
 
 class _Reader:
@@ -101,6 +86,8 @@ class _Reader:
 
     def _text(self) -> str:
         octets = self._cursor.astring()
+        if self._charset not in CHARSETS:
+            return octets.decode("latin-1")
         try:
             return octets.decode("ascii" if self._charset == "US-ASCII" else "utf-8")
         except UnicodeDecodeError as error:
@@ -118,8 +105,8 @@ def _modseq(cursor: Cursor) -> k.Key:
     return k.ChangedSince(cursor.number64())
 
 
-def _dated(order: k.Order, *, is_sent: bool) -> Callable[[Cursor], k.Key]:
-    return lambda cursor: k.Dated(order, day(cursor), is_sent)
+def _dated(order: k.Order, which: k.Which) -> Callable[[Cursor], k.Key]:
+    return lambda cursor: k.Dated(order, day(cursor), which)
 
 
 def _keyword(cursor: Cursor, *, is_set: bool) -> k.Key:
@@ -131,6 +118,7 @@ def _keyword(cursor: Cursor, *, is_set: bool) -> k.Key:
 
 _PLAIN: Final[Mapping[str, k.Key]] = MappingProxyType({
     "ALL": k.Every(),
+    "SAVEDATESUPPORTED": k.Every(),
     "SEEN": k.Flagged(SEEN, is_set=True),
     "UNSEEN": k.Flagged(SEEN, is_set=False),
     "ANSWERED": k.Flagged(ANSWERED, is_set=True),
@@ -155,10 +143,7 @@ _WITH_ARGUMENT: Final = MappingProxyType({
     "SMALLER": lambda cursor: k.Size(cursor.number(), is_larger=False),
     "UID": lambda cursor: k.InSet(sequence_set(cursor), is_uid=True),
     "MODSEQ": _modseq,
-    "BEFORE": _dated(k.Order.BEFORE, is_sent=False),
-    "ON": _dated(k.Order.ON, is_sent=False),
-    "SINCE": _dated(k.Order.SINCE, is_sent=False),
-    "SENTBEFORE": _dated(k.Order.BEFORE, is_sent=True),
-    "SENTON": _dated(k.Order.ON, is_sent=True),
-    "SENTSINCE": _dated(k.Order.SINCE, is_sent=True),
+    "OLDER": lambda cursor: k.Within(cursor.nz_number(), is_older=True),
+    "YOUNGER": lambda cursor: k.Within(cursor.nz_number(), is_older=False),
+    **{which.value + order.value: _dated(order, which) for which in k.Which for order in k.Order},
 })  # fmt: skip

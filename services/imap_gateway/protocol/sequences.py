@@ -17,9 +17,11 @@ class SequenceSet:
 
     Attributes:
         ranges: Pairs as written; `STAR` for ``*``; a range may be written backwards.
+        is_saved: It is ``$``, what the last search saved (RFC 5182); then there are no ranges.
     """
 
     ranges: tuple[tuple[int, int], ...]
+    is_saved: bool = False
 
     def resolve(self, largest: int) -> list[tuple[int, int]]:
         """Return ascending ranges that do not touch, ``*`` being ``largest``.
@@ -65,7 +67,9 @@ def _joined(ranges: Sequence[range]) -> Sequence[int]:
 
 
 def sequence_set(cursor: Cursor) -> SequenceSet:
-    """``sequence-set = (seq-number / seq-range) *("," sequence-set)``."""
+    """``sequence-set = (seq-number / seq-range) *("," sequence-set) / "$"`` (RFC 5182 §3)."""
+    if cursor.skip(b"$"):
+        return SequenceSet((), is_saved=True)
     ranges = [_range(cursor)]
     while cursor.skip(b","):
         ranges.append(_range(cursor))

@@ -15,7 +15,7 @@ from imap_gateway.view.flags import Keywords
 from imap_gateway.view.position import Position
 from imap_gateway.view.rows import Rows
 
-Outside: TypeAlias = k.Contains | k.Dated  # what the view does not know by itself
+Outside: TypeAlias = k.Contains | k.Dated | k.Within  # what the view does not know by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Scope:
 def outside_keys(key: k.Key) -> set[Outside]:
     """Return the keys in ``key`` that must be looked up."""
     match key:
-        case k.Contains() | k.Dated():
+        case k.Contains() | k.Dated() | k.Within():
             return {key}
         case k.Not(key=inner):
             return outside_keys(inner)
@@ -50,6 +50,21 @@ def outside_keys(key: k.Key) -> set[Outside]:
             return set().union(*map(outside_keys, keys))
         case _:
             return set()
+
+
+def asks_modseq(key: k.Key) -> bool:
+    """True if MODSEQ is among the keys: then the answer tells one (RFC 7162 §3.1.5)."""
+    match key:
+        case k.ChangedSince():
+            return True
+        case k.Not(key=inner):
+            return asks_modseq(inner)
+        case k.Or(one=one, other=other):
+            return asks_modseq(one) or asks_modseq(other)
+        case k.And(keys=keys):
+            return any(map(asks_modseq, keys))
+        case _:
+            return False
 
 
 def count_keys(key: k.Key) -> int:
@@ -100,7 +115,7 @@ def _by_row(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
             return [p for p in places if (sizes[p] > octets if is_larger else sizes[p] < octets)]
         case k.ChangedSince(modseq=modseq):
             return [p for p in places if rows.modseqs[p] >= modseq]
-        case k.Contains() | k.Dated():
+        case k.Contains() | k.Dated() | k.Within():
             matched = scope.found[key]
             return [p for p in places if p in matched]
         case _:
@@ -115,18 +130,20 @@ def _by_uid(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
         case k.Keyword(name=name, is_set=is_set):
             number, words = scope.keywords.number(name), scope.rows.keywords
             return [p for p in places if (number in words.get(uids[p], ())) is is_set]
-        case k.InSet(numbers=numbers, is_uid=True):
-            matched = set(numbers.indexes_of_uids(uids))
-            return [p for p in places if p in matched]
-        case k.InSet(numbers=numbers):
-            matched = _sequence_places(scope, numbers.resolve(scope.position.count))
+        case k.InSet():
+            matched = _named(key, scope)
             return [p for p in places if p in matched]
         case _:
             return places
 
 
-def _sequence_places(scope: Scope, ranges: Sequence[tuple[int, int]]) -> set[int]:
-    """Return the places of sequence numbers; numbers of no message match nothing."""
+def _named(key: k.InSet, scope: Scope) -> set[int]:
+    """Return the places in a set; numbers of no message match nothing."""
+    if key.numbers.is_saved:
+        return set(scope.rows.places(scope.position.saved))
+    if key.is_uid:
+        return set(key.numbers.indexes_of_uids(scope.rows.uids))
     count = scope.position.count
+    ranges = key.numbers.resolve(count)
     indexes = (i for first, last in ranges for i in range(first - 1, min(last, count)))
     return {scope.position.row(index) for index in indexes}

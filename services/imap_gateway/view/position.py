@@ -49,10 +49,11 @@ class Position:
         is_behind: It was told that there is more to come of earlier steps (RFC 7162 §3.2).
         is_here: False from `forget` to `recall`: then nothing but these two may be used.
         recent: Ranges of UIDs, first to before last, that are ``\Recent`` to this session.
+        saved: UIDs that ``$`` stands for, ascending (RFC 5182); some may be gone.
     """
 
     __slots__ = ("_expunged_to", "_flags_to", "_own", "_rows", "_uidnext", "_untold", "count",
-                 "is_behind", "is_here", "recent", "view")  # fmt: skip
+                 "is_behind", "is_here", "recent", "saved", "view")  # fmt: skip
 
     def __init__(self, view: SharedView) -> None:
         self.view = view
@@ -61,6 +62,7 @@ class Position:
         self.is_here = True
         self.is_behind = False
         self.recent: list[tuple[int, int]] = []
+        self.saved = array("I")
         self._flags_to = view.modseq
         self._expunged_to = view.modseq
         self._uidnext = view.uidnext
@@ -124,6 +126,12 @@ class Position:
         """Return the index of ``uid`` among the told messages, -1 if it is none."""
         at = bisect_left(self._rows.uids, uid, 0, self.count)
         return at if at < self.count and self._rows.uids[at] == uid else -1
+
+    def saved_indexes(self) -> Sequence[int]:
+        """Return the indexes of the messages that ``$`` stands for, of those that are known."""
+        if len(self.saved) == self.count and self.uids == self.saved:
+            return range(self.count)
+        return [index for index in map(self.index, self.saved) if index >= 0]
 
     def row(self, index: int) -> int:
         """Return where the message is in ``view.rows`` now; -1 if it was expunged."""

@@ -1,24 +1,36 @@
-"""Folded text of messages: made when a search first needs it, kept beside the contents.
+"""What searches need of messages: folded texts and sort values, kept beside the contents.
 
-Whoever searches first makes sure that what he searches is `covered`: headers come from contents,
-bodies from the objects, which the caller reads. Texts are folded by `posthouse.mime.text.fold`,
-and so must be what is looked for.
+They are made from what is stored, by the indexer in the background or by whoever searches first:
+headers come from contents, bodies from the objects, which the caller reads. Texts are folded by
+`posthouse.mime.text.fold`, and so must be what is looked for.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal, TypeAlias
 
 from posthouse.storage.pool import Queries
 
 TextColumn: TypeAlias = Literal["from_f", "to_f", "cc_f", "subject_f", "body_f", "text"]
+DateColumn: TypeAlias = Literal["internaldate", "savedate"]
+FEW_CONTENTS = 2000  # are named one by one; more are looked for as a range, and all of it is tested
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderText:
-    """The folded header of one message; ``header`` has a line ``name: text`` for each field."""
+    """The header of one message, folded, and what it is sorted by.
+
+    Attributes:
+        header: A line ``name: text`` for each field.
+        sent: Unix seconds of the Date field, None if it tells nothing; ``sent_day`` as it is written.
+        sort_texts: Base subject; local parts of From, To, Cc; display values of From and To.
+        ident: Stands for the message id; ``references`` for those of its ancestors.
+    """
 
     content: int
     sender: str
@@ -26,6 +38,12 @@ class HeaderText:
     cc: str
     subject: str
     header: str
+    sent: int | None
+    sent_day: date | None
+    sort_texts: tuple[str, str, str, str, str, str]
+    is_reply: bool
+    ident: int | None
+    references: tuple[int, ...]
 
 
 _MISSING_HEADERS = """
@@ -41,22 +59,31 @@ async def missing_headers(queries: Queries, account: int, contents: Sequence[int
 
 
 _ADD_HEADERS = """
-    insert into search (account_id, content_id, from_f, to_f, cc_f, subject_f, header_f)
-    select $1, * from unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+    insert into search (account_id, content_id, from_f, to_f, cc_f, subject_f, header_f,
+                        subject_s, from_s, to_s, cc_s, from_d, to_d,
+                        sent, sent_day, is_reply, ident, refs)
+    select $1, * from unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                             $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
+                             $14::timestamptz[], $15::date[], $16::boolean[], $17::bigint[], $18::bytea[])
     on conflict do nothing
 """
 
 
 async def add_headers(queries: Queries, account: int, texts: Sequence[HeaderText]) -> None:
-    """Keep folded headers."""
-    columns = [
+    """Keep folded headers and sort values."""
+    folded = [(t.sender, t.to, t.cc, t.subject, t.header, *t.sort_texts) for t in texts]
+    columns = [[_clean(text) for text in column] for column in zip(*folded, strict=True)]
+    await queries.execute(
+        _ADD_HEADERS,
+        account,
         [t.content for t in texts],
-        *([_clean(text) for text in column] for column in (
-            [t.sender for t in texts], [t.to for t in texts], [t.cc for t in texts],
-            [t.subject for t in texts], [t.header for t in texts],
-        )),
-    ]  # fmt: skip
-    await queries.execute(_ADD_HEADERS, account, *columns)
+        *columns,
+        [_moment(t.sent) for t in texts],
+        [t.sent_day for t in texts],
+        [t.is_reply for t in texts],
+        [t.ident for t in texts],
+        [struct.pack(f">{len(t.references)}q", *t.references) for t in texts],
+    )
 
 
 _MISSING_BODIES = """
@@ -82,38 +109,76 @@ async def add_bodies(
     await queries.execute(_ADD_BODIES, account, contents, [_clean(text) for text in texts])
 
 
-# A range instead of a list of numbers: contents of a mailbox lie close together.
-_IN = "from search where account_id = $1 and content_id between $2 and $3"
-_FIND = {
-    "from_f": f"select content_id {_IN} and strpos(from_f, $4) > 0",
-    "to_f": f"select content_id {_IN} and strpos(to_f, $4) > 0",
-    "cc_f": f"select content_id {_IN} and strpos(cc_f, $4) > 0",
-    "subject_f": f"select content_id {_IN} and strpos(subject_f, $4) > 0",
-    "body_f": f"select content_id {_IN} and strpos(body_f, $4) > 0",
-    "text": f"select content_id {_IN} and (strpos(header_f, $4) > 0 or strpos(body_f, $4) > 0)",
+# $2 is the few contents, or the first and last of many: those of a mailbox lie close together.
+_FEW = "from search where account_id = $1 and content_id = any ($2::bigint[])"
+_MANY = "from search where account_id = $1 and content_id between ($2::bigint[])[1] and ($2)[2]"
+_TESTS = {
+    "from_f": "strpos(from_f, $3) > 0",
+    "to_f": "strpos(to_f, $3) > 0",
+    "cc_f": "strpos(cc_f, $3) > 0",
+    "subject_f": "strpos(subject_f, $3) > 0",
+    "body_f": "strpos(body_f, $3) > 0",
+    "text": "(strpos(header_f, $3) > 0 or strpos(body_f, $3) > 0)",
 }
 
 
 async def find_text(
-    queries: Queries, account: int, between: tuple[int, int], column: TextColumn, text: str
+    queries: Queries, account: int, contents: Sequence[int], column: TextColumn, text: str
 ) -> set[int]:
-    """Return the contents in a range of ids, ends included, that have ``text`` there."""
-    rows = await queries.fetch(_FIND[column], account, *between, _clean(text))
-    return {row["content_id"] for row in rows}
-
-
-_HEADERS = (
-    f"select content_id, header_f {_IN} and strpos(header_f, $4) > 0 and strpos(header_f, $5) > 0"
-)
+    """Return contents that have ``text`` there: those of ``contents``, and maybe others."""
+    source, among = _among(contents)
+    sql = f"select content_id {source} and {_TESTS[column]}"
+    return {row["content_id"] for row in await queries.fetch(sql, account, among, _clean(text))}
 
 
 async def headers_with(
-    queries: Queries, account: int, between: tuple[int, int], name: str, text: str
+    queries: Queries, account: int, contents: Sequence[int], name: str, text: str
 ) -> dict[int, str]:
     """Return the folded headers that have a field ``name`` and, somewhere, ``text``."""
-    line, wanted = _clean(f"{name}:"), _clean(text)
-    rows = await queries.fetch(_HEADERS, account, *between, line, wanted)
-    return dict(rows)
+    source, among = _among(contents)
+    tests = "strpos(header_f, $3) > 0 and strpos(header_f, $4) > 0"
+    sql = f"select content_id, header_f {source} and {tests}"
+    return dict(await queries.fetch(sql, account, among, _clean(f"{name}:"), _clean(text)))
+
+
+async def find_sent(
+    queries: Queries, account: int, contents: Sequence[int], since: date, before: date
+) -> set[int]:
+    """Return contents whose Date field names a day from ``since`` to before ``before``; and maybe others."""
+    source, among = _among(contents)
+    sql = f"select content_id {source} and sent_day >= $3 and sent_day < $4"
+    return {row["content_id"] for row in await queries.fetch(sql, account, among, since, before)}
+
+
+_DATED = """
+    select coalesce(string_agg(int4send(uid::int), '' order by uid), '') as uids from messages
+     where account_id = $1 and mailbox_id = $2 and {column} >= $3 and {column} < $4
+"""
+
+
+async def find_dated(
+    queries: Queries,
+    where: tuple[int, int],
+    column: DateColumn,
+    since: datetime,
+    before: datetime,
+) -> bytes:
+    """Return the UIDs of a mailbox's messages dated so, int4 each; ``where`` is account and mailbox."""
+    row = await queries.fetchrow(_DATED.format(column=column), *where, since, before)
+    return bytes(row["uids"]) if row is not None else b""
+
+
+def _among(contents: Sequence[int]) -> tuple[str, Sequence[int]]:
+    if len(contents) <= FEW_CONTENTS:
+        return _FEW, contents
+    return _MANY, (min(contents), max(contents))
+
+
+def _moment(seconds: int | None) -> datetime | None:
+    try:
+        return None if seconds is None else _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:  # in the years 1 or 9999, by its zone
+        return None
 
 
 def _clean(text: str) -> str:

@@ -5,11 +5,12 @@ from datetime import UTC, date, datetime
 import pytest
 
 from imap_gateway.protocol import commands as c
+from imap_gateway.protocol import finding as f
 from imap_gateway.protocol import keys as k
 from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.grammar import BadCommand, parse
 from imap_gateway.protocol.items import Item, Section, Text
-from imap_gateway.protocol.search_grammar import MAX_DEPTH, BadCharset
+from imap_gateway.protocol.search_grammar import MAX_DEPTH
 from imap_gateway.protocol.sequences import STAR, SequenceSet, write_set
 
 
@@ -122,15 +123,19 @@ def test_fetch_items_are_read(octets: bytes, items: tuple[object, ...]) -> None:
          k.Not(k.Or(k.Flagged(1, is_set=True),
                     k.And((k.Flagged(16, is_set=True), k.Recent(is_set=False)))))),
         (b"HEADER X-Y z", k.Contains(k.Where.HEADER, "z", "x-y")),
-        (b'SENTSINCE "1-feb-1994"', k.Dated(k.Order.SINCE, date(1994, 2, 1), is_sent=True)),
+        (b'SENTSINCE "1-feb-1994"', k.Dated(k.Order.SINCE, date(1994, 2, 1), k.Which.SENT)),
         (b"CHARSET utf-8 SUBJECT {2+}\r\n\xc3\xa9", k.Contains(k.Where.SUBJECT, "é")),
+        (b"OLDER 86400", k.Within(86400, is_older=True)),
+        (b"SAVEDON 1-feb-1994", k.Dated(k.Order.ON, date(1994, 2, 1), k.Which.SAVED)),
+        (b"NOT $", k.Not(k.InSet(SequenceSet((), is_saved=True), is_uid=False))),
         (b'MODSEQ "/flags/\\\\draft" all 620', k.ChangedSince(620)),
     ],
 )  # fmt: skip
 def test_search_keys_are_read(octets: bytes, key: k.Key) -> None:
     command = read(b"SEARCH " + octets)
 
-    assert command == c.Search(key=key, is_uid=False)
+    assert isinstance(command, f.Search)
+    assert command.program.key == key
 
 
 @pytest.mark.parametrize(
@@ -147,6 +152,10 @@ def test_search_keys_are_read(octets: bytes, key: k.Key) -> None:
         b'APPEND x "32-Feb-2003 04:05:06 +0200" {1}\r\na', b"SEARCH", b"SEARCH FOO", b"SEARCH (",
         b"SEARCH ()", b"SEARCH OR ALL", b"SEARCH NOT", b"SEARCH BEFORE 32-Jan-2000", b"SEARCH ON x",
         b"SEARCH CHARSET US-ASCII TEXT {1+}\r\n\xe9", b"SEARCH KEYWORD \\Seen", b"SEARCH MODSEQ x",
+        b"SEARCH RETURN ALL", b"SEARCH RETURN (MIN MIN) ALL", b"SEARCH RETURN (FOO) ALL",
+        b"SEARCH RETURN (ALL PARTIAL 1:2) ALL", b"SEARCH RETURN (PARTIAL 1:-2) ALL",
+        b"SEARCH RETURN (PARTIAL 0:1) ALL", 
+        b"SEARCH OLDER 0",
         b"COPY 1", b"RENAME a", b"AUTHENTICATE", b"AUTHENTICATE PLAIN ?",
     ],
 )  # fmt: skip
@@ -166,7 +175,7 @@ def test_without_a_tag_there_is_none_to_answer_to(octets: bytes) -> None:
 
 
 def test_search_is_nested_so_deep_and_no_deeper() -> None:
-    assert isinstance(read(b"SEARCH " + b"(" * MAX_DEPTH + b"ALL" + b")" * MAX_DEPTH), c.Search)
+    assert isinstance(read(b"SEARCH " + b"(" * MAX_DEPTH + b"ALL" + b")" * MAX_DEPTH), f.Search)
 
     for octets in (b"(" * 10_000, b"NOT " * 10_000 + b"ALL", b"OR " * 10_000):
         with pytest.raises(BadSyntax, match="nested too deep"):
@@ -174,8 +183,36 @@ def test_search_is_nested_so_deep_and_no_deeper() -> None:
 
 
 def test_an_unknown_charset_is_no_syntax_error() -> None:
-    with pytest.raises(BadCharset):
-        read(b"SEARCH CHARSET KOI8-R TEXT a")
+    command = read(b"SEARCH CHARSET KOI8-R TEXT {1+}\r\n\xc1")
+
+    assert isinstance(command, f.Search)
+    assert command.program.charset == "KOI8-R"
+
+
+@pytest.mark.parametrize(
+    ("octets", "returns"),
+    [
+        (b"ALL", None),
+        (b"RETURN () ALL", f.Returns(has_all=True)),
+        (b"return (min COUNT save) ALL", f.Returns(has_min=True, has_count=True, saves=True)),
+        (b"RETURN (PARTIAL -1:-100) ALL", f.Returns(partial=f.Partial(-1, -100))),
+        (b"RETURN (UPDATE CONTEXT) ALL", f.Returns(updates=True, is_context=True)),
+    ],
+)
+def test_result_options_are_read(octets: bytes, returns: f.Returns | None) -> None:
+    command = read(b"UID SEARCH " + octets)
+
+    assert isinstance(command, f.Search)
+    assert command.program.returns == returns
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "places"),
+    [(1, 3, [0, 1, 2]), (3, 2, [1, 2]), (4, 9, [3, 4]), (6, 9, []), (-1, -2, [3, 4]),
+     (-4, -9, [0, 1]), (-6, -9, []), (-5, -1, [0, 1, 2, 3, 4])],
+)  # fmt: skip
+def test_a_page_is_cut_from_either_end(first: int, last: int, places: list[int]) -> None:
+    assert list(range(5))[f.Partial(first, last).cut(5)] == places
 
 
 def test_a_password_is_never_shown() -> None:

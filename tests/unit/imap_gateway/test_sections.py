@@ -6,7 +6,7 @@ import pytest
 
 from imap_gateway.bodies import Bodies
 from imap_gateway.caches import OctetsCache
-from imap_gateway.lookups import header_text, sent_day
+from imap_gateway.lookups import header_text
 from imap_gateway.view.sections import pick_fields, without_extensions
 from posthouse.mail.errors import MissingObject
 from posthouse.mime import scan
@@ -52,19 +52,6 @@ def test_addresses_in_a_body_stand_side_by_side() -> None:
     body = without_extensions(scan(inner).bodystructure)
 
     assert b'((NIL NIL "a" "b")(NIL NIL "c" "d"))' in body
-
-
-@pytest.mark.parametrize(
-    ("date", "day"),
-    [
-        (b"Date: Wed, 1 Jan 2020 23:00:00 -0800\r\n", "2020-01-01"),
-        (b"Date: 31 Feb 2020 23:00:00 -0800\r\n", "None"),
-        (b'Date: \xff"\r\n', "None"),
-        (b"", "None"),
-    ],
-)
-def test_the_day_a_message_was_sent_is_the_one_written(date: bytes, day: str) -> None:
-    assert str(sent_day(scan(date + b"\r\n").envelope)) == day
 
 
 def test_headers_are_folded_for_searching() -> None:

@@ -1,0 +1,70 @@
+"""Which messages of a mailbox match: the view's own keys in memory, the others by lookups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from imap_gateway.aside import aside
+from imap_gateway.client import Client
+from imap_gateway.errors import Refusal
+from imap_gateway.lookups import Lookups
+from imap_gateway.protocol import keys as k
+from imap_gateway.telling import know_keywords
+from imap_gateway.view.matching import Scope, candidates, count_keys, outside_keys, select
+from imap_gateway.view.position import Position, message_rows
+from imap_gateway.view.rows import Rows
+
+FRESH_SECONDS = 0.05  # how old the view may be; notices come sooner
+MAX_LOOKUPS = 50  # texts and dates, each of which PostgreSQL looks for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What matched.
+
+    Attributes:
+        rows: The mailbox as it was searched.
+        indexes: Of all messages that the client knows of and that are still there.
+        places: The same messages in ``rows``.
+        matched: Those of ``places`` that match, in mailbox order.
+    """
+
+    rows: Rows
+    indexes: Sequence[int]
+    places: Sequence[int]
+    matched: Sequence[int]
+
+    def numbers(self, matched: Sequence[int], *, is_uid: bool) -> Sequence[int]:
+        """Return what the client calls these places, in their order."""
+        if is_uid:
+            return [self.rows.uids[place] for place in matched]
+        if self.indexes is self.places:
+            return [place + 1 for place in matched]
+        index_of = dict(zip(self.places, self.indexes, strict=True))
+        return [index_of[place] + 1 for place in matched]
+
+    def modseq(self, matched: Sequence[int]) -> int | None:
+        """Return the highest modseq of these places, None without any."""
+        return max(map(self.rows.modseqs.__getitem__, matched), default=None)
+
+
+async def find(client: Client, position: Position, key: k.Key) -> Found:
+    """Look for the messages that match ``key``; `Unavailable` escapes."""
+    house = client.house
+    await house.views.refresh(position.view, max_age=FRESH_SECONDS)
+    everything = range(position.count)
+    rows, indexes, places = await aside(position.count, message_rows, position, everything)
+    used = tuple(rows.keywords.values())  # at once: a step may be under way in a thread
+    await know_keywords(client, tuple({n for words in used for n in words}))
+    scope = Scope(rows=rows, places=places, position=position, keywords=client.keywords)
+    outside = outside_keys(key)
+    if len(outside) > MAX_LOOKUPS:
+        raise Refusal("Too many texts and dates in one search", b"LIMIT")
+    tests = len(places) * count_keys(key)
+    if outside:
+        lookups = Lookups(house, position.view, rows)
+        left = await aside(tests, candidates, key, scope)
+        scope = replace(scope, found={one: await lookups.find(one, left) for one in outside})
+    matched = await aside(tests, select, key, scope, places)
+    return Found(rows=rows, indexes=indexes, places=places, matched=matched)

@@ -1,0 +1,51 @@
+"""What is answered to who looks for messages (RFC 3501 §7.2.5, 4466 §2.6.2, 5256 §4, 7377 §2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imap_gateway.protocol.finding import Returns
+from imap_gateway.protocol.responses import mailbox as written_mailbox
+from imap_gateway.protocol.responses import string
+from imap_gateway.protocol.sequences import write_set
+
+
+def numbers_after(word: bytes, numbers: Sequence[int]) -> bytes:
+    """``SEARCH`` or ``SORT`` with numbers."""
+    return word + b"".join([b" %d" % number for number in numbers])
+
+
+def modseq_after(modseq: int | None) -> bytes:
+    """``[SP "(" "MODSEQ" SP mod-sequence-value ")"]`` (RFC 7162 §7)."""
+    return b"" if modseq is None else b" (MODSEQ %d)" % modseq
+
+
+def esearch(
+    tag: bytes, data: bytes, *, is_uid: bool, source: tuple[str, int] | None = None
+) -> bytes:
+    """``esearch-response``; ``source`` is mailbox and UIDVALIDITY where several were searched."""
+    of = b"TAG %b" % string(tag)
+    if source is not None:
+        of += b" MAILBOX %b UIDVALIDITY %d" % (written_mailbox(source[0]), source[1])
+    return b"ESEARCH (%b)%b%b" % (of, b" UID" if is_uid else b"", data)
+
+
+def return_data(returns: Returns, numbers: Sequence[int], modseq: int | None) -> bytes:
+    """``*(SP search-return-data)`` of results in their order; each begins with its space."""
+    data = b""
+    if numbers and returns.has_min:
+        data += b" MIN %d" % numbers[0]
+    if numbers and returns.has_max:
+        data += b" MAX %d" % numbers[-1]
+    if returns.has_count:
+        data += b" COUNT %d" % len(numbers)
+    if numbers and returns.has_all:
+        data += b" ALL " + write_set(numbers)
+    if returns.partial is not None:
+        page = numbers[returns.partial.cut(len(numbers))]
+        data += b" PARTIAL (%b %b)" % (
+            str(returns.partial).encode(), write_set(page) if page else b"NIL",
+        )  # fmt: skip
+    if modseq is not None:
+        data += b" MODSEQ %d" % modseq
+    return data
