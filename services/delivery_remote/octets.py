@@ -54,8 +54,9 @@ async def open_octets(blobs: Blobs, envelope: Remote) -> Octets:
         MissingObject: It is not there, or not whole.
         Unavailable: The object store is away.
     """
-    start = await _fetched(blobs, envelope.blob, 0, min(PIECE_OCTETS, envelope.size))
-    return Octets(blobs, envelope.blob, envelope.size, start)
+    key = envelope.blob
+    start = await _fetched(blobs, key, 0, min(PIECE_OCTETS, envelope.size))
+    return Octets(blobs, key, envelope.size, start)
 
 
 async def _fetched(blobs: Blobs, key: str, start: int, end: int) -> bytes:

@@ -114,7 +114,8 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def deadline(self) -> Deadline | None:
         """Until when it must have arrived; None if nobody asked for that."""
-        return deadline_of(self.handling.by, self.arrived)
+        by = self.handling.by
+        return deadline_of(by, self.arrived) if by else None
 
 
 class Inbound(_Message, frozen=True, kw_only=True, tag="inbound", omit_defaults=True):
