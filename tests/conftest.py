@@ -11,6 +11,8 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from posthouse.telemetry.logs import with_context
+
 _OWN_HOUSES = {"test_faults", "test_copies"}  # journeys that start a system for themselves
 
 pytest_plugins = ["support.servers"]
@@ -26,7 +28,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 # structlog's own traceback is a picture that takes a third of a second to draw.
 structlog.configure(
     processors=[
-        structlog.contextvars.merge_contextvars,
+        with_context,
         structlog.processors.add_log_level,
         structlog.dev.ConsoleRenderer(
             colors=False, exception_formatter=structlog.dev.plain_traceback

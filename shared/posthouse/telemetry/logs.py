@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, cast
 
 import orjson
@@ -17,6 +19,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 _LEVELS: Mapping[str, int] = logging.getLevelNamesMapping()
+_context: ContextVar[Mapping[str, object]] = ContextVar("about", default=MappingProxyType({}))
 
 
 def configure(service: str, level: str = "INFO") -> None:
@@ -28,7 +31,7 @@ def configure(service: str, level: str = "INFO") -> None:
     """
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            with_context,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             _named(service),
@@ -60,9 +63,19 @@ class _Logger:
         return getattr(_Logger.bound, name)
 
 
-def about(**fields: object) -> AbstractContextManager[None]:
+@contextmanager
+def about(**fields: object) -> Iterator[None]:
     """Put ``fields`` into every line logged inside, also by the tasks that start inside."""
-    return structlog.contextvars.bound_contextvars(**fields)
+    before = _context.set({**_context.get(), **fields})
+    try:
+        yield
+    finally:
+        _context.reset(before)
+
+
+def with_context(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Put what `about` has bound into a line; its own fields go first."""
+    return {**_context.get(), **event}
 
 
 class _LibraryHandler(logging.Handler):
