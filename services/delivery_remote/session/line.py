@@ -33,7 +33,8 @@ class Line(SMTPProtocol):
         super().__init__(loop=asyncio.get_running_loop())
         self._queue: deque[SMTPResponse] = deque()
         self._fault: SMTPException | None = None
-        self._news = asyncio.Event()
+        self._news: asyncio.Future[None] = self._loop.create_future()
+        self._is_late = False
 
     @property
     def has_unread(self) -> bool:
@@ -50,18 +51,18 @@ class Line(SMTPProtocol):
             self._fail(fault)
         if len(self._queue) > MAX_UNREAD_REPLIES or len(self._buffer) > MAX_UNPARSED_OCTETS:
             self._fail(SMTPServerDisconnected("the server talks without end"))
-        self._news.set()
+        self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come; what has come can still be read."""
         self._fault = self._fault or SMTPServerDisconnected("the connection was closed")
         super().connection_lost(exc)
-        self._news.set()
+        self._wake()
 
     def eof_received(self) -> bool:
         """Close our side too."""
         self._fault = self._fault or SMTPServerDisconnected("the server closed the connection")
-        self._news.set()
+        self._wake()
         return False
 
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109 - the library's signature
@@ -70,18 +71,34 @@ class Line(SMTPProtocol):
         Raises:
             SMTPException: The connection broke, spoke no SMTP, or stayed silent for ``timeout``.
         """
-        if self._queue:  # of commands written together most replies come together
-            return self._queue.popleft()
-        try:
-            async with asyncio.timeout(timeout):
-                while not self._queue:
-                    if self._fault is not None:
-                        raise self._fault
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            raise SMTPReadTimeoutError("no reply in time") from None
+        if not self._queue:  # of commands written together most replies come together
+            await self._hear(timeout)
         return self._queue.popleft()
+
+    async def _hear(self, seconds: float | None) -> None:
+        """Wait until a reply is there; one bare timer costs a third of an `asyncio.timeout`."""
+        self._is_late = False
+        timer = self._loop.call_later(seconds, self._expire) if seconds is not None else None
+        try:
+            while not self._queue:
+                if self._fault is not None:
+                    raise self._fault
+                if self._is_late:
+                    raise SMTPReadTimeoutError("no reply in time")
+                self._news = self._loop.create_future()
+                await self._news
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _expire(self) -> None:
+        self._is_late = True
+        self._wake()
+
+    def _wake(self) -> None:
+        """Something has changed for who waits for a reply."""
+        if not self._news.done():
+            self._news.set_result(None)
 
     @staticmethod
     def reply_of(response: SMTPResponse) -> Reply:
