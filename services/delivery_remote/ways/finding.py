@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from delivery_remote.routes import (
     NO_ANSWER,
@@ -76,13 +77,18 @@ class Ways:
         return await self._by_hops(entry)
 
     async def _read(self) -> Table:
+        if self._is_fresh():
+            return self._table
         async with self._reading:
-            if time.monotonic() - self._read_at > TABLE_FRESH.total_seconds():
+            if not self._is_fresh():
                 seen = await ways_fingerprint(self._pool)
                 if seen != self._seen:
                     self._table = Table(await routes(self._pool), await relays(self._pool))
                 self._seen, self._read_at = seen, time.monotonic()
             return self._table
+
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._read_at <= TABLE_FRESH.total_seconds()
 
     async def _by_hops(self, entry: Route | Relay) -> Plan | NoWay:
         """Put the servers of all next hops together; those that have none now are left out."""
@@ -131,5 +137,9 @@ def _as_set(target: Target, login: Login | None) -> Target:
 
 def _destination(hops: Iterable[Hop]) -> str:
     """Name the destination by its servers, however they rank; mail to one of them shares it."""
-    plain = (replace(hop, preference=0, weight=1) for hop in hops)
-    return ",".join(sorted(str(hop).removeprefix("smtp:") for hop in plain))
+    return ",".join(sorted(map(_server, hops)))
+
+
+@lru_cache(maxsize=1024)
+def _server(hop: Hop) -> str:
+    return str(replace(hop, preference=0, weight=1)).removeprefix("smtp:")

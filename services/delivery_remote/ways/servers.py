@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 from delivery_remote.routes import (
@@ -128,10 +129,17 @@ class Servers:
         )
 
     async def _addresses(self, host: str) -> Addresses:
-        try:
-            return Found((str(ipaddress.ip_address(host)),))
-        except ValueError:
-            return await self._resolver.addresses(host)
+        address = _address(host)
+        return Found((address,)) if address else await self._resolver.addresses(host)
+
+
+@lru_cache(maxsize=4096)
+def _address(host: str) -> str:
+    """Return the address that stands where a name would, in its one spelling; empty for a name."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return ""
 
 
 def _all_addresses(answers: Mapping[str, Addresses]) -> dict[str, Sequence[str]]:
