@@ -43,7 +43,7 @@ from posthouse.telemetry.outages import Outage
 
 MAX_TURN = 200  # claims asked for in one statement
 BUSY = 10  # claims at once; with more, a turn waits for company
-GATHER_SECONDS = 0.004
+GATHER_SECONDS = 0.01
 PULSE_SECONDS = 1.0  # the session is used at least as often
 FRESH_SECONDS = 12.0  # after an answer a claim is certain
 CONFIRM_SECONDS = 10.0  # how long who needs certainty waits for it
@@ -164,7 +164,6 @@ class Claims:
             if claim.was_granted and claim.is_firm:
                 self._done.append(key)
                 self._wake.set()  # operators' decisions pass over what is claimed
-            _held.set(len(self._claims))
 
     async def _keep(self) -> None:
         """Keep a session open and serve, for ever."""
