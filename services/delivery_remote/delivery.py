@@ -24,7 +24,7 @@ from delivery_remote.handover import Handover, Results, Said
 from delivery_remote.next_hop import Destination, Rest
 from delivery_remote.octets import Octets, open_octets
 from delivery_remote.pace import Crowded, Party, Site
-from delivery_remote.return_paths import ReturnAddresses
+from delivery_remote.return_paths import Guise, ReturnAddresses
 from delivery_remote.returns import Returns
 from delivery_remote.routes import Closed, Folder, NoWay, Plan, Way
 from delivery_remote.session import Mail
@@ -94,7 +94,7 @@ class Delivery:
 
     async def deliver(self, envelope: Remote) -> Move:
         """Deliver ``envelope``; send it back if too much waits for its site."""
-        with about(envelope=str(envelope.id), domain=envelope.domain):
+        with about(envelope=envelope.id, domain=envelope.domain):
             way = await self._way(envelope)
             if isinstance(way, Plan):
                 destination, _ = await self._beyond(way, envelope)
@@ -225,8 +225,7 @@ class Delivery:
         octets = await open_octets(self._parts.blobs, envelope)
         if plan.relaxed and octets.waives_tls:  # RFC 8689 §4.2.2
             plan = replace(plan, targets=plan.relaxed)
-        guise = await self._parts.addresses.guise_of(envelope)
-        mail = replace(_mail(envelope, octets, claim), guise=guise)
+        mail = _mail(envelope, octets, claim, await self._parts.addresses.guise_of(envelope))
         handover = Handover(self._parts.destinations, plan, mail, envelope.recipients, exits)
         return await handover.run(destination)
 
@@ -247,7 +246,7 @@ def _for_all(recipients: Sequence[InboundRecipient], verdict: NoWay) -> Results:
     return {recipient.n: Said(verdict) for recipient in recipients}
 
 
-def _mail(envelope: Remote, octets: Octets, claim: Claim) -> Mail:
+def _mail(envelope: Remote, octets: Octets, claim: Claim, guise: Guise | None) -> Mail:
     paths = (envelope.sender, *(recipient.address for recipient in envelope.recipients))
     needs_utf8 = envelope.smtputf8 and not octets.has_plain_header
     return Mail(
@@ -259,6 +258,7 @@ def _mail(envelope: Remote, octets: Octets, claim: Claim) -> Mail:
         plain_header=octets.has_plain_header,
         handling=envelope.handling,
         deadline=_deadline(envelope),
+        guise=guise,
         pieces=octets.pieces,
         confirm=claim.confirm,
     )
