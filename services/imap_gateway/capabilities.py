@@ -32,6 +32,12 @@ _AFTER: Final = (
     b"ESEARCH",  # RFC 4731
     b"SEARCHRES",  # RFC 5182
     b"WITHIN",  # RFC 5032
+    b"SORT",  # RFC 5256
+    b"SORT=DISPLAY",  # RFC 5957
+    b"THREAD=ORDEREDSUBJECT",  # RFC 5256
+    b"THREAD=REFERENCES",  # RFC 5256
+    b"ESORT",  # RFC 5267
+    b"I18NLEVEL=1",  # RFC 5255
 )
 
 _SAID_BEFORE: Final = b" ".join(_BEFORE)

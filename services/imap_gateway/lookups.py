@@ -116,7 +116,7 @@ class Lookups:
     ) -> frozenset[int]:
         where = (self._account, self._view.mailbox)
         packed = await searching.find_dated(self._house.pool, where, column, since, before)
-        return await aside(len(packed), _places_of, self._rows, packed, places)
+        return await aside(len(packed) // 8, _places_of, self._rows, packed, places)
 
     async def _add_headers(self, contents: Sequence[int]) -> None:
         missing = await searching.missing_headers(self._house.pool, self._account, contents)
@@ -194,7 +194,7 @@ def _has_field(header: str, name: str, text: str) -> bool:
 
 
 def _places_of(rows: Rows, packed: bytes, places: Sequence[int]) -> frozenset[int]:
-    uids = array("I", packed)
+    uids = array("q", packed)
     if sys.byteorder == "little":
         uids.byteswap()
     return frozenset(rows.places(uids)).intersection(places)

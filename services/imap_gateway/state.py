@@ -34,6 +34,7 @@ _COMMANDS: Final = (
     (_SELECTED, "SEARCH", "FETCH", "STORE", "COPY"),  # RFC 3501 §6.4
     (_SELECTED, "UID SEARCH", "UID FETCH", "UID STORE", "UID COPY"),
     (_SELECTED, "MOVE", "UID MOVE"),  # RFC 6851
+    (_SELECTED, "SORT", "UID SORT", "THREAD", "UID THREAD"),  # RFC 5256
 )
 
 
@@ -51,7 +52,7 @@ ALLOWED: Final = MappingProxyType(
 )
 
 # While these run no EXPUNGE may be sent: the client counts messages (RFC 3501 §7.4.1).
-COUNTING = frozenset({"FETCH", "STORE", "SEARCH"})
+COUNTING = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
 
 # These end the selected state whatever the mailbox holds.
 LEAVING = frozenset({"SELECT", "EXAMINE", "CLOSE", "UNSELECT", "LOGOUT"})

@@ -15,6 +15,7 @@ from imap_gateway.handlers import (
     plain,
     searching,
     selecting,
+    sorting,
     storing,
 )
 
@@ -25,6 +26,7 @@ _FAMILIES: Final = (
     folders.HANDLERS,
     appending.HANDLERS,
     searching.HANDLERS,
+    sorting.HANDLERS,
     fetching.HANDLERS,
     storing.HANDLERS,
     copying.HANDLERS,

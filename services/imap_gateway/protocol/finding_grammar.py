@@ -137,4 +137,8 @@ def _cancel(cursor: Cursor) -> Command:
 RULES: Final[Mapping[str, Rule]] = MappingProxyType({
     "SEARCH": lambda cursor: _search(cursor, is_uid=False),
     "UID SEARCH": lambda cursor: _search(cursor, is_uid=True),
+    "SORT": lambda cursor: _sort(cursor, is_uid=False),
+    "UID SORT": lambda cursor: _sort(cursor, is_uid=True),
+    "THREAD": lambda cursor: _thread(cursor, is_uid=False),
+    "UID THREAD": lambda cursor: _thread(cursor, is_uid=True),
 })  # fmt: skip

@@ -151,7 +151,7 @@ async def find_sent(
 
 
 _DATED = """
-    select coalesce(string_agg(int4send(uid::int), '' order by uid), '') as uids from messages
+    select coalesce(string_agg(int8send(uid), '' order by uid), '') as uids from messages
      where account_id = $1 and mailbox_id = $2 and {column} >= $3 and {column} < $4
 """
 
@@ -163,7 +163,7 @@ async def find_dated(
     since: datetime,
     before: datetime,
 ) -> bytes:
-    """Return the UIDs of a mailbox's messages dated so, int4 each; ``where`` is account and mailbox."""
+    """Return the UIDs of a mailbox's messages dated so, int8 each; ``where`` is account and mailbox."""
     row = await queries.fetchrow(_DATED.format(column=column), *where, since, before)
     return bytes(row["uids"]) if row is not None else b""
 

@@ -154,8 +154,8 @@ def test_search_keys_are_read(octets: bytes, key: k.Key) -> None:
         b"SEARCH CHARSET US-ASCII TEXT {1+}\r\n\xe9", b"SEARCH KEYWORD \\Seen", b"SEARCH MODSEQ x",
         b"SEARCH RETURN ALL", b"SEARCH RETURN (MIN MIN) ALL", b"SEARCH RETURN (FOO) ALL",
         b"SEARCH RETURN (ALL PARTIAL 1:2) ALL", b"SEARCH RETURN (PARTIAL 1:-2) ALL",
-        b"SEARCH RETURN (PARTIAL 0:1) ALL", 
-        b"SEARCH OLDER 0",
+        b"SEARCH RETURN (PARTIAL 0:1) ALL", b"SORT () UTF-8 ALL", b"SORT (FOO) UTF-8 ALL",
+        b"SORT (REVERSE) UTF-8 ALL", b"SORT (DATE) UTF-8", b"THREAD FOO UTF-8 ALL", b"SEARCH OLDER 0",
         b"COPY 1", b"RENAME a", b"AUTHENTICATE", b"AUTHENTICATE PLAIN ?",
     ],
 )  # fmt: skip
@@ -213,6 +213,19 @@ def test_result_options_are_read(octets: bytes, returns: f.Returns | None) -> No
 )  # fmt: skip
 def test_a_page_is_cut_from_either_end(first: int, last: int, places: list[int]) -> None:
     assert list(range(5))[f.Partial(first, last).cut(5)] == places
+
+
+def test_sort_and_thread_are_read() -> None:
+    by_subject = f.Criterion(f.SortKey.SUBJECT, is_reverse=False)
+    by_date = f.Criterion(f.SortKey.DATE, is_reverse=True)
+    sort = read(b"SORT (SUBJECT REVERSE DATE) UTF-8 ALL")
+    thread = read(b'UID THREAD references "us-ascii" SEEN')
+
+    assert isinstance(sort, f.Sort)
+    assert sort.order == (by_subject, by_date)
+    assert isinstance(thread, f.Thread)
+    assert thread.algorithm is f.Algorithm.REFERENCES
+    assert thread.program.charset == "US-ASCII"
 
 
 def test_a_password_is_never_shown() -> None:
