@@ -3,9 +3,8 @@
 A claim is a PostgreSQL advisory lock of one session that is kept open. When the process dies,
 PostgreSQL gives its claims to others at once; nothing is written, and nothing expires.
 
-    claim ─▶ asked ─▶ turn: give back what is done, lock what is asked   one statement
-                            read the rows of what was locked             after it, so it sees
-                                                                         what the last holder wrote
+    claim ─▶ asked ─▶ turn: give back what is done, lock what is asked, read the rows of what was
+                            locked, as its last holder has left them         one round trip
 
 If the session breaks, what is claimed is no longer certain. A new session ends the old one, takes
 all claims anew, and only then serves. `Claim.confirm` tells whether the claim is certain now: ask
@@ -31,11 +30,10 @@ from posthouse.mail.errors import Unavailable
 from posthouse.storage.ledger.locking import (
     Backend,
     Open,
-    exchange,
     in_time,
     is_gone,
-    still_open,
     succeed,
+    turn,
 )
 from posthouse.storage.pool import Pool, Tx
 from posthouse.telemetry import metrics
@@ -212,13 +210,12 @@ class Claims:
         takes = [*asked, *lost]
         try:
             began = time.monotonic()
-            locked = await exchange(session, done, [claim.key for claim in takes])
+            about = [(claim.key, claim.id, n) for claim in asked for n in claim.ns]
+            taken = await turn(session, done, [claim.key for claim in takes], about)
             for claim in takes:
-                claim.is_firm = claim.key in locked
-            firm = [claim for claim in asked if claim.is_firm]
-            found = await still_open(session, [(c.key, c.id, n) for c in firm for n in c.ns])
-            for claim in firm:
-                claim.open = tuple(found[claim.key])
+                claim.is_firm = claim.key in taken
+            for claim in asked:
+                claim.open = tuple(taken.get(claim.key, ()))
             self._answer(asked, began)
         except BaseException as error:
             self._refuse(asked, error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import asyncpg
 
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.ids import day_of
-from posthouse.storage.pool import Tx
+from posthouse.storage.pool import Row, Tx
 
 TURN_SECONDS = 8.0  # statements that take longer have failed
 
@@ -30,20 +29,7 @@ _SELF = "select pid, backend_start from pg_stat_activity where pid = pg_backend_
 _END = (
     "select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and backend_start = $2"
 )
-# `unnest` yields in order: what is given back comes first, and may be taken again by the same turn.
-_TURN = """
-    select key, case when take then pg_try_advisory_lock(key) else pg_advisory_unlock(key) end as ok
-      from unnest($1::bigint[], $2::bool[]) as k (key, take)
-"""
-_OPEN = """
-    select k.key, r.n, r.attempts, r.next_attempt_at, r.warned, r.state = 'held' as held,
-           coalesce(r.via, '') as via, coalesce(r.verdict, '') as verdict,
-           coalesce(r.paused, '0') as paused
-      from unnest($1::bigint[], $2::date[], $3::uuid[], $4::int[]) as k (key, day, envelope, n)
-      join recipients r using (day, envelope, n)
-     where r.settled_at is null
-     order by r.day, r.envelope, r.n
-"""
+_TURN = "select * from claim_turn($1, $2, $3, $4, $5, $6)"
 
 
 Backend: TypeAlias = tuple[int, datetime]  # a session of the server: its process, since when
@@ -83,38 +69,35 @@ async def succeed(session: Tx, former: Backend | None) -> Backend | None:
     return None if row is None else (row["pid"], row["backend_start"])
 
 
-async def exchange(session: Tx, done: Sequence[int], wanted: Sequence[int]) -> set[int]:
-    """Give back the locks ``done``, take those of ``wanted`` that are free, and return these."""
-    takes = [False] * len(done) + [True] * len(wanted)
-    rows = await session.fetch(_TURN, [*done, *wanted], takes)
-    return {row["key"] for row in rows[len(done) :] if row["ok"]}
+async def turn(
+    session: Tx, done: Sequence[int], wanted: Sequence[int], asked: Sequence[tuple[int, UUID, int]]
+) -> dict[int, list[Open]]:
+    """Give back the locks ``done``; return by lock those of ``wanted`` that were free, now taken.
 
-
-async def still_open(
-    session: Tx, wanted: Sequence[tuple[int, UUID, int]]
-) -> defaultdict[int, list[Open]]:
-    """Return by lock those of ``wanted`` (lock, message, recipient) that are not settled.
-
-    A statement of its own after the locks: it must see what their last holder has committed.
+    With each come those of ``asked`` (lock, message, recipient) that are not settled, as the lock's
+    last holder has left them.
     """
-    found: defaultdict[int, list[Open]] = defaultdict(list)
-    if not wanted:
-        return found
-    keys = [(key, day_of(ident), ident, n) for key, ident, n in wanted]
-    for row in await session.fetch(_OPEN, *zip(*keys, strict=True)):
-        found[row["key"]].append(
-            Open(
-                n=row["n"],
-                attempts=row["attempts"],
-                next_attempt_at=row["next_attempt_at"],
-                warned=row["warned"],
-                held=row["held"],
-                via=row["via"],
-                verdict=row["verdict"],
-                paused=row["paused"],
-            )
-        )
+    rows = [(lock, day_of(ident), ident, n) for lock, ident, n in asked]
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
+    found: dict[int, list[Open]] = {}
+    for row in await session.fetch(_TURN, list(done), list(wanted), *columns):
+        opened = found.setdefault(row["lock"], [])
+        if row["n"] is not None:
+            opened.append(_open(row))
     return found
+
+
+def _open(row: Row) -> Open:
+    return Open(
+        n=row["n"],
+        attempts=row["attempts"],
+        next_attempt_at=row["next_attempt_at"],
+        warned=row["warned"],
+        held=row["held"],
+        via=row["via"],
+        verdict=row["verdict"],
+        paused=row["paused"],
+    )
 
 
 def is_gone(session: Tx) -> bool:
