@@ -32,6 +32,7 @@ _AFTER: Final = (
     b"ESEARCH",  # RFC 4731
     b"SEARCHRES",  # RFC 5182
     b"WITHIN",  # RFC 5032
+    b"PARTIAL",  # RFC 9394
     b"SORT",  # RFC 5256
     b"SORT=DISPLAY",  # RFC 5957
     b"THREAD=ORDEREDSUBJECT",  # RFC 5256

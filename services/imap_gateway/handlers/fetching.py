@@ -41,6 +41,8 @@ async def fetch(client: Client, command: c.Fetch) -> Done:
     if plan.tells_modseq:
         client.enable(b"CONDSTORE")
     indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
+    if command.page is not None:  # RFC 9394 §3.4: the page is taken before CHANGEDSINCE is looked at
+        indexes = indexes[command.page.cut(len(indexes))]
     since = command.changed_since
     if command.asks_vanished:
         await tell_vanished(client, command.numbers, since or 0)

@@ -165,6 +165,11 @@ class Fetch:
         return cast("int | None", self.modifiers.get(b"CHANGEDSINCE"))
 
     @property
+    def page(self) -> Partial | None:
+        """RFC 9394 §3.3."""
+        return cast("Partial | None", self.modifiers.get(b"PARTIAL"))
+
+    @property
     def asks_vanished(self) -> bool:
         """RFC 7162 §3.2.6."""
         return b"VANISHED" in self.modifiers

@@ -6,28 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from imap_gateway.protocol.keys import Key
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """A page of results (RFC 9394 §3.1): counted from 1, or from the end.
-
-    Attributes:
-        first: As the client wrote it; ``last`` likewise. Negative numbers count from the end.
-    """
-
-    first: int
-    last: int
-
-    def cut(self, count: int) -> slice:
-        """Return which of ``count`` results these are."""
-        low, high = sorted((abs(self.first), abs(self.last)))
-        if self.first > 0:
-            return slice(min(low - 1, count), min(high, count))
-        return slice(max(count - high, 0), max(count - low + 1, 0))
-
-    def __str__(self) -> str:
-        return f"{self.first}:{self.last}"
+from imap_gateway.protocol.pages import Partial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

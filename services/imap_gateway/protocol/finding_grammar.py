@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.commands import Command
-from imap_gateway.protocol.cursor import MAX_NUMBER, BadSyntax, Cursor
+from imap_gateway.protocol.cursor import BadSyntax, Cursor
+from imap_gateway.protocol.pages import partial_range
 from imap_gateway.protocol.rules import Rule
 from imap_gateway.protocol.search_grammar import search_keys
 
@@ -18,7 +18,6 @@ MAX_TAGS = 100
 
 _CHARSET = b"CHARSET "
 _RETURN = b" RETURN ("
-_PARTIAL = re.compile(rb"(-?)([1-9]\d{0,9}):(-?)([1-9]\d{0,9})")
 _OPTIONS: Final = MappingProxyType({
     b"MIN": "has_min",
     b"MAX": "has_max",
@@ -64,14 +63,6 @@ def search_return_options(cursor: Cursor) -> f.Returns | None:
     if not names:
         return f.Returns(has_all=True)  # RFC 4731 §3.1
     return f.Returns(partial=partial, **{_OPTIONS[n]: True for n in names if n != b"PARTIAL"})
-
-
-def partial_range(cursor: Cursor) -> f.Partial:
-    """``partial-range = partial-range-first / partial-range-last`` (RFC 9394 §4)."""
-    found = cursor.take(_PARTIAL, "a range")
-    if found[1] != found[3] or max(int(found[2]), int(found[4])) > MAX_NUMBER:
-        raise BadSyntax("no such range")
-    return f.Partial(int(found[1] + found[2]), int(found[3] + found[4]))
 
 
 def _search(cursor: Cursor, *, is_uid: bool) -> Command:

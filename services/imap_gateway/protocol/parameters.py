@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
+from imap_gateway.protocol.pages import partial_range
 from imap_gateway.protocol.resync_grammar import qresync
 
 Value: TypeAlias = Callable[[Cursor], object]
@@ -30,6 +31,12 @@ def number64(cursor: Cursor) -> object:
     return cursor.number64()
 
 
+def page(cursor: Cursor) -> object:
+    """``SP partial-range``."""
+    cursor.space()
+    return partial_range(cursor)
+
+
 SELECT: Final[Mapping[bytes, Value]] = MappingProxyType(
     {
         b"CONDSTORE": bare,  # RFC 7162 §3.1.8
@@ -39,6 +46,7 @@ SELECT: Final[Mapping[bytes, Value]] = MappingProxyType(
 FETCH: Final[Mapping[bytes, Value]] = MappingProxyType(
     {
         b"CHANGEDSINCE": number64,  # RFC 7162 §3.1.4.1
+        b"PARTIAL": page,  # RFC 9394 §3.3
         b"VANISHED": bare,  # RFC 7162 §3.2.6
     }
 )
