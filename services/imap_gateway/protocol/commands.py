@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TypeAlias, cast
 
 from imap_gateway.protocol.items import FetchItem
+from imap_gateway.protocol.pages import Partial
 from imap_gateway.protocol.resync_grammar import Resync
 from imap_gateway.protocol.sequences import SequenceSet
 
