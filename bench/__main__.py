@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.fresh import fresh
+from bench.imap import crowd, million, table
 from bench.measuring import Course, Run, measure
 from bench.memory import weigh
 from bench.ours import posthouse
@@ -111,8 +112,19 @@ async def _runs(given: argparse.Namespace) -> list[Run]:
     return await what(given.count, given.rounds, alone=given.alone)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print; exit 1 if a system cannot be measured here."""
+async def _imap(given: argparse.Namespace) -> int:
+    """Measure what readers of mailboxes wait for, or what they cost; return the exit code."""
+    _end_in_good_order()
+    if given.idle:
+        return await crowd.weigh(console.print, given.idle)
+    if given.million:
+        return await million.look(console.print)
+    results = await table.compare(console.print, given.rounds, alone=given.alone, store=given.store)
+    table.show(results, Console(width=WIDTH))
+    return 0
+
+
+def _given(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--count", type=int, default=3000, help="messages per run")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
@@ -121,19 +133,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--relay", action="store_true", help="to a server outside, not to mailboxes"
     )
     parser.add_argument("--memory", action="store_true", help="of ingress-smtp, instead of speed")
-    parser.add_argument("--store", choices=("disk", "s3"), default="disk", help="with --memory")
+    parser.add_argument(
+        "--store", choices=("disk", "s3"), default="disk", help="with --memory or --imap"
+    )
     parser.add_argument(
         "--queue", type=int, metavar="RECIPIENTS", help="that wait: how long operators wait"
     )
     parser.add_argument(
         "--fresh", action="store_true", help="with --queue: what fresh mail costs meanwhile"
     )
-    given = parser.parse_args(arguments)
+    parser.add_argument("--imap", action="store_true", help="mailboxes, beside Dovecot's")
+    parser.add_argument(
+        "--idle", type=int, metavar="CONNECTIONS", help="with --imap: what idling readers take"
+    )
+    parser.add_argument(
+        "--million", action="store_true", help="with --imap: a mailbox of 1,000,000 messages"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print; exit 1 if a system cannot be measured here."""
+    given = _given(arguments)
     try:
         if given.memory:
             sys.exit(asyncio.run(weigh(console.print, given.store)))
         if given.queue and not given.fresh:
             sys.exit(asyncio.run(look(console.print, given.queue)))
+        if given.imap:
+            sys.exit(asyncio.run(_imap(given)))
         runs = asyncio.run(_runs(given))
     except Unfit as reason:
         console.print(f"cannot measure: {reason}", style="red", markup=False)

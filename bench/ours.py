@@ -32,16 +32,23 @@ class Posthouse:
     Attributes:
         name: How the table calls it.
         port: Where ingress-smtp takes mail.
-        processes: Every service and server.
         pool: Its database, to count what was filed.
         broker: The address of its broker.
+        password: Of all users.
+        stack: Its parts, to be stopped and started.
     """
 
     name: str
     port: int
-    processes: Mapping[str, int]
     pool: Pool
     broker: str
+    password: str
+    stack: Stack
+
+    @property
+    def processes(self) -> Mapping[str, int]:
+        """Every service and server that runs now."""
+        return _processes(self.stack)
 
     async def delivered(self) -> int:
         """Return how many messages lie in all mailboxes."""
@@ -69,14 +76,15 @@ async def posthouse(
         )
         try:
             await _start(stack)
-            await _populate(stack, domain, users, next_hop)
+            password = await _populate(stack, domain, users, next_hop)
             async with open_pool(stack.servers.postgres.url(DATABASE), connections=1) as pool:
                 yield Posthouse(
                     name="Posthouse",
                     port=ports["SMTP_PORT"],
-                    processes=_processes(stack),
                     pool=pool,
                     broker=stack.servers.rabbitmq.url,
+                    password=password,
+                    stack=stack,
                 )
         finally:
             await stack.stop()
@@ -90,10 +98,12 @@ async def _start(stack: Stack) -> None:
         raise Unfit("\n".join(map(str, leaves(group)))) from group
 
 
-async def _populate(stack: Stack, domain: str, users: Sequence[str], next_hop: int | None) -> None:
+async def _populate(stack: Stack, domain: str, users: Sequence[str], next_hop: int | None) -> str:
+    """Make the domain and its users; return the password of all of them."""
     url = f"http://{LOOPBACK}:{stack.options.ports['POSTMASTER_PORT']}/api/v1"
     headers = {"Authorization": f"Bearer {stack.keys.api_token}"}
-    accounts = [{"address": user, "password": secrets.token_urlsafe(12)} for user in users]
+    password = secrets.token_urlsafe(12)
+    accounts = [{"address": user, "password": password} for user in users]
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=API_SECONDS) as api:
         (await api.post("/domains", json={"domain": domain})).raise_for_status()
         answer = await api.post("/imports/accounts", json={"accounts": accounts})
@@ -102,6 +112,7 @@ async def _populate(stack: Stack, domain: str, users: Sequence[str], next_hop: i
             route = {"hops": [f"{LOOPBACK}:{next_hop}"]}
             (await api.put("/routes/*", json=route)).raise_for_status()
             (await api.put("/networks/127.0.0.0/8", json={})).raise_for_status()
+    return password
 
 
 def _processes(stack: Stack) -> dict[str, int]:

@@ -1,0 +1,1 @@
+"""``make bench BENCH=--imap``: mailboxes as their readers find them, beside Debian's Dovecot."""

@@ -1,0 +1,77 @@
+"""Our own imap-gateway, with every service and server around it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from bench.ours import Posthouse, StoreKind, posthouse
+
+GATEWAY = "imap-gateway"
+DOMAIN = "bench.test"
+_SETTINGS = {
+    "POSTHOUSE_IMAP_PLAINTEXT_LOGIN": "true",
+    "POSTHOUSE_IMAP_CONNECTIONS_MAX": "12000",
+    "POSTHOUSE_IMAP_CLIENT_CONNECTIONS_MAX": "12000",
+    "POSTHOUSE_IMAP_ACCOUNT_CONNECTIONS_MAX": "12000",
+    "POSTHOUSE_IMAP_ACCOUNT_CLIENT_CONNECTIONS_MAX": "12000",
+    "POSTHOUSE_RATE_IMAP_CONNECTIONS": "",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """One that runs.
+
+    Attributes:
+        name: How the table calls it.
+        house: The whole system.
+    """
+
+    name: str
+    house: Posthouse
+
+    @property
+    def port(self) -> int:
+        """Where it speaks IMAP."""
+        return self.house.stack.options.ports["IMAP_PORT"]
+
+    @property
+    def tls_port(self) -> int:
+        """Where it does so by TLS."""
+        return self.house.stack.options.ports["IMAPS_PORT"]
+
+    @property
+    def password(self) -> str:
+        """Of all users."""
+        return self.house.password
+
+    @property
+    def processes(self) -> Mapping[str, int]:
+        """All that may be at work for a reader."""
+        here = self.house.processes
+        return {name: here[name] for name in (GATEWAY, "postgres", "seaweedfs") if name in here}
+
+    async def renew(self) -> None:
+        """Start the gateway anew: it knows no mailbox then."""
+        stack = self.house.stack
+        service = stack.service(GATEWAY)
+        await stack.halt(service)
+        await stack.resume(service)
+        await service.ready()
+
+
+@asynccontextmanager
+async def gateway(
+    users: int, say: Callable[[str], None], store: StoreKind = "disk"
+) -> AsyncIterator[Gateway]:
+    """Run Posthouse with users ``u000@bench.test`` and so on while inside."""
+    names = [user(n) for n in range(users)]
+    async with posthouse(DOMAIN, names, say, _SETTINGS, store=store) as house:
+        yield Gateway(name=f"Posthouse, {store}", house=house)
+
+
+def user(n: int) -> str:
+    """Return the address of the n-th user."""
+    return f"u{n:03}@{DOMAIN}"
