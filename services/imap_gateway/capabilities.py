@@ -23,7 +23,13 @@ _AFTER: Final = (
     b"IDLE",  # RFC 2177
     b"NAMESPACE",  # RFC 2342
     b"CHILDREN",  # RFC 3348
+    b"LIST-EXTENDED",  # RFC 5258
+    b"LIST-STATUS",  # RFC 5819
+    b"STATUS=SIZE",  # RFC 8438
     b"SPECIAL-USE",  # RFC 6154
+    b"CREATE-SPECIAL-USE",  # RFC 6154
+    b"METADATA",  # RFC 5464
+    b"LIST-METADATA",  # RFC 9590
     b"UNSELECT",  # RFC 3691
     b"UIDPLUS",  # RFC 4315
     b"MOVE",  # RFC 6851

@@ -15,6 +15,7 @@ from imap_gateway.view.flags import Keywords
 from imap_gateway.view.position import Position
 from posthouse.credentials.exchange import Channel
 from posthouse.mail.encryption import Tls
+from posthouse.storage.sharing import Identity, Owner
 
 
 class Wire(Protocol):
@@ -70,12 +71,16 @@ class Selected:
     Attributes:
         name: As it was selected.
         position: What the client was told of it.
-        is_read_only: By EXAMINE.
+        is_read_only: By EXAMINE, or because nothing may be changed (RFC 4314 §5.2).
+        rights: What may be done with it (RFC 4314 §2.1).
+        owner: Whose it is, None for one's own.
     """
 
     name: str
     position: Position
     is_read_only: bool
+    rights: frozenset[str]
+    owner: Owner | None = None
 
 
 class Client:
@@ -90,7 +95,8 @@ class Client:
         guest: As whom its session is counted; None before.
         enabled: What ENABLE turned on, or a command that implies it (RFC 5161), upper case.
         selected: The selected mailbox.
-        keywords: Of the account.
+        identity: For whom ACLs may have entries, and when that was read; None while not needed.
+        keywords: Of the account whose mailbox is selected; else of its own.
         failures: Logins that failed.
         tag: Of the command at work.
     """
@@ -104,6 +110,7 @@ class Client:
         self.guest: Guest | None = None
         self.enabled: frozenset[bytes] = frozenset()
         self.selected: Selected | None = None
+        self.identity: tuple[Identity, float] | None = None
         self.keywords = Keywords({})
         self.failures = 0
         self.tag = b""
@@ -150,11 +157,11 @@ class Client:
         if self.selected is None:
             raise Misuse("No mailbox is selected")
         return self.selected
+
     @property
     def owner(self) -> int:
         """Whose the selected mailbox is; without one, who has logged in."""
         return self.account if self.selected is None else self.selected.position.view.account
-
 
     def writable(self) -> Selected:
         """Return the selected mailbox; raise `Refusal` if it was opened by EXAMINE."""
@@ -170,6 +177,8 @@ class Client:
         position = self.selected.position
         self.house.views.unwatch(position.view, self.wire)
         self.house.views.release(position)
+        if position.view.account != self.account:
+            self.keywords = Keywords({})  # its own are read when they are needed
         self.selected = None
         self.state = State.AUTHENTICATED
 

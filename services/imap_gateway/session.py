@@ -15,7 +15,12 @@ from imap_gateway.protocol.grammar import BadCommand, parse
 from imap_gateway.state import ALLOWED, COUNTING, LEAVING, State
 from imap_gateway.telling import tell
 from posthouse.mail.errors import MailFailure, MissingObject, Unavailable
-from posthouse.storage.mailboxes import MailboxExists, NoSuchMailbox, TooManyMailboxes
+from posthouse.storage.mailboxes import (
+    MailboxExists,
+    NoRoomForMailbox,
+    NoSuchMailbox,
+    TooManyMailboxes,
+)
 from posthouse.storage.messages import OverQuota
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -31,6 +36,7 @@ _CODES: tuple[tuple[type[MailFailure], bytes], ...] = (
     (NoSuchMailbox, b"NONEXISTENT"),  # RFC 5530 §3 for all of these
     (MailboxExists, b"ALREADYEXISTS"),
     (TooManyMailboxes, b"LIMIT"),
+    (NoRoomForMailbox, b"OVERQUOTA"),
     (OverQuota, b"OVERQUOTA"),
     (Unavailable, b"UNAVAILABLE"),
     (MissingObject, b"SERVERBUG"),

@@ -7,14 +7,19 @@ from typing import Final
 
 from imap_gateway.client import Handlers
 from imap_gateway.handlers import (
+    annotating,
     appending,
     copying,
     entry,
     fetching,
     folders,
+    granting,
+    listing,
     plain,
+    quotas,
     searching,
     selecting,
+    statuses,
     sorting,
     storing,
 )
@@ -24,6 +29,11 @@ _FAMILIES: Final = (
     entry.HANDLERS,
     selecting.HANDLERS,
     folders.HANDLERS,
+    listing.HANDLERS,
+    statuses.HANDLERS,
+    annotating.HANDLERS,
+    granting.HANDLERS,
+    quotas.HANDLERS,
     appending.HANDLERS,
     searching.HANDLERS,
     sorting.HANDLERS,

@@ -5,35 +5,41 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
+from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
+from imap_gateway.places import Found
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.responses import untagged
 from imap_gateway.protocol.sequences import write_set
-from posthouse.storage.mailboxes import NoSuchMailbox, find_mailbox
-from posthouse.storage.messages import Copied, copy, expunge
+from posthouse.storage.copying import Terms, copy_to
+from posthouse.storage.mailboxes import NoSuchMailbox
+from posthouse.storage.messages import Copied, expunge
 
 
 async def copy_(client: Client, command: c.Copy) -> Done:
     """COPY, MOVE and their UID forms: all messages or none."""
     selected = client.writable() if command.is_move else client.mailbox()
+    await places.demand_now(client, "te" if command.is_move else "")  # RFC 6851 §4.1
     view, house = selected.position.view, client.house
     await house.views.refresh(view, max_age=FRESH_SECONDS)
     indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
     uids = selected.position.uids_of(indexes)
     try:
-        target = await find_mailbox(house.pool, client.account, command.mailbox)
-        done = await copy(
-            house.pool, client.account, (view.mailbox, target.id), uids, is_move=command.is_move
-        )
+        found = await places.find(client, command.mailbox, "i")
+        target = found.mailbox
+        done = await copy_to(
+            house.pool, (view.account, view.mailbox), (target.account, target.id), uids,
+            _terms(command, found),
+        )  # fmt: skip
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
     if not done.source_uids:
         if uids and not command.is_uid:
             raise Refusal("The messages were expunged", b"EXPUNGEISSUED")
         return Done("nothing to do")
-    house.updates.tell(client.account, target.id, done.target_modseq)
+    house.updates.tell(target.account, target.id, done.target_modseq)
     code = _copyuid(done)
     if not command.is_move:
         if target.id == view.mailbox:
@@ -42,8 +48,17 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     # RFC 6851 §4.3: where the messages went is told before they are expunged
     client.wire.write(untagged(b"OK [%b] Moved" % code))
     await house.views.expunged(view, done.source_modseq, done.source_uids)
-    house.updates.tell(client.account, view.mailbox, done.source_modseq)
+    house.updates.tell(view.account, view.mailbox, done.source_modseq)
     return Done("MOVE done", _step_code(client, done.source_modseq))
+
+
+def _terms(command: c.Copy, target: Found) -> Terms:
+    """Say which flags go along: those that may be set there (RFC 4314 §4)."""
+    return Terms(
+        is_move=command.is_move,
+        flags=places.flags_allowed(target.rights),
+        keywords="w" in target.rights,
+    )
 
 
 def _copyuid(done: Copied) -> bytes:
@@ -56,18 +71,19 @@ def _copyuid(done: Copied) -> bytes:
 async def expunge_(client: Client, command: c.Expunge) -> Done:
     """EXPUNGE, and UID EXPUNGE of some (RFC 4315 §2.1); what went is told as news."""
     selected, house = client.writable(), client.house
+    await places.demand_now(client, "e")
     view = selected.position.view
     uids = None
     if command.uids is not None:
         await house.views.refresh(view, max_age=FRESH_SECONDS)
         indexes = chosen(selected.position, command.uids, is_uid=True)
         uids = selected.position.uids_of(indexes)
-    done = await expunge(house.pool, client.account, view.mailbox, uids)
+    done = await expunge(house.pool, view.account, view.mailbox, uids)
     if not done.uids:
         await house.views.refresh(view)
         return Done("EXPUNGE done")
     await house.views.expunged(view, done.modseq, done.uids)
-    house.updates.tell(client.account, view.mailbox, done.modseq)
+    house.updates.tell(view.account, view.mailbox, done.modseq)
     return Done("EXPUNGE done", _step_code(client, done.modseq))
 
 

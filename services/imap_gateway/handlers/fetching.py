@@ -41,14 +41,16 @@ async def fetch(client: Client, command: c.Fetch) -> Done:
     if plan.tells_modseq:
         client.enable(b"CONDSTORE")
     indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
-    if command.page is not None:  # RFC 9394 §3.4: the page is taken before CHANGEDSINCE is looked at
+    if (
+        command.page is not None
+    ):  # RFC 9394 §3.4: the page is taken before CHANGEDSINCE is looked at
         indexes = indexes[command.page.cut(len(indexes))]
     since = command.changed_since
     if command.asks_vanished:
         await tell_vanished(client, command.numbers, since or 0)
     if since is not None:
         indexes = await aside(len(indexes), _changed, selected.position, indexes, since)
-    if plan.needs_seen and not selected.is_read_only:
+    if plan.needs_seen and "s" in selected.rights and not selected.is_read_only:
         await _mark_seen(client, selected, indexes, tells_flags=Item.FLAGS in plan.items)
     missing = await _send(client, selected.position, plan, indexes)
     if missing and not command.is_uid:

@@ -1,26 +1,33 @@
-"""Mailboxes as a whole (RFC 3501 §6.3)."""
+"""Mailboxes as a whole: made, removed, renamed, subscribed to (RFC 3501 §6.3, RFC 4314 §4)."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import Final
 
+from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
+from imap_gateway.places import Place
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import responses
-from imap_gateway.view.listing import Pattern, listing, subscribed
+from imap_gateway.protocol.listing import Create
+from imap_gateway.special_uses import checked_uses
+from imap_gateway.view.names import elsewhere, is_reserved
 from imap_gateway.view.rows import Rows
 from posthouse.storage import mailboxes as boxes
+from posthouse.storage.annotations import copy_annotations
 from posthouse.storage.messages import copy
+from posthouse.storage.sharing import nearest_parent
 from posthouse.storage.snapshots import Page, load_page
+from posthouse.storage.subscriptions import subscribe as subscribe_own
+from posthouse.storage.subscriptions import subscribe_elsewhere
 
 MAX_LEVELS = 50
-MAX_PATTERN = 1024  # characters; no name is longer
 
 
 def checked_name(name: str) -> str:
-    """Return a name that a new mailbox may have; raise `Refusal`."""
+    """Return what the owner may call a new mailbox; raise `Refusal`."""
     name = name.removesuffix(boxes.SEPARATOR)  # RFC 3501 §6.3.3: announces levels below
     parts = name.split(boxes.SEPARATOR)
     if parts[0].upper() == boxes.INBOX:
@@ -30,45 +37,87 @@ def checked_name(name: str) -> str:
         or len(parts) > MAX_LEVELS
         or len(name.encode()) > boxes.MAX_NAME_OCTETS
         or any(ch in "*%" or not ch.isprintable() for ch in name)
+        or is_reserved(name)
     )
     if is_bad:
         raise Refusal("Not a name for a mailbox", b"CANNOT")
     return name
 
 
-async def create(client: Client, command: c.Create) -> Done:
-    """CREATE (§6.3.3)."""
-    await boxes.create_mailbox(client.house.pool, client.account, checked_name(command.mailbox))
-    _tell(client)
-    return Done("CREATE done")
+async def _new_place(client: Client, name: str) -> tuple[Place, dict[str, str] | None]:
+    """Return where a new mailbox is to be, and the ACL that it inherits.
+
+    Needs the right ``k`` on the next mailbox above (RFC 4314 §4); among one's own, nothing need be
+    above. In other people's trees INBOX is the root.
+    """
+    place = await places.locate(client, name.removesuffix(boxes.SEPARATOR))
+    place = Place(owner=place.owner, account=place.account, name=checked_name(place.name))
+    is_guest = place.owner is not None
+    parent = await nearest_parent(
+        client.house.pool, place.account, place.name, below_inbox=is_guest
+    )
+    if parent is None:
+        if is_guest:
+            raise boxes.NoSuchMailbox("No such mailbox")
+        return place, None
+    places.demand(await places.rights(client, place.owner, parent), "k")
+    return place, None if parent.acl is None else dict(parent.acl)
+
+
+async def create(client: Client, command: Create) -> Done:
+    """CREATE (§6.3.3, RFC 6154 §3); the answer tells the MAILBOXID (RFC 8474 §4.1)."""
+    place, acl = await _new_place(client, command.mailbox)
+    uses = checked_uses(command.uses, is_own=place.owner is None)
+    made = await boxes.create_mailbox(client.house.pool, place.account, place.name, uses, acl=acl)
+    _tell(client, place)
+    return Done("CREATE done", b"MAILBOXID (%b)" % made.object_id.encode())
 
 
 async def delete(client: Client, command: c.Delete) -> Done:
-    """DELETE (§6.3.4): what lies below stays."""
-    if command.mailbox == boxes.INBOX:
+    """DELETE (§6.3.4) needs the right ``x``; what lies below stays."""
+    found = await places.find(client, command.mailbox, "x")
+    if found.mailbox.name == boxes.INBOX:
         raise Refusal("INBOX cannot be deleted", b"CANNOT")
-    house = client.house
-    mailbox = await boxes.delete_mailbox(house.pool, client.account, command.mailbox)
-    house.updates.tell(client.account, mailbox, boxes.LAST_STEP)
-    _tell(client)
+    house, place = client.house, found.place
+    mailbox = await boxes.delete_mailbox(house.pool, place.account, found.mailbox.name)
+    house.updates.tell(place.account, mailbox, boxes.LAST_STEP)
+    _tell(client, place)
     if client.selected is not None and client.selected.position.view.mailbox == mailbox:
         client.deselect()
     return Done("DELETE done")
 
 
 async def rename(client: Client, command: c.Rename) -> Done:
-    """RENAME (§6.3.5); from INBOX it moves the messages into a new mailbox."""
-    new = checked_name(command.new)
-    if command.mailbox == boxes.INBOX:
-        await _empty_inbox(client, new)
-    elif new == command.mailbox:
-        raise boxes.MailboxExists("Mailbox exists")
-    elif new.startswith(command.mailbox + boxes.SEPARATOR):
-        raise Refusal("A mailbox cannot go below itself", b"CANNOT")
+    """RENAME (§6.3.5); from INBOX it moves the messages into a new mailbox.
+
+    Needs ``x`` on the mailbox and ``k`` above the new name (RFC 4314 §4); ACLs stay.
+    """
+    place = await places.locate(client, command.mailbox)
+    if place.name == boxes.INBOX:
+        await _empty_inbox(client, place, command.new)
     else:
-        await boxes.rename_mailbox(client.house.pool, client.account, command.mailbox, new)
-    _tell(client)
+        await _demand_removable(client, place)
+        target, _ = await _new_place(client, command.new)
+        if target.account != place.account:
+            raise Refusal("A mailbox stays with its owner", b"CANNOT")
+        if target.name == place.name:
+            raise boxes.MailboxExists("Mailbox exists")
+        if target.name.startswith(place.name + boxes.SEPARATOR):
+            raise Refusal("A mailbox cannot go below itself", b"CANNOT")
+        await boxes.rename_mailbox(client.house.pool, place.account, place.name, target.name)
+    _tell(client, place)
     return Done("RENAME done")
+
+
+async def _demand_removable(client: Client, place: Place) -> None:
+    """Demand ``x`` on the mailbox; one's own level that is no mailbox needs no right."""
+    try:
+        box = await boxes.find_mailbox(client.house.pool, place.account, place.name)
+    except boxes.NoSuchMailbox:
+        if place.owner is not None:
+            raise
+        return
+    places.demand(await places.rights(client, place.owner, box), "x")
 
 
 def _uids(page: Page) -> list[int]:
@@ -77,11 +126,18 @@ def _uids(page: Page) -> list[int]:
     return rows.uids.tolist()
 
 
-async def _empty_inbox(client: Client, new: str) -> None:
+async def _empty_inbox(client: Client, place: Place, new: str) -> None:
     """Move all of INBOX to a new mailbox; INBOX and what lies below it stay."""
+    if place.owner is not None:
+        raise Refusal("Only one's own INBOX can be renamed", b"CANNOT")
     house = client.house
     inbox = await boxes.find_mailbox(house.pool, client.account, boxes.INBOX)
-    target = await boxes.create_mailbox(house.pool, client.account, new)
+    places.demand(await places.rights(client, None, inbox), "x")
+    there, acl = await _new_place(client, new)
+    if there.owner is not None:
+        raise Refusal("A mailbox stays with its owner", b"CANNOT")
+    target = await boxes.create_mailbox(house.pool, client.account, there.name, acl=acl)
+    await copy_annotations(house.pool, client.account, inbox.id, target.id)
     while uids := _uids(await load_page(house.pool, client.account, inbox.id)):
         done = await copy(house.pool, client.account, (inbox.id, target.id), uids, is_move=True)
         house.updates.tell(client.account, inbox.id, done.source_modseq)
@@ -89,64 +145,33 @@ async def _empty_inbox(client: Client, new: str) -> None:
 
 
 async def subscribe(client: Client, command: c.Subscribe) -> Done:
-    """SUBSCRIBE (§6.3.6) and UNSUBSCRIBE (§6.3.7)."""
-    await boxes.subscribe(client.house.pool, client.account, command.mailbox, on=command.on)
+    """SUBSCRIBE (§6.3.6) needs the right ``l``; UNSUBSCRIBE (§6.3.7) none."""
+    pool, name = client.house.pool, command.mailbox
+    if elsewhere(name, client.user) is None:
+        await subscribe_own(pool, client.account, name, on=command.on)
+        return Done("done")
+    if command.on:
+        await places.find(client, name, "l")
+    await subscribe_elsewhere(pool, client.account, name, on=command.on)
     return Done("done")
 
 
-async def list_(client: Client, command: c.List) -> Done:
-    """LIST (§6.3.8) and LSUB (§6.3.9)."""
-    word = b"LSUB" if command.is_subscribed else b"LIST"
-    if not command.pattern and not command.is_subscribed:  # what is the separator?
-        client.wire.write(responses.listed(word, ["\\Noselect"], ""))
-        return Done("LIST done")
-    if len(command.reference) + len(command.pattern) > MAX_PATTERN:
-        raise Refusal("Pattern too long", b"LIMIT")
-    pattern = Pattern(command.reference, command.pattern)
-    found = await boxes.list_mailboxes(client.house.pool, client.account)
-    if command.is_subscribed:
-        lost = await boxes.lost_subscriptions(client.house.pool, client.account)
-        names = {box.name for box in found if box.subscribed} | set(lost)
-        shown = subscribed(names, pattern, is_level_wise=command.pattern.endswith("%"))
-    else:
-        shown = listing({box.name: box.special_use for box in found}, pattern)
-    lines = [responses.listed(word, attributes, name) for name, attributes in shown]
-    client.wire.write(b"".join(lines))
-    await client.wire.drain()
-    return Done("done")
+async def namespace(client: Client, _command: c.Namespace) -> Done:
+    """NAMESPACE (RFC 2342 §5): one's own, other users', shared."""
+    told = b'NAMESPACE (("" "/")) (("user/" "/")) (("shared/" "/"))'
+    client.wire.write(responses.untagged(told))
+    return Done("NAMESPACE done")
 
 
-async def status(client: Client, command: c.Status) -> Done:
-    """STATUS (§6.3.10, RFC 7162 §3.1.7)."""
-    found = await boxes.find_mailbox(client.house.pool, client.account, command.mailbox)
-    values = {
-        c.StatusItem.MESSAGES: found.exists,
-        c.StatusItem.RECENT: await boxes.count_recent(client.house.pool, found),
-        c.StatusItem.UIDNEXT: found.uidnext,
-        c.StatusItem.UIDVALIDITY: found.uidvalidity,
-        c.StatusItem.HIGHESTMODSEQ: found.modseq,
-    }
-    if c.StatusItem.UNSEEN in command.items:
-        unseen = await boxes.count_unseen(client.house.pool, client.account, [found.id])
-        values[c.StatusItem.UNSEEN] = unseen[found.id]
-    if c.StatusItem.HIGHESTMODSEQ in command.items:
-        client.enable(b"CONDSTORE")  # RFC 7162 §3.1: an enabling command
-    told = b" ".join(b"%b %d" % (item.value, values[item]) for item in command.items)
-    name = responses.mailbox(command.mailbox)
-    client.wire.write(responses.untagged(b"STATUS %b (%b)" % (name, told)))
-    return Done("STATUS done")
-
-
-def _tell(client: Client) -> None:
-    """The list of mailboxes changed."""
-    client.house.updates.tell(client.account, 0, 0)
+def _tell(client: Client, place: Place) -> None:
+    """The list of an account's mailboxes changed."""
+    client.house.updates.tell(place.account, 0, 0)
 
 
 HANDLERS: Final[Handlers] = MappingProxyType({
-    c.Create: create,
+    Create: create,
     c.Delete: delete,
     c.Rename: rename,
     c.Subscribe: subscribe,
-    c.List: list_,
-    c.Status: status,
+    c.Namespace: namespace,
 })  # fmt: skip

@@ -1,4 +1,4 @@
-"""Commands that need no mailbox (RFC 3501 §6.1, RFC 2342, RFC 2971, RFC 5161, RFC 2177)."""
+"""Commands that need no mailbox (RFC 3501 §6.1, RFC 2971, RFC 5161, RFC 2177)."""
 
 from __future__ import annotations
 
@@ -38,12 +38,6 @@ async def logout(client: Client, _command: c.Logout) -> Done:
     return Done("LOGOUT done")
 
 
-async def namespace(client: Client, _command: c.Namespace) -> Done:
-    """NAMESPACE (RFC 2342 §5): all mailboxes are the user's own."""
-    client.wire.write(responses.untagged(b'NAMESPACE (("" "/")) NIL NIL'))
-    return Done("NAMESPACE done")
-
-
 async def identify(client: Client, command: c.Id) -> Done:
     """ID (RFC 2971 §3.1): nothing but the name is told."""
     told = {name.lower(): value for name, value in command.fields}
@@ -81,7 +75,6 @@ HANDLERS: Final[Handlers] = MappingProxyType({
     c.Check: noop,
     c.Logout: logout,
     c.StartTls: start_tls,
-    c.Namespace: namespace,
     c.Id: identify,
     c.Enable: enable,
     c.Idle: idle,

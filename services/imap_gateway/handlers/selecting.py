@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
+from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers, Selected
 from imap_gateway.handlers.resyncing import resync
 from imap_gateway.protocol import commands as c
@@ -12,10 +13,12 @@ from imap_gateway.protocol import responses
 from imap_gateway.state import State
 from imap_gateway.telling import know_keywords
 from imap_gateway.vanishing import demand_qresync
-from imap_gateway.view.flags import ALL_BITS, SEEN, TABLE
+from imap_gateway.view.flags import ALL_BITS, SEEN, TABLE, Keywords
 from imap_gateway.view.position import Position
-from posthouse.storage.mailboxes import Mailbox, claim_recent, find_mailbox
+from posthouse.storage.mailboxes import Mailbox, claim_recent
 from posthouse.storage.messages import expunge
+
+CHANGING = frozenset("swite")  # RFC 4314 §5.2: without any of these a mailbox is read-only
 
 
 async def select(client: Client, command: c.Select) -> Done:
@@ -28,39 +31,54 @@ async def select(client: Client, command: c.Select) -> Done:
         client.wire.write(responses.untagged(b"OK [CLOSED] Mailbox left"))  # RFC 7162 §3.2.11
     if b"CONDSTORE" in command.parameters:
         client.enable(b"CONDSTORE")
-    found = await find_mailbox(house.pool, client.account, command.mailbox)
-    position = await house.views.open(client.account, found.id, found.uidvalidity, client.wire)
-    view = position.view
-    client.selected = Selected(
-        name=command.mailbox, position=position, is_read_only=command.is_examine
+    found = await places.find(client, command.mailbox, "r")
+    box = found.mailbox
+    position = await house.views.open(box.account, box.id, box.uidvalidity, client.wire)
+    client.selected = selected = Selected(
+        name=command.mailbox,
+        position=position,
+        is_read_only=command.is_examine or not CHANGING & found.rights,
+        rights=found.rights,
+        owner=found.place.owner,
     )
     client.state = State.SELECTED
-    await _claim(client, found, position, is_read_only=command.is_examine)
-    used = tuple(view.rows.keywords.values())  # at once: a step may be under way in a thread
+    if found.place.owner is not None:
+        client.keywords = Keywords({})
+    await _claim(client, box, position, is_read_only=selected.is_read_only)
+    used = tuple(position.view.rows.keywords.values())  # at once: a step may be under way
     await know_keywords(client, tuple({number for numbers in used for number in numbers}))
-    client.wire.write(_opening(client, position, is_read_only=command.is_examine))
+    client.wire.write(_opening(client, selected, box))
     if command.resync is not None:
         await resync(client, command.resync)
-    if command.is_examine:
-        return Done("EXAMINE done", b"READ-ONLY")
-    return Done("SELECT done", b"READ-WRITE")
+    name = "EXAMINE" if command.is_examine else "SELECT"
+    return Done(f"{name} done", b"READ-ONLY" if selected.is_read_only else b"READ-WRITE")
 
 
 async def _claim(client: Client, found: Mailbox, position: Position, *, is_read_only: bool) -> None:
     uidnext, first = position.view.uidnext, found.recent_uid
     if first < uidnext and not is_read_only:
-        first = await claim_recent(client.house.pool, client.account, found.id, uidnext)
+        first = await claim_recent(client.house.pool, found.account, found.id, uidnext)
     position.claim(first, uidnext)
 
 
-def _opening(client: Client, position: Position, *, is_read_only: bool) -> bytes:
+def _permanent(client: Client, selected: Selected) -> bytes:
+    """Return the flags that this client can change for ever (RFC 4314 §5.1.1)."""
+    if selected.is_read_only:
+        return b""
+    named = [TABLE[places.flags_allowed(selected.rights)]]
+    if "w" in selected.rights:
+        named += [*(name.encode() for name in client.keywords.all_names()), b"\\*"]
+    return b" ".join(filter(None, named))
+
+
+def _opening(client: Client, selected: Selected, box: Mailbox) -> bytes:
     """Return what SELECT tells (RFC 3501 §6.3.1)."""
+    position = selected.position
     view = position.view
     flags = b" ".join([TABLE[ALL_BITS], *(name.encode() for name in client.keywords.all_names())])
-    permanent = b"" if is_read_only else flags + b" \\*"
     lines = [
         b"FLAGS (%b)" % flags,
-        b"OK [PERMANENTFLAGS (%b)] Flags that stay" % permanent,
+        b"OK [PERMANENTFLAGS (%b)] Flags that stay" % _permanent(client, selected),
         b"%d EXISTS" % position.count,
         b"%d RECENT" % position.recent_count(),
     ]
@@ -68,6 +86,7 @@ def _opening(client: Client, position: Position, *, is_read_only: bool) -> bytes
     if first_unseen:
         lines.append(b"OK [UNSEEN %d] First unseen message" % first_unseen)
     lines += [
+        b"OK [MAILBOXID (%b)] Stays the same" % box.object_id.encode(),  # RFC 8474 §4.2
         b"OK [UIDVALIDITY %d] UIDs are valid" % view.uidvalidity,
         b"OK [UIDNEXT %d] Predicted next UID" % position.uidnext,
         b"OK [HIGHESTMODSEQ %d] Latest change" % position.step,
@@ -79,14 +98,19 @@ async def close(client: Client, command: c.Close) -> Done:
     r"""CLOSE removes ``\Deleted`` messages without telling (§6.4.2); UNSELECT does not."""
     selected = client.mailbox()
     view = selected.position.view
-    if not command.is_unselect and not selected.is_read_only:
+    if not command.is_unselect and not selected.is_read_only and await _may_expunge(client):
         house = client.house
-        done = await expunge(house.pool, client.account, view.mailbox)
+        done = await expunge(house.pool, view.account, view.mailbox)
         if done.uids:
             await house.views.expunged(view, done.modseq, done.uids)
-            house.updates.tell(client.account, view.mailbox, done.modseq)
+            house.updates.tell(view.account, view.mailbox, done.modseq)
     client.deselect()
     return Done("closed")
+
+
+async def _may_expunge(client: Client) -> bool:
+    """Without the right ``e`` CLOSE closes all the same (RFC 4314 §4)."""
+    return "e" in await places.demand_now(client, "")
 
 
 HANDLERS: Final[Handlers] = MappingProxyType({

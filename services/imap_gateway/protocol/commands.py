@@ -65,13 +65,6 @@ class Select:
 
 
 @dataclass(frozen=True, slots=True)
-class Create:
-    """§6.3.3."""
-
-    mailbox: str
-
-
-@dataclass(frozen=True, slots=True)
 class Delete:
     """§6.3.4."""
 
@@ -92,34 +85,6 @@ class Subscribe:
 
     mailbox: str
     on: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class List:
-    """§6.3.8, and LSUB §6.3.9."""
-
-    reference: str
-    pattern: str
-    is_subscribed: bool
-
-
-class StatusItem(Enum):
-    """What STATUS can tell; the value is the name on the wire."""
-
-    MESSAGES = b"MESSAGES"
-    RECENT = b"RECENT"
-    UIDNEXT = b"UIDNEXT"
-    UIDVALIDITY = b"UIDVALIDITY"
-    UNSEEN = b"UNSEEN"
-    HIGHESTMODSEQ = b"HIGHESTMODSEQ"  # RFC 7162 §3.1.7
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """§6.3.10."""
-
-    mailbox: str
-    items: tuple[StatusItem, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

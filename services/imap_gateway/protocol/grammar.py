@@ -5,19 +5,25 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import (
     finding_grammar,
     folders_grammar,
+    listing_grammar,
     messages_grammar,
+    metadata_grammar,
     session_grammar,
+    sharing_grammar,
 )
+from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
 
 # A name has one rule: a family that comes later overrides none.
 _FAMILIES: Final = (
     session_grammar.RULES,
     folders_grammar.RULES,
+    listing_grammar.RULES,
+    metadata_grammar.RULES,
+    sharing_grammar.RULES,
     messages_grammar.RULES,
     finding_grammar.RULES,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from imap_gateway.protocol import mutf7
@@ -23,6 +23,11 @@ def string(octets: bytes) -> bytes:
     return literal(octets)
 
 
+def astring(octets: bytes) -> bytes:
+    """``astring``: an atom where that is possible."""
+    return octets if _ATOM.fullmatch(octets) else string(octets)
+
+
 def literal(octets: bytes) -> bytes:
     """``literal``."""
     return b"{%d}\r\n%b" % (len(octets), octets)
@@ -34,10 +39,15 @@ def mailbox(name: str) -> bytes:
     return wire if _ATOM.fullmatch(wire) else string(wire)
 
 
-def listed(command: bytes, attributes: Iterable[str], name: str) -> bytes:
-    """``mailbox-list`` of LIST and LSUB (RFC 3501 §7.2.2)."""
+def listed(
+    command: bytes, attributes: Iterable[str], name: str, criteria: Sequence[str] = ()
+) -> bytes:
+    """``mailbox-list`` of LIST and LSUB (RFC 3501 §7.2.2), with CHILDINFO (RFC 5258 §3.5)."""
+    more = b""
+    if criteria:
+        more = b' ("CHILDINFO" (%b))' % b" ".join(b'"%b"' % one.encode() for one in criteria)
     flags = " ".join(attributes).encode()
-    return b'* %b (%b) "/" %b\r\n' % (command, flags, mailbox(name))
+    return b'* %b (%b) "/" %b%b\r\n' % (command, flags, mailbox(name), more)
 
 
 def date_time(when: datetime) -> bytes:

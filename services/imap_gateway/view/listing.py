@@ -1,17 +1,19 @@
-r"""What LIST and LSUB show of the names of mailboxes (RFC 3501 §6.3.8, §6.3.9; RFC 3348; RFC 6154).
+r"""What LIST and LSUB show of the names of mailboxes (RFC 3501 §6.3.8, §6.3.9; RFC 5258).
 
-Levels above a mailbox need no mailbox themselves: then they are listed as ``\Noselect``.
+Levels above a mailbox need no mailbox themselves: then they are listed as ``\Noselect``, to who
+speaks RFC 5258 as ``\NonExistent``, and only where a name below them is not listed itself.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 SEPARATOR = "/"
 _INBOX = "INBOX"
 _WILD = frozenset("*%")
-NO_SELECT = "\\Noselect"
+NO_SELECT, NON_EXISTENT, SUBSCRIBED = "\\Noselect", "\\NonExistent", "\\Subscribed"
 HAS_CHILDREN, HAS_NO_CHILDREN = "\\HasChildren", "\\HasNoChildren"
 
 
@@ -57,45 +59,148 @@ class Pattern:
         return found
 
 
-def levels(names: Iterable[str]) -> dict[str, bool]:
-    """Return all names and the levels above them, and whether each has something below."""
-    found: dict[str, bool] = {}
+def ancestors(names: Iterable[str]) -> set[str]:
+    """Return all levels above ``names``."""
+    found: set[str] = set()
     for name in names:
-        found.setdefault(name, False)
-        while SEPARATOR in name:
-            name = name.rpartition(SEPARATOR)[0]  # noqa: PLW2901 - upwards
-            found[name] = True
+        at = name.rfind(SEPARATOR)
+        while at > 0 and name[:at] not in found:
+            found.add(name[:at])
+            at = name.rfind(SEPARATOR, 0, at)
     return found
 
 
-def listing(mailboxes: Mapping[str, str | None], pattern: Pattern) -> list[tuple[str, list[str]]]:
-    """Return names with attributes for LIST; ``mailboxes`` maps names to their special use."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """A name that LIST may show.
+
+    Attributes:
+        exists: There is such a mailbox; else it is only subscribed to.
+        is_subscribed: It is.
+        uses: Its special uses.
+    """
+
+    exists: bool
+    is_subscribed: bool = False
+    uses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A name as LIST tells it.
+
+    Attributes:
+        name: The name.
+        attributes: As on the wire.
+        criteria: Those that a name below it meets, for CHILDINFO (RFC 5258 §3.5).
+        is_match: The name itself is a mailbox that was asked for: STATUS and such may follow.
+    """
+
+    name: str
+    attributes: tuple[str, ...]
+    criteria: tuple[str, ...] = ()
+    is_match: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What LIST asks for, without what is told besides.
+
+    Attributes:
+        patterns: Any of which must match.
+        is_extended: In the sense of RFC 5258.
+        subscribed: Only names that are subscribed to.
+        special_use: Only mailboxes with a special use.
+        recursive: Also names above those (RECURSIVEMATCH).
+        tells_subscribed: Tell which are.
+    """
+
+    patterns: Sequence[Pattern]
+    is_extended: bool = False
+    subscribed: bool = False
+    special_use: bool = False
+    recursive: bool = False
+    tells_subscribed: bool = False
+
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """The names of the conditions."""
+        conditions = ((self.subscribed, "SUBSCRIBED"), (self.special_use, "SPECIAL-USE"))
+        return tuple(name for is_asked, name in conditions if is_asked)
+
+    def matches(self, name: str) -> bool:
+        """True if a pattern matches."""
+        return any(pattern.matches(name) for pattern in self.patterns)
+
+    def meets(self, folder: Folder) -> bool:
+        """True if the folder meets all conditions; without any, if it exists."""
+        if not self.criteria:
+            return folder.exists
+        return (not self.subscribed or folder.is_subscribed) and (
+            not self.special_use or bool(folder.uses)
+        )
+
+
+_MISSING = Folder(exists=False)
+
+
+def listing(folders: Mapping[str, Folder], choice: Choice) -> list[Shown]:
+    """Return what LIST shows (RFC 3501 §6.3.8, RFC 5258 §3)."""
+    parents = ancestors(name for name, folder in folders.items() if folder.exists)
+    meeting = [name for name, folder in folders.items() if choice.meets(folder)]
+    above = ancestors(meeting)
+    levels = _levels(choice, meeting, above)
     shown = []
-    for name, has_children in sorted(levels(mailboxes).items(), key=_inbox_first):
-        if not pattern.matches(name):
+    for name in sorted({*meeting, *levels}, key=_inbox_first):
+        if not choice.matches(name):
             continue
-        attributes = [] if name in mailboxes else [NO_SELECT]
-        attributes.append(HAS_CHILDREN if has_children else HAS_NO_CHILDREN)
-        special = mailboxes.get(name)
-        shown.append((name, [*attributes, special] if special else attributes))
+        folder = folders.get(name, _MISSING)
+        shown.append(
+            Shown(
+                name=name,
+                attributes=_attributes(choice, folder, has_children=name in parents),
+                criteria=choice.criteria if choice.recursive and name in above else (),
+                is_match=folder.exists and choice.meets(folder),
+            )
+        )
     return shown
+
+
+def _levels(choice: Choice, meeting: Iterable[str], above: set[str]) -> set[str]:
+    """Return the names that are shown for the sake of others below them."""
+    if not choice.is_extended:
+        return above
+    if choice.criteria and not choice.recursive:
+        return set()
+    return ancestors(name for name in meeting if not choice.matches(name))
+
+
+def _attributes(choice: Choice, folder: Folder, *, has_children: bool) -> tuple[str, ...]:
+    found = []
+    if not folder.exists:
+        found.append(NON_EXISTENT if choice.is_extended else NO_SELECT)
+    if folder.exists or has_children:
+        found.append(HAS_CHILDREN if has_children else HAS_NO_CHILDREN)
+    if folder.is_subscribed and (choice.tells_subscribed or choice.subscribed):
+        found.append(SUBSCRIBED)
+    return (*found, *folder.uses)
 
 
 def subscribed(
     names: Collection[str], pattern: Pattern, *, is_level_wise: bool
-) -> list[tuple[str, list[str]]]:
+) -> list[tuple[str, tuple[str, ...]]]:
     r"""Return names with attributes for LSUB.
 
     Where ``%`` hides subscribed names below a level that is not subscribed itself, the level is
     shown as ``\Noselect`` (RFC 3501 §6.3.9).
     """
-    found = levels(names) if is_level_wise else dict.fromkeys(names, False)
+    found = {*names, *(ancestors(names) if is_level_wise else ())}
     return [
-        (name, [] if name in names else [NO_SELECT])
+        (name, () if name in names else (NO_SELECT,))
         for name in sorted(found)
         if pattern.matches(name)
     ]
 
 
-def _inbox_first(entry: tuple[str, bool]) -> tuple[bool, str]:
-    return entry[0] != "INBOX", entry[0]
+def _inbox_first(name: str) -> tuple[bool, str]:
+    return name != "INBOX", name

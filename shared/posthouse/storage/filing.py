@@ -22,6 +22,7 @@ from posthouse.mail.ids import day_of
 from posthouse.storage.ledger.entries import NewMail, enter, storable
 from posthouse.storage.mailboxes import INBOX
 from posthouse.storage.pool import Pool, Row, Tx, transaction
+from posthouse.storage.quotas import Room
 
 Key: TypeAlias = tuple[UUID, int]  # envelope and number: a row of the ledger
 Wish: TypeAlias = tuple[int, str]  # account and the folder its address asks for
@@ -147,23 +148,24 @@ async def _lock_ledger(tx: Tx, batch: Sequence[Filing]) -> dict[Key, Result]:
 # Row locks in one order: two deliveries to one mailbox take their UIDs in commit order.
 _LOCK_MAILBOXES = f"""
     select asked.account, asked.folder, m.mailbox_id, m.name, m.uidnext, m.modseq,
-           a.quota_octets is not null as has_quota
+           a.quota_octets is not null or a.quota_messages is not null or d.quota_octets is not null
+             or d.quota_messages is not null or d.tenant is not null as has_quota
       from unnest($1::bigint[], $2::text[]) as asked (account, folder)
       cross join lateral (
         select mailbox_id from mailboxes
          where account_id = asked.account
            and (name = '{INBOX}' or asked.folder <> '' and lower(name) = lower(asked.folder)
-                and coalesce(special_use, '') not in ('\\Sent', '\\Drafts'))
+                and not string_to_array(coalesce(special_use, ''), ' ') && array['\\Sent', '\\Drafts'])
          order by name = asked.folder desc, name = '{INBOX}', name limit 1) found
       join mailboxes m on m.account_id = asked.account and m.mailbox_id = found.mailbox_id
       join accounts a on a.account_id = asked.account
+      join domains d on d.domain = a.domain
      order by m.account_id, m.mailbox_id for update of m
 """  # noqa: S608  constants only
 # A statement of its own: its snapshot is taken after the locks were had.
 _ROOM = """
-    select a.account_id, a.quota_octets - sum(m.octets) as room
-      from accounts a join mailboxes m using (account_id)
-     where a.account_id = any ($1) and a.quota_octets is not null group by a.account_id
+    select account_id, room.octets, room.messages
+      from unnest($1::bigint[]) as asked (account_id) cross join lateral quota_room(account_id) room
 """
 
 
@@ -172,7 +174,7 @@ class _Boxes:
     """The mailboxes that are locked, and what their accounts may still take (no entry: anything)."""
 
     rows: dict[Wish, Row]
-    room: dict[int, int]
+    room: dict[int, Room]
 
 
 async def _lock_mailboxes(tx: Tx, batch: Iterable[Filing]) -> _Boxes:
@@ -185,7 +187,10 @@ async def _lock_mailboxes(tx: Tx, batch: Iterable[Filing]) -> _Boxes:
         rows |= await _locked(tx, lost)
     bounded = sorted({row["account"] for row in rows.values() if row["has_quota"]})
     room = await tx.fetch(_ROOM, bounded) if bounded else []
-    return _Boxes(rows=rows, room={row["account_id"]: int(row["room"]) for row in room})
+    return _Boxes(
+        rows=rows,
+        room={row["account_id"]: Room(row["octets"], row["messages"]) for row in room},
+    )
 
 
 async def _locked(tx: Tx, wishes: set[Wish]) -> dict[Wish, Row]:
@@ -203,11 +208,9 @@ def _plan(wanted: Mapping[Key, Filing], boxes: _Boxes) -> dict[Key, Result]:
             planned[key] = Refused.NO_ACCOUNT
             continue
         room = boxes.room.get(one.account)
-        if room is not None and one.octets > room:
+        if room is not None and not room.take(one.octets):
             planned[key] = Refused.OVER_QUOTA
             continue
-        if room is not None:
-            boxes.room[one.account] = room - one.octets
         box = one.account, row["mailbox_id"]
         uid = row["uidnext"] + taken.get(box, 0)
         taken[box] = taken.get(box, 0) + 1

@@ -6,7 +6,8 @@ need not exist themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from posthouse.mail.errors import PermanentFailure
@@ -31,6 +32,10 @@ class TooManyMailboxes(PermanentFailure):
     """The account may not have more mailboxes or keywords."""
 
 
+class NoRoomForMailbox(PermanentFailure):
+    """A quota does not allow another mailbox (RFC 9208 §5.3)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailbox:
     r"""One mailbox as it stood when it was read.
@@ -45,8 +50,9 @@ class Mailbox:
         modseq: Of the last change (RFC 7162 §3.1.2.1 HIGHESTMODSEQ).
         exists: Number of messages.
         octets: Their sizes together.
-        special_use: ``\Sent`` and so on (RFC 6154 §2), or None.
+        special_use: ``\Sent`` and so on (RFC 6154 §2), with spaces between, or None.
         subscribed: Shown by LSUB.
+        acl: Identifiers and their rights (`posthouse.mail.rights`), None where there is none.
     """
 
     account: int
@@ -60,15 +66,37 @@ class Mailbox:
     octets: int
     special_use: str | None
     subscribed: bool
+    acl: Mapping[str, str] | None = None
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Its special uses."""
+        return tuple((self.special_use or "").split())
+
+    @property
+    def object_id(self) -> str:
+        """MAILBOXID: stays the same through renames, is never given again (RFC 8474 §4)."""
+        return f"M{self.id:x}"
 
 
 COLUMNS = """account_id as account, mailbox_id as id, name, uidvalidity, uidnext, recent_uid, modseq,
-    exists_ as exists, octets, special_use, subscribed"""
+    exists_ as exists, octets, special_use, subscribed, acl"""
 
 
 def mailbox_of(row: Row) -> Mailbox:
     """Return the mailbox in a row of `COLUMNS`."""
-    return Mailbox(**{name: row[name] for name in Mailbox.__dataclass_fields__})
+    values = {name: row[name] for name in Mailbox.__dataclass_fields__}
+    return Mailbox(**values | {"acl": acl_of(row["acl"])})
+
+
+def acl_of(text: str | None) -> dict[str, str] | None:
+    """Return an ACL as a row has it."""
+    return None if text is None else dict(json.loads(text))
+
+
+def acl_text(acl: Mapping[str, str] | None) -> str | None:
+    """Return an ACL as a row takes it: none for an empty one."""
+    return json.dumps(dict(acl)) if acl else None
 
 
 _FIND = f"select {COLUMNS} from mailboxes where account_id = $1 and name = $2"  # noqa: S608  constants only
@@ -82,6 +110,17 @@ async def find_mailbox(pool: Queries, account: int, name: str) -> Mailbox:
     return mailbox_of(row)
 
 
+_BY_ID = f"select {COLUMNS} from mailboxes where account_id = $1 and mailbox_id = $2"  # noqa: S608  constants only
+
+
+async def mailbox_by_id(pool: Queries, account: int, mailbox: int) -> Mailbox:
+    """Return the mailbox with this id; raise `NoSuchMailbox`."""
+    row = await pool.fetchrow(_BY_ID, account, mailbox)
+    if row is None:
+        raise NoSuchMailbox("Mailbox was deleted")
+    return mailbox_of(row)
+
+
 _LIST = f"select {COLUMNS} from mailboxes where account_id = $1 order by name"  # noqa: S608  constants only
 
 
@@ -90,27 +129,62 @@ async def list_mailboxes(pool: Queries, account: int) -> list[Mailbox]:
     return [mailbox_of(row) for row in await pool.fetch(_LIST, account)]
 
 
-# A name that was subscribed to before it (again) had a mailbox keeps its subscription.
+# A name that was subscribed to before it (again) had a mailbox keeps its subscription. A special use
+# belongs to one mailbox (RFC 6154 §3): the older one loses it.
 _CREATE = f"""
     with kept as (delete from subscriptions where account_id = $1 and name = $2 returning name)
-    insert into mailboxes (account_id, name, special_use, subscribed)
-    select $1, $2, $3, exists (select from kept)
-     where (select count(*) from mailboxes where account_id = $1) < $4
+    insert into mailboxes (account_id, name, special_use, subscribed, acl)
+    select $1, $2, $3, exists (select from kept), $5
+     where (select count(*) from mailboxes where account_id = $1)
+           < least($4, (select mailboxes + (select count(*) from mailboxes where account_id = $1)
+                          from quota_room($1)))
     on conflict (account_id, name) do nothing
     returning {COLUMNS}
 """  # noqa: S608  constants only
+_COUNT = "select count(*) from mailboxes where account_id = $1"
 
 
 async def create_mailbox(
-    pool: Queries, account: int, name: str, special_use: str | None = None
+    pool: Pool | Tx,
+    account: int,
+    name: str,
+    uses: Sequence[str] = (),
+    *,
+    acl: Mapping[str, str] | None = None,
 ) -> Mailbox:
-    """Make an empty mailbox; raise `MailboxExists` or `TooManyMailboxes`."""
-    row = await pool.fetchrow(_CREATE, account, name, special_use, MAX_MAILBOXES)
-    if row is not None:
-        return mailbox_of(row)
-    if await pool.fetchrow(_FIND, account, name) is None:
-        raise TooManyMailboxes("Too many mailboxes")
-    raise MailboxExists("Mailbox exists")
+    """Make an empty mailbox; raise `MailboxExists`, `TooManyMailboxes` or `NoRoomForMailbox`."""
+    async with transaction(pool) as tx:
+        special = " ".join(uses) or None
+        row = await tx.fetchrow(_CREATE, account, name, special, MAX_MAILBOXES, acl_text(acl))
+        if row is not None:
+            await _take_uses(tx, account, int(row["id"]), uses)
+            return mailbox_of(row)
+        if await tx.fetchrow(_FIND, account, name) is not None:
+            raise MailboxExists("Mailbox exists")
+        if int(str(await tx.fetchval(_COUNT, account))) < MAX_MAILBOXES:
+            raise NoRoomForMailbox("Quota exceeded")
+    raise TooManyMailboxes("Too many mailboxes")
+
+
+_TAKE_USES = """
+    update mailboxes set special_use = nullif(array_to_string(array(
+             select u from unnest(string_to_array(special_use, ' ')) u where u <> all ($3)), ' '), '')
+     where account_id = $1 and mailbox_id <> $2 and string_to_array(special_use, ' ') && $3
+"""
+_SET_USES = "update mailboxes set special_use = $3 where account_id = $1 and mailbox_id = $2"
+
+
+async def _take_uses(tx: Tx, account: int, mailbox: int, uses: Sequence[str]) -> None:
+    """See to it that no other mailbox has these special uses."""
+    if uses:
+        await tx.execute(_TAKE_USES, account, mailbox, list(uses))
+
+
+async def set_special_uses(pool: Pool, account: int, mailbox: int, uses: Sequence[str]) -> None:
+    """Give a mailbox these special uses and no others (RFC 6154 §4)."""
+    async with transaction(pool) as tx:
+        await tx.execute(_SET_USES, account, mailbox, " ".join(uses) or None)
+        await _take_uses(tx, account, mailbox, uses)
 
 
 # The levels below follow (RFC 3501 §6.3.5). Both names are locked by the update itself; a name
@@ -169,30 +243,6 @@ async def delete_mailbox(pool: Pool | Tx, account: int, name: str) -> int:
     return mailbox
 
 
-_SUBSCRIBE = """
-    with done as (
-      update mailboxes set subscribed = $3 where account_id = $1 and name = $2 returning 1
-    ), gone as (
-      delete from subscriptions where account_id = $1 and name = $2 and not $3
-    )
-    select exists (select from done)
-"""
-
-
-async def subscribe(pool: Queries, account: int, name: str, *, on: bool) -> None:
-    """Subscribe to ``name`` or end that; raise `NoSuchMailbox` to subscribe to nothing."""
-    if not await pool.fetchval(_SUBSCRIBE, account, name, on) and on:
-        raise NoSuchMailbox("No such mailbox")
-
-
-_SUBSCRIBED = "select name from subscriptions where account_id = $1 order by name"
-
-
-async def lost_subscriptions(pool: Queries, account: int) -> list[str]:
-    """Return the names that are subscribed to and have no mailbox."""
-    return [row["name"] for row in await pool.fetch(_SUBSCRIBED, account)]
-
-
 # One session only is told that a message is recent (RFC 3501 §2.3.2): the row lock decides which.
 _CLAIM = """
     with old as (
@@ -211,28 +261,6 @@ async def claim_recent(pool: Queries, account: int, mailbox: int, uidnext: int) 
     """
     row = await pool.fetchrow(_CLAIM, account, mailbox, uidnext)
     return uidnext if row is None else int(row["recent_uid"])
-
-
-_UNSEEN = """
-    select mailbox_id, count(*) from messages
-     where account_id = $1 and mailbox_id = any ($2) and flags & 1 = 0 group by mailbox_id
-"""
-
-
-async def count_unseen(pool: Queries, account: int, mailboxes: Sequence[int]) -> dict[int, int]:
-    r"""Return how many messages of each mailbox are not ``\Seen``."""
-    rows = await pool.fetch(_UNSEEN, account, list(mailboxes))
-    counted = {row["mailbox_id"]: row["count"] for row in rows}
-    return {mailbox: counted.get(mailbox, 0) for mailbox in mailboxes}
-
-
-_RECENT = "select count(*) from messages where account_id = $1 and mailbox_id = $2 and uid >= $3"
-
-
-async def count_recent(pool: Queries, mailbox: Mailbox) -> int:
-    """Return how many messages of ``mailbox`` no session was told of (RFC 3501 §6.3.10)."""
-    row = await pool.fetchrow(_RECENT, mailbox.account, mailbox.id, mailbox.recent_uid)
-    return int(row["count"]) if row is not None else 0
 
 
 _STEPS = """

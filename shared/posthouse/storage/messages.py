@@ -15,7 +15,7 @@ from enum import Enum
 from posthouse.mail.errors import PermanentFailure
 from posthouse.mail.status import MAILBOX_FULL
 from posthouse.storage.mailboxes import NoSuchMailbox, TooManyMailboxes
-from posthouse.storage.pool import Pool, Queries, transaction
+from posthouse.storage.pool import Pool, Queries, Row, transaction
 
 SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = 1, 2, 4, 8, 16
 MAX_KEYWORDS = 200  # of one account
@@ -146,7 +146,11 @@ async def copy(
     Raises `NoSuchMailbox` if one of them is gone, `OverQuota` if a copy does not fit.
     """
     source, target = ids
-    row = await pool.fetchrow(_COPY, account, source, target, uids, is_move)
+    return copied_of(await pool.fetchrow(_COPY, account, source, target, uids, is_move))
+
+
+def copied_of(row: Row | None) -> Copied:
+    """Return what a copying function of the database did; raise as `copy` does."""
     if row is None or row["source_step"] is None or row["refusal"] == "gone":
         raise NoSuchMailbox("Mailbox was deleted")
     if row["refusal"] == "quota":

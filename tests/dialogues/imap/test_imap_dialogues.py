@@ -57,6 +57,7 @@ async def test_the_conversation_goes_as_written(script: str, pool: Pool, tmp_pat
         "password64": b64encode(PASSWORD.encode()).decode(),
         "size1": str(len(FIRST)),
         "size2": str(len(SECOND)),
+        "sizes": str(len(FIRST) + len(SECOND)),
         "validity": str((await find_mailbox(pool, account, INBOX)).uidvalidity),
     }
     async with gateway(pool, tmp_path, is_plaintext_allowed="LOGINDISABLED" not in text) as imap:

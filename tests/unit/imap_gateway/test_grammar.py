@@ -7,6 +7,7 @@ import pytest
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol import keys as k
+from imap_gateway.protocol import listing as v
 from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.grammar import BadCommand, parse
 from imap_gateway.protocol.items import Item, Section, Text
@@ -36,14 +37,14 @@ def test_a_command_has_its_tag_and_its_name() -> None:
             b"EXAMINE x (CONDSTORE)",
             c.Select(mailbox="x", is_examine=True, parameters={b"CONDSTORE": True}),
         ),
-        (b"CREATE &AOk-t&AOk-", c.Create("été")),
+        (b"CREATE &AOk-t&AOk-", v.Create("été")),
         (b'RENAME a "b c"', c.Rename("a", "b c")),
         (b"UNSUBSCRIBE a", c.Subscribe("a", on=False)),
-        (b'LIST "" %', c.List(reference="", pattern="%", is_subscribed=False)),
-        (b"LSUB a/ *]", c.List(reference="a/", pattern="*]", is_subscribed=True)),
+        (b'LIST "" %', v.List(reference="", patterns=("%",))),
+        (b"LSUB a/ *]", v.List(reference="a/", patterns=("*]",), is_lsub=True)),
         (
             b"STATUS x (UIDNEXT MESSAGES)",
-            c.Status("x", (c.StatusItem.UIDNEXT, c.StatusItem.MESSAGES)),
+            v.Status("x", (v.StatusItem.UIDNEXT, v.StatusItem.MESSAGES)),
         ),
         (b"EXPUNGE", c.Expunge(None)),
         (b"UID EXPUNGE 1,3:*", c.Expunge(SequenceSet(((1, 1), (3, STAR))))),

@@ -6,7 +6,8 @@ import pytest
 
 from imap_gateway.protocol import mutf7
 from imap_gateway.protocol.cursor import BadSyntax
-from imap_gateway.view.listing import Pattern, listing, subscribed
+from imap_gateway.view.listing import Choice, Folder, Pattern, listing, subscribed
+from imap_gateway.view.names import Elsewhere, elsewhere, name_for
 
 
 @pytest.mark.parametrize(
@@ -63,25 +64,57 @@ def test_a_pattern_of_many_wildcards_is_quick() -> None:
     assert time.perf_counter() - started < 5
 
 
-def test_levels_without_a_mailbox_are_listed() -> None:
-    boxes = {"INBOX": None, "a/b": None, "Sent": "\\Sent"}
+def _told(choice: Choice, *names: str) -> list[tuple[str, tuple[str, ...]]]:
+    folders = {name: Folder(exists=True) for name in names}
+    return [(one.name, one.attributes) for one in listing(folders, choice)]
 
-    assert listing(boxes, Pattern("", "*")) == [
-        ("INBOX", ["\\HasNoChildren"]),
-        ("Sent", ["\\HasNoChildren", "\\Sent"]),
-        ("a", ["\\Noselect", "\\HasChildren"]),
-        ("a/b", ["\\HasNoChildren"]),
+
+def test_levels_without_a_mailbox_are_listed() -> None:
+    told = _told(Choice(patterns=[Pattern("", "*")]), "INBOX", "a/b", "Sent")
+
+    assert told == [
+        ("INBOX", ("\\HasNoChildren",)),
+        ("Sent", ("\\HasNoChildren",)),
+        ("a", ("\\Noselect", "\\HasChildren")),
+        ("a/b", ("\\HasNoChildren",)),
     ]
+
+
+def test_extended_list_tells_a_missing_level_only_where_nothing_below_it_is_told() -> None:
+    everything = Choice(patterns=[Pattern("", "*")], is_extended=True)
+    top = Choice(patterns=[Pattern("", "%")], is_extended=True)
+
+    assert _told(everything, "a/b/c") == [("a/b/c", ("\\HasNoChildren",))]
+    assert _told(top, "a/b/c") == [("a", ("\\NonExistent", "\\HasChildren"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("user/bert", Elsewhere(is_shared=False, address="bert@example.test", name="INBOX")),
+        ("user/bert/a/b", Elsewhere(is_shared=False, address="bert@example.test", name="a/b")),
+        ("user/c@far.test/a", Elsewhere(is_shared=False, address="c@far.test", name="a")),
+        ("shared/sales", Elsewhere(is_shared=True, address="sales@example.test", name="INBOX")),
+    ],
+)
+def test_a_name_of_somebody_else_is_read_as_it_is_told(name: str, there: Elsewhere) -> None:
+    assert elsewhere(name, "anna@example.test") == there
+    assert name_for("anna@example.test", there) == name
+
+
+@pytest.mark.parametrize("name", ["INBOX", "user", "user/", "shared", "users/bert", "a/user/b"])
+def test_other_names_are_ones_own(name: str) -> None:
+    assert elsewhere(name, "anna@example.test") is None
 
 
 def test_percent_shows_the_level_above_what_is_subscribed() -> None:
     names = {"foo/bar", "baz"}
 
     assert subscribed(names, Pattern("", "%"), is_level_wise=True) == [
-        ("baz", []),
-        ("foo", ["\\Noselect"]),
+        ("baz", ()),
+        ("foo", ("\\Noselect",)),
     ]
     assert subscribed(names, Pattern("", "*"), is_level_wise=False) == [
-        ("baz", []),
-        ("foo/bar", []),
+        ("baz", ()),
+        ("foo/bar", ()),
     ]

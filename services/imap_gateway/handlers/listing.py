@@ -1,0 +1,154 @@
+"""LIST and LSUB (RFC 3501 §6.3.8, §6.3.9; RFC 5258), and what LIST tells besides.
+
+Answers leave a hundred names at a time, each with what was asked of it behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from imap_gateway import places
+from imap_gateway.aside import aside
+from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.errors import Refusal
+from imap_gateway.handlers.annotating import metadata_lines
+from imap_gateway.handlers.statuses import status_line, status_values
+from imap_gateway.protocol import responses
+from imap_gateway.protocol.listing import List, Selecting, StatusItem
+from imap_gateway.view.listing import Choice, Folder, Pattern, Shown, listing, subscribed
+from imap_gateway.view.names import Elsewhere, name_for
+from posthouse.mail.rights import shown_rights
+from posthouse.storage.mailboxes import Mailbox, list_mailboxes
+from posthouse.storage.sharing import shared_with
+from posthouse.storage.subscriptions import lost_subscriptions
+
+MAX_PATTERN = 1024  # characters; no name is longer
+NAMES_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """A mailbox that who has logged in may see."""
+
+    mailbox: Mailbox
+    rights: frozenset[str]
+
+
+async def list_(client: Client, command: List) -> Done:
+    """LIST and LSUB."""
+    if not (command.is_lsub or command.is_extended or command.patterns[0]):  # the separator?
+        client.wire.write(responses.listed(b"LIST", ["\\Noselect"], ""))
+        return Done("LIST done")
+    if len(command.reference) + max(map(len, command.patterns)) > MAX_PATTERN:
+        raise Refusal("Pattern too long", b"LIMIT")
+    seen = await _visible(client)
+    lost = set(await lost_subscriptions(client.house.pool, client.account))
+    folders = _folders(client, seen, lost)
+    if command.is_lsub:
+        return await _lsub(client, command, folders)
+    choice = _choice(command)
+    shown = await aside(len(folders) * 20 * len(choice.patterns), listing, folders, choice)
+    for start in range(0, len(shown), NAMES_AT_ONCE):
+        await _tell(client, command, shown[start : start + NAMES_AT_ONCE], seen)
+    return Done("LIST done")
+
+
+async def _lsub(client: Client, command: List, folders: Mapping[str, Folder]) -> Done:
+    [written] = command.patterns
+    names = {name for name, folder in folders.items() if folder.is_subscribed}
+    pattern = Pattern(command.reference, written)
+    found = await aside(
+        len(names) * 20, subscribed, names, pattern, is_level_wise=written.endswith("%")
+    )
+    client.wire.write(b"".join(responses.listed(b"LSUB", flags, name) for name, flags in found))
+    await client.wire.drain()
+    return Done("LSUB done")
+
+
+async def _visible(client: Client) -> dict[str, _Seen]:
+    """Return the mailboxes on which there is the right ``l``, by name."""
+    pool, who = client.house.pool, await places.identity(client)
+    boxes = await list_mailboxes(pool, client.account)
+    seen = {
+        box.name: _Seen(mailbox=box, rights=await places.rights(client, None, box)) for box in boxes
+    }
+    for owner, box in await shared_with(pool, client.account, who):
+        rights = await places.rights(client, owner, box)
+        if "l" in rights:
+            there = Elsewhere(is_shared=owner.is_shared, address=owner.address, name=box.name)
+            seen[name_for(client.user, there)] = _Seen(mailbox=box, rights=rights)
+    return seen
+
+
+def _folders(client: Client, seen: Mapping[str, _Seen], lost: set[str]) -> dict[str, Folder]:
+    folders = {name: Folder(exists=False, is_subscribed=True) for name in lost}
+    for name, one in seen.items():
+        is_own = one.mailbox.account == client.account
+        folders[name] = Folder(
+            exists=True,
+            is_subscribed=one.mailbox.subscribed if is_own else name in lost,
+            uses=one.mailbox.uses if is_own else (),
+        )
+    return folders
+
+
+def _choice(command: List) -> Choice:
+    patterns = [
+        Pattern(command.reference, written)
+        for written in command.patterns
+        if written or not command.is_extended  # RFC 5258 §3: the empty one matches nothing
+    ]
+    return Choice(
+        patterns=patterns,
+        is_extended=command.is_extended,
+        subscribed=Selecting.SUBSCRIBED in command.selecting,
+        special_use=Selecting.SPECIAL_USE in command.selecting,
+        recursive=Selecting.RECURSIVEMATCH in command.selecting,
+        tells_subscribed=command.returning.subscribed,
+    )
+
+
+async def _tell(
+    client: Client, command: List, shown: Sequence[Shown], seen: Mapping[str, _Seen]
+) -> None:
+    """Write LIST responses, each followed by what was asked of the mailbox besides."""
+    wish = command.returning
+    matched = {one.name: seen[one.name] for one in shown if one.is_match}
+    statuses = await _statuses(client, wish.status, matched)
+    metadata: Mapping[str, bytes] = {}
+    if wish.metadata is not None:
+        boxes = {name: one.mailbox for name, one in matched.items()}
+        metadata = await metadata_lines(client, boxes, wish.metadata)
+    for one in shown:
+        line = responses.listed(b"LIST", one.attributes, one.name, one.criteria)
+        found = matched.get(one.name)
+        if found is not None and wish.myrights:
+            line += rights_line(one.name, found.rights)
+        line += statuses.get(one.name, b"") + metadata.get(one.name, b"")
+        client.wire.write(line)
+    await client.wire.drain()
+
+
+async def _statuses(
+    client: Client, items: Sequence[StatusItem], matched: Mapping[str, _Seen]
+) -> dict[str, bytes]:
+    """Return the STATUS responses of those that may be read (RFC 5819 §2)."""
+    if not items:
+        return {}
+    names = [name for name, one in matched.items() if "r" in one.rights]
+    values = await status_values(client, [matched[name].mailbox for name in names], items)
+    return {name: status_line(name, one) for name, one in zip(names, values, strict=True)}
+
+
+def rights_line(name: str, rights: frozenset[str]) -> bytes:
+    """Return the MYRIGHTS response (RFC 4314 §3.8)."""
+    told = shown_rights(rights).encode()
+    return responses.untagged(b"MYRIGHTS %b %b" % (responses.mailbox(name), told))
+
+
+HANDLERS: Final[Handlers] = MappingProxyType({
+    List: list_,
+})  # fmt: skip

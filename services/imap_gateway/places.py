@@ -1,0 +1,132 @@
+"""Where a mailbox's name leads, and what who has logged in may do there (RFC 4314 §4).
+
+Every command that names a mailbox comes through here: `find` for one that must exist, `locate` for
+a name alone. What somebody may not even see does not exist to them (RFC 4314 §6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from imap_gateway.client import Client
+from imap_gateway.errors import Refusal
+from imap_gateway.view.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
+from imap_gateway.view.names import elsewhere
+from posthouse.mail.rights import rights_of
+from posthouse.storage.mailboxes import Mailbox, NoSuchMailbox, find_mailbox, mailbox_by_id
+from posthouse.storage.sharing import Identity, Owner, find_owner, identify
+
+IDENTITY_SECONDS = 60.0  # so long until a session learns that its groups have changed
+_BITS = {"s": SEEN, "t": DELETED, "w": ANSWERED | FLAGGED | DRAFT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a name means.
+
+    Attributes:
+        owner: Whose mailbox; None for one's own.
+        account: Its id.
+        name: What its owner calls the mailbox.
+    """
+
+    owner: Owner | None
+    account: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A mailbox, and what who has logged in may do with it.
+
+    Attributes:
+        place: Whose it is.
+        mailbox: As it stands now.
+        rights: One letter each (RFC 4314 §2.1).
+    """
+
+    place: Place
+    mailbox: Mailbox
+    rights: frozenset[str]
+
+
+async def locate(client: Client, name: str) -> Place:
+    """Return whose mailbox ``name`` means; raise `NoSuchMailbox` if it is nobody's."""
+    there = elsewhere(name, client.user)
+    if there is None:
+        return Place(owner=None, account=client.account, name=name)
+    if there.address == client.user:
+        return Place(owner=None, account=client.account, name=there.name)
+    owner = await find_owner(client.house.pool, there.address)
+    if owner is None or owner.is_shared != there.is_shared:
+        raise NoSuchMailbox("No such mailbox")
+    return Place(owner=owner, account=owner.account, name=there.name)
+
+
+async def identity(client: Client) -> Identity:
+    """Return for whom ACLs may have entries that concern this session."""
+    now, known = asyncio.get_running_loop().time(), client.identity
+    if known is None or known[1] + IDENTITY_SECONDS < now:
+        known = await identify(client.house.pool, client.user), now
+        client.identity = known
+    return known[0]
+
+
+async def rights(client: Client, owner: Owner | None, mailbox: Mailbox) -> frozenset[str]:
+    """Return what who has logged in may do with a mailbox."""
+    if owner is None and mailbox.acl is None:
+        return rights_of(None, client.user, (), is_owner=True)
+    who = await identity(client)
+    address, tenant = (client.user, who.tenant) if owner is None else (owner.address, owner.tenant)
+    asked = who.identifiers(tenant)
+    return rights_of(mailbox.acl, address, asked, is_owner=owner is None)
+
+
+async def find(client: Client, name: str, needed: str = "", *, any_of: str = "") -> Found:
+    """Return the mailbox called ``name`` if all rights ``needed`` are there, and one of ``any_of``.
+
+    Raises `NoSuchMailbox` if there is none, or if nothing may be known of it; else `Refusal`.
+    """
+    place = await locate(client, name)
+    mailbox = await find_mailbox(client.house.pool, place.account, place.name)
+    given = await rights(client, place.owner, mailbox)
+    demand(given, needed, any_of=any_of)
+    return Found(place=place, mailbox=mailbox, rights=given)
+
+
+def demand(given: Collection[str], needed: str, *, any_of: str = "") -> None:
+    """Raise unless all rights ``needed`` are among ``given``, and one of ``any_of``."""
+    if set(needed) <= set(given) and (not any_of or set(any_of) & set(given)):
+        return
+    if not set("lrikxa") & set(given):  # as for MYRIGHTS: it must not be known to exist
+        raise NoSuchMailbox("No such mailbox")
+    raise Refusal("Permission denied", b"NOPERM")  # RFC 5530 §3
+
+
+async def demand_now(client: Client, needed: str) -> frozenset[str]:
+    """Return what may be done with the selected mailbox now; raise `Refusal` if ``needed`` is not.
+
+    The rights of an owner are those of SELECT; a guest's are read, for they may be taken away.
+    """
+    selected = client.mailbox()
+    if selected.owner is not None:
+        view = selected.position.view
+        mailbox = await mailbox_by_id(client.house.pool, view.account, view.mailbox)
+        selected.rights = await rights(client, selected.owner, mailbox)
+    if not set(needed) <= selected.rights:
+        raise Refusal("Permission denied", b"NOPERM")
+    return selected.rights
+
+
+def flags_allowed(rights: Collection[str]) -> int:
+    """Return the bits of the system flags that may be changed (RFC 4314 §4); keywords go by ``w``."""
+    return sum(bits for right, bits in _BITS.items() if right in rights)
+
+
+def flags_kept(
+    rights: Collection[str], bits: int, words: Sequence[str]
+) -> tuple[int, tuple[str, ...]]:
+    """Return which flags of an appended message are stored (RFC 4314 §4 COPY and APPEND)."""
+    return bits & flags_allowed(rights), tuple(words) if "w" in rights else ()

@@ -1,0 +1,64 @@
+"""Who may do what with a mailbox: rights and who has them (RFC 4314 §2, §3).
+
+An ACL maps identifiers to rights. An identifier is an address, ``group:`` with the address of a
+group, or ``anyone``; one with a ``-`` before it names rights that are taken away again.
+
+The owner of a mailbox has every right until its own entry says which; two of them it always keeps,
+so that nobody locks themselves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+ALL = "lrswipkxtea"  # in the order of RFC 4314 §2.1
+KEPT = "la"  # by the owner, whatever its entry says
+ANYONE = "anyone"
+GROUP = "group:"
+MAX_IDENTIFIERS = 200  # of one mailbox
+MAX_IDENTIFIER_OCTETS = 300
+
+# RFC 4314 §2.1.1: what the rights of RFC 2086 stand for.
+_OLD = {"c": "kx", "d": "te"}
+
+
+def parse_rights(text: str) -> str:
+    """Return rights as written by a client, in our order; raise `ValueError` for unknown ones."""
+    expanded = set("".join(_OLD.get(right, right) for right in text))
+    if expanded - set(ALL):
+        raise ValueError("no such right")
+    return in_order(expanded)
+
+
+def in_order(rights: Collection[str]) -> str:
+    """Return rights as text."""
+    return "".join(right for right in ALL if right in rights)
+
+
+def shown_rights(rights: Collection[str]) -> str:
+    """Return rights as clients are told, those of RFC 2086 among them: ``lrswipkxtecda``."""
+    old = "".join(name for name, means in _OLD.items() if set(means) & set(rights))
+    told = in_order(rights)
+    return told.removesuffix("a") + old + ("a" if told.endswith("a") else "")
+
+
+def rights_of(
+    acl: Mapping[str, str] | None, owner: str, identifiers: Collection[str], *, is_owner: bool
+) -> frozenset[str]:
+    """Return what somebody may do.
+
+    Args:
+        acl: Of the mailbox; None where nobody wrote one.
+        owner: The owner's address.
+        identifiers: That stand for who asks; for the owner its address among them.
+        is_owner: Who asks is the owner.
+    """
+    acl = acl or {}
+    given: set[str] = set(ALL) if is_owner and owner not in acl else set()
+    taken: set[str] = set()
+    for identifier in identifiers:
+        given.update(acl.get(identifier, ""))
+        taken.update(acl.get(f"-{identifier}", ""))
+    if is_owner:
+        return frozenset(given - taken | set(KEPT))
+    return frozenset(given - taken)
