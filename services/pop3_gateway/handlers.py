@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Any
 
 from pop3_gateway import commands as c
 from pop3_gateway import languages, replies
-from pop3_gateway.connection import LineTooLong
+from pop3_gateway.connection import Gone, LineTooLong
 from pop3_gateway.login import Exchange, Refusal
 from pop3_gateway.session import Failed, Session
 from pop3_gateway.state import capabilities
 from posthouse.credentials import exchange
+from posthouse.mail.errors import Unavailable
 from posthouse.storage.maildrop import LeaseLost
 from posthouse.telemetry.metrics import counter
 
@@ -155,22 +156,38 @@ async def _stat(session: Session, _command: c.Stat) -> None:
 
 
 async def _list(session: Session, command: c.List) -> None:
-    await _listed(session, command.number, session.view.listing)
+    async def lines(positions: Sequence[int]) -> list[bytes]:
+        return [session.view.listing(at) for at in positions]
+
+    await _listed(session, command.number, lines)
 
 
 async def _uidl(session: Session, command: c.Uidl) -> None:
-    await _listed(session, command.number, session.view.unique_id)
+    async def lines(positions: Sequence[int]) -> list[bytes]:
+        brought = await session.house.maildrops.unique_ids(session.mine, positions)
+        return [session.view.unique_id(at, brought) for at in positions]
+
+    await _listed(session, command.number, lines)
 
 
-async def _listed(session: Session, number: int | None, line: Callable[[int], bytes]) -> None:
+async def _listed(
+    session: Session, number: int | None, lines: Callable[[Sequence[int]], Awaitable[list[bytes]]]
+) -> None:
     if number is not None:
-        session.say(line(session.view.at(number)).decode())
+        [line] = await lines([session.view.at(number)])
+        session.say(line.decode())
         return
-    session.say()
     positions = session.view.positions()
-    while group := list(islice(positions, LISTED_AT_ONCE)):
-        session.connection.write(b"".join(line(at) + b"\r\n" for at in group))
-        await session.drain()
+    groups = iter(lambda: list(islice(positions, LISTED_AT_ONCE)), [])
+    first = await lines(next(groups, []))  # what fails here is an error, and later the end
+    session.say()
+    session.connection.write(b"".join(line + b"\r\n" for line in first))
+    try:
+        for group in groups:
+            await session.drain()
+            session.connection.write(b"".join([line + b"\r\n" for line in await lines(group)]))
+    except Unavailable as trouble:
+        raise Gone from trouble
     session.connection.write(replies.END)
 
 
@@ -192,12 +209,12 @@ async def _top(session: Session, command: c.Top) -> None:
 async def _dele(session: Session, command: c.Dele) -> None:
     if not session.house.maildrops.is_ours(session.mine):
         raise Failed("The lock was lost", "SYS/TEMP")
-    session.view.deleted.add(session.view.at(command.number))
+    session.view.mark(command.number)
     session.say()
 
 
 async def _rset(session: Session, _command: c.Rset) -> None:
-    session.view.deleted.clear()
+    session.view.unmark_all()
     session.say()
 
 

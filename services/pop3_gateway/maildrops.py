@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -103,10 +104,10 @@ class Maildrops:
 
         Raises `LeaseLost` or `Unavailable`, and then nothing went, or the commit was cut off.
         """
-        uids = opened.view.marked_uids()
-        if not uids:
+        if not opened.view.deleted:
             await self.close(opened)
             return 0
+        uids = await asyncio.to_thread(opened.view.marked_uids)
         # Its row is locked from now on: to renew it with the others would hold those up.
         self.leases.forget(opened.lease)
         mailbox, account = opened.view.drop.mailbox, opened.lease.account
@@ -118,7 +119,13 @@ class Maildrops:
         await self.notices.notify(
             [MailboxChanged(account=account, mailbox=mailbox, modseq=done.modseq)]
         )
-        return len(done.uids)
+        return done.count
+
+    async def unique_ids(self, opened: Opened, positions: Sequence[int]) -> dict[int, str]:
+        """Return the ids that messages at ``positions`` brought from another server, by UID."""
+        drop = opened.view.drop
+        asked = [drop.contents[at] for at in positions]
+        return await maildrop.read_uidls(self.pool, opened.lease.account, drop.mailbox, asked)
 
     async def place(self, opened: Opened, at: int) -> Place:
         """Return where the message at a position is; raise `MissingObject`."""

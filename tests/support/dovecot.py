@@ -1,4 +1,4 @@
-"""Debian's Dovecot as a mail store behind LMTP: by TCP and by a UNIX socket, with quotas."""
+"""Debian's Dovecot as a mail store: LMTP by TCP and by a UNIX socket, with quotas; IMAP and POP3."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CONF = """
 base_dir = {home}/run
 state_dir = {home}/state
 log_path = {home}/log
-protocols = lmtp
+protocols = lmtp{readers}
 listen = 127.0.0.1
 ssl = no
 mail_location = maildir:~/Maildir
@@ -29,6 +29,7 @@ default_internal_user = {user}
 default_login_user = {user}
 default_internal_group = {group}
 mail_plugins = quota
+disable_plaintext_auth = no
 plugin {{
   quota = maildir:User quota
 }}
@@ -53,6 +54,18 @@ service lmtp {{
   }}
 }}
 """
+_DOOR = """
+service {name}-login {{
+  chroot =
+  inet_listener {name} {{
+    port = {port}
+  }}
+  inet_listener {name}s {{
+    port = 0
+  }}
+}}
+"""
+PASSWORD = "unused"  # noqa: S105 - of users that live for one test
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +76,34 @@ class Store:
         port: Where it speaks LMTP.
         socket: Likewise.
         home: With a folder per user.
+        imap: Where it speaks IMAP, 0 if it does not.
+        pop3: Where it speaks POP3, 0 if it does not.
     """
 
     port: int
     socket: Path
     home: Path
+    imap: int = 0
+    pop3: int = 0
+
+    def maildir(self, user: str) -> Path:
+        """Return the Maildir of ``user``."""
+        return self.home / "mail" / user / "Maildir"
 
     def messages(self, user: str) -> list[bytes]:
         """Return what has been delivered to ``user``."""
-        files = sorted((self.home / "mail" / user / "Maildir" / "new").glob("*"))
+        files = sorted((self.maildir(user) / "new").glob("*"))
         return [file.read_bytes() for file in files]
 
 
 @asynccontextmanager
-async def dovecot(users: Mapping[str, str]) -> AsyncIterator[Store]:
-    """Run Dovecot with mailboxes of ``users``; the values are quota rules, empty for none."""
+async def dovecot(users: Mapping[str, str], *, has_readers: bool = False) -> AsyncIterator[Store]:
+    """Run Dovecot with mailboxes of ``users``; the values are quota rules, empty for none.
+
+    With ``has_readers`` they can be read by IMAP and POP3; all have the same `PASSWORD`.
+    """
     home = Path(tempfile.mkdtemp(prefix="posthouse-dovecot-"))
-    port = free_ports(1)[0]
+    port, imap, pop3 = free_ports(3)
     owner = pwd.getpwnam("dovecot") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     home.chmod(0o755)
     for folder in ("run", "state", "mail"):
@@ -87,20 +111,31 @@ async def dovecot(users: Mapping[str, str]) -> AsyncIterator[Store]:
     if os.geteuid() == 0:
         os.chown(home / "mail", owner.pw_uid, owner.pw_gid)
     lines = [
-        f"{user}:{{PLAIN}}unused:{owner.pw_uid}:{owner.pw_gid}::{home}/mail/{user}::"
+        f"{user}:{{PLAIN}}{PASSWORD}:{owner.pw_uid}:{owner.pw_gid}::{home}/mail/{user}::"
         + (f"userdb_quota_rule={rule}" if rule else "")
         for user, rule in users.items()
     ]
     (home / "users").write_text("\n".join(lines) + "\n")
     group = "dovecot" if os.geteuid() == 0 else str(owner.pw_gid)
     conf = home / "dovecot.conf"
-    conf.write_text(_CONF.format(home=home, port=port, user=owner.pw_name, group=group))
+    words = {"home": home, "port": port, "user": owner.pw_name, "group": group}
+    doors = [("imap", imap), ("pop3", pop3)] if has_readers else []
+    readers = "".join(f" {name}" for name, _ in doors)
+    text = "".join(_DOOR.format(name=name, port=number) for name, number in doors)
+    conf.write_text(_CONF.format(readers=readers, **words) + text)
     process = await asyncio.create_subprocess_exec(
         *mortal("/usr/sbin/dovecot", "-F", "-c", str(conf), ends_by=signal.SIGTERM)
     )
     try:
-        await _listening(port, process)
-        yield Store(port, home / "lmtp", home)
+        for each in (port, *(number for _, number in doors)):
+            await _listening(each, process)
+        yield Store(
+            port,
+            home / "lmtp",
+            home,
+            imap=imap if has_readers else 0,
+            pop3=pop3 if has_readers else 0,
+        )
     finally:
         if process.returncode is None:
             process.terminate()

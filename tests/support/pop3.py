@@ -107,15 +107,13 @@ async def gateway(
     files = certificates(folder / "tls", ("localhost",))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(files.chain, files.key)
-    desk = Desk()
+    desk, leases = Desk(), Leases(pool)
     async with (
         open_blobs(f"disk:{folder}/objects") as blobs,
         open_authenticator(LOGINS, pool) as authenticator,
     ):
         house = House(
-            maildrops=Maildrops(
-                pool=pool, blobs=blobs, leases=Leases(pool), notices=desk, notes=desk
-            ),
+            maildrops=Maildrops(pool=pool, blobs=blobs, leases=leases, notices=desk, notes=desk),
             authenticator=authenticator,
             certificate=context,
             is_plaintext_allowed=is_plaintext_allowed,
@@ -126,6 +124,7 @@ async def gateway(
             Place(host="127.0.0.1", port=0),
             Place(host="127.0.0.1", port=0, manners=Manners(context=context)),
         ]
+        keeping = asyncio.create_task(leases.keep())
         async with listener.listening(doors, grace):
             yield Gateway(
                 listener=listener,
@@ -134,6 +133,7 @@ async def gateway(
                 trust=ssl.create_default_context(cafile=str(files.authority)),
                 pool=pool,
             )
+        keeping.cancel()
 
 
 async def add_reader(pool: Pool, name: str = "anna") -> int:

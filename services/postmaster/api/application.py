@@ -18,6 +18,7 @@ from postmaster.api import (
     domains,
     held,
     limits,
+    mailboxes,
     queue,
     queues,
     redirection,
@@ -39,6 +40,7 @@ PREFIX = "/api/v1"
 ROOMS = (
     domains,
     accounts,
+    mailboxes,
     app_passwords,
     certificates,
     delegates,

@@ -15,6 +15,7 @@ from postmaster.cli import (
     directory,
     letters,
     limits,
+    mailboxes,
     queue,
     redirection,
     scheduled,
@@ -42,6 +43,7 @@ app = Commands(
 )
 app.add_typer(directory.domain, name="domain", rich_help_panel=WHO)
 app.add_typer(directory.account, name="account", rich_help_panel=WHO)
+app.add_typer(mailboxes.mailbox, name="mailbox", rich_help_panel=WHO)
 app.add_typer(app_passwords.app_password, name="app-password", rich_help_panel=WHO)
 app.add_typer(certificates.certificate, name="certificate", rich_help_panel=WHO)
 app.add_typer(delegates.delegate, name="delegate", rich_help_panel=WHO)

@@ -109,15 +109,20 @@ class Client:
         where: str,
         *,
         body: object = None,
+        octets: bytes | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Return the answer's JSON object, an empty one if it has none.
+
+        The request's body is JSON, or ``octets`` as they are.
 
         Raises:
             Failure: If nobody answers, or the answer is a problem.
         """
         try:
-            answer = self._http.request(method, where, json=body, params=_given(query))
+            answer = self._http.request(
+                method, where, json=body, content=octets, params=_given(query)
+            )
         except httpx.HTTPError as failure:
             raise self._silence(failure) from failure
         _refuse_problem(answer)

@@ -7,21 +7,21 @@ lease that was lost (we slept, or the database was away) deletes nothing.
 
 from __future__ import annotations
 
-import struct
+import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 from uuid import UUID
 
 from posthouse.mail.errors import PermanentFailure, TemporaryFailure
 from posthouse.storage.mailboxes import INBOX, find_mailbox
-from posthouse.storage.messages import Expunged, expunge
+from posthouse.storage.messages import expunge
 from posthouse.storage.pool import Pool, Queries, transaction
 
 LEASE = timedelta(seconds=30)
 CHUNK_MESSAGES = 50_000
-_ROW_OCTETS = 20
 
 
 class InUse(TemporaryFailure):
@@ -55,6 +55,7 @@ class Drop:
         uids: Ascending.
         contents: Content ids, in the order of the UIDs.
         sizes: Octets of prefix and object together.
+        octets: The sum of the sizes.
     """
 
     mailbox: int
@@ -62,6 +63,7 @@ class Drop:
     uids: array[int]
     contents: array[int]
     sizes: array[int]
+    octets: int
 
 
 # One winner: the row is locked by the insert or the update, and only a lease that is over changes.
@@ -102,7 +104,9 @@ async def release(queries: Queries, lease: Lease) -> None:
 
 
 _MESSAGES = """
-    select string_agg(int8send(uid) || int8send(content_id) || int4send(size), '' order by uid)
+    select string_agg(int8send(uid), '' order by uid) as uids,
+           string_agg(int8send(content_id), '' order by uid) as contents,
+           string_agg(int4send(size), '' order by uid) as sizes
       from (select uid, content_id, size from messages
              where account_id = $1 and mailbox_id = $2 and uid > $3 order by uid limit $4) page
 """
@@ -111,25 +115,50 @@ _MESSAGES = """
 async def open_drop(queries: Queries, account: int) -> Drop:
     """Return the messages of the INBOX; raise `NoSuchMailbox` if the account is gone."""
     inbox = await find_mailbox(queries, account, INBOX)
-    drop = Drop(
+    uids, contents, sizes = array("q"), array("q"), array("i")
+    octets = last = 0
+    is_more = True
+    while is_more:
+        row = await queries.fetchrow(_MESSAGES, account, inbox.id, last, CHUNK_MESSAGES)
+        if row is None or row["uids"] is None:
+            break
+        page = _unpacked("q", row["uids"])
+        page_sizes = _unpacked("i", row["sizes"])
+        uids += page
+        contents += _unpacked("q", row["contents"])
+        sizes += page_sizes
+        octets += sum(page_sizes)
+        last, is_more = page[-1], len(page) == CHUNK_MESSAGES
+    return Drop(
         mailbox=inbox.id,
         uidvalidity=inbox.uidvalidity,
-        uids=array("q"),
-        contents=array("q"),
-        sizes=array("i"),
+        uids=uids,
+        contents=contents,
+        sizes=sizes,
+        octets=octets,
     )
-    last = 0
-    while True:
-        packed = await queries.fetchval(_MESSAGES, account, inbox.id, last, CHUNK_MESSAGES)
-        if not isinstance(packed, bytes):
-            return drop
-        for uid, content, size in struct.iter_unpack(">qqi", packed):
-            drop.uids.append(uid)
-            drop.contents.append(content)
-            drop.sizes.append(size)
-        last = drop.uids[-1]
-        if len(packed) < CHUNK_MESSAGES * _ROW_OCTETS:
-            return drop
+
+
+def _unpacked(kind: Literal["q", "i"], packed: bytes) -> array[int]:
+    """Return numbers that PostgreSQL packed, in one step however many: big-endian, 8 or 4 octets."""
+    numbers = array(kind, packed)
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers
+
+
+_UIDLS = """
+    select uid, uidl from uidls
+     where account_id = $1 and content_id = any ($2::bigint[]) and mailbox_id = $3
+"""
+
+
+async def read_uidls(
+    queries: Queries, account: int, mailbox: int, contents: Sequence[int]
+) -> dict[int, str]:
+    """Return the unique ids that messages with these contents brought along, by UID."""
+    rows = await queries.fetch(_UIDLS, account, contents, mailbox)
+    return {row["uid"]: row["uidl"] for row in rows}
 
 
 # Row lock: nobody takes the maildrop between this look and our commit.
@@ -139,14 +168,26 @@ _STILL_MINE = """
 """
 
 
-async def delete(pool: Pool, lease: Lease, mailbox: int, uids: Sequence[int]) -> Expunged:
-    """Remove ``uids`` for good and give the lease back, in one transaction (RFC 1939 §6).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What a session removed: how many messages; the mailbox's modseq afterwards."""
+
+    count: int
+    modseq: int
+
+
+async def delete(pool: Pool, lease: Lease, mailbox: int, uids: Sequence[int]) -> Removed:
+    """Remove ``uids``, at least one, for good and give the lease back, in one transaction (RFC 1939 §6).
 
     Raises `LeaseLost`, and then nothing was removed, and `NoSuchMailbox`.
     """
+    count = modseq = 0
     async with transaction(pool) as tx:
         if await tx.fetchval(_STILL_MINE, lease.account, lease.holder) is None:
             raise LeaseLost("Maildrop lock was lost")
-        done = await expunge(tx, lease.account, mailbox, uids, deleted_only=False)
+        for start in range(0, len(uids), CHUNK_MESSAGES):
+            chunk = uids[start : start + CHUNK_MESSAGES]
+            done = await expunge(tx, lease.account, mailbox, chunk, deleted_only=False)
+            count, modseq = count + len(done.uids), done.modseq
         await release(tx, lease)
-    return done
+    return Removed(count=count, modseq=modseq)

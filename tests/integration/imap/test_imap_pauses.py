@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,13 +13,12 @@ import pytest
 from posthouse.storage.mailboxes import find_mailbox
 from posthouse.storage.messages import expunge
 from posthouse.storage.pool import Pool
+from support.clockwork import watched
 from support.imap import LETTER, PASSWORD, Gateway, add_reader, gateway
 
 pytestmark = pytest.mark.integration
 
 MANY = int(os.environ.get("POSTHOUSE_TEST_MANY", "200000"))
-LONGEST_SECONDS = 0.3  # 0.05 is what we want; machines that test are busy, and inserts go on
-TICK_SECONDS = 0.002
 
 _FILL = """
     insert into messages (account_id, mailbox_id, content_id, modseq, internaldate, savedate, uid, flags, size)
@@ -29,33 +26,6 @@ _FILL = """
       from mailboxes, generate_series(2, $2::int) n where account_id = $1 and name = 'INBOX'
 """
 _COUNT = "update mailboxes set exists_ = $2, uidnext = $2 + 1, octets = $2 where account_id = $1 and name = 'INBOX'"
-
-
-@dataclass(slots=True)
-class Clockwork:
-    """How long the event loop was held up at most."""
-
-    longest: float = 0.0
-
-    async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            before = loop.time()
-            await asyncio.sleep(TICK_SECONDS)
-            self.longest = max(self.longest, loop.time() - before - TICK_SECONDS)
-
-
-@asynccontextmanager
-async def watched(what: str) -> AsyncIterator[None]:
-    """Fail if the loop is held up for long meanwhile."""
-    clockwork = Clockwork()
-    task = asyncio.create_task(clockwork.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-    print(f"{what}: {clockwork.longest * 1000:.0f} ms")  # noqa: T201 - shown when it fails
-    assert clockwork.longest < LONGEST_SECONDS, what
 
 
 class Caller:

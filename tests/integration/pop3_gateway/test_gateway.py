@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import poplib
 import ssl
 from dataclasses import replace
@@ -17,6 +18,7 @@ from posthouse.mail.ids import object_key
 from posthouse.storage import mailboxes
 from posthouse.storage.pool import Pool, open_pool
 from posthouse.telemetry.metrics import exposition
+from support.clockwork import watched
 from support.dialogue import play
 from support.filings import PREFIX, add_accounts
 from support.pop3 import LIMITS, PASSWORD, Gateway, add_reader, gateway
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.integration
 
 LETTERS = [b"Subject: %d\r\n\r\nHello\r\n" % n for n in range(3)]
 LOG_IN = f"S: +OK …\nC: USER anna@example.test\nS: +OK\nC: PASS {PASSWORD}\nS: +OK …\n"
+MANY = int(os.environ.get("POSTHOUSE_TEST_MANY", "50000"))
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -329,14 +332,20 @@ def _read_all(port: int, trust: ssl.SSLContext) -> list[list[bytes]]:
         client.quit()
 
 
-async def test_ten_thousand_messages_are_listed(pool: Pool, tmp_path: Path) -> None:
+_MANY = """
+    insert into messages (account_id, mailbox_id, content_id, modseq, internaldate, savedate, uid, size)
+    select account_id, mailbox_id, n, 1, now(), now(), n, 10
+      from mailboxes, generate_series(1, $2::int) n where account_id = $1 and name = 'INBOX'
+"""
+_COUNTED = """
+    update mailboxes set exists_ = $2, octets = $2 * 10, uidnext = $2 + 1
+     where account_id = $1 and name = 'INBOX'
+"""
+
+
+async def test_twelve_thousand_messages_are_listed(pool: Pool, tmp_path: Path) -> None:
     account = await add_reader(pool)
-    await pool.execute(
-        """insert into messages (account_id, mailbox_id, content_id, modseq, internaldate, savedate, uid, size)
-           select account_id, mailbox_id, n, 1, now(), now(), n, 10
-             from mailboxes, generate_series(1, 12000) n where account_id = $1 and name = 'INBOX'""",
-        account,
-    )
+    await pool.execute(_MANY, account, 12_000)
     async with gateway(pool, tmp_path) as pop3:
         reader, writer = await pop3.connect()
         await play(LOG_IN + "C: UIDL\nS: +OK", reader, writer)
@@ -344,6 +353,30 @@ async def test_ten_thousand_messages_are_listed(pool: Pool, tmp_path: Path) -> N
         await play("S: .\nC: QUIT\nS: +OK …", reader, writer)
         await _close((reader, writer))
     assert len({line.split()[1] for line in found}) == 12_000
+
+
+async def test_very_many_messages_are_opened_and_removed_while_others_are_served(
+    pool: Pool, tmp_path: Path
+) -> None:
+    account = await add_reader(pool)
+    await add_reader(pool, "bert")
+    await pool.execute(_MANY, account, MANY)
+    await pool.execute(_COUNTED, account, MANY)
+    async with gateway(pool, tmp_path) as pop3, watched("a large maildrop"):
+        reader, writer = await pop3.connect()
+        await play(LOG_IN + f"C: STAT\nS: +OK {MANY} {MANY * 10}", reader, writer)
+        for first in range(1, MANY + 1, 1000):
+            numbers = range(first, first + 1000)
+            writer.write(b"".join(b"DELE %d\r\n" % n for n in numbers))
+            assert await reader.readexactly(5000) == b"+OK\r\n" * 1000
+        await play("C: STAT\nS: +OK 0 0\nC: QUIT", reader, writer)
+        other = await pop3.connect()
+        await play(LOG_IN.replace("anna@", "bert@"), *other)
+        async with asyncio.timeout(60):
+            assert (await reader.readline()).startswith(b"+OK")
+        await _close((reader, writer))
+        await _close(other)
+    assert await pool.fetchval("select count(*) from messages") == 0
 
 
 async def test_without_postgresql_a_login_is_asked_to_come_again(tmp_path: Path) -> None:

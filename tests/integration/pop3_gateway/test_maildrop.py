@@ -84,7 +84,7 @@ async def test_deleting_gives_the_lease_back_and_tells_what_went(pool: Pool) -> 
 
     done = await maildrop.delete(pool, lease, drop.mailbox, [1, 3, 99])
 
-    assert done.uids == (1, 3)
+    assert done.count == 2
     await maildrop.take(pool, Lease(account=account, holder=uuid4()))
     inbox = await mailboxes.find_mailbox(pool, account, "INBOX")
     assert (inbox.exists, inbox.octets, inbox.modseq) == (

@@ -1,0 +1,146 @@
+"""A mailbox moves here from a real Dovecot: its clients notice no difference."""
+
+from __future__ import annotations
+
+import asyncio
+import imaplib
+import poplib
+import smtplib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from postmaster.cli import app
+from support.dovecot import PASSWORD, Store, dovecot
+from support.letters import letter
+from support.stack import House
+
+pytestmark = pytest.mark.journey
+
+OLD = "anna@old.test"
+LETTERS = [letter(f"number {n}", body=f"Hello.\n.dot {n}\n") for n in range(6)]
+
+
+@contextmanager
+def old_server() -> Iterator[Store]:
+    """Run Dovecot while tests that are plain functions look at it."""
+    with asyncio.Runner() as runner:
+        running = dovecot({OLD: ""}, has_readers=True)
+        store = runner.run(running.__aenter__())
+        try:
+            with smtplib.LMTP("127.0.0.1", store.port) as client:
+                for octets in LETTERS:
+                    client.sendmail("a@elsewhere.test", [OLD], octets)
+            yield store
+        finally:
+            runner.run(running.__aexit__(None, None, None))
+
+
+def use(client: imaplib.IMAP4) -> None:
+    """Give flags and keywords, copy, expunge, as people do."""
+    client.select("INBOX")
+    client.store("1,3", "+FLAGS", r"(\Seen $Label1)")
+    client.store("2", "+FLAGS", r"(\Answered \Flagged NonJunk)")
+    client.create("Entw&APw-rfe")
+    client.create("Work.Deep")  # a Maildir++ divides levels by dots
+    client.copy("1:3", "Entw&APw-rfe")
+    client.store("4", "+FLAGS", r"(\Deleted)")
+    client.expunge()
+
+
+def seen_by_imap(client: imaplib.IMAP4, name: str) -> tuple[bytes, dict[int, tuple[object, ...]]]:
+    """Return UIDVALIDITY, and by UID: flags, date, octets."""
+    client.select(name, readonly=True)
+    validity = client.response("UIDVALIDITY")[1][0]
+    found: dict[int, tuple[object, ...]] = {}
+    for uid in client.uid("SEARCH", "ALL")[1][0].split():
+        _, told = client.uid("FETCH", uid.decode(), "(FLAGS INTERNALDATE BODY.PEEK[])")
+        (head, octets), *_ = told
+        flags = {flag.lower() for flag in imaplib.ParseFlags(head)} - {b"\\recent"}
+        found[int(uid)] = (flags, imaplib.Internaldate2tuple(head), octets)
+    return validity, found
+
+
+def seen_by_pop3(client: poplib.POP3, user: str, password: str) -> list[tuple[bytes, bytes]]:
+    """Return number with unique id, and the size, of each message."""
+    client.user(user)
+    client.pass_(password)
+    try:
+        sizes = [line.split()[1] for line in client.list()[1]]
+        return list(zip(client.uidl()[1], sizes, strict=True))
+    finally:
+        client.quit()
+
+
+def posthouse(house: House, *arguments: str) -> Result:
+    environment = {
+        "POSTHOUSE_API_URL": house.demo.api_url,
+        "POSTHOUSE_API_TOKEN": house.demo.api_token,
+    }
+    told = CliRunner().invoke(app, list(arguments), env=environment)
+    assert told.exit_code == 0, told.output
+    return told
+
+
+def test_uids_flags_dates_and_unique_ids_come_along(house: House) -> None:
+    user = house.account()
+    with old_server() as store:
+        with imaplib.IMAP4("127.0.0.1", store.imap) as client:
+            client.login(OLD, PASSWORD)
+            use(client)
+            before = {name: seen_by_imap(client, name) for name in ("INBOX", "Entw&APw-rfe")}
+            uidnext = client.status("INBOX", "(UIDNEXT)")[1]
+        by_pop3 = seen_by_pop3(poplib.POP3("127.0.0.1", store.pop3), OLD, PASSWORD)
+        posthouse(house, "mailbox", "import", user[0], str(store.maildir(OLD)))
+        again = posthouse(house, "mailbox", "import", user[0], str(store.maildir(OLD)))
+
+    assert "INBOX: 0 imported, 5 were here" in again.output
+    with house.imap(user) as new:
+        assert {name: seen_by_imap(new, name) for name in before} == before
+        assert new.status("INBOX", "(UIDNEXT)")[1] == uidnext
+        assert any(b"Work/Deep" in line for line in new.list()[1] if isinstance(line, bytes))
+    pop3 = poplib.POP3_SSL("localhost", house.port("pop3s"), context=house.trust)
+    assert seen_by_pop3(pop3, *user) == by_pop3
+
+
+def test_mail_that_came_meanwhile_is_kept_beside_it(house: House, tmp_path: Path) -> None:
+    user = house.account()
+    for place in ("cur", "new", "tmp"):
+        (tmp_path / place).mkdir()
+    (tmp_path / "cur" / "1.a:2,").write_bytes(LETTERS[0])
+    (tmp_path / "dovecot-uidlist").write_text("3 V1275660208 N2\n1 :1.a\n")
+    posthouse(house, "mailbox", "import", user[0], str(tmp_path))
+    house.send("a@elsewhere.test", [user[0]], LETTERS[5])
+    house.await_messages(user, 2)
+    (tmp_path / "cur" / "2.b:2,").write_bytes(LETTERS[1])
+    (tmp_path / "dovecot-uidlist").write_text("3 V1275660208 N3\n1 :1.a\n2 :2.b\n")
+
+    told = posthouse(house, "mailbox", "import", user[0], str(tmp_path))
+
+    assert "INBOX: 1 imported, 1 were here, 1 with another UID" in told.output
+    kept = house.messages(user)
+    assert (kept[0], kept[2]) == (LETTERS[0], LETTERS[1])
+    pop3 = poplib.POP3_SSL("localhost", house.port("pop3s"), context=house.trust)
+    uidls = [line.split()[1] for line, _ in seen_by_pop3(pop3, *user)]
+    assert uidls == [b"000000014c0907b0", b"1275660208.2", b"000000024c0907b0"]
+
+
+def test_a_mailbox_with_mail_of_its_own_is_not_taken_over(house: House, tmp_path: Path) -> None:
+    user = house.account()
+    house.send("a@elsewhere.test", [user[0]], LETTERS[5])
+    house.await_messages(user, 1)
+    for place in ("cur", "new", "tmp"):
+        (tmp_path / place).mkdir()
+    (tmp_path / "cur" / "1.a:2,").write_bytes(LETTERS[0])
+    environment = {
+        "POSTHOUSE_API_URL": house.demo.api_url,
+        "POSTHOUSE_API_TOKEN": house.demo.api_token,
+    }
+
+    told = CliRunner().invoke(app, ["mailbox", "import", user[0], str(tmp_path)], env=environment)
+
+    assert told.exit_code == 1
+    assert "INBOX has had messages of its own" in told.output
