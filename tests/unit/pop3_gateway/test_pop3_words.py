@@ -158,25 +158,31 @@ def _view() -> View:
             uids=uids,
             contents=array("q", [30, 50, 90]),
             sizes=array("i", [100, 200, 400]),
+            octets=700,
         )
     )
 
 
 def test_numbers_stay_when_messages_are_marked() -> None:
     view = _view()
-    view.deleted.add(view.at(2))
+    view.mark(2)
 
     assert list(view.positions()) == [0, 2]
     assert view.stat() == (2, 500)
     assert view.listing(view.at(3)) == b"3 400"
-    assert view.unique_id(view.at(3)) == b"3 17.9"
+    assert view.unique_id(view.at(3), {}) == b"3 17.9"
+    assert view.unique_id(view.at(3), {9: "from-elsewhere"}) == b"3 from-elsewhere"
     assert view.marked_uids() == [5]
+
+    view.unmark_all()
+
+    assert view.stat() == (3, 700)
 
 
 @pytest.mark.parametrize("number", [0, -1, 4, 2])
 def test_what_is_not_there_or_marked_has_no_number(number: int) -> None:
     view = _view()
-    view.deleted.add(1)
+    view.mark(2)
 
     with pytest.raises(NoSuchMessage):
         view.at(number)
