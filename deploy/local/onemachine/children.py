@@ -24,6 +24,7 @@ _KILL_AFTER_SECONDS = 20.0
 _LOOK_EVERY_SECONDS = 0.05
 _LONGEST_TOLD = 500
 _ERROR = re.compile(r"[A-Za-z_][\w.]*: ")
+YIELDING = 5  # "nice"; 0 is usual, 19 the most patient
 _START_TIME_FIELD = 19  # of /proc/PID/stat behind the name: field 22 of proc(5), in clock ticks
 
 
@@ -44,6 +45,7 @@ class Command:
         env: Its whole environment.
         stop: The signal that means "stop in good order".
         user: Whose rights it takes (root only); ``None`` keeps ours.
+        yields: Where cores are short it waits behind the others.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Command:
     env: Mapping[str, str]
     stop: signal.Signals = signal.SIGTERM
     user: str | None = None
+    yields: bool = False
 
 
 class Registry:
@@ -168,7 +171,20 @@ async def spawn(command: Command, registry: Registry) -> Child:
             start_new_session=True,  # Ctrl-C is for the parent, which then stops all in order
         )
     registry.add(command, process.pid)
+    if command.yields:
+        _yield(process.pid)
     return Child(command, process, registry)
+
+
+def _yield(pid: int) -> None:
+    """Let the child ``pid`` have a third of the share of others where cores are short (sched(7)).
+
+    Kernels that share cores by session first (autogroup) look at the session's own value.
+    """
+    os.setpriority(os.PRIO_PROCESS, pid, YIELDING)
+    group = Path(f"/proc/{pid}/autogroup")
+    if group.exists():
+        group.write_text(str(YIELDING))
 
 
 async def run(command: Command, registry: Registry) -> None:

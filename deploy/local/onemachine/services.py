@@ -14,11 +14,16 @@ from onemachine.ready import loopback_client, wait_ready
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One service: its name, its package, the well-known ports it listens on."""
+    """One service: its name, its package, the well-known ports it listens on.
+
+    Attributes:
+        yields: Where cores are short it waits behind the others (decision 0022).
+    """
 
     name: str
     package: str
     ports: tuple[str, ...] = ()
+    yields: bool = False
 
 
 # In the order of a message's way; ingress last, so that mail is taken only when it can travel on.
@@ -29,7 +34,9 @@ KINDS = (
     Kind("delivery-remote", "delivery_remote"),
     Kind("imap-gateway", "imap_gateway", ("IMAP_PORT", "IMAPS_PORT")),
     Kind("pop3-gateway", "pop3_gateway", ("POP3_PORT", "POP3S_PORT")),
-    Kind("ingress-smtp", "ingress_smtp", ("SMTP_PORT", "SUBMISSION_PORT", "SMTPS_PORT")),
+    Kind(
+        "ingress-smtp", "ingress_smtp", ("SMTP_PORT", "SUBMISSION_PORT", "SMTPS_PORT"), yields=True
+    ),
 )
 _READY_WITHIN_SECONDS = 90.0
 
@@ -44,6 +51,7 @@ class Service:
         ports: Where it listens, by setting.
         health_port: Where its probes and metrics are.
         env: All its settings.
+        yields: See `Kind`.
     """
 
     name: str
@@ -52,12 +60,14 @@ class Service:
     health_port: int
     env: Mapping[str, str]
     registry: Registry
+    yields: bool = False
     child: Child | None = field(default=None, init=False)
 
     async def start(self) -> None:
         """Start it; it waits for its dependencies by itself."""
         argv = [sys.executable, "-m", self.package]
-        self.child = await spawn(Command(name=self.name, argv=argv, env=self.env), self.registry)
+        command = Command(name=self.name, argv=argv, env=self.env, yields=self.yields)
+        self.child = await spawn(command, self.registry)
 
     async def stop(self) -> None:
         """Let it finish what it is doing, and end it."""
@@ -111,6 +121,7 @@ def services(
                     health_port=health,
                     env=env,
                     registry=registry,
+                    yields=kind.yields,
                 )
             )
     return made

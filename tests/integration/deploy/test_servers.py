@@ -58,6 +58,22 @@ async def test_a_child_that_does_not_stop_is_ended(registry: Registry) -> None:
     assert child.process.returncode == -signal.SIGKILL
 
 
+async def test_who_yields_waits_behind_the_others(registry: Registry) -> None:
+    patient = Command(
+        name="patient", argv=["sleep", "60"], env={"PATH": "/usr/bin:/bin"}, yields=True
+    )
+    child, other = await spawn(patient, registry), await spawn(_sleeper(), registry)
+    try:
+        pids = child.process.pid, other.process.pid
+        assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids] == [5, os.nice(0)]
+        groups = [Path(f"/proc/{pid}/autogroup") for pid in pids]
+        if groups[0].exists():  # the kernel shares cores by session
+            assert [group.read_text().split()[-1] for group in groups] == ["5", "0"]
+    finally:
+        await child.stop(patience=5)
+        await other.stop(patience=5)
+
+
 async def test_what_never_gets_ready_is_told_with_its_last_words(registry: Registry) -> None:
     command = Command(name="talker", argv=["sh", "-c", "echo no such road >&2; exit 3"], env={})
     child = await spawn(command, registry)
