@@ -14,11 +14,13 @@ from imap_gateway.client import Client
 from imap_gateway.errors import Refusal
 from imap_gateway.view.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from imap_gateway.view.names import elsewhere
-from posthouse.mail.rights import rights_of
+from posthouse.mail.rights import ALL, rights_of
 from posthouse.storage.mailboxes import Mailbox, NoSuchMailbox, find_mailbox, mailbox_by_id
 from posthouse.storage.sharing import Identity, Owner, find_owner, identify
 
 IDENTITY_SECONDS = 60.0  # so long until a session learns that its groups have changed
+OWN = frozenset(ALL)  # what everybody may do with their own mailboxes
+
 _BITS = {"s": SEEN, "t": DELETED, "w": ANSWERED | FLAGGED | DRAFT}
 
 
@@ -35,6 +37,21 @@ class Place:
     owner: Owner | None
     account: int
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a new message is to go; whether that mailbox of one's own exists is not known yet.
+
+    Attributes:
+        account: Whose.
+        name: What its owner calls the mailbox.
+        rights: What may be done there.
+    """
+
+    account: int
+    name: str
+    rights: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +93,10 @@ async def identity(client: Client) -> Identity:
 
 async def rights(client: Client, owner: Owner | None, mailbox: Mailbox) -> frozenset[str]:
     """Return what who has logged in may do with a mailbox."""
-    if owner is None and mailbox.acl is None:
-        return rights_of(None, client.user, (), is_owner=True)
+    if owner is None:
+        return OWN
     who = await identity(client)
-    address, tenant = (client.user, who.tenant) if owner is None else (owner.address, owner.tenant)
-    asked = who.identifiers(tenant)
-    return rights_of(mailbox.acl, address, asked, is_owner=owner is None)
+    return rights_of(mailbox.acl, who.identifiers(owner.tenant))
 
 
 async def find(client: Client, name: str, needed: str = "", *, any_of: str = "") -> Found:
@@ -96,6 +111,18 @@ async def find(client: Client, name: str, needed: str = "", *, any_of: str = "")
     return Found(place=place, mailbox=mailbox, rights=given)
 
 
+async def target(client: Client, name: str) -> Target:
+    """Return where a message for ``name`` goes: needs the right ``i`` (RFC 4314 §4 APPEND).
+
+    Raises as `find` does, but nothing is asked about one's own mailboxes.
+    """
+    place = await locate(client, name)
+    if place.owner is None:
+        return Target(account=place.account, name=place.name, rights=OWN)
+    found = await find(client, name, "i")
+    return Target(account=place.account, name=place.name, rights=found.rights)
+
+
 def demand(given: Collection[str], needed: str, *, any_of: str = "") -> None:
     """Raise unless all rights ``needed`` are among ``given``, and one of ``any_of``."""
     if set(needed) <= set(given) and (not any_of or set(any_of) & set(given)):
@@ -108,7 +135,7 @@ def demand(given: Collection[str], needed: str, *, any_of: str = "") -> None:
 async def demand_now(client: Client, needed: str) -> frozenset[str]:
     """Return what may be done with the selected mailbox now; raise `Refusal` if ``needed`` is not.
 
-    The rights of an owner are those of SELECT; a guest's are read, for they may be taken away.
+    A guest's are read each time, for they may be taken away.
     """
     selected = client.mailbox()
     if selected.owner is not None:

@@ -96,7 +96,8 @@ async def rename(client: Client, command: c.Rename) -> Done:
     if place.name == boxes.INBOX:
         await _empty_inbox(client, place, command.new)
     else:
-        await _demand_removable(client, place)
+        if place.owner is not None:
+            await places.find(client, command.mailbox, "x")
         target, _ = await _new_place(client, command.new)
         if target.account != place.account:
             raise Refusal("A mailbox stays with its owner", b"CANNOT")
@@ -107,17 +108,6 @@ async def rename(client: Client, command: c.Rename) -> Done:
         await boxes.rename_mailbox(client.house.pool, place.account, place.name, target.name)
     _tell(client, place)
     return Done("RENAME done")
-
-
-async def _demand_removable(client: Client, place: Place) -> None:
-    """Demand ``x`` on the mailbox; one's own level that is no mailbox needs no right."""
-    try:
-        box = await boxes.find_mailbox(client.house.pool, place.account, place.name)
-    except boxes.NoSuchMailbox:
-        if place.owner is not None:
-            raise
-        return
-    places.demand(await places.rights(client, place.owner, box), "x")
 
 
 def _uids(page: Page) -> list[int]:
@@ -132,7 +122,6 @@ async def _empty_inbox(client: Client, place: Place, new: str) -> None:
         raise Refusal("Only one's own INBOX can be renamed", b"CANNOT")
     house = client.house
     inbox = await boxes.find_mailbox(house.pool, client.account, boxes.INBOX)
-    places.demand(await places.rights(client, None, inbox), "x")
     there, acl = await _new_place(client, new)
     if there.owner is not None:
         raise Refusal("A mailbox stays with its owner", b"CANNOT")

@@ -27,14 +27,15 @@ async def set_acl(client: Client, command: v.SetAcl) -> Done:
     """SETACL (§3.1) and DELETEACL (§3.2) need the right ``a``."""
     found = await places.find(client, command.mailbox, "a")
     identifier = _canonical(client, found, command.identifier)
-    is_removal = command.change is v.Change.REPLACE and not command.rights
-    if not is_removal:
+    if identifier.removeprefix("-") == _owner(client, found):
+        raise Refusal("The owner has all rights", b"CANNOT")
+    if command.change is not v.Change.REMOVE and command.rights:
         await _demand_known(client, identifier)
 
     def edit(acl: Mapping[str, str]) -> Mapping[str, str]:
-        rights = _changed(command, acl.get(identifier, _default(client, found, identifier)))
+        rights = _changed(command, acl.get(identifier, ""))
         new = {name: given for name, given in acl.items() if name != identifier}
-        if rights or (identifier == _owner(client, found) and not is_removal):
+        if rights:
             new[identifier] = rights
         if len(new) > r.MAX_IDENTIFIERS:
             raise Refusal("Too many identifiers", b"LIMIT")
@@ -57,11 +58,6 @@ def _changed(command: v.SetAcl, before: str) -> str:
 
 def _owner(client: Client, found: Found) -> str:
     return client.user if found.place.owner is None else found.place.owner.address
-
-
-def _default(client: Client, found: Found, identifier: str) -> str:
-    """Return the rights of an identifier that has no entry."""
-    return r.ALL if identifier == _owner(client, found) else ""
 
 
 def _canonical(client: Client, found: Found, written: str) -> str:
@@ -87,11 +83,9 @@ async def _demand_known(client: Client, identifier: str) -> None:
 async def get_acl(client: Client, command: v.GetAcl) -> Done:
     """GETACL (§3.3) needs the right ``a``; the owner is told though it has no entry."""
     found = await places.find(client, command.mailbox, "a")
-    owner = _owner(client, found)
-    acl = {owner: r.ALL} if found.place.owner is None or not found.place.owner.is_shared else {}
+    is_nobodys = found.place.owner is not None and found.place.owner.is_shared
+    acl = {} if is_nobodys else {_owner(client, found): r.ALL}
     acl |= found.mailbox.acl or {}
-    if owner in acl:
-        acl[owner] = r.in_order({*acl[owner], *r.KEPT})
     told = b"".join(
         b" %b %b" % (responses.astring(name.encode()), r.shown_rights(given).encode() or b'""')
         for name, given in acl.items()
@@ -101,18 +95,16 @@ async def get_acl(client: Client, command: v.GetAcl) -> Done:
 
 
 async def list_rights(client: Client, command: v.ListRights) -> Done:
-    """LISTRIGHTS (§3.4) needs the right ``a``: each right stands for itself, none is tied."""
+    """LISTRIGHTS (§3.4) needs the right ``a``: none is tied to another, but an owner has all."""
     found = await places.find(client, command.mailbox, "a")
     identifier = _canonical(client, found, command.identifier)
-    kept = r.KEPT if identifier == _owner(client, found) else ""
-    free = " ".join(right for right in (*r.ALL, "c", "d") if right not in kept)
-    told = b"LISTRIGHTS %b %b %b %b" % (
-        responses.mailbox(command.mailbox),
-        responses.astring(command.identifier.encode()),
-        kept.encode() or b'""',
-        free.encode(),
-    )
-    client.wire.write(responses.untagged(told))
+    if identifier == _owner(client, found):
+        told = [r.shown_rights(r.ALL).encode()]
+    else:
+        told = [b'""', *(right.encode() for right in (*r.ALL, "c", "d"))]
+    name = responses.astring(command.identifier.encode())
+    line = b" ".join([b"LISTRIGHTS", responses.mailbox(command.mailbox), name, *told])
+    client.wire.write(responses.untagged(line))
     return Done("LISTRIGHTS done")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
+from imap_gateway import places
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
@@ -13,7 +15,7 @@ from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.sequences import write_set
 from imap_gateway.telling import LINES_AT_ONCE, tell_flags
-from imap_gateway.view.flags import SEEN, Keywords, split
+from imap_gateway.view.flags import ALL_BITS, SEEN, Keywords, split
 from imap_gateway.view.position import Position, message_rows
 from posthouse.storage.messages import (
     FlagChange,
@@ -41,14 +43,12 @@ async def store(client: Client, command: c.Store) -> Done:
         client.enable(b"CONDSTORE")
     indexes = chosen(position, command.numbers, is_uid=command.is_uid)
     uids = position.uids_of(indexes)
+    rights = await places.demand_now(client, "")
     change = await flag_change(client, command)
-    many = len(indexes) if change.flags & SEEN else 0
+    steps = permitted(change, rights, client.keywords)
+    many = len(indexes) if steps[-1].flags & SEEN else 0
     unread = await aside(many, _unread, position, indexes[:many])
-    done = await store_flags(house.pool, client.owner, view.mailbox, uids, change)
-    if done.changed:
-        position.tells_itself(done.modseq)
-        await house.views.flags_changed(view, done.modseq, done.changed)
-        house.updates.tell(client.owner, view.mailbox, done.modseq)
+    done = await _carry_out(client, uids, steps)
     if unread and change.mode is not Mode.REMOVE:
         await house.reads.note(client.owner, unread)
     await _answer(client, command, indexes, done)
@@ -78,6 +78,62 @@ async def make_keywords(client: Client, words: Sequence[str]) -> None:
     if missing:
         known = await add_keywords(client.house.pool, client.owner, missing)
         client.keywords = Keywords(known)
+
+
+async def keyword_numbers(client: Client, account: int, words: Sequence[str]) -> list[int]:
+    """Return the numbers of keywords in an account, new ones if need be."""
+    if account == client.owner:
+        await make_keywords(client, words)
+        known = client.keywords
+    else:
+        known = Keywords(await add_keywords(client.house.pool, account, words) if words else {})
+    return [number for word in words if (number := known.number(word)) is not None]
+
+
+def permitted(
+    change: FlagChange, rights: Collection[str], keywords: Keywords
+) -> tuple[FlagChange, ...]:
+    """Return what of ``change`` may be done: ``s``, ``t``, ``w`` for their flags (RFC 4314 §4).
+
+    A replacement that may not touch all flags takes away what may go, then adds. Raises `Refusal`
+    if nothing may be done.
+    """
+    mask, has_words = places.flags_allowed(rights), "w" in rights
+    if mask == ALL_BITS and has_words:
+        return (change,)
+    if not mask:
+        raise Refusal("Permission denied", b"NOPERM")
+    words = tuple(change.keywords) if has_words else ()
+    kept = replace(change, flags=change.flags & mask, keywords=words)
+    if change.mode is not Mode.REPLACE:
+        if not kept.flags and not words:
+            raise Refusal("Permission denied", b"NOPERM")
+        return (kept,)
+    gone = sorted(set(keywords.names) - set(words)) if has_words else []
+    remove = replace(change, mode=Mode.REMOVE, flags=mask & ~change.flags, keywords=gone)
+    return remove, replace(kept, mode=Mode.ADD)
+
+
+async def _carry_out(client: Client, uids: Sequence[int], steps: Sequence[FlagChange]) -> Stored:
+    """Change flags step by step; what the first leaves alone, the next do too."""
+    first, *others = steps
+    done = await _change(client, uids, first)
+    left = done.modified
+    for step in others:  # by now the messages are newer than what was asked for
+        rest = sorted(set(uids) - set(left))
+        done = await _change(client, rest, replace(step, unchanged_since=None))
+    return replace(done, modified=left)
+
+
+async def _change(client: Client, uids: Sequence[int], change: FlagChange) -> Stored:
+    house, position = client.house, client.mailbox().position
+    view = position.view
+    done = await store_flags(house.pool, view.account, view.mailbox, uids, change)
+    if done.changed:
+        position.tells_itself(done.modseq)
+        await house.views.flags_changed(view, done.modseq, done.changed)
+        house.updates.tell(view.account, view.mailbox, done.modseq)
+    return done
 
 
 def _unread(position: Position, indexes: Sequence[int]) -> list[int]:

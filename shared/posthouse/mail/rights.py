@@ -3,8 +3,8 @@
 An ACL maps identifiers to rights. An identifier is an address, ``group:`` with the address of a
 group, or ``anyone``; one with a ``-`` before it names rights that are taken away again.
 
-The owner of a mailbox has every right until its own entry says which; two of them it always keeps,
-so that nobody locks themselves out.
+The owner of a mailbox always has every right and no entry: nobody locks themselves out, and nobody's
+own mail waits for a look at an ACL.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 ALL = "lrswipkxtea"  # in the order of RFC 4314 §2.1
-KEPT = "la"  # by the owner, whatever its entry says
 ANYONE = "anyone"
 GROUP = "group:"
 MAX_IDENTIFIERS = 200  # of one mailbox
@@ -42,23 +41,17 @@ def shown_rights(rights: Collection[str]) -> str:
     return told.removesuffix("a") + old + ("a" if told.endswith("a") else "")
 
 
-def rights_of(
-    acl: Mapping[str, str] | None, owner: str, identifiers: Collection[str], *, is_owner: bool
-) -> frozenset[str]:
-    """Return what somebody may do.
+def rights_of(acl: Mapping[str, str] | None, identifiers: Collection[str]) -> frozenset[str]:
+    """Return what somebody may do who is not the owner.
 
     Args:
         acl: Of the mailbox; None where nobody wrote one.
-        owner: The owner's address.
-        identifiers: That stand for who asks; for the owner its address among them.
-        is_owner: Who asks is the owner.
+        identifiers: That stand for who asks.
     """
     acl = acl or {}
-    given: set[str] = set(ALL) if is_owner and owner not in acl else set()
+    given: set[str] = set()
     taken: set[str] = set()
     for identifier in identifiers:
         given.update(acl.get(identifier, ""))
         taken.update(acl.get(f"-{identifier}", ""))
-    if is_owner:
-        return frozenset(given - taken | set(KEPT))
     return frozenset(given - taken)

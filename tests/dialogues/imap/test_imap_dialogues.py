@@ -48,9 +48,12 @@ SECOND = (
 async def test_the_conversation_goes_as_written(script: str, pool: Pool, tmp_path: Path) -> None:
     text = (HERE / script).read_text()
     account = await add_reader(pool)
+    if "$loginbert" in text:
+        await add_reader(pool, "bert")
     plain = f"\0anna@example.test\0{PASSWORD}".encode()
     words = {
         "login": f'LOGIN anna@example.test "{PASSWORD}"',
+        "loginbert": f'LOGIN bert@example.test "{PASSWORD}"',
         "password": PASSWORD,
         "plain": b64encode(plain).decode(),
         "user64": b64encode(b"anna@example.test").decode(),
