@@ -33,7 +33,8 @@ missing_packages() {
     local pair
     for pair in curl:curl swaks:swaks msmtp:msmtp s-nail:s-nail openssl:openssl node:nodejs npm:npm mutt:mutt mbsync:isync fetchmail:fetchmail \
       getmail:getmail6 /usr/sbin/smtp-sink:postfix promtool:prometheus \
-      /usr/sbin/slapd:slapd gsasl:gsasl doveadm:dovecot-core /usr/lib/dovecot/lmtp:dovecot-lmtpd; do
+      /usr/sbin/slapd:slapd gsasl:gsasl doveadm:dovecot-core /usr/lib/dovecot/lmtp:dovecot-lmtpd \
+      /usr/lib/dovecot/imap:dovecot-imapd /usr/lib/dovecot/pop3:dovecot-pop3d alpine:alpine offlineimap:offlineimap3; do
       command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
     done
     # What Debian only recommends: TLS for swaks, and the odd messages of Python's own tests.

@@ -84,7 +84,7 @@ class _Scanner:
     def __init__(self, octets: Octets) -> None:
         self._octets = octets
         self._open: list[Entity] = []  # multiparts and messages, outermost first
-        self._boundaries: dict[bytes, int] = {}  # of the multiparts that are open: level
+        self._boundaries: dict[bytes, list[int]] = {}  # of the multiparts that are open: levels
         self._needle = b""  # what every delimiter line that can come begins with
         self._parts = 0
         self._false_delimiters = 0
@@ -171,8 +171,8 @@ class _Scanner:
         if entity.kind == MULTIPART:
             boundary = entity.type.get(b"boundary").rstrip(b" \t\r\n")[:MAX_BOUNDARY_OCTETS]
             if boundary:
-                # The outer one of two that share a boundary gets the delimiters.
-                self._boundaries.setdefault(boundary, len(self._open) - 1)
+                # The inner one of two that share a boundary gets the delimiters, until it is closed.
+                self._boundaries.setdefault(boundary, []).append(len(self._open) - 1)
                 self._aim()
 
     def _aim(self) -> None:
@@ -208,10 +208,10 @@ class _Scanner:
         while at >= 0:
             line = octets[at + 3 : at + MAX_BOUNDARY_OCTETS + 8].partition(b"\n")[0].rstrip()
             for name, is_close in ((line, False), (line[:-2], True)):
-                level = self._boundaries.get(name)
-                if level is not None and (not is_close or line.endswith(b"--")):
+                levels = self._boundaries.get(name)
+                if levels and (not is_close or line.endswith(b"--")):
                     after = octets.find(b"\n", at + 3) + 1 or len(octets)
-                    return _Delimiter(at + 1, after, level, is_close)
+                    return _Delimiter(at + 1, after, levels[-1], is_close)
             self._false_delimiters += 1
             if self._false_delimiters > MAX_FALSE_DELIMITERS:
                 self._boundaries.clear()
@@ -221,7 +221,10 @@ class _Scanner:
 
     def _forget(self, level: int) -> None:
         """Stop listening for the boundaries of the multiparts from ``level`` on inwards."""
-        self._boundaries = {k: v for k, v in self._boundaries.items() if v < level}
+        kept = {
+            name: [at for at in found if at < level] for name, found in self._boundaries.items()
+        }
+        self._boundaries = {name: found for name, found in kept.items() if found}
         self._aim()
 
     def _end(self, leaf: Entity | None, level: int, end: int) -> None:

@@ -268,15 +268,20 @@ def test_boundaries_that_begin_alike_are_kept_apart() -> None:
     assert len(tree.children[0].children) == 1
 
 
-def test_of_two_multiparts_with_one_boundary_the_outer_gets_the_delimiters() -> None:
+def test_of_two_multiparts_with_one_boundary_the_inner_gets_the_delimiters_until_it_is_closed() -> (
+    None
+):
     tree = read_tree(
         crlf(
             "Content-Type: multipart/mixed; boundary=b\n\n--b\n"
-            "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--\n"
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b\n\ny\n--b--\n"
+            "--b\n\nz\n--b--\n"
         )
     )
 
-    assert len(tree.children) == 2
+    inner, last = tree.children
+    assert len(inner.children) == 2
+    assert last.children == []
 
 
 def test_boundaries_of_rfc_2231_are_understood() -> None:
