@@ -80,7 +80,7 @@ journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 soak: $(TOOLS) ## 100,000 mails for a dead site and one for a live one
 	@POSTHOUSE_SOAK_DEAD=100000 POSTHOUSE_SOAK_SLOW=5000 $(WITH_SERVERS) $(PYTEST) -s -m integration --timeout 3600 tests/integration/remote/test_fairness.py
 
-bench: $(TOOLS) ## mails a second, CPU per mail, beside Postfix; --imap: Dovecot
+bench: $(TOOLS) ## mail a second, CPU per mail, beside Postfix; --imap: Dovecot
 	@PYTHONPATH=deploy/local:. $(PYTHON) -m bench $(BENCH)
 
 fuzz: $(SETUP) ## any octets into parsers and SMTP sessions: minutes
