@@ -37,11 +37,12 @@ _HEADERS = {Text.HEADER, Text.FIELDS, Text.FIELDS_NOT}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Some messages of one FETCH: their places in ``rows``."""
+    """Some messages of one FETCH: their places in ``rows``; contents that may be next: ``ahead``."""
 
     client: Client
     rows: Rows
     places: Sequence[int]
+    ahead: Sequence[int] = ()
 
     @property
     def contents(self) -> list[int]:
@@ -138,7 +139,7 @@ async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:
     if not section.path and section.text in _HEADERS:
         headers = await client.house.contents.column(client.owner, "header", contents)
         return [literal(_cut(_of_header(header, section), section)) for header in headers]
-    places = await client.house.contents.places(client.owner, contents)
+    places = await client.house.contents.places(client.owner, contents, chunk.ahead)
     gate = asyncio.Semaphore(READS_AT_ONCE)
 
     async def read(content: int) -> bytes:

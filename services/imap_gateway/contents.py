@@ -39,11 +39,17 @@ class Contents:
             for content, octets in zip(contents, found, strict=True)
         ]
 
-    async def places(self, account: int, contents: Sequence[int]) -> dict[int, Place]:
-        """Return where the octets of ``contents`` are; what was deleted meanwhile is missing."""
+    async def places(
+        self, account: int, contents: Sequence[int], ahead: Sequence[int] = ()
+    ) -> dict[int, Place]:
+        """Return where the octets of ``contents`` are; what was deleted meanwhile is missing.
+
+        If something must be read, ``ahead`` is read as well: it may be asked for next.
+        """
         found = {c: place for c in contents if (place := self._places.get(c)) is not None}
         missing = [content for content in contents if content not in found]
         if missing:
+            missing += [content for content in ahead if content not in self._places]
             read = await read_places(self._pool, account, missing)
             for content, place in read.items():
                 if len(place.parts) + len(place.prefix) <= PLACE_OCTETS:

@@ -156,7 +156,9 @@ async def _send(client: Client, position: Position, plan: Plan, indexes: Sequenc
     missing = False
     for part in _chunks(position, plan.bodies, indexes):
         rows, here, places = message_rows(position, part)
-        chunk = Chunk(client=client, rows=rows, places=places)
+        next_ = position.follow(part[0]) if plan.bodies and len(indexes) == 1 else range(0)
+        ahead = [rows.contents[place] for place in next_] if position.is_current() else ()
+        chunk = Chunk(client=client, rows=rows, places=places, ahead=ahead)
         if len(here) == 1 and plan.bodies and rows.sizes[places[0]] > CHUNK_OCTETS:
             await send_in_pieces(chunk, here[0] + 1, plan.items)
         else:  # nothing of it is kept here while a slow client takes it

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from imap_gateway.view.rows import Rows
 from imap_gateway.view.shared import SharedView
 
+READ_AHEAD = 32  # messages
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
@@ -52,8 +54,8 @@ class Position:
         saved: UIDs that ``$`` stands for, ascending (RFC 5182); some may be gone.
     """
 
-    __slots__ = ("_expunged_to", "_flags_to", "_own", "_rows", "_uidnext", "_untold", "count",
-                 "is_behind", "is_here", "recent", "saved", "view")  # fmt: skip
+    __slots__ = ("_expunged_to", "_flags_to", "_last_read", "_own", "_rows", "_stride", "_uidnext",
+                 "_untold", "count", "is_behind", "is_here", "recent", "saved", "view")  # fmt: skip
 
     def __init__(self, view: SharedView) -> None:
         self.view = view
@@ -61,6 +63,7 @@ class Position:
         self.count = len(view.rows)
         self.is_here = True
         self.is_behind = False
+        self._last_read = self._stride = 0
         self.recent: list[tuple[int, int]] = []
         self.saved = array("I")
         self._flags_to = view.modseq
@@ -132,6 +135,18 @@ class Position:
         if len(self.saved) == self.count and self.uids == self.saved:
             return range(self.count)
         return [index for index in map(self.index, self.saved) if index >= 0]
+
+    def follow(self, index: int) -> range:
+        """Note that one message is read alone; return which will be next if it goes on so.
+
+        Clients that read one by one do so in order, up or down.
+        """
+        stride, before = index - self._last_read, self._stride
+        self._last_read, self._stride = index, stride
+        if not stride or (stride != before and abs(stride) != 1):
+            return range(0)
+        end = index + stride * (READ_AHEAD + 1)
+        return range(index + stride, max(min(end, self.count), -1), stride)
 
     def row(self, index: int) -> int:
         """Return where the message is in ``view.rows`` now; -1 if it was expunged."""
@@ -210,7 +225,8 @@ class Position:
                     uids.update(event.uids)
         else:
             rows = self.view.rows
-            uids |= {u for u, step in zip(rows.uids, rows.modseqs, strict=True) if step > since}
+            pairs = zip(rows.uids, rows.modseqs, strict=True)
+            uids |= {uid for uid, step in pairs if step > since and step not in own}
         if not uids:
             return ()
         return tuple(sorted(index for index in map(self.index, uids) if index >= 0))

@@ -274,3 +274,17 @@ def test_a_position_refuses_messages_that_it_was_not_told_of() -> None:
 
     assert not position.recall([])
     assert position.recall([2])
+
+
+def test_who_reads_one_by_one_is_followed() -> None:
+    position = Position(a_view(100))
+
+    assert list(position.follow(1)) == list(range(2, 34))
+    assert list(position.follow(2))[:2] == [3, 4]
+    assert list(position.follow(52)) == []  # a jump tells nothing
+    assert list(position.follow(62)) == []
+    assert list(position.follow(72)) == [82, 92]  # as far again: a habit
+    assert list(position.follow(71))[-1] == 39
+    assert list(position.follow(70))[:2] == [69, 68]
+    assert list(Position(a_view(3)).follow(0)) == []
+    assert list(position.follow(70)) == []
