@@ -29,6 +29,11 @@ _AFTER: Final = (
     b"SPECIAL-USE",  # RFC 6154
     b"CREATE-SPECIAL-USE",  # RFC 6154
     b"METADATA",  # RFC 5464
+    b"QUOTA",  # RFC 9208, for these three as well, and for QUOTASET
+    b"QUOTA=RES-STORAGE",
+    b"QUOTA=RES-MESSAGE",
+    b"QUOTA=RES-MAILBOX",
+    b"QUOTASET",
     b"LIST-METADATA",  # RFC 9590
     b"UNSELECT",  # RFC 3691
     b"UIDPLUS",  # RFC 4315

@@ -145,6 +145,23 @@ async def manages(queries: Queries, account: int, domain: str) -> bool:
     return bool(await queries.fetchval(_MANAGES, account, domain))
 
 
+_ADD_MANAGER = """
+    insert into quota_managers (account_id, domain)
+    select a.account_id, d.domain from accounts a, domains d where a.address = $1 and d.domain = $2
+    on conflict (account_id, domain) do update set domain = excluded.domain
+"""
+_REMOVE_MANAGER = """
+    delete from quota_managers q using accounts a
+     where a.account_id = q.account_id and a.address = $1 and q.domain = $2
+"""
+
+
+async def manage_quotas(queries: Queries, address: str, domain: str, *, on: bool = True) -> bool:
+    """Let an account set the quotas of a domain by IMAP, or end that; False if there is no such."""
+    sql = _ADD_MANAGER if on else _REMOVE_MANAGER
+    return bool(await queries.execute(sql, address.lower(), domain.lower()))
+
+
 # Only what is limited is summed; rows whose sums are as before stay as they are.
 _SUM_DOMAINS = """
     with wanted as (

@@ -15,6 +15,7 @@ import pytest
 from posthouse.credentials.failures import MAX_FAILURES
 from posthouse.storage.mailboxes import INBOX, find_mailbox
 from posthouse.storage.pool import Pool
+from posthouse.storage.quotas import manage_quotas
 from support.dialogue import play
 from support.imap import PASSWORD, add_reader, check_sums, gateway, play_together
 
@@ -50,6 +51,8 @@ async def test_the_conversation_goes_as_written(script: str, pool: Pool, tmp_pat
     account = await add_reader(pool)
     if "$loginbert" in text:
         await add_reader(pool, "bert")
+    if "SETQUOTA" in text:
+        await manage_quotas(pool, "anna@example.test", "example.test")
     plain = f"\0anna@example.test\0{PASSWORD}".encode()
     words = {
         "login": f'LOGIN anna@example.test "{PASSWORD}"',
