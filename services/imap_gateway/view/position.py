@@ -225,8 +225,7 @@ class Position:
                     uids.update(event.uids)
         else:
             rows = self.view.rows
-            pairs = zip(rows.uids, rows.modseqs, strict=True)
-            uids |= {uid for uid, step in pairs if step > since and step not in own}
+            uids |= {u for u, step in zip(rows.uids, rows.modseqs, strict=True) if step > since}
         if not uids:
             return ()
         return tuple(sorted(index for index in map(self.index, uids) if index >= 0))
