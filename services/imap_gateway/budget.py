@@ -1,7 +1,4 @@
-"""The octets that all connections together may hold for appended messages; late comers wait in line.
-
-A message is parsed and stored as a whole, so what bounds the process is how many are here at once.
-"""
+"""The octets that all connections together may have in the spool; late comers wait in line."""
 
 from __future__ import annotations
 
@@ -10,12 +7,11 @@ from collections import deque
 
 from imap_gateway.errors import Farewell
 
-MAX_OCTETS = 192 * 1024 * 1024  # as announced; at work a message is held up to three times
-FREE_OCTETS = 256 * 1024  # commands up to this size are not counted
+MAX_OCTETS = 4 * 1024 * 1024 * 1024  # as announced; CATENATE may write them once more
 
 
 class Budget:
-    """Shares of memory, given in the order in which they were asked for."""
+    """Shares of the spool, given in the order in which they were asked for."""
 
     def __init__(self, max_octets: int = MAX_OCTETS) -> None:
         self._max = max_octets
@@ -45,6 +41,12 @@ class Budget:
                 self._serve()
             raise
 
+    def grow(self, octets: int) -> bool:
+        """Give so much more to somebody who holds some, if it is there."""
+        fits = self._fits(octets)
+        self._held += octets * fits
+        return fits
+
     def give_back(self, octets: int) -> None:
         """Return a share."""
         self._held -= octets
@@ -72,13 +74,14 @@ class Share:
 
     def covers(self, octets: int) -> bool:
         """True if so much may be held without asking."""
-        return octets <= max(FREE_OCTETS, self.octets)
+        return octets <= self.octets
 
     async def take(self, octets: int) -> None:
-        """Wait for so much; nobody takes twice: who holds some and waits for more stops all."""
-        if self.octets:
-            raise Farewell("Too many literals in one command")
-        await self._budget.take(octets)
+        """Wait for so much; who holds some does not wait for more, for that would stop all."""
+        if not self.octets:
+            await self._budget.take(octets)
+        elif not self._budget.grow(octets - self.octets):
+            raise Farewell("Too many large messages at once, try again later")
         self.octets = octets
 
     def give_back(self) -> None:

@@ -38,6 +38,11 @@ _AFTER: Final = (
     b"UNSELECT",  # RFC 3691
     b"UIDPLUS",  # RFC 4315
     b"MOVE",  # RFC 6851
+    b"MULTIAPPEND",  # RFC 3502
+    b"CATENATE",  # RFC 4469
+    b"REPLACE",  # RFC 8508
+    b"COMPRESS=DEFLATE",  # RFC 4978
+    b"UNAUTHENTICATE",  # RFC 8437
     b"CONDSTORE",  # RFC 7162
     b"QRESYNC",  # RFC 7162
     b"ESEARCH",  # RFC 4731
@@ -67,6 +72,7 @@ ENABLES: Final = MappingProxyType(
 def capabilities(
     state: State,
     *,
+    append_octets: int,
     can_start_tls: bool = False,
     mechanisms: tuple[str, ...] = (),
     may_login: bool = False,
@@ -75,12 +81,13 @@ def capabilities(
 
     Args:
         state: The session's.
+        append_octets: The largest message that may be appended (RFC 7889 §2).
         can_start_tls: STARTTLS would work now.
         mechanisms: Of AUTHENTICATE, that can succeed now.
         may_login: LOGIN can.
     """
     if state is not State.NOT_AUTHENTICATED:
-        return _SAID_AFTER
+        return b"%b APPENDLIMIT=%d" % (_SAID_AFTER, append_octets)
     offered = [_SAID_BEFORE]
     if can_start_tls:
         offered.append(b"STARTTLS")

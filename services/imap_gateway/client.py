@@ -15,6 +15,7 @@ from imap_gateway.view.flags import Keywords
 from imap_gateway.view.position import Position
 from posthouse.credentials.exchange import Channel
 from posthouse.mail.encryption import Tls
+from posthouse.runtime.spool import SpoolFile
 from posthouse.storage.sharing import Identity, Owner
 
 
@@ -33,6 +34,10 @@ class Wire(Protocol):
     def can_start_tls(self) -> bool:
         """There is a certificate, and TLS is not on."""
 
+    @property
+    def put_aside(self) -> SpoolFile | None:
+        """What was put aside of the command at work, one literal behind the other."""
+
     def write(self, octets: bytes) -> None:
         """Send, without waiting."""
 
@@ -45,8 +50,15 @@ class Wire(Protocol):
     async def start_tls(self) -> None:
         """Go over to TLS; raise `Farewell` if octets came too early, `ConnectionLost`."""
 
-    def trust(self) -> None:
-        """Somebody has logged in: larger literals may come."""
+    def trust(self, *, on: bool) -> None:
+        """Somebody has logged in: larger literals may come; or out."""
+
+    @property
+    def is_compressed(self) -> bool:
+        """COMPRESS is on."""
+
+    def compress(self, *, on: bool) -> None:
+        """Begin or end to compress, both ways, behind what was written."""
 
     @property
     def is_idle(self) -> bool:
@@ -58,10 +70,17 @@ class Wire(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The command was carried out: tagged OK with a text for people and a response code."""
+    """The command was carried out: tagged OK with a text for people and a response code.
+
+    Attributes:
+        text: For people.
+        code: Without brackets, or empty.
+        then: What is to be done at once behind the tagged OK.
+    """
 
     text: str
     code: bytes = b""
+    then: Callable[[], None] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,25 +123,31 @@ class Client:
     def __init__(self, house: House, wire: Wire) -> None:
         self.house = house
         self.wire = wire
+        self.failures = 0
+        self.tag = b""
+        self.selected: Selected | None = None
+        self.guest: Guest | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nobody has logged in: all that belongs to somebody begins here (RFC 8437 §4.1)."""
         self.state = State.NOT_AUTHENTICATED
         self.account = 0
         self.user = ""
-        self.guest: Guest | None = None
         self.enabled: frozenset[bytes] = frozenset()
-        self.selected: Selected | None = None
         self.identity: tuple[Identity, float] | None = None
         self.keywords = Keywords({})
-        self.failures = 0
-        self.tag = b""
 
     @property
     def capabilities(self) -> bytes:
         """What is true now."""
+        most = self.house.limits.message_octets
         if self.state is not State.NOT_AUTHENTICATED:
-            return capabilities(self.state)
+            return capabilities(self.state, append_octets=most)
         authenticator, channel = self.house.authenticator, self.channel
         return capabilities(
             self.state,
+            append_octets=most,
             can_start_tls=self.wire.can_start_tls,
             mechanisms=authenticator.offered(channel),
             may_login=authenticator.takes_passwords(channel),
@@ -152,16 +177,16 @@ class Client:
         self.enabled = self.enabled.union(known, *(ENABLES[word] for word in known))
         return list(dict.fromkeys(new))
 
+    @property
+    def owner(self) -> int:
+        """Whose the selected mailbox is; without one, who has logged in."""
+        return self.account if self.selected is None else self.selected.position.view.account
+
     def mailbox(self) -> Selected:
         """Return the selected mailbox; the table of states has seen to it that there is one."""
         if self.selected is None:
             raise Misuse("No mailbox is selected")
         return self.selected
-
-    @property
-    def owner(self) -> int:
-        """Whose the selected mailbox is; without one, who has logged in."""
-        return self.account if self.selected is None else self.selected.position.view.account
 
     def writable(self) -> Selected:
         """Return the selected mailbox; raise `Refusal` if it was opened by EXAMINE."""
@@ -184,9 +209,13 @@ class Client:
 
     def end(self) -> None:
         """The connection is gone: let go of everything."""
-        self.deselect()
+        self.leave()
         self.state = State.LOGOUT
-        self.account = 0
+
+    def leave(self) -> None:
+        """Who has logged in goes; nothing of the session is left."""
+        self.deselect()
+        self._begin()
         if self.guest is not None:
             self.house.guests.leave(self.guest)
             self.guest = None

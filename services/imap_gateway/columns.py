@@ -156,14 +156,19 @@ async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:
 
 async def _section(client: Client, place: Place, section: Section) -> bytes:
     """Return one section of one message: a literal, or NIL if it has none such."""
+    octets = await section_octets(client, place, section)
+    return NOTHING if octets is None else literal(octets)
+
+
+async def section_octets(client: Client, place: Place, section: Section) -> bytes | None:
+    """Return the octets of a section of one message; None if it has none such."""
     span = find_section(place, section)
     if span is None:
-        return NOTHING
-    start, end = span
+        return None
     if section.text in {Text.FIELDS, Text.FIELDS_NOT}:
-        header = await client.house.bodies.span(place, start, end)
-        return literal(_cut(_of_header(header, section), section))
-    return literal(await client.house.bodies.span(place, *part_of(span, section)))
+        header = await client.house.bodies.span(place, *span)
+        return _cut(_of_header(header, section), section)
+    return await client.house.bodies.span(place, *part_of(span, section))
 
 
 def part_of(span: tuple[int, int], section: Section) -> tuple[int, int]:

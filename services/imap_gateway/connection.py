@@ -14,16 +14,17 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from imap_gateway.budget import Share
 from imap_gateway.client import Client
 from imap_gateway.door import Door
 from imap_gateway.errors import ConnectionLost, Farewell
+from imap_gateway.inlet import Inlet
 from imap_gateway.outlet import Outlet
 from imap_gateway.protocol import responses
-from imap_gateway.protocol.framing import Framer, GoAhead, Hopeless
+from imap_gateway.protocol.framing import GoAhead, Hopeless, Part
 from imap_gateway.session import Session
 from imap_gateway.upgrade import upgraded
 from posthouse.mail.encryption import Tls
+from posthouse.runtime.spool import SpoolFile
 from posthouse.runtime.tls_facts import agreed
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -42,17 +43,13 @@ class Connection(asyncio.Protocol):
         self._secured = is_secured
         self.tls: Tls | None = None
         self._transport: asyncio.Transport | None = None
-        self._framer = Framer(door.house.limits.message_octets)
         self._session = Session(Client(door.house, self), door.handlers)
         self._task: asyncio.Task[None] | None = None
-        self._more = asyncio.Event()  # octets came, or the connection was lost
         self._outlet = Outlet()
-        self._is_ended = False  # the client says nothing any more
+        self._inlet = Inlet(door.house, self._outlet)
         self._is_woken = False
-        self._is_reading = True
         self._is_upgrading = False
         self._is_expired = False
-        self._share = Share(door.house.budget)
         self.opened_at = self.active_at = door.now()
 
     # What asyncio calls
@@ -62,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self.tls = agreed(transport)
         self._outlet.attach(self._transport)
+        self._inlet.attach(self._transport)
         if self._is_upgrading:
             return
         _accepted.labels("tls" if self._secured else "plain").inc()
@@ -73,16 +71,12 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take octets, and see to it that somebody works on them."""
         self.active_at = self._door.now()
-        self._framer.feed(data)
-        self._more.set()
-        if self._framer.is_full:
-            self._read(on=False)
+        self._inlet.feed(data)
         self._start()
 
     def eof_received(self) -> bool:
         """Answer what came before the end; TLS cannot be ended by halves."""
-        self._is_ended = True
-        self._more.set()
+        self._inlet.end()
         if self._task is None:
             self.close()
         return not self._secured
@@ -90,7 +84,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """Let go of everything."""
         self._outlet.lose()
-        self._more.set()
+        self._inlet.end()
         self._door.forget(self)
         if self._task is None:
             self._end()
@@ -127,18 +121,12 @@ class Connection(asyncio.Protocol):
 
     async def line(self) -> bytes:
         """Return the client's next line; raise `ConnectionLost` or `Farewell`."""
-        while True:
-            line = self._framer.line()
-            if isinstance(line, Hopeless):
-                raise Farewell(line.reason)
-            if line is not None:
-                return line
-            await self._wait_for_more()
+        return await self._inlet.wait_for_line()
 
     async def start_tls(self) -> None:
         """Go over to TLS. What came in clear behind STARTTLS may be an attacker's (RFC 3501 §6.2.1)."""
         certificate, transport = self._door.certificate, self._transport
-        if certificate is None or transport is None or self._framer.held:
+        if certificate is None or transport is None or self._inlet.held:
             log.warning("plaintext after STARTTLS")
             raise ConnectionLost
         self._is_upgrading = True
@@ -146,11 +134,31 @@ class Connection(asyncio.Protocol):
         if self._outlet.is_lost:
             raise ConnectionLost
         self._outlet.attach(self._transport)
+        self._inlet.attach(self._transport)
         self._secured, self.tls = True, agreed(self._transport)
 
-    def trust(self) -> None:
-        """Somebody has logged in."""
-        self._framer.is_trusted = True
+    def trust(self, *, on: bool) -> None:
+        """Somebody has logged in, or out."""
+        self._inlet.trust(on=on)
+
+    @property
+    def put_aside(self) -> SpoolFile | None:
+        """What was put aside of the command at work."""
+        return self._inlet.aside
+
+    @property
+    def is_compressed(self) -> bool:
+        """COMPRESS is on."""
+        return self._outlet.is_compressed
+
+    def compress(self, *, on: bool) -> None:
+        """Begin or end to compress, both ways (RFC 4978 §3, RFC 8437 §4.1)."""
+        if on:
+            self._outlet.begin_deflating()
+            self._inlet.begin_inflating()
+        else:
+            self._outlet.end_deflating()
+            self._inlet.end_inflating()
 
     def wake(self) -> None:
         """The selected mailbox changed."""
@@ -167,7 +175,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_holding(self) -> bool:
         """We wait for the rest of a large command."""
-        return self._task is None and bool(self._share.octets)
+        return self._task is None and bool(self._inlet.share.octets)
 
     @property
     def is_logged_in(self) -> bool:
@@ -191,6 +199,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Send what was written, for a while, then end."""
+        self._outlet.flush()
         if self._transport is not None:
             self._transport.close()
 
@@ -215,9 +224,9 @@ class Connection(asyncio.Protocol):
         self._outlet.begin_turn()
         try:
             while await self._step():
-                self._read(on=True)
+                self._inlet.read(on=True)
                 await self._outlet.drain()
-            if self._is_ended:
+            if self._inlet.is_ended:
                 self.close()
         except Farewell as farewell:
             self.bid_farewell(str(farewell), "session")
@@ -227,12 +236,13 @@ class Connection(asyncio.Protocol):
             log.exception("session broke")
             self.bid_farewell("Internal error", "broken")
         finally:
+            self._outlet.flush()
             self._task = None
             if self._outlet.is_lost:
                 self._end()
 
     def _end(self) -> None:
-        self._share.give_back()
+        self._inlet.forget()
         self._session.client.end()
 
     async def _step(self) -> bool:
@@ -249,51 +259,25 @@ class Connection(asyncio.Protocol):
 
     async def _command(self) -> bool:
         """Take what comes next of a command; False if there is nothing to do now."""
-        event = self._framer.frame()
-        if not self._share.covers(self._framer.announced):
-            await self._afford(self._framer.announced)
+        event = self._inlet.frame()
+        if await self._inlet.afford():
+            self.active_at = self._door.now()
         if isinstance(event, Hopeless):
             self.write(responses.status(b"*", b"BAD", event.reason))
             raise Farewell(event.reason)
         if isinstance(event, GoAhead):
             self.write(b"+ go ahead\r\n")
+        elif isinstance(event, Part):
+            await self._inlet.put_aside(event.octets)
         elif event is not None:
             try:
                 await self._session.answer(event)
             finally:
-                self._share.give_back()
+                self._inlet.forget()
         return event is not None
 
-    async def _afford(self, octets: int) -> None:
-        """Wait, without reading on, for our share of memory: a large command comes in."""
-        self._read(on=False)
-        await self._share.take(octets)
-        if self._outlet.is_lost:
-            raise ConnectionLost
-        self.active_at = self._door.now()
-        self._read(on=True)
-
     def _idle_line(self) -> bool:
-        line = self._framer.line()
-        if isinstance(line, Hopeless):
-            raise Farewell(line.reason)
+        line = self._inlet.line()
         if line is not None:
             self._session.end_idle(line)
         return line is not None
-
-    async def _wait_for_more(self) -> None:
-        if self._is_ended or self._outlet.is_lost:
-            raise ConnectionLost
-        self._more.clear()
-        self._read(on=True)
-        await self._more.wait()
-
-    def _read(self, *, on: bool) -> None:
-        transport = self._transport
-        if on is self._is_reading or self._is_ended or transport is None or transport.is_closing():
-            return
-        self._is_reading = on
-        if on:
-            transport.resume_reading()
-        else:
-            transport.pause_reading()

@@ -17,6 +17,7 @@ from posthouse.blobs import Blobs
 from posthouse.credentials.authenticator import Authenticator
 from posthouse.credentials.failures import Failures
 from posthouse.runtime.rate_settings import Turnstile
+from posthouse.runtime.spool import Spool
 from posthouse.storage.appending import Appender
 from posthouse.storage.pool import Pool
 
@@ -60,11 +61,12 @@ class House:
         authenticator: Tells who somebody is.
         reads: Notes in the trace what was read.
         appender: Files appended messages.
+        spool: Where large messages lie while they come in.
         is_plaintext_allowed: Passwords may be sent without TLS.
         guests: Who is logged in now.
         failures: Of logins, over all connections.
         turnstile: Counts connections, and says which clients are one.
-        budget: For appended messages.
+        budget: For large messages in the spool.
         folding: Held by who makes bodies searchable: a batch is up to 8 MiB, or one message.
     """
 
@@ -77,6 +79,7 @@ class House:
     authenticator: Authenticator
     reads: Reads
     appender: Appender
+    spool: Spool
     limits: Limits
     is_plaintext_allowed: bool
     guests: Guests = field(default_factory=Guests)

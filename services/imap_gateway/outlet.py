@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from time import monotonic
 
+from imap_gateway.compression import Deflater
 from imap_gateway.errors import ConnectionLost
 
 BUFFER_OCTETS = 256 * 1024  # more than that, and who writes waits for the client
@@ -24,12 +25,13 @@ class Outlet:
         is_lost: The client is gone.
     """
 
-    __slots__ = ("_began", "_clock", "_transport", "_writable", "is_lost")
+    __slots__ = ("_began", "_clock", "_deflater", "_transport", "_writable", "is_lost")
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._began = 0.0
         self._transport: asyncio.WriteTransport | None = None
+        self._deflater: Deflater | None = None
         self.is_lost = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -41,6 +43,29 @@ class Outlet:
 
     def write(self, octets: bytes) -> None:
         """Send, without waiting; nothing, if the client is gone or was sent away."""
+        self._send(octets if self._deflater is None or not octets else self._deflater.add(octets))
+
+    def flush(self) -> None:
+        """See to it that the client can read all that was written."""
+        if self._deflater is not None:
+            self._send(self._deflater.flush())
+
+    @property
+    def is_compressed(self) -> bool:
+        """What is written is compressed."""
+        return self._deflater is not None
+
+    def begin_deflating(self) -> None:
+        """Compress what is written from now on."""
+        self._deflater = Deflater()
+
+    def end_deflating(self) -> None:
+        """Compress nothing any more."""
+        if self._deflater is not None:
+            self._send(self._deflater.finish())
+            self._deflater = None
+
+    def _send(self, octets: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing() and octets:
             self._transport.write(octets)
 
@@ -53,6 +78,7 @@ class Outlet:
 
         Raises `ConnectionLost` if it is gone.
         """
+        self.flush()
         if self._clock() - self._began > TURN.total_seconds():
             await asyncio.sleep(0)
             self._began = self._clock()

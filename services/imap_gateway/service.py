@@ -22,6 +22,7 @@ from posthouse.runtime.foundation import START, open_foundation, own_certificate
 from posthouse.runtime.logins import open_authenticator
 from posthouse.runtime.rates import SharedRates
 from posthouse.runtime.service import Lifecycle
+from posthouse.runtime.spool import Spool
 from posthouse.storage.appending import Appender
 from posthouse.storage.trace import Trace
 
@@ -67,6 +68,7 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
         reads=Reads(pool, partial(trace.note, what="read")),
         authenticator=await enter(open_authenticator(settings, pool)),
         appender=await enter(Appender(pool)),
+        spool=await enter(Spool(blobs.nearby)),
         limits=_limits(settings),
         is_plaintext_allowed=settings.imap_plaintext_login,
         failures=settings.login_failures(rates),

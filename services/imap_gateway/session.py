@@ -74,25 +74,27 @@ class Session:
             self._wire.write(responses.status(event.tag, b"NO", "Literal too large", code))
             return self._count_bad()
         try:
-            tagged = parse(event.octets)
+            tagged = parse(event.octets, event.aside)
         except BadCommand as error:
             self._wire.write(responses.status(error.tag, b"BAD", str(error)))
             return self._count_bad()
-        word, text, code = await self._attempt(tagged)
+        word, done = await self._attempt(tagged)
         _commands.labels(tagged.name, word.decode()).inc()
-        if text:
-            self._wire.write(responses.status(tagged.tag, word, text, code))
+        if done.text:
+            self._wire.write(responses.status(tagged.tag, word, done.text, done.code))
+        if done.then is not None:
+            done.then()
         if self.client.state is State.LOGOUT:
             raise Farewell("")
         if isinstance(tagged.command, StartTls) and word == b"OK":
             await self._wire.start_tls()
         return None
 
-    async def _attempt(self, tagged: Tagged) -> tuple[bytes, str, bytes]:
-        """Run a command; return the word, text and code of its answer, without text if none yet."""
+    async def _attempt(self, tagged: Tagged) -> tuple[bytes, Done]:
+        """Run a command; return the word and the rest of its answer, without text if none yet."""
         if tagged.name not in ALLOWED[self.client.state]:
             self._count_bad()
-            return b"BAD", f"{tagged.name} is not allowed when {self.client.state.value}", b""
+            return b"BAD", Done(f"{tagged.name} is not allowed when {self.client.state.value}")
         self._bad = 0
         try:
             done = await self._run(tagged)
@@ -100,7 +102,7 @@ class Session:
             raise
         except Exception as error:  # noqa: BLE001 - the one place that answers for all of them
             return _answer_to(error, tagged.name)
-        return b"OK", done.text, done.code
+        return b"OK", done
 
     async def _run(self, tagged: Tagged) -> Done:
         command: Command = tagged.command
@@ -150,20 +152,20 @@ class Session:
             raise Farewell("Too many bad commands")
 
 
-def _answer_to(error: Exception, name: str) -> tuple[bytes, str, bytes]:
-    """Return the word, text and code that a failed command is answered with."""
+def _answer_to(error: Exception, name: str) -> tuple[bytes, Done]:
+    """Return the word and the rest that a failed command is answered with."""
     match error:
         case BadSyntax() | Misuse():
-            return b"BAD", str(error), b""
+            return b"BAD", Done(str(error))
         case Refusal(text=text, code=code):
-            return b"NO", text, code
+            return b"NO", Done(text, code)
         case MailFailure():
             _tell(error, name)
-            return b"NO", error.public, code_of(error)
+            return b"NO", Done(error.public, code_of(error))
         case _:
             pass
     log.error("command broke", command=name, exc_info=error)
-    return b"NO", "Internal error", b"SERVERBUG"
+    return b"NO", Done("Internal error", b"SERVERBUG")
 
 
 def _tell(failure: MailFailure, name: str) -> None:

@@ -31,13 +31,16 @@ _COMMANDS: Final = (
     (_INSIDE, "GETQUOTA", "GETQUOTAROOT", "SETQUOTA"),  # RFC 9208
     (_INSIDE, "ENABLE"),  # RFC 5161
     (_INSIDE, "IDLE"),  # RFC 2177
+    (_INSIDE, "COMPRESS"),  # RFC 4978
+    (_INSIDE, "UNAUTHENTICATE"),  # RFC 8437
     (_SELECTED, "CHECK", "CLOSE", "EXPUNGE"),  # RFC 3501 §6.4
+    (_SELECTED, "SORT", "UID SORT", "THREAD", "UID THREAD"),  # RFC 5256
     (_SELECTED, "UNSELECT"),  # RFC 3691
     (_SELECTED, "UID EXPUNGE"),  # RFC 4315
     (_SELECTED, "SEARCH", "FETCH", "STORE", "COPY"),  # RFC 3501 §6.4
     (_SELECTED, "UID SEARCH", "UID FETCH", "UID STORE", "UID COPY"),
     (_SELECTED, "MOVE", "UID MOVE"),  # RFC 6851
-    (_SELECTED, "SORT", "UID SORT", "THREAD", "UID THREAD"),  # RFC 5256
+    (_SELECTED, "REPLACE", "UID REPLACE"),  # RFC 8508
 )
 
 
@@ -58,4 +61,4 @@ ALLOWED: Final = MappingProxyType(
 COUNTING = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
 
 # These end the selected state whatever the mailbox holds.
-LEAVING = frozenset({"SELECT", "EXAMINE", "CLOSE", "UNSELECT", "LOGOUT"})
+LEAVING = frozenset({"SELECT", "EXAMINE", "CLOSE", "UNSELECT", "LOGOUT", "UNAUTHENTICATE"})

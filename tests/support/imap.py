@@ -31,6 +31,7 @@ from posthouse.mail.envelope import MailboxChanged
 from posthouse.mail.ids import object_key
 from posthouse.mime import scan
 from posthouse.runtime.logins import open_authenticator
+from posthouse.runtime.spool import Spool
 from posthouse.runtime.tls import ServerCertificate
 from posthouse.storage import directory
 from posthouse.storage.appending import Appender
@@ -185,6 +186,7 @@ async def gateway(
         open_blobs(f"disk:{folder}/objects") as blobs,
         open_authenticator(LOGINS, pool) as authenticator,
         Appender(pool) as appender,
+        Spool(blobs.nearby) as spool,
         asyncio.TaskGroup() as tasks,
     ):
         views = Views(pool, asyncio.get_running_loop().time, max_octets=views_octets)
@@ -200,6 +202,7 @@ async def gateway(
             reads=Reads(pool, reads.append),
             authenticator=authenticator,
             appender=appender,
+            spool=spool,
             limits=limits,
             is_plaintext_allowed=is_plaintext_allowed,
         )

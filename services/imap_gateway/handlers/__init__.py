@@ -15,18 +15,20 @@ from imap_gateway.handlers import (
     folders,
     granting,
     listing,
+    modes,
     plain,
     quotas,
     searching,
     selecting,
-    statuses,
     sorting,
+    statuses,
     storing,
 )
 
 _FAMILIES: Final = (
     plain.HANDLERS,
     entry.HANDLERS,
+    modes.HANDLERS,
     selecting.HANDLERS,
     folders.HANDLERS,
     listing.HANDLERS,

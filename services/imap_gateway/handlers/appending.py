@@ -1,4 +1,8 @@
-"""APPEND (RFC 3501 §6.3.11, RFC 4315 §3): the octets are durable before the rows are committed."""
+"""APPEND and REPLACE (RFC 3501 §6.3.11, RFC 3502, RFC 4315 §3, RFC 8508).
+
+The octets are durable before the rows are committed, and all rows of a command in one commit. What
+fails before leaves, at worst, octets that no row names; the collector takes those away.
+"""
 
 from __future__ import annotations
 
@@ -7,62 +11,140 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
+from imap_gateway import places
+from imap_gateway.assembling import Content, assembled
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
-from imap_gateway.handlers.storing import make_keywords
-from imap_gateway.protocol import commands as c
+from imap_gateway.handlers.fetching import FRESH_SECONDS
+from imap_gateway.handlers.storing import keyword_numbers
+from imap_gateway.protocol.appending import Append, Literal, NewMessage, Replace
+from imap_gateway.protocol.cursor import BadSyntax
+from imap_gateway.protocol.responses import untagged
+from imap_gateway.protocol.sequences import write_set
 from imap_gateway.view.flags import split
-from posthouse.mail.envelope import Summary
 from posthouse.mail.ids import new_id, object_key
 from posthouse.mime import scan
-from posthouse.storage.appending import NewMessage
+from posthouse.storage import appending as store
 from posthouse.storage.mailboxes import NoSuchMailbox, find_mailbox
 
-INLINE_OCTETS = 128 * 1024  # a larger message is scanned in a thread
 
-
-async def append_(client: Client, command: c.Append) -> Done:
+async def append_(client: Client, command: Append) -> Done:
     """APPEND; a mailbox that is missing can be created by the client (TRYCREATE)."""
-    house, message = client.house, command.message
-    if not message:
-        raise Refusal("An empty message cannot be appended", b"CANNOT")
-    if len(message) > house.limits.message_octets:
-        raise Refusal("Message too large", b"TOOBIG")
+    house = client.house
     try:
-        if len(message) > INLINE_OCTETS:  # too much to be stored in vain
-            await find_mailbox(house.pool, client.account, command.mailbox)
-        bits, words = split(command.flags)
-        await make_keywords(client, words)
-        ident = new_id()
-        summary, _ = await asyncio.gather(
-            _scan(message), house.blobs.put(object_key(ident), message)
-        )
-        new = NewMessage(
-            account=client.account,
-            mailbox=command.mailbox,
-            object_id=ident,
-            size=len(message),
-            summary=summary,
-            internaldate=command.date or datetime.now(UTC),
-            flags=bits,
-            keywords=[n for word in words if (n := client.keywords.number(word)) is not None],
-        )
-        done = await house.appender.append(new)
+        news = await _stored(client, command.mailbox, command.messages)
+        if len(news) == 1:
+            done = [await house.appender.append(news[0])]
+        else:
+            done = await store.append_together(house.pool, news)
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
-    house.updates.tell(client.account, done.mailbox, done.modseq)
+    await _tell(client, news[-1].account, done[-1])
+    return Done("APPEND done", _appenduid(done))
+
+
+async def replace(client: Client, command: Replace) -> Done:
+    """REPLACE and UID REPLACE: the new message comes and the old one goes in one commit."""
+    selected, house = client.writable(), client.house
+    await places.demand_now(client, "te")
+    view = selected.position.view
+    await house.views.refresh(view, max_age=FRESH_SECONDS)
+    uid = _replaced(client, command)
+    old = store.Old(account=view.account, mailbox=view.mailbox, uid=uid)
+    try:
+        news = await _stored(client, command.mailbox, (command.message,))
+        done = await store.replace(house.pool, old, news[0])
+    except NoSuchMailbox as error:
+        raise Refusal("No such mailbox", b"TRYCREATE") from error
+    except store.NoSuchMessage as error:
+        raise Refusal("The message was expunged", b"EXPUNGEISSUED") from error
+    # RFC 8508 §4.3: the new UID is told before the old message goes
+    client.wire.write(untagged(b"OK [%b] Replacement is there" % _appenduid([done.new])))
+    await _tell(client, news[0].account, done.new)
+    await house.views.expunged(view, done.modseq, (uid,))
+    house.updates.tell(view.account, view.mailbox, done.modseq)
+    return Done("REPLACE done")
+
+
+def _replaced(client: Client, command: Replace) -> int:
+    """Return the UID of the message that goes; raise `BadSyntax` or `Refusal` if there is none."""
+    position = client.mailbox().position
+    if command.is_uid and command.number:
+        return command.number
+    if not position.count or command.number > position.count:
+        raise BadSyntax("no such message")
+    return position.uid((command.number or position.count) - 1)
+
+
+async def _stored(
+    client: Client, mailbox: str, messages: tuple[NewMessage, ...]
+) -> list[store.NewMessage]:
+    """Put the octets into the object store; return the rows that are to be committed."""
+    target = await places.target(client, mailbox)
+    if len(messages) > 1 or not isinstance(_only(messages[0]), bytes):  # too much to do in vain
+        await find_mailbox(client.house.pool, target.account, target.name)
+    news = []
+    for message in messages:
+        async with assembled(client, message) as content:
+            news.append(await _put(client, target, message, content))
+    return news
+
+
+def _only(message: NewMessage) -> object:
+    """Return the octets of a message that is one literal, or where they are."""
+    source = message.sources[0]
+    return source.octets if len(message.sources) == 1 and isinstance(source, Literal) else None
+
+
+async def _put(
+    client: Client, target: places.Target, message: NewMessage, content: Content
+) -> store.NewMessage:
+    blobs, ident, size = client.house.blobs, new_id(), _size(content)
+    if not size:
+        raise Refusal("An empty message cannot be appended", b"CANNOT")
+    if size > client.house.limits.message_octets:
+        raise Refusal("Message too large", b"TOOBIG")
+    bits, words = places.flags_kept(target.rights, *split(message.flags))
+    keywords = await keyword_numbers(client, target.account, words)
+    if isinstance(content, bytes):
+        summary = scan(content)
+        await blobs.put(object_key(ident), content)
+    else:
+        putting = blobs.put_file(object_key(ident), content.descriptor)
+        _, summary = await asyncio.gather(putting, content.work(scan, content.pages()))
+    return store.NewMessage(
+        account=target.account,
+        mailbox=target.name,
+        object_id=ident,
+        size=size,
+        summary=summary,
+        internaldate=message.date or datetime.now(UTC),
+        flags=bits,
+        keywords=keywords,
+    )
+
+
+def _size(content: Content) -> int:
+    return len(content) if isinstance(content, bytes) else content.size
+
+
+async def _tell(client: Client, account: int, done: store.Appended) -> None:
+    """Let everybody know of the new messages, this session at once."""
+    client.house.updates.tell(account, done.mailbox, done.modseq)
     selected = client.selected
     if selected is not None and selected.position.view.mailbox == done.mailbox:
-        await house.views.refresh(selected.position.view)
-    return Done("APPEND done", b"APPENDUID %d %d" % (done.uidvalidity, done.uid))
+        await client.house.views.refresh(selected.position.view)
 
 
-async def _scan(message: bytes) -> Summary:
-    if len(message) <= INLINE_OCTETS:
-        return scan(message)
-    return await asyncio.to_thread(scan, message)
+def _appenduid(done: list[store.Appended]) -> bytes:
+    """``resp-code-apnd`` (RFC 4315 §4, RFC 3502)."""
+    uids = write_set([one.uid for one in done])
+    return b"APPENDUID %d %b" % (done[0].uidvalidity, uids)
 
 
-HANDLERS: Final[Handlers] = MappingProxyType({
-    c.Append: append_,
-})  # fmt: skip
+HANDLERS: Final[Handlers] = MappingProxyType(
+    {
+        Append: append_,
+        Replace: replace,
+    }
+)

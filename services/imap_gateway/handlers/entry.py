@@ -78,7 +78,7 @@ async def _enter(client: Client, converse: Exchange) -> Done:
     client.keywords = keywords
     client.account, client.user = identity.account_id, identity.address
     client.state = State.AUTHENTICATED
-    client.wire.trust()
+    client.wire.trust(on=True)
     _logins.labels("accepted").inc()
     log.info("session logged in", account=client.user)
     return Done("Logged in", b"CAPABILITY " + client.capabilities)

@@ -7,6 +7,11 @@ Rules take what they match and raise `BadSyntax` where they match nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from imap_gateway.protocol.octets import Aside, Octets
 
 MAX_NUMBER = 0xFFFF_FFFF  # RFC 3501 §9 number: unsigned 32 bits
 MAX_NUMBER64 = 0x7FFF_FFFF_FFFF_FFFF  # RFC 7162 §7 mod-sequence-value: unsigned 63 bits
@@ -22,6 +27,9 @@ _WORD = re.compile(rb"[A-Za-z][A-Za-z0-9.-]*")
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
+_NOTHING_ASIDE: Final[Mapping[int, Aside]] = MappingProxyType({})
+
+
 class BadSyntax(Exception):
     """Not in the grammar; the text goes into the tagged BAD and shows nothing of the input."""
 
@@ -32,13 +40,17 @@ class Cursor:
     Attributes:
         data: The command's octets.
         at: Where the next rule begins.
+        aside: Literals whose octets are not in ``data``, by where they would stand.
     """
 
-    __slots__ = ("at", "data")
+    __slots__ = ("aside", "at", "data")
 
-    def __init__(self, data: bytes, at: int = 0) -> None:
+    def __init__(
+        self, data: bytes, at: int = 0, aside: Mapping[int, Aside] = _NOTHING_ASIDE
+    ) -> None:
         self.data = data
         self.at = at
+        self.aside = aside
 
     def take(self, pattern: re.Pattern[bytes], name: str) -> re.Match[bytes]:
         """Take what ``pattern`` matches here; ``name`` is the rule for the error."""
@@ -112,12 +124,21 @@ class Cursor:
 
     def literal(self) -> bytes:
         """``literal = "{" number ["+"] "}" CRLF *CHAR8``; NUL is no CHAR8."""
+        octets = self.large_literal()
+        if isinstance(octets, Aside):
+            raise BadSyntax("literal too large here")
+        if b"\0" in octets:
+            raise BadSyntax("NUL in a literal")
+        return octets
+
+    def large_literal(self) -> Octets:
+        """A literal that may have been put aside; the caller sees to NUL."""
         size = int(self.take(_LITERAL, "a literal")[1])
+        if self.at in self.aside:
+            return self.aside[self.at]
         octets = self.data[self.at : self.at + size]
         if len(octets) < size:
             raise BadSyntax("literal cut short")
-        if b"\0" in octets:
-            raise BadSyntax("NUL in a literal")
         self.at += size
         return octets
 

@@ -62,7 +62,7 @@ def fetch_items(cursor: Cursor) -> tuple[FetchItem, ...]:
 def _fetch_att(cursor: Cursor) -> FetchItem:
     name = cursor.word()
     if name in {b"BODY", b"BODY.PEEK"} and cursor.skip(b"["):
-        return _section(cursor, is_peek=name == b"BODY.PEEK")
+        return section(cursor, is_peek=name == b"BODY.PEEK")
     if name in _OLD_FORMS:
         return _OLD_FORMS[name]
     try:
@@ -71,7 +71,7 @@ def _fetch_att(cursor: Cursor) -> FetchItem:
         raise BadSyntax("unknown item") from error
 
 
-def _section(cursor: Cursor, *, is_peek: bool) -> Section:
+def section(cursor: Cursor, *, is_peek: bool) -> Section:
     """``section = "[" [section-spec] "]"``, then ``["<" number "." nz-number ">"]``."""
     path, text = _path(cursor), Text.ALL
     fields: tuple[bytes, ...] = ()

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
 from imap_gateway.protocol import (
+    appending_grammar,
     finding_grammar,
     folders_grammar,
     listing_grammar,
     messages_grammar,
     metadata_grammar,
+    modes_grammar,
     session_grammar,
     sharing_grammar,
 )
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
+from imap_gateway.protocol.octets import Aside
 
 # A name has one rule: a family that comes later overrides none.
 _FAMILIES: Final = (
     session_grammar.RULES,
+    modes_grammar.RULES,
     folders_grammar.RULES,
     listing_grammar.RULES,
     metadata_grammar.RULES,
     sharing_grammar.RULES,
+    appending_grammar.RULES,
     messages_grammar.RULES,
     finding_grammar.RULES,
 )
@@ -45,9 +51,9 @@ class BadCommand(BadSyntax):
         self.tag = tag
 
 
-def parse(octets: bytes) -> c.Tagged:
-    """Return the command in ``octets``; raise `BadCommand` if it is none."""
-    cursor, tag = Cursor(octets), b"*"
+def parse(octets: bytes, aside: Sequence[Aside] = ()) -> c.Tagged:
+    """Return the command in ``octets`` and ``aside``; raise `BadCommand` if it is none."""
+    cursor, tag = Cursor(octets, aside={one.at: one for one in aside}), b"*"
     try:
         tag = cursor.tag()
         cursor.space()

@@ -1,4 +1,4 @@
-"""Commands about messages (RFC 3501 §6.3.11, §6.4; RFC 4315, 6851, 7162)."""
+"""Commands about messages (RFC 3501 §6.4; RFC 4315, 6851, 7162)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,7 @@ from imap_gateway.protocol.cursor import BadSyntax, Cursor
 from imap_gateway.protocol.fetch_grammar import fetch_items, known_items
 from imap_gateway.protocol.rules import Rule, bare
 from imap_gateway.protocol.sequences import sequence_set
-from imap_gateway.protocol.words import date_time, flag, flag_list, mailbox
-
-
-def _append(cursor: Cursor) -> c.Command:
-    cursor.space()
-    name, date = mailbox(cursor), None
-    flags: tuple[str, ...] = ()
-    cursor.space()
-    if cursor.peek() == 0x28:
-        flags = flag_list(cursor)
-        cursor.space()
-    if cursor.peek() == 0x22:
-        date = date_time(cursor)
-        cursor.space()
-    return c.Append(mailbox=name, flags=flags, date=date, message=cursor.literal())
+from imap_gateway.protocol.words import flag, flag_list, mailbox
 
 
 def _uid_expunge(cursor: Cursor) -> c.Command:
@@ -77,7 +63,6 @@ def _copy(cursor: Cursor, *, is_uid: bool, is_move: bool) -> c.Command:
 
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType({
-    "APPEND": _append,
     "CHECK": bare(c.Check()),
     "EXPUNGE": bare(c.Expunge(None)),
     "UID EXPUNGE": _uid_expunge,

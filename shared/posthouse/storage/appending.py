@@ -14,8 +14,8 @@ from posthouse.mail.envelope import Summary
 from posthouse.mail.errors import PermanentFailure
 from posthouse.storage.ledger.grouping import GroupCommit
 from posthouse.storage.mailboxes import NoSuchMailbox
-from posthouse.storage.messages import OverQuota
-from posthouse.storage.pool import Pool, Queries, Row
+from posthouse.storage.messages import OverQuota, expunge
+from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
 from posthouse.telemetry.metrics import counter
 
 _appended = counter("posthouse_appended_total", "Messages that APPEND filed.")
@@ -62,6 +62,32 @@ class Appended:
     modseq: int
     uid: int
     uidvalidity: int
+
+
+class NoSuchMessage(PermanentFailure):
+    """The message that was to be replaced is not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Old:
+    """A message that goes when another one comes."""
+
+    account: int
+    mailbox: int
+    uid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """What `replace` did.
+
+    Attributes:
+        new: Where the new message went.
+        modseq: The modification sequence of the old one's mailbox when it had gone.
+    """
+
+    new: Appended
+    modseq: int
 
 
 class Appender(GroupCommit[NewMessage, Appended | PermanentFailure]):
@@ -125,3 +151,48 @@ def _result(row: Row) -> Appended | PermanentFailure:
     return Appended(
         mailbox=row["box"], modseq=row["step"], uid=row["new_uid"], uidvalidity=row["validity"]
     )
+
+
+async def append_together(pool: Pool, messages: Sequence[NewMessage]) -> list[Appended]:
+    """File all of ``messages``, of one mailbox, or none (RFC 3502).
+
+    Raises `NoSuchMailbox` or `OverQuota` then, and `Unavailable` when the commit was not confirmed.
+    """
+    async with transaction(pool) as tx:
+        done = await _append(tx, messages)
+    _commits.inc()
+    _appended.inc(len(done))
+    return done
+
+
+# Row locks in the order of the ids, as everybody takes them: of the old message's mailbox and the new's.
+_LOCK = """
+    select from mailboxes
+     where (account_id = $1 and mailbox_id = $2) or (account_id = $3 and name = $4)
+     order by account_id, mailbox_id for update
+"""
+
+
+async def replace(pool: Pool, old: Old, new: NewMessage) -> Replaced:
+    """File ``new`` and remove ``old``, or neither (RFC 8508 §3.4): only the difference counts as quota.
+
+    Raises as `append_together`, and `NoSuchMessage` if the old one has gone already.
+    """
+    async with transaction(pool) as tx:
+        await tx.execute(_LOCK, old.account, old.mailbox, new.account, new.mailbox)
+        gone = await expunge(tx, old.account, old.mailbox, [old.uid], deleted_only=False)
+        if not gone.uids:
+            raise NoSuchMessage("The message was expunged")
+        [done] = await _append(tx, [new])
+    _commits.inc()
+    _appended.inc()
+    return Replaced(new=done, modseq=gone.modseq)
+
+
+async def _append(tx: Tx, messages: Sequence[NewMessage]) -> list[Appended]:
+    done: list[Appended] = []
+    for one in await append_all(tx, messages):
+        if isinstance(one, PermanentFailure):
+            raise one
+        done.append(one)
+    return done

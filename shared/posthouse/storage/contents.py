@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from uuid import UUID
 
-from posthouse.storage.pool import Queries
+from posthouse.storage.pool import Queries, Row
 
 Column: TypeAlias = Literal["envelope", "bodystructure", "header"]
 
@@ -57,16 +57,31 @@ _PLACES = """
 
 async def read_places(queries: Queries, account: int, contents: Sequence[int]) -> dict[int, Place]:
     """Return where the octets of ``contents`` are."""
-    return {
-        row["content_id"]: Place(
-            object_id=row["object_id"],
-            size=row["size"],
-            prefix=row["prefix"],
-            header_size=row["header_size"],
-            parts=row["parts"],
-        )
-        for row in await queries.fetch(_PLACES, account, contents)
-    }
+    rows = await queries.fetch(_PLACES, account, contents)
+    return {row["content_id"]: _place(row) for row in rows}
+
+
+_PLACE = """
+    select object_id, c.size, prefix, length(header) as header_size, parts
+      from messages m join contents c using (account_id, content_id)
+     where account_id = $1 and mailbox_id = $2 and uid = $3
+"""
+
+
+async def find_place(queries: Queries, account: int, mailbox: int, uid: int) -> Place | None:
+    """Return where the octets of one message are, None if there is none such."""
+    row = await queries.fetchrow(_PLACE, account, mailbox, uid)
+    return None if row is None else _place(row)
+
+
+def _place(row: Row) -> Place:
+    return Place(
+        object_id=row["object_id"],
+        size=row["size"],
+        prefix=row["prefix"],
+        header_size=row["header_size"],
+        parts=row["parts"],
+    )
 
 
 _OBJECTS = f"select distinct object_id {_OF}"

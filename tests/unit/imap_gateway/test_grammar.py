@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 
@@ -65,15 +65,6 @@ def test_a_command_has_its_tag_and_its_name() -> None:
                 is_silent=True,
                 is_uid=False,
                 modifiers={b"UNCHANGEDSINCE": 9},
-            ),
-        ),
-        (
-            b'APPEND x (\\Seen) " 1-Feb-2003 04:05:06 +0200" {3}\r\nabc',
-            c.Append(
-                mailbox="x",
-                flags=("\\Seen",),
-                date=datetime(2003, 2, 1, 2, 5, 6, tzinfo=UTC),
-                message=b"abc",
             ),
         ),
     ],
