@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import Enum
 from typing import TypeAlias, cast
 
@@ -85,16 +84,6 @@ class Subscribe:
 
     mailbox: str
     on: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Append:
-    """§6.3.11; ``flags`` as names, ``date`` None for now."""
-
-    mailbox: str
-    flags: tuple[str, ...]
-    date: datetime | None
-    message: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
