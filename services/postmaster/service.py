@@ -30,6 +30,7 @@ from postmaster.duties.partitions import keep_partitions
 from postmaster.duties.reader import Reader
 from postmaster.duties.rounds import alone, rounds
 from postmaster.duties.schema import bring_schema
+from postmaster.duties.sums import sum_quotas
 from postmaster.duties.sweeper import sweep
 from postmaster.duties.tls_reports import Desk, forget_old, report_on_tls
 from postmaster.duties.undertaker import Undertaker
@@ -40,6 +41,7 @@ NAME = "postmaster"
 KEEP_PARTITIONS_EVERY = timedelta(hours=1)
 READ_EVERY = timedelta(seconds=2)
 TIDY_EVERY = timedelta(hours=1)
+SUM_QUOTAS_EVERY = timedelta(minutes=1)
 REPORT_ON_TLS_EVERY = timedelta(minutes=10)
 LONGEST_WALK = timedelta(days=1)
 
@@ -106,6 +108,11 @@ def _duties(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]
         alone(pool, names.PARTITIONS, partial(keep_partitions, pool, settings.keep_days)),
         KEEP_PARTITIONS_EVERY,
         probes.progress(names.PARTITIONS),
+    )
+    yield rounds(
+        alone(pool, names.QUOTAS, partial(sum_quotas, pool)),
+        SUM_QUOTAS_EVERY,
+        probes.progress(names.QUOTAS),
     )
     yield from _collecting(parts, probes)
     undertaker = Undertaker(pool)

@@ -17,9 +17,11 @@ from postmaster.cli import (
     limits,
     mailboxes,
     queue,
+    quotas,
     redirection,
     scheduled,
     senders,
+    sharing,
     sources,
     suppressions,
     timetables,
@@ -47,6 +49,10 @@ app.add_typer(mailboxes.mailbox, name="mailbox", rich_help_panel=WHO)
 app.add_typer(app_passwords.app_password, name="app-password", rich_help_panel=WHO)
 app.add_typer(certificates.certificate, name="certificate", rich_help_panel=WHO)
 app.add_typer(delegates.delegate, name="delegate", rich_help_panel=WHO)
+app.add_typer(sharing.shared, name="shared", rich_help_panel=WHO)
+app.add_typer(sharing.acl, name="acl", rich_help_panel=WHO)
+app.add_typer(quotas.quota, name="quota", rich_help_panel=WHO)
+app.add_typer(quotas.tenant, name="tenant", rich_help_panel=WHO)
 app.add_typer(senders.sender, name="sender", rich_help_panel=WHO)
 app.add_typer(redirection.alias, name="alias", rich_help_panel=WHERE)
 app.add_typer(redirection.forward, name="forward", rich_help_panel=WHERE)
