@@ -20,11 +20,11 @@ from imap_gateway.view.rows import Rows
 from imap_gateway.view.shared import SharedView
 from posthouse.mail.errors import MissingObject
 from posthouse.mime import unpack_parts
-from posthouse.mime.ordering import ordering_of
-from posthouse.mime.text import fold, header_lines, search_text
+from posthouse.mime.indexed import HeaderText, header_text
+from posthouse.mime.text import fold, search_text
 from posthouse.storage import searching
 from posthouse.storage.contents import Place
-from posthouse.storage.searching import DateColumn, HeaderText, TextColumn
+from posthouse.storage.searching import DateColumn, TextColumn
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
@@ -81,11 +81,14 @@ class Lookups:
         rest = [p for p in places if self._rows.uids[p] > covered]
         if not rest:
             return
-        for start in range(0, len(rest), HEADERS_AT_ONCE):
-            part = [self._rows.contents[p] for p in rest[start : start + HEADERS_AT_ONCE]]
-            await self._add_headers(part)
-            if with_bodies:
-                await self._add_bodies(part)
+        contents = [self._rows.contents[p] for p in rest]
+        headers, bodies = await searching.missing(
+            self._house.pool, self._account, contents, with_bodies=with_bodies
+        )
+        for start in range(0, len(headers), HEADERS_AT_ONCE):
+            await self._add_headers(headers[start : start + HEADERS_AT_ONCE])
+        for start in range(0, len(bodies), HEADERS_AT_ONCE):
+            await self._add_bodies(bodies[start : start + HEADERS_AT_ONCE])
         if len(places) == len(self._rows):  # else messages before these may be missing
             last = self._rows.uids[rest[-1]]
             self._view.covered_headers = max(self._view.covered_headers, last)
@@ -119,20 +122,14 @@ class Lookups:
         return await aside(len(packed) // 8, _places_of, self._rows, packed, places)
 
     async def _add_headers(self, contents: Sequence[int]) -> None:
-        missing = await searching.missing_headers(self._house.pool, self._account, contents)
-        if not missing:
-            return
-        headers = await self._house.contents.column(self._account, "header", missing)
-        texts = await asyncio.to_thread(_header_texts, missing, headers)
+        headers = await self._house.contents.column(self._account, "header", contents)
+        texts = await asyncio.to_thread(_header_texts, contents, headers)
         await searching.add_headers(self._house.pool, self._account, texts)
         _folded.labels("header").inc(len(texts))
 
     async def _add_bodies(self, contents: Sequence[int]) -> None:
         house, account = self._house, self._account
-        missing = await searching.missing_bodies(house.pool, account, contents)
-        if not missing:
-            return
-        places = await house.contents.places(account, missing)
+        places = await house.contents.places(account, contents)
         gate = asyncio.Semaphore(READS_AT_ONCE)
 
         async def read(place: Place) -> str:
@@ -159,30 +156,6 @@ class Lookups:
 
 def _header_texts(contents: Sequence[int], headers: Sequence[bytes]) -> list[HeaderText]:
     return [header_text(c, header) for c, header in zip(contents, headers, strict=True)]
-
-
-def header_text(content: int, header: bytes) -> HeaderText:
-    """Fold a header, and read what it is sorted by."""
-    lines, order = list(header_lines(header)), ordering_of(header)
-
-    def of(name: str) -> str:
-        return "\n".join(text for key, text in lines if key == name)
-
-    return HeaderText(
-        content=content,
-        sender=of("from"),
-        to=of("to"),
-        cc=of("cc"),
-        subject=of("subject"),
-        header="\n".join(f"{name}: {text}" for name, text in lines),
-        sent=order.sent,
-        sent_day=order.sent_day,
-        sort_texts=(order.subject, order.sender, order.to, order.cc, order.shown_sender,
-                    order.shown_to),
-        is_reply=order.is_reply,
-        ident=order.ident,
-        references=order.references,
-    )  # fmt: skip
 
 
 def _has_field(header: str, name: str, text: str) -> bool:

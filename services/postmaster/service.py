@@ -8,8 +8,9 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from posthouse.bus.indexing import work_off
 from posthouse.bus.publisher import Publisher
-from posthouse.bus.topology import DEAD_QUEUES
+from posthouse.bus.topology import DEAD_QUEUES, INDEX
 from posthouse.bus.undertaking import undertake
 from posthouse.mail.return_path import ReturnPaths
 from posthouse.resolver import Resolver
@@ -34,6 +35,8 @@ from postmaster.duties.sums import sum_quotas
 from postmaster.duties.sweeper import sweep
 from postmaster.duties.tls_reports import Desk, forget_old, report_on_tls
 from postmaster.duties.undertaker import Undertaker
+from postmaster.indexing.indexer import Indexer, offer_new
+from postmaster.indexing.workshop import open_workshop
 from postmaster.settings import PostmasterSettings
 from postmaster.tls_report import Letterhead
 
@@ -43,6 +46,7 @@ READ_EVERY = timedelta(seconds=2)
 TIDY_EVERY = timedelta(hours=1)
 SUM_QUOTAS_EVERY = timedelta(minutes=1)
 REPORT_ON_TLS_EVERY = timedelta(minutes=10)
+OFFER_EVERY = timedelta(seconds=1)
 LONGEST_WALK = timedelta(days=1)
 
 
@@ -70,9 +74,11 @@ async def serve(settings: PostmasterSettings, lifecycle: Lifecycle) -> None:
             terms=settings.suppression,
         )
         reporting = await _reporting(parts, lifecycle.probes, stack)
+        indexing = await _indexing(parts, lifecycle.probes, stack)
         lifecycle.probes.forget(START)
         await lifecycle.until_stopped(
             reporting,
+            *indexing,
             *_duties(parts, lifecycle.probes),
             *_reading(reader, settings, lifecycle.probes),
         )
@@ -138,6 +144,28 @@ async def _reporting(
         work = partial(report_on_tls, desk)
     beat = probes.progress(names.TLS_REPORTS, patience=LONGEST_WALK)
     return rounds(alone(pool, names.TLS_REPORTS, work), REPORT_ON_TLS_EVERY, beat)
+
+
+async def _indexing(
+    parts: Parts, probes: Probes, stack: AsyncExitStack
+) -> list[Coroutine[Any, Any, None]]:
+    """Return what makes messages searchable."""
+    settings, pool = parts.settings, parts.pool
+    if not settings.index_workers:
+        return []
+    workshop = await stack.enter_async_context(
+        open_workshop(
+            settings.index_workers,
+            patience=timedelta(seconds=settings.index_seconds),
+            memory=settings.index_memory_octets,
+        )
+    )
+    indexer = Indexer(pool=pool, blobs=parts.blobs, workshop=workshop)
+    offers = alone(pool, names.INDEX_OFFERS, partial(offer_new, pool, parts.publisher))
+    return [
+        rounds(offers, OFFER_EVERY, probes.progress(names.INDEX_OFFERS)),
+        work_off(parts.broker, indexer.index, beat=probes.progress(INDEX, patience=LONGEST_WALK)),
+    ]
 
 
 def _collecting(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]:

@@ -39,6 +39,9 @@ class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionS
         replay_rate: Dead letters that are replayed, rerouted or bounced in a second, where the order
             says nothing else.
         keep_changes: Steps of a mailbox's history that are kept for clients that come back.
+        index_workers: Processes that make messages searchable; 0: this service does not.
+        index_seconds: What one message may cost such a process.
+        index_memory_octets: Address space of each of them.
         tls_report_address: Who answers questions on our TLS reports, and sends them; empty: none
             are sent.
         tls_report_organization: What people call us there; empty: our hostname.
@@ -54,5 +57,8 @@ class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionS
     collect_hours: Annotated[float, Field(gt=0)] = 24.0
     replay_rate: Annotated[float, Field(gt=0, le=MAX_REPLAY_RATE)] = 10.0
     keep_changes: Annotated[int, Field(ge=100)] = 10_000
+    index_workers: Annotated[int, Field(ge=0, le=64)] = 1
+    index_seconds: Annotated[float, Field(gt=0, le=600)] = 20.0
+    index_memory_octets: Annotated[int, Field(ge=256 * 1024 * 1024)] = 1024 * 1024 * 1024
     tls_report_address: Annotated[str, AfterValidator(_address)] = ""
     tls_report_organization: Annotated[str, Field(pattern=r"^[ -~]{0,100}$")] = ""

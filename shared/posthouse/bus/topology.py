@@ -6,6 +6,7 @@
                               │ rejected or delivered too often
     dead (direct)  ──▶ mail.inbound.dead  mail.local.dead  mail.remote.dead
     wait.<delay> (fanout) ──▶ wait.<delay> ──time is up──▶ roads, by the key it came with
+    roads (direct) ──▶ mailbox.index
     mailbox.events (fanout) ──▶ one exclusive queue per process
 
 The order of the tables is the order of declaration: targets of dead-lettering first, because
@@ -63,6 +64,7 @@ LOCAL = "mail.local"
 REMOTE = "mail.remote"
 REMOTE_SHARDS = 8
 REMOTE_ROADS = tuple(f"{REMOTE}.{shard}" for shard in range(REMOTE_SHARDS))
+INDEX = "mailbox.index"  # no envelopes: what the indexer shall do, see `indexing`
 ROADS = (INBOUND, LOCAL, *REMOTE_ROADS)
 BUNDLED_ROADS = (INBOUND, LOCAL)  # a message carries several envelopes; outside each takes its time
 KIND_ON: Mapping[str, type[Envelope]] = {
@@ -174,7 +176,11 @@ EXCHANGES = (
     Exchange(name=EVENTS_EXCHANGE, kind="fanout"),
     *(Exchange(name=f"wait.{name}", kind="fanout") for name in _WAITS),
 )
+_INDEX_QUEUE = Queue(
+    name=INDEX, exchange=ROADS_EXCHANGE, key=INDEX, arguments={"x-delivery-limit": DELIVERY_LIMIT}
+)
 QUEUES = (
+    _INDEX_QUEUE,
     *(_parked(name) for name in DEAD_QUEUES),
     *(_road(name) for name in ROADS),
     *(_waiting(name, delay) for name, delay in _WAITS.items()),

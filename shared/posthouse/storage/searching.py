@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, TypeAlias
 
+from posthouse.mime.indexed import HeaderText, wanted_keys
 from posthouse.storage.pool import Queries
 
 TextColumn: TypeAlias = Literal["from_f", "to_f", "cc_f", "subject_f", "body_f", "text"]
@@ -21,41 +21,25 @@ FEW_CONTENTS = 2000  # are named one by one; more are looked for as a range, and
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeaderText:
-    """The header of one message, folded, and what it is sorted by.
-
-    Attributes:
-        header: A line ``name: text`` for each field.
-        sent: Unix seconds of the Date field, None if it tells nothing; ``sent_day`` as it is written.
-        sort_texts: Base subject; local parts of From, To, Cc; display values of From and To.
-        ident: Stands for the message id; ``references`` for those of its ancestors.
-    """
-
-    content: int
-    sender: str
-    to: str
-    cc: str
-    subject: str
-    header: str
-    sent: int | None
-    sent_day: date | None
-    sort_texts: tuple[str, str, str, str, str, str]
-    is_reply: bool
-    ident: int | None
-    references: tuple[int, ...]
-
-
-_MISSING_HEADERS = """
-    select c.content_id from contents c
-     where c.account_id = $1 and c.content_id = any ($2)
-       and not exists (select from search s where s.account_id = $1 and s.content_id = c.content_id)
+_MISSING = """
+    select u.content_id, s.content_id is null as lacks_header
+      from unindexed u left join search s on s.account_id = $1 and s.content_id = u.content_id
+     where u.account_id = $1 and u.content_id between ($2::bigint[])[1] and ($2)[2]
+       and (s.content_id is null or ($3 and s.body_f is null))
+     order by u.content_id
 """
 
 
-async def missing_headers(queries: Queries, account: int, contents: Sequence[int]) -> list[int]:
-    """Return those of ``contents`` whose header is not here yet."""
-    return [r["content_id"] for r in await queries.fetch(_MISSING_HEADERS, account, contents)]
+async def missing(
+    queries: Queries, account: int, contents: Sequence[int], *, with_bodies: bool
+) -> tuple[list[int], list[int]]:
+    """Return those of ``contents`` whose header, and those whose body, nobody has folded yet."""
+    between = (min(contents), max(contents))
+    rows = await queries.fetch(_MISSING, account, between, with_bodies)
+    wanted = set(contents) if rows else set[int]()
+    rows = [row for row in rows if row["content_id"] in wanted]
+    headers = [row["content_id"] for row in rows if row["lacks_header"]]
+    return headers, [row["content_id"] for row in rows] if with_bodies else []
 
 
 _ADD_HEADERS = """
@@ -72,7 +56,7 @@ _ADD_HEADERS = """
 async def add_headers(queries: Queries, account: int, texts: Sequence[HeaderText]) -> None:
     """Keep folded headers and sort values."""
     folded = [(t.sender, t.to, t.cc, t.subject, t.header, *t.sort_texts) for t in texts]
-    columns = [[_clean(text) for text in column] for column in zip(*folded, strict=True)]
+    columns = [[clean(text) for text in column] for column in zip(*folded, strict=True)]
     await queries.execute(
         _ADD_HEADERS,
         account,
@@ -86,16 +70,6 @@ async def add_headers(queries: Queries, account: int, texts: Sequence[HeaderText
     )
 
 
-_MISSING_BODIES = """
-    select content_id from search where account_id = $1 and content_id = any ($2) and body_f is null
-"""
-
-
-async def missing_bodies(queries: Queries, account: int, contents: Sequence[int]) -> list[int]:
-    """Return those of ``contents`` whose header is here and whose body is not yet."""
-    return [r["content_id"] for r in await queries.fetch(_MISSING_BODIES, account, contents)]
-
-
 _ADD_BODIES = """
     update search s set body_f = new.text from unnest($2::bigint[], $3::text[]) as new (content, text)
      where s.account_id = $1 and s.content_id = new.content
@@ -106,12 +80,20 @@ async def add_bodies(
     queries: Queries, account: int, contents: Sequence[int], texts: Sequence[str]
 ) -> None:
     """Keep folded bodies."""
-    await queries.execute(_ADD_BODIES, account, contents, [_clean(text) for text in texts])
+    await queries.execute(_ADD_BODIES, account, contents, [clean(text) for text in texts])
 
 
 # $2 is the few contents, or the first and last of many: those of a mailbox lie close together.
 _FEW = "from search where account_id = $1 and content_id = any ($2::bigint[])"
 _MANY = "from search where account_id = $1 and content_id between ($2::bigint[])[1] and ($2)[2]"
+# By the index alone, whatever the planner thinks of accounts; the rest of them, not indexed yet, is tested.
+_GRAMMED = """
+    from (with hits as materialized (select * from search where grams @> $4::int[])
+          select * from hits where account_id = $1
+          union all
+          select * from search where account_id = $1 and grams is null) s
+   where content_id between ($2::bigint[])[1] and ($2)[2]
+"""
 _TESTS = {
     "from_f": "strpos(from_f, $3) > 0",
     "to_f": "strpos(to_f, $3) > 0",
@@ -126,19 +108,20 @@ async def find_text(
     queries: Queries, account: int, contents: Sequence[int], column: TextColumn, text: str
 ) -> set[int]:
     """Return contents that have ``text`` there: those of ``contents``, and maybe others."""
-    source, among = _among(contents)
+    source, arguments = _source(account, contents, text)
     sql = f"select content_id {source} and {_TESTS[column]}"
-    return {row["content_id"] for row in await queries.fetch(sql, account, among, _clean(text))}
+    return {row["content_id"] for row in await queries.fetch(sql, *arguments)}
 
 
 async def headers_with(
     queries: Queries, account: int, contents: Sequence[int], name: str, text: str
 ) -> dict[int, str]:
     """Return the folded headers that have a field ``name`` and, somewhere, ``text``."""
-    source, among = _among(contents)
-    tests = "strpos(header_f, $3) > 0 and strpos(header_f, $4) > 0"
+    line = f"{name}:"
+    source, arguments = _source(account, contents, text)
+    tests = f"strpos(header_f, $3) > 0 and strpos(header_f, ${len(arguments) + 1}) > 0"
     sql = f"select content_id, header_f {source} and {tests}"
-    return dict(await queries.fetch(sql, account, among, _clean(f"{name}:"), _clean(text)))
+    return dict(await queries.fetch(sql, *arguments, clean(line)))
 
 
 async def find_sent(
@@ -174,6 +157,14 @@ def _among(contents: Sequence[int]) -> tuple[str, Sequence[int]]:
     return _MANY, (min(contents), max(contents))
 
 
+def _source(account: int, contents: Sequence[int], text: str) -> tuple[str, list[object]]:
+    """Return where to look for a text, and the arguments of that from ``$1`` on; ``$3`` is the text."""
+    source, among = _among(contents)
+    keys = wanted_keys(account, text) if source is _MANY else []
+    arguments: list[object] = [account, among, clean(text)]
+    return (_GRAMMED, [*arguments, keys]) if keys else (source, arguments)
+
+
 def _moment(seconds: int | None) -> datetime | None:
     try:
         return None if seconds is None else _EPOCH + timedelta(seconds=seconds)
@@ -181,6 +172,6 @@ def _moment(seconds: int | None) -> datetime | None:
         return None
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """PostgreSQL keeps no NUL, and no halves of surrogate pairs."""
     return text.replace("\0", " ").encode("utf-8", "replace").decode()

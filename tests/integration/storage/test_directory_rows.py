@@ -170,6 +170,7 @@ _ONE_ROW = {
     " header, parts) values ($1, gen_random_uuid(), 1, '', '', '', '')",
     "search": "insert into search (account_id, content_id, from_f, to_f, cc_f, subject_f,"
     " header_f) values ($1, 1, '', '', '', '', '')",
+    "unindexed": "insert into unindexed (account_id, content_id) values ($1, 1000)",
     "changes": "insert into changes (account_id, mailbox_id, modseq, kind, data)"
     " values ($1, 1, 1, 'a', '')",
     "keywords": "insert into keywords (account_id, keyword_id, name) values ($1, 1, 'x')",

@@ -11,6 +11,7 @@ from imap_gateway.protocol import listing as v
 from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.grammar import BadCommand, parse
 from imap_gateway.protocol.items import Item, Section, Text
+from imap_gateway.protocol.pages import Partial
 from imap_gateway.protocol.search_grammar import MAX_DEPTH
 from imap_gateway.protocol.sequences import STAR, SequenceSet, write_set
 
@@ -187,7 +188,7 @@ def test_an_unknown_charset_is_no_syntax_error() -> None:
         (b"ALL", None),
         (b"RETURN () ALL", f.Returns(has_all=True)),
         (b"return (min COUNT save) ALL", f.Returns(has_min=True, has_count=True, saves=True)),
-        (b"RETURN (PARTIAL -1:-100) ALL", f.Returns(partial=f.Partial(-1, -100))),
+        (b"RETURN (PARTIAL -1:-100) ALL", f.Returns(partial=Partial(-1, -100))),
         (b"RETURN (UPDATE CONTEXT) ALL", f.Returns(updates=True, is_context=True)),
     ],
 )
@@ -204,7 +205,7 @@ def test_result_options_are_read(octets: bytes, returns: f.Returns | None) -> No
      (-4, -9, [0, 1]), (-6, -9, []), (-5, -1, [0, 1, 2, 3, 4])],
 )  # fmt: skip
 def test_a_page_is_cut_from_either_end(first: int, last: int, places: list[int]) -> None:
-    assert list(range(5))[f.Partial(first, last).cut(5)] == places
+    assert list(range(5))[Partial(first, last).cut(5)] == places
 
 
 def test_sort_and_thread_are_read() -> None:

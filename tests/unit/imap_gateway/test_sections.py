@@ -6,10 +6,10 @@ import pytest
 
 from imap_gateway.bodies import Bodies
 from imap_gateway.caches import OctetsCache
-from imap_gateway.lookups import header_text
 from imap_gateway.view.sections import pick_fields, without_extensions
 from posthouse.mail.errors import MissingObject
 from posthouse.mime import scan
+from posthouse.mime.indexed import header_text
 from posthouse.storage.contents import Place
 
 HEADER = b"A: 1\r\nB: 2\r\n\tfolded\r\na: 3\r\nno field\r\nC:4\r\n\r\n"

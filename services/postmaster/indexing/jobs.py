@@ -1,0 +1,50 @@
+"""What goes to a worker process and what comes back: msgpack behind its length in four octets."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import msgspec
+
+from posthouse.mime.indexed import HeaderText
+
+LENGTH: Final = struct.Struct(">I")
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One message.
+
+    Attributes:
+        account: Whose.
+        content: Its number.
+        header: Its header.
+        parts: Its packed parts.
+        octets: All of it; empty if only the header is looked at.
+    """
+
+    account: int
+    content: int
+    header: bytes
+    parts: bytes
+    octets: bytes
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker made of a job.
+
+    Attributes:
+        header: Folded, with sort values.
+        body: Folded text of the parts.
+        keys: Of the grams; None if they are too many.
+    """
+
+    header: HeaderText
+    body: str
+    keys: list[int] | None
+
+
+def packed(value: Job | Made) -> bytes:
+    """Return the octets of one value, its length before it."""
+    octets = msgspec.msgpack.encode(value)
+    return LENGTH.pack(len(octets)) + octets

@@ -1,0 +1,162 @@
+"""Searches before and after the indexer has seen the messages: the same answers, from elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from posthouse.bus.connection import connect
+from posthouse.bus.indexing import work_off
+from posthouse.bus.publisher import Publisher
+from posthouse.mail.index_work import IndexWork
+from posthouse.mime.indexed import gram_keys, wanted_keys
+from posthouse.mime.text import fold
+from posthouse.storage import indexing
+from posthouse.storage.pool import Pool
+from posthouse.telemetry.probes import Probes
+from postmaster.indexing.indexer import Indexer, offer_new
+from postmaster.indexing.workshop import open_workshop
+from support.imap import Gateway, User, add_reader, gateway
+from support.postmaster import until
+
+pytestmark = pytest.mark.integration
+
+MEMORY = 1024 * 1024 * 1024
+LETTERS = [
+    ("Donaudampfschifffahrt", "Die Gebühren für die GRÖSSE der Straße steigen."),
+    ("=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "plain words, 42 of them"),
+    ("=?iso-2022-jp?b?GyRCRnxLXBsoQg==?=", "会議は東京で開催されます。"),
+    ("percent 100%_sure", "back\\slash and a_b"),
+]
+QUESTIONS = {
+    "TEXT dampfschiff": [1],
+    "BODY {8+}\r\ngrösse": [1],
+    "BODY {8+}\r\nstrassen": [],
+    "BODY {8+}\r\nstrasse s": [1],
+    "SUBJECT {7+}\r\nGRÜSSE": [2],
+    "BODY {6+}\r\n東京": [3],
+    "BODY {3+}\r\n京": [3],
+    "SUBJECT {6+}\r\n日本": [3],
+    "TEXT 42": [2],
+    "BODY a_b": [4],
+    'SUBJECT "100%_"': [4],
+    'SUBJECT "100_"': [],
+    "NOT BODY gebu": [2, 3, 4],
+    "HEADER X-Kind kind1": [2],
+    "FROM sender3": [4],
+}
+
+
+def letter(number: int, subject: str, text: str) -> bytes:
+    return (
+        f"From: sender{number}@x.test\r\nSubject: {subject}\r\nX-Kind: kind{number}\r\n"
+        f"Content-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n"
+    ).encode()
+
+
+async def asked(user: User) -> dict[str, list[int]]:
+    answers = {}
+    for question in QUESTIONS:
+        head, _brace, tail = question.partition("{")
+        _size, mark, text = tail.partition("\r\n")
+        said = f"{head}{{{len(text.encode())}+}}\r\n{text}" if mark else question
+        [answer, _] = await user.say(f"SEARCH CHARSET UTF-8 {said}")
+        answers[question] = [int(n) for n in answer.split()[2:]]
+    return answers
+
+
+@asynccontextmanager
+async def indexer(house: Gateway) -> AsyncIterator[Indexer]:
+    async with open_workshop(1, patience=timedelta(seconds=20), memory=MEMORY) as workshop:
+        yield Indexer(
+            pool=house.house.pool,
+            blobs=house.house.blobs,
+            workshop=workshop,
+        )
+
+
+async def index_all(pool: Pool, indexes: Indexer) -> None:
+    while offered := await indexing.offer(pool, 1000, timedelta(minutes=30)):
+        for account, contents in offered.items():
+            await indexes.index(IndexWork(account=account, contents=tuple(contents)))
+
+
+async def test_answers_are_the_same_before_while_and_after(pool: Pool, tmp_path: Path) -> None:
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as house, indexer(house) as indexes:
+        letters = [letter(n, *one) for n, one in enumerate(LETTERS)]
+        await house.deliver(account, *letters)
+        user = await house.connect()
+        await user.login()
+        await user.say("SELECT INBOX")
+
+        assert await asked(user) == QUESTIONS
+        await index_all(pool, indexes)
+        assert (await indexing.backlog(pool)).waiting == 0
+        assert await pool.fetchval("select count(*) from search where grams is not null") == 4
+        assert await asked(user) == QUESTIONS
+
+
+async def test_many_messages_are_found_by_their_grams(pool: Pool, tmp_path: Path) -> None:
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as house, indexer(house) as indexes:
+        for n in range(0, 2100, 100):
+            await house.deliver(account, *(letter(n + i, *LETTERS[1]) for i in range(100)))
+        await index_all(pool, indexes)
+        await house.deliver(account, letter(9999, "latest", "needle"), letter(1, "x", "y"))
+        user = await house.connect()
+        await user.login()
+        await user.say("SELECT INBOX")
+
+        assert (await user.say("SEARCH BODY needle"))[0] == b"* SEARCH 2101"
+        assert (await user.say("SEARCH TEXT sender1777"))[0] == b"* SEARCH 1778"
+        assert (await user.say("SEARCH RETURN (COUNT) TEXT sender1"))[0].endswith(b"COUNT 1112")
+        assert (await user.say("SEARCH HEADER X-Kind kind1777"))[0] == b"* SEARCH 1778"
+        await index_all(pool, indexes)
+        assert (await user.say("SEARCH BODY needle"))[0] == b"* SEARCH 2101"
+
+
+async def test_work_comes_by_the_queue(pool: Pool, tmp_path: Path, broker_url: str) -> None:
+    account = await add_reader(pool)
+    async with (
+        gateway(pool, tmp_path) as house,
+        indexer(house) as indexes,
+        connect(broker_url, Probes(), "test") as broker,
+    ):
+        await house.deliver(account, letter(0, *LETTERS[0]))
+        await broker.wait_until_up()
+        working = asyncio.ensure_future(
+            work_off(broker, indexes.index, beat=Probes().progress("index"))
+        )
+        await offer_new(pool, Publisher(broker))
+        await until(lambda: _is_done(pool), "all is indexed")
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+async def _is_done(pool: Pool) -> bool:
+    return not (await indexing.backlog(pool)).waiting
+
+
+async def test_a_message_that_is_gone_is_forgotten(pool: Pool, tmp_path: Path) -> None:
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as house, indexer(house) as indexes:
+        await house.deliver(account, letter(0, *LETTERS[0]))
+        await pool.execute("delete from contents where account_id = $1", account)
+        await index_all(pool, indexes)
+
+        assert (await indexing.backlog(pool)).waiting == 0
+
+
+@pytest.mark.parametrize("text", ["abc", "Größe", "東京", "a b c def", "日本語 text", "x" * 5000])
+def test_what_contains_a_text_has_its_grams(text: str) -> None:
+    whole = gram_keys(7, fold(f"before{text}after"))
+
+    assert whole is not None
+    assert set(wanted_keys(7, fold(text))) <= set(whole)
+    assert set(wanted_keys(7, fold("東京"))).isdisjoint(wanted_keys(8, fold("東京")))
