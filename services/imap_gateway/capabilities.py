@@ -28,6 +28,9 @@ _AFTER: Final = (
     b"STATUS=SIZE",  # RFC 8438
     b"SPECIAL-USE",  # RFC 6154
     b"CREATE-SPECIAL-USE",  # RFC 6154
+    b"ACL",  # RFC 4314
+    b"RIGHTS=texk",  # RFC 4314
+    b"LIST-MYRIGHTS",  # RFC 8440
     b"METADATA",  # RFC 5464
     b"QUOTA",  # RFC 9208, for these three as well, and for QUOTASET
     b"QUOTA=RES-STORAGE",

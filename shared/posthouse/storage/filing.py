@@ -144,7 +144,8 @@ async def _lock_ledger(tx: Tx, batch: Sequence[Filing]) -> dict[Key, Result]:
 
 
 # The mailbox that the address names if the account has it, by its exact name rather than by one
-# that differs in case; otherwise INBOX. Strangers choose the name, so never what the owner wrote.
+# that differs in case; otherwise INBOX. Strangers choose the name, so never what the owner wrote, and
+# in a shared tree only where anybody may post (RFC 4314 §2.1, the right p).
 # Row locks in one order: two deliveries to one mailbox take their UIDs in commit order.
 _LOCK_MAILBOXES = f"""
     select asked.account, asked.folder, m.mailbox_id, m.name, m.uidnext, m.modseq,
@@ -155,7 +156,9 @@ _LOCK_MAILBOXES = f"""
         select mailbox_id from mailboxes
          where account_id = asked.account
            and (name = '{INBOX}' or asked.folder <> '' and lower(name) = lower(asked.folder)
-                and not string_to_array(coalesce(special_use, ''), ' ') && array['\\Sent', '\\Drafts'])
+                and not string_to_array(coalesce(special_use, ''), ' ') && array['\\Sent', '\\Drafts']
+                and (acl ->> 'anyone' like '%p%'
+                     or exists (select from accounts where account_id = asked.account and not is_shared)))
          order by name = asked.folder desc, name = '{INBOX}', name limit 1) found
       join mailboxes m on m.account_id = asked.account and m.mailbox_id = found.mailbox_id
       join accounts a on a.account_id = asked.account

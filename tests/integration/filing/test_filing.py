@@ -11,8 +11,10 @@ import pytest
 
 from posthouse.mail.ids import new_id
 from posthouse.storage import directory, mailboxes
+from posthouse.storage.directory.shared_trees import add_shared_tree
 from posthouse.storage.filing import Filed, Filing, Refused, file
 from posthouse.storage.pool import Pool, transaction
+from posthouse.storage.sharing import change_acl, find_owner
 from support.filings import LETTER, PREFIX, SUMMARY, accepted, add_accounts
 
 pytestmark = pytest.mark.integration
@@ -167,6 +169,24 @@ async def test_the_detail_chooses_a_mailbox_that_exists(
     [filed] = await _only_filed(pool, await accepted(pool, accounts["anna"], folder=detail))
 
     assert filed.folder == folder
+
+
+async def test_mail_goes_into_a_shared_mailbox_only_where_anybody_may_post(pool: Pool) -> None:
+    accounts = await add_accounts(pool, "anna")
+    await add_shared_tree(pool, "sales@example.test", ["anna@example.test"], "lrswipkxtea")
+    owner = await find_owner(pool, "sales@example.test")
+    assert owner is not None
+    box = await mailboxes.create_mailbox(pool, owner.account, "Offers")
+
+    async def folder() -> str:
+        batch = await accepted(pool, owner.account, folder="offers")
+        [filed] = await _only_filed(pool, batch)
+        return filed.folder
+
+    assert await folder() == "INBOX"
+    await change_acl(pool, owner.account, box.id, lambda _: {"anyone": "p"})
+    assert await folder() == "Offers"
+    assert accounts["anna"] != owner.account
 
 
 async def test_what_asks_for_a_mailbox_that_goes_meanwhile_lands_in_the_inbox(pool: Pool) -> None:
