@@ -48,6 +48,9 @@ _AFTER: Final = (
     b"UNAUTHENTICATE",  # RFC 8437
     b"CONDSTORE",  # RFC 7162
     b"QRESYNC",  # RFC 7162
+    b"OBJECTID",  # RFC 8474
+    b"SAVEDATE",  # RFC 8514
+    b"PREVIEW",  # RFC 8970
     b"ESEARCH",  # RFC 4731
     b"SEARCHRES",  # RFC 5182
     b"WITHIN",  # RFC 5032

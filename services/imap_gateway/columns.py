@@ -6,18 +6,17 @@ import asyncio
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from imap_gateway.attributes import attributes
 from imap_gateway.client import Client
 from imap_gateway.protocol.items import FetchItem, Item, Section, Text
-from imap_gateway.protocol.responses import date_time, literal
+from imap_gateway.protocol.responses import literal
 from imap_gateway.telling import know_keywords
 from imap_gateway.view.flags import RECENT_TABLE, TABLE
 from imap_gateway.view.rows import Rows
 from imap_gateway.view.sections import pick_fields, without_extensions
 from posthouse.mime import unpack_parts
 from posthouse.storage.contents import Place
-from posthouse.storage.snapshots import internal_dates
 
 READS_AT_ONCE = 16  # of one command, from the object store
 NOTHING = b"NIL"
@@ -31,7 +30,13 @@ _TEMPLATES = {
     Item.BODYSTRUCTURE: b"BODYSTRUCTURE %b",
     Item.BODY: b"BODY %b",
     Item.MODSEQ: b"MODSEQ (%d)",
+    Item.EMAILID: b"EMAILID (%b)",
+    Item.THREADID: b"THREADID (%b)",
+    Item.SAVEDATE: b"SAVEDATE %b",
+    Item.PREVIEW: b"PREVIEW %b",
+    Item.LAZY_PREVIEW: b"PREVIEW %b",
 }
+_STRUCTURES = {Item.ENVELOPE, Item.BODYSTRUCTURE, Item.BODY}
 _HEADERS = {Text.HEADER, Text.FIELDS, Text.FIELDS_NOT}
 
 
@@ -83,7 +88,9 @@ async def values(chunk: Chunk, item: FetchItem) -> Sequence[object]:
         return chunk.of(column)
     if item is Item.FLAGS:
         return await _flags(chunk)
-    return await (_dates(chunk) if item is Item.INTERNALDATE else _structures(chunk, item))
+    if item in _STRUCTURES:
+        return await _structures(chunk, item)
+    return await attributes(chunk.client, chunk.rows, chunk.places, item)
 
 
 def _column(rows: Rows, item: Item) -> array[int] | None:
@@ -124,14 +131,6 @@ async def _flags(chunk: Chunk) -> Sequence[bytes]:
         client.keywords.text(bits, numbers, is_recent=position.is_recent(uid))
         for bits, uid, numbers in zip(flags, uids, words, strict=True)
     ]
-
-
-async def _dates(chunk: Chunk) -> Sequence[bytes]:
-    client = chunk.client
-    uids = chunk.of(chunk.rows.uids)
-    mailbox = client.mailbox().position.view.mailbox
-    found = await internal_dates(client.house.pool, client.owner, mailbox, uids)
-    return [date_time(datetime.fromtimestamp(found.get(uid, 0), UTC)) for uid in uids]
 
 
 async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:

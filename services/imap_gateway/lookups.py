@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from imap_gateway.aside import aside
@@ -23,7 +23,7 @@ from posthouse.mime import unpack_parts
 from posthouse.mime.indexed import HeaderText, header_text
 from posthouse.mime.text import fold, search_text
 from posthouse.storage import searching
-from posthouse.storage.contents import Place
+from posthouse.storage.contents import Place, find_ids
 from posthouse.storage.searching import DateColumn, TextColumn
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -62,18 +62,23 @@ class Lookups:
         """Return those of ``places`` that match ``key``; `Unavailable` escapes."""
         if not places:
             return frozenset()
+        return await self._finder(key, places)
+
+    def _finder(self, key: Outside, places: Sequence[int]) -> Awaitable[frozenset[int]]:
         match key:
             case k.Contains():
-                return await self._containing(key, places)
+                return self._containing(key, places)
+            case k.HasId():
+                return self._with_id(key, places)
             case k.Dated(which=k.Which.SENT):
-                return await self._sent(key, places)
+                return self._sent(key, places)
             case k.Dated(which=which):
                 column: DateColumn = "savedate" if which is k.Which.SAVED else "internaldate"
-                since, before = _days(key)
-                return await self._dated(column, _midnight(since), _midnight(before), places)
+                since, before = map(_midnight, _days(key))
+                return self._dated(column, since, before, places)
             case k.Within(seconds=seconds, is_older=is_older):
                 since, before = _span(seconds, is_older=is_older)
-                return await self._dated("internaldate", since, before, places)
+                return self._dated("internaldate", since, before, places)
 
     async def cover(self, places: Sequence[int], *, with_bodies: bool) -> None:
         """See to it that the text of these messages is there."""
@@ -106,6 +111,16 @@ class Lookups:
             name = "bcc" if key.where is k.Where.BCC else key.header
             headers = await searching.headers_with(pool, self._account, contents, name, text)
             hits = {c for c, header in headers.items() if _has_field(header, name, text)}
+        return frozenset(p for p, c in zip(places, contents, strict=True) if c in hits)
+
+    async def _with_id(self, key: k.HasId, places: Sequence[int]) -> frozenset[int]:
+        contents = [self._rows.contents[place] for place in places]
+        if key.is_thread:
+            await self.cover(places, with_bodies=False)
+        between = min(contents), max(contents)
+        hits = await find_ids(
+            self._house.pool, self._account, between, key.ident, is_thread=key.is_thread
+        )
         return frozenset(p for p, c in zip(places, contents, strict=True) if c in hits)
 
     async def _sent(self, key: k.Dated, places: Sequence[int]) -> frozenset[int]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
 from imap_gateway.protocol.items import ALL, FAST, FULL, FetchItem, Item, Section, Text
+
+_LAZY = re.compile(rb" \(LAZY\)", re.IGNORECASE)  # RFC 8970 §6 preview-mod
 
 MAX_ITEMS = 1000
 MAX_PATH_PARTS = 100  # deeper than any structure that is kept
@@ -66,9 +69,14 @@ def _fetch_att(cursor: Cursor) -> FetchItem:
     if name in _OLD_FORMS:
         return _OLD_FORMS[name]
     try:
-        return Item(name)
+        item = Item(name)
     except ValueError as error:
         raise BadSyntax("unknown item") from error
+    is_lazy = item is Item.PREVIEW and _LAZY.match(cursor.data, cursor.at)
+    if is_lazy:  # anything else in parentheses is of the command
+        cursor.take(_LAZY, "LAZY")
+        return Item.LAZY_PREVIEW
+    return item
 
 
 def section(cursor: Cursor, *, is_peek: bool) -> Section:

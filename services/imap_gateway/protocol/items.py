@@ -18,6 +18,11 @@ class Item(Enum):
     BODYSTRUCTURE = b"BODYSTRUCTURE"
     BODY = b"BODY"
     MODSEQ = b"MODSEQ"
+    EMAILID = b"EMAILID"  # RFC 8474 §5
+    THREADID = b"THREADID"
+    SAVEDATE = b"SAVEDATE"  # RFC 8514 §4.2
+    PREVIEW = b"PREVIEW"  # RFC 8970 §3
+    LAZY_PREVIEW = b"PREVIEW (LAZY)"
 
 
 class Text(Enum):

@@ -116,6 +116,14 @@ class InSet:
 
 
 @dataclass(frozen=True, slots=True)
+class HasId:
+    """EMAILID, or THREADID: exactly this (RFC 8474 §6)."""
+
+    ident: str
+    is_thread: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ChangedSince:
     """MODSEQ: at least this (RFC 7162 §3.1.5)."""
 
@@ -145,6 +153,6 @@ class And:
 
 
 Key: TypeAlias = (
-    Every | Flagged | Recent | Keyword | Size | Dated | Within | Contains | InSet | ChangedSince | Not
-    | Or | And
+    Every | Flagged | Recent | Keyword | Size | Dated | Within | Contains | HasId | InSet | ChangedSince
+    | Not | Or | And
 )  # fmt: skip

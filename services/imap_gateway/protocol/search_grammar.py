@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +18,7 @@ CHARSETS = ("US-ASCII", "UTF-8")
 SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = 1, 2, 4, 8, 16
 
 
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 _SEQUENCE = frozenset(b"*0123456789$")
 
 
@@ -105,6 +107,15 @@ def _modseq(cursor: Cursor) -> k.Key:
     return k.ChangedSince(cursor.number64())
 
 
+def _object_id(cursor: Cursor) -> str:
+    """``objectid`` (RFC 8474 §7); in quotes as well, as some write it."""
+    is_quoted = cursor.skip(b'"')
+    found = cursor.take(_OBJECT_ID, "an object id")[0].decode()
+    if is_quoted:
+        cursor.expect(b'"')
+    return found
+
+
 def _dated(order: k.Order, which: k.Which) -> Callable[[Cursor], k.Key]:
     return lambda cursor: k.Dated(order, day(cursor), which)
 
@@ -143,6 +154,8 @@ _WITH_ARGUMENT: Final = MappingProxyType({
     "SMALLER": lambda cursor: k.Size(cursor.number(), is_larger=False),
     "UID": lambda cursor: k.InSet(sequence_set(cursor), is_uid=True),
     "MODSEQ": _modseq,
+    "EMAILID": lambda cursor: k.HasId(_object_id(cursor), is_thread=False),
+    "THREADID": lambda cursor: k.HasId(_object_id(cursor), is_thread=True),
     "OLDER": lambda cursor: k.Within(cursor.nz_number(), is_older=True),
     "YOUNGER": lambda cursor: k.Within(cursor.nz_number(), is_older=False),
     **{which.value + order.value: _dated(order, which) for which in k.Which for order in k.Order},

@@ -15,7 +15,8 @@ from imap_gateway.view.flags import Keywords
 from imap_gateway.view.position import Position
 from imap_gateway.view.rows import Rows
 
-Outside: TypeAlias = k.Contains | k.Dated | k.Within  # what the view does not know by itself
+# What the view does not know by itself.
+Outside: TypeAlias = k.Contains | k.Dated | k.Within | k.HasId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Scope:
 def outside_keys(key: k.Key) -> set[Outside]:
     """Return the keys in ``key`` that must be looked up."""
     match key:
-        case k.Contains() | k.Dated() | k.Within():
+        case k.Contains() | k.Dated() | k.Within() | k.HasId():
             return {key}
         case k.Not(key=inner):
             return outside_keys(inner)
@@ -115,7 +116,7 @@ def _by_row(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
             return [p for p in places if (sizes[p] > octets if is_larger else sizes[p] < octets)]
         case k.ChangedSince(modseq=modseq):
             return [p for p in places if rows.modseqs[p] >= modseq]
-        case k.Contains() | k.Dated() | k.Within():
+        case k.Contains() | k.Dated() | k.Within() | k.HasId():
             matched = scope.found[key]
             return [p for p in places if p in matched]
         case _:

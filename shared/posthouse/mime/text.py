@@ -32,7 +32,7 @@ _TAG = re.compile(r"<[^<>]*>")
 _UNSEEN = re.compile(r"<!--|<(?:style|script)\b", re.IGNORECASE)
 _UNSEEN_END = re.compile(r"</(?:style|script)[^<>]*>", re.IGNORECASE)
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
-_PLAIN: Final = Parametric(b"text/plain", ())
+PLAIN: Final = Parametric(b"text/plain", ())
 
 MAX_TEXT_OCTETS = 8_388_608  # of decoded text parts of one message
 
@@ -89,14 +89,14 @@ def _text_of(octets: bytes, part: Part, limit: int) -> tuple[str, int]:
     At most ``limit`` octets of it; the second value is how many it took.
     """
     fields = pick(octets[part.start : part.body], CONTENT_FIELDS)
-    kind = parse_content_type(fields.get(b"content-type", [b""])[0]) or _PLAIN
+    kind = parse_content_type(fields.get(b"content-type", [b""])[0]) or PLAIN
     encoding = parse_token(fields.get(b"content-transfer-encoding", [b""])[0])
     body = decoded_body(octets[part.body : min(part.end, part.body + 4 * limit)], encoding)[:limit]
     text = decode(body, kind.get(b"charset"))
-    return (_visible(text) if kind.value == b"text/html" else text), len(body)
+    return (visible(text) if kind.value == b"text/html" else text), len(body)
 
 
-def _visible(page: str) -> str:
+def visible(page: str) -> str:
     """Return what a reader sees of a page of HTML: no comments, styles, scripts, tags."""
     pieces, at = [], 0
     while hidden := _UNSEEN.search(page, at):

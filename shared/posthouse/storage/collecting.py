@@ -41,6 +41,8 @@ _COLLECT = """
                                      where account_id = $1 and content_id = any ($2))
     ), folded as (
         delete from search where account_id = $1 and content_id in (select content_id from dead)
+    ), previewed as (
+        delete from previews where account_id = $1 and content_id in (select content_id from dead)
     ), named as (
         delete from uidls where account_id = $1 and content_id in (select content_id from dead)
     )

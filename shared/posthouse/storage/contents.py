@@ -12,7 +12,7 @@ from uuid import UUID
 
 from posthouse.storage.pool import Queries, Row
 
-Column: TypeAlias = Literal["envelope", "bodystructure", "header"]
+Column: TypeAlias = Literal["envelope", "bodystructure", "header", "emailid", "threadid"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,43 @@ _COLUMN = {
     "envelope": f"select content_id, envelope {_OF}",
     "bodystructure": f"select content_id, bodystructure {_OF}",
     "header": f"select content_id, prefix || header {_OF}",
+    "emailid": f"select content_id, convert_to(emailid_of(object_id, prefix), 'UTF8') {_OF}",
+    "threadid": """
+        select content_id, convert_to(threadid_of(refs, ident, object_id, prefix), 'UTF8')
+          from contents join search using (account_id, content_id)
+         where account_id = $1 and content_id = any ($2)
+    """,
 }
 
 
 async def read_column(
     queries: Queries, account: int, column: Column, contents: Sequence[int]
 ) -> dict[int, bytes]:
-    """Return one column of ``contents``; ``header`` includes the prefix."""
+    """Return one column of ``contents``; ``header`` includes the prefix.
+
+    ``threadid`` is there for those alone whose header has been made searchable.
+    """
     return dict(await queries.fetch(_COLUMN[column], account, contents))
+
+
+_WITH_EMAILID = """
+    select content_id from contents
+     where account_id = $1 and content_id between $2 and $3 and emailid_of(object_id, prefix) = $4
+"""
+_WITH_THREADID = """
+    select content_id from contents join search using (account_id, content_id)
+     where account_id = $1 and content_id between $2 and $3
+       and threadid_of(refs, ident, object_id, prefix) = $4
+"""
+
+
+async def find_ids(
+    queries: Queries, account: int, between: tuple[int, int], ident: str, *, is_thread: bool
+) -> set[int]:
+    """Return the contents in a range that have this EMAILID, or THREADID (RFC 8474 §6)."""
+    question = _WITH_THREADID if is_thread else _WITH_EMAILID
+    rows = await queries.fetch(question, account, *between, ident)
+    return {row["content_id"] for row in rows}
 
 
 _PLACES = """

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from posthouse.storage.mailboxes import COLUMNS, Mailbox, NoSuchMailbox, mailbox_of
 from posthouse.storage.messages import unpack_uids
 from posthouse.storage.pool import Queries
+from posthouse.storage.searching import DateColumn
 
 CHUNK_MESSAGES = 50_000  # about 1.4 MB and 8 ms
 INLINE_OCTETS = 100_000  # of UIDs, 8 each; more are unpacked in a thread
@@ -155,18 +156,27 @@ async def current_step(queries: Queries, account: int, mailbox: int) -> int:
     return int(row["modseq"])
 
 
-_DATES = """
-    select uid, internaldate from messages
-     where account_id = $1 and mailbox_id = $2 and uid = any ($3)
-"""
+_OF_UIDS = "from messages where account_id = $1 and mailbox_id = $2 and uid = any ($3)"
+_DATES = {
+    "internaldate": f"select uid, internaldate as moment {_OF_UIDS}",
+    "savedate": f"select uid, savedate as moment {_OF_UIDS}",
+}
 
 
-async def internal_dates(
-    queries: Queries, account: int, mailbox: int, uids: Sequence[int]
+async def dates(
+    queries: Queries, where: tuple[int, int], column: DateColumn, uids: Sequence[int]
 ) -> dict[int, float]:
-    """Return the internal dates of ``uids`` as Unix seconds; those expunged are missing."""
-    rows = await queries.fetch(_DATES, account, mailbox, uids)
-    return {row["uid"]: row["internaldate"].timestamp() for row in rows}
+    """Return dates of ``uids`` as Unix seconds; those expunged are missing.
+
+    Args:
+        queries: Where to ask.
+        where: Account and mailbox.
+        column: When the message came into the world (RFC 3501 §2.3.3), or into this mailbox
+            (RFC 8514 §3).
+        uids: Which messages.
+    """
+    rows = await queries.fetch(_DATES[column], *where, uids)
+    return {row["uid"]: row["moment"].timestamp() for row in rows}
 
 
 _PRUNE = """

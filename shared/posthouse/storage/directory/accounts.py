@@ -41,6 +41,7 @@ _REMOVE = """
          m as (delete from messages where account_id in (select account_id from gone)),
          c as (delete from contents where account_id in (select account_id from gone)),
          s as (delete from search where account_id in (select account_id from gone)),
+         p as (delete from previews where account_id in (select account_id from gone)),
          n as (delete from unindexed where account_id in (select account_id from gone)),
          h as (delete from changes where account_id in (select account_id from gone)),
          l as (delete from maildrop_leases where account_id in (select account_id from gone))
