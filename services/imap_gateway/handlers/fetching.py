@@ -29,6 +29,7 @@ from posthouse.storage.messages import FlagChange, Mode, store_flags
 
 CHUNK_MESSAGES = 1000
 CHUNK_OCTETS = 512 * 1024  # of bodies
+SEEN_AT_ONCE = 10_000  # messages that become seen in one step
 FRESH_SECONDS = 0.05  # how old the view may be for commands on messages; notices come sooner
 
 
@@ -135,13 +136,15 @@ async def _mark_seen(
     if not uids:
         return
     house, change = client.house, FlagChange(mode=Mode.ADD, flags=SEEN)
-    done = await store_flags(house.pool, client.owner, view.mailbox, uids, change)
-    if done.changed:
-        if tells_flags:
-            selected.position.tells_itself(done.modseq)
-        await house.views.flags_changed(view, done.modseq, done.changed)
-        house.updates.tell(client.owner, view.mailbox, done.modseq)
-        await house.reads.note(client.owner, contents)
+    for start in range(0, len(uids), SEEN_AT_ONCE):
+        part = uids[start : start + SEEN_AT_ONCE]
+        done = await store_flags(house.pool, client.owner, view.mailbox, part, change)
+        if done.changed:
+            if tells_flags:
+                selected.position.tells_itself(done.modseq)
+            await house.views.flags_changed(view, done.modseq, done.changed)
+            house.updates.tell(client.owner, view.mailbox, done.modseq)
+    await house.reads.note(client.owner, contents)
 
 
 def _unseen(position: Position, indexes: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Final
 
 from imap_gateway import places
-from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
@@ -26,6 +25,8 @@ from posthouse.storage.messages import (
     store_flags,
 )
 
+MESSAGES_AT_ONCE = 10_000  # of a million nobody waits for all: each part is a step of its own
+
 _MODES = {
     c.Change.ADD: Mode.ADD,
     c.Change.REMOVE: Mode.REMOVE,
@@ -42,17 +43,28 @@ async def store(client: Client, command: c.Store) -> Done:
     if command.unchanged_since is not None:
         client.enable(b"CONDSTORE")
     indexes = chosen(position, command.numbers, is_uid=command.is_uid)
-    uids = position.uids_of(indexes)
     rights = await places.demand_now(client, "")
     change = await flag_change(client, command)
     steps = permitted(change, rights, client.keywords)
-    many = len(indexes) if steps[-1].flags & SEEN else 0
-    unread = await aside(many, _unread, position, indexes[:many])
-    done = await _carry_out(client, uids, steps)
-    if unread and change.mode is not Mode.REMOVE:
-        await house.reads.note(client.owner, unread)
+    modified: list[int] = []
+    for start in range(0, len(indexes), MESSAGES_AT_ONCE):
+        part = indexes[start : start + MESSAGES_AT_ONCE]
+        modified += await _store_some(client, command, part, steps)
+    return _ending(client, command, indexes, modified)
+
+
+async def _store_some(
+    client: Client, command: c.Store, indexes: Sequence[int], steps: Sequence[FlagChange]
+) -> Sequence[int]:
+    """Change the flags of these messages in one step, and answer; return who was left alone."""
+    position, last = client.mailbox().position, steps[-1]
+    reads = bool(last.flags & SEEN) and last.mode is not Mode.REMOVE
+    unread = _unread(position, indexes) if reads else []
+    done = await _carry_out(client, position.uids_of(indexes), steps)
+    if unread:
+        await client.house.reads.note(client.owner, unread)
     await _answer(client, command, indexes, done)
-    return _ending(client, command, indexes, done)
+    return done.modified
 
 
 async def flag_change(client: Client, command: c.Store) -> FlagChange:
@@ -171,12 +183,14 @@ def _modseq_lines(position: Position, indexes: Sequence[int], modseq: int) -> li
     ]
 
 
-def _ending(client: Client, command: c.Store, indexes: Sequence[int], done: Stored) -> Done:
+def _ending(
+    client: Client, command: c.Store, indexes: Sequence[int], modified: Sequence[int]
+) -> Done:
     position = client.mailbox().position
-    if done.modified:
-        failed = set(done.modified)
+    if modified:
+        failed = set(modified)
         numbers = (
-            done.modified
+            modified
             if command.is_uid
             else [index + 1 for index in indexes if position.uid(index) in failed]
         )
