@@ -9,57 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import TypeAlias
 
 from imap_gateway.client import Client
+from imap_gateway.drafts import Content, Draft
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.linking import linked
 from imap_gateway.protocol.appending import Literal, NewMessage
 from imap_gateway.protocol.octets import Aside
 from posthouse.mime.pages import Octets
 from posthouse.mime.transport import transportable
-from posthouse.runtime.spool import Spool, SpoolFile
 
-HELD_OCTETS = 128 * 1024  # a larger message goes to the spool, and is scanned in a thread
 PIECE_OCTETS = 256 * 1024  # read and written at once
-
-Content: TypeAlias = bytes | SpoolFile
-
-
-class Draft:
-    """A message that grows; `close` it at the end."""
-
-    def __init__(self, spool: Spool, most: int) -> None:
-        self._spool = spool
-        self._most = most
-        self._held = bytearray()
-        self._size = 0
-        self._file: SpoolFile | None = None
-
-    async def add(self, octets: bytes) -> None:
-        """Take the next octets; raise `Refusal` if they are too many."""
-        self._size += len(octets)
-        if self._size > self._most:
-            raise Refusal("Message too large", b"TOOBIG")
-        self._held += octets
-        if len(self._held) > HELD_OCTETS:
-            if self._file is None:
-                self._file = await self._spool.create()
-            held, self._held = self._held, bytearray()
-            await self._file.append(held)
-
-    async def done(self) -> Content:
-        """Return all that was added."""
-        if self._file is None:
-            return bytes(self._held)
-        held, self._held = self._held, bytearray()
-        await self._file.append(held)
-        return self._file
-
-    def close(self) -> None:
-        """Forget it."""
-        if self._file is not None:
-            self._file.close()
 
 
 @asynccontextmanager

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imap_gateway.attributes import attributes
+from imap_gateway.binaries import binary_value
 from imap_gateway.client import Client
-from imap_gateway.protocol.items import FetchItem, Item, Section, Text
+from imap_gateway.protocol.items import Binary, FetchItem, Item, Section, Text
 from imap_gateway.protocol.responses import literal
 from imap_gateway.telling import know_keywords
 from imap_gateway.view.flags import RECENT_TABLE, TABLE
@@ -64,25 +65,26 @@ class Chunk:
 
 def template(items: Iterable[FetchItem]) -> bytes:
     """Return what stands between the parentheses, with a ``%`` for each item."""
-    return b" ".join(
-        _section_template(item) if isinstance(item, Section) else _TEMPLATES[item] for item in items
-    )
+    return b" ".join(_TEMPLATES[i] if isinstance(i, Item) else _template(i) for i in items)
 
 
-def _section_template(section: Section) -> bytes:
+def _template(section: Section | Binary) -> bytes:
+    if isinstance(section, Binary):
+        return section.label + b" %b"
     label = section.label.replace(b"%", b"%%")
     return label + b"<%d> %%b" % section.partial[0] if section.partial else label + b" %b"
 
 
 def needs_seen(item: FetchItem) -> bool:
     r"""True if fetching the item sets ``\Seen``."""
-    return isinstance(item, Section) and not item.is_peek
+    return not isinstance(item, Item) and not item.is_peek
 
 
 async def values(chunk: Chunk, item: FetchItem) -> Sequence[object]:
     """Return the item's value for every message of the chunk."""
-    if isinstance(item, Section):
-        return await _sections(chunk, item)
+    if not isinstance(item, Item):
+        read = _sections(chunk, item) if isinstance(item, Section) else _binaries(chunk, item)
+        return await read
     column = _column(chunk.rows, item)
     if column is not None:
         return chunk.of(column)
@@ -151,6 +153,12 @@ async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:
     if len(contents) == 1:
         return [await read(contents[0])]
     return await asyncio.gather(*map(read, contents))
+
+
+async def _binaries(chunk: Chunk, item: Binary) -> Sequence[bytes]:
+    client, contents = chunk.client, chunk.contents
+    places = await client.house.contents.places(client.owner, contents, chunk.ahead)
+    return [await binary_value(client, places.get(content), item) for content in contents]
 
 
 async def _section(client: Client, place: Place, section: Section) -> bytes:

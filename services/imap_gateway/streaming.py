@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from imap_gateway.binaries import decoded, told
 from imap_gateway.columns import Chunk, large_span, template, values
 from imap_gateway.errors import ConnectionLost
-from imap_gateway.protocol.items import FetchItem
+from imap_gateway.protocol.items import Binary, FetchItem
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.storage.contents import Place
 from posthouse.telemetry.logs import get_logger
@@ -30,6 +31,10 @@ async def send_in_pieces(chunk: Chunk, number: int, items: Sequence[FetchItem]) 
     is_begun = False
     try:
         for item in items:
+            if isinstance(item, Binary) and not item.is_size:
+                await _send_decoded(chunk, item, ahead)
+                is_begun, ahead = True, b" "
+                continue
             found = await large_span(chunk, item, PIECE_OCTETS)
             if found is None:
                 [value] = await values(chunk, item)
@@ -45,6 +50,17 @@ async def send_in_pieces(chunk: Chunk, number: int, items: Sequence[FetchItem]) 
         log.warning("message cut off", reason=str(error))
         raise ConnectionLost from error
     wire.write(b")\r\n")
+
+
+async def _send_decoded(chunk: Chunk, item: Binary, ahead: bytes) -> None:
+    """Write ``ahead``, then the item; nothing is written before all of it could be decoded."""
+    client = chunk.client
+    places = await client.house.contents.places(client.owner, chunk.contents)
+    async with decoded(client, next(iter(places.values()), None), item.path) as content:
+        client.wire.write(ahead + item.label + b" ")
+        async for piece in told(content, item):
+            client.wire.write(piece)
+            await client.wire.drain()
 
 
 async def _send(chunk: Chunk, place: Place, span: tuple[int, int], ahead: bytes) -> None:

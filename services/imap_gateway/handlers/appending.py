@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import Final
 
 from imap_gateway import places
-from imap_gateway.assembling import Content, assembled
+from imap_gateway.assembling import assembled
 from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.drafts import Content
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS
 from imap_gateway.handlers.storing import keyword_numbers

@@ -19,7 +19,7 @@ from imap_gateway.client import Client, Done, Handlers, Selected
 from imap_gateway.columns import Chunk, needs_seen, template, values
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.protocol import commands as c
-from imap_gateway.protocol.items import FetchItem, Item, Section
+from imap_gateway.protocol.items import Binary, FetchItem, Item, Section
 from imap_gateway.protocol.sequences import SequenceSet
 from imap_gateway.streaming import send_in_pieces
 from imap_gateway.vanishing import demand_qresync, tell_vanished
@@ -107,7 +107,7 @@ def plan_of(asked: tuple[FetchItem, ...], *, is_uid: bool, is_delta: bool) -> Pl
     return Plan(
         items=tuple(items),
         line=b"* %%d FETCH (%b)\r\n" % template(items),
-        bodies=sum(isinstance(item, Section) for item in items),
+        bodies=sum(isinstance(item, Section | Binary) for item in items),
         needs_seen=any(map(needs_seen, items)),
         tells_modseq=Item.MODSEQ in items,
     )

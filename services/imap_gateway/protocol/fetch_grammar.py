@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
-from imap_gateway.protocol.items import ALL, FAST, FULL, FetchItem, Item, Section, Text
+from imap_gateway.protocol.items import ALL, FAST, FULL, Binary, FetchItem, Item, Section, Text
 
 _LAZY = re.compile(rb" \(LAZY\)", re.IGNORECASE)  # RFC 8970 §6 preview-mod
 
@@ -66,6 +66,8 @@ def _fetch_att(cursor: Cursor) -> FetchItem:
     name = cursor.word()
     if name in {b"BODY", b"BODY.PEEK"} and cursor.skip(b"["):
         return section(cursor, is_peek=name == b"BODY.PEEK")
+    if name in {b"BINARY", b"BINARY.PEEK", b"BINARY.SIZE"}:
+        return _binary(cursor, name)
     if name in _OLD_FORMS:
         return _OLD_FORMS[name]
     try:
@@ -99,6 +101,16 @@ def section(cursor: Cursor, *, is_peek: bool) -> Section:
         is_peek=is_peek,
         label=_label(path, text, fields),
     )
+
+
+def _binary(cursor: Cursor, name: bytes) -> Binary:
+    """``section-binary = "[" [section-part] "]"`` (RFC 3516 §7)."""
+    cursor.expect(b"[")
+    path = _path(cursor)
+    cursor.expect(b"]")
+    is_size = name == b"BINARY.SIZE"
+    partial = None if is_size else _partial(cursor)
+    return Binary(path=path, partial=partial, is_peek=name != b"BINARY", is_size=is_size)
 
 
 def _path(cursor: Cursor) -> tuple[int, ...]:

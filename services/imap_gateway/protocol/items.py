@@ -57,7 +57,31 @@ class Section:
     label: bytes
 
 
-FetchItem: TypeAlias = Item | Section
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binary:
+    r"""``BINARY[part]<partial>`` and ``BINARY.SIZE[part]`` (RFC 3516 §4.2).
+
+    Attributes:
+        path: Part numbers; empty for the message itself.
+        partial: First octet and number of octets of what was decoded, or None for all.
+        is_peek: Leaves ``\Seen`` alone; a size always does.
+        is_size: Only the size is asked for.
+    """
+
+    path: tuple[int, ...] = ()
+    partial: tuple[int, int] | None = None
+    is_peek: bool = False
+    is_size: bool = False
+
+    @property
+    def label(self) -> bytes:
+        """What the answer is called."""
+        path = b".".join(b"%d" % number for number in self.path)
+        origin = b"<%d>" % self.partial[0] if self.partial else b""
+        return b"BINARY%b[%b]%b" % (b".SIZE" if self.is_size else b"", path, origin)
+
+
+FetchItem: TypeAlias = Item | Section | Binary
 
 ALL = (Item.FLAGS, Item.INTERNALDATE, Item.SIZE, Item.ENVELOPE)  # RFC 3501 §6.4.5 macros
 FAST = (Item.FLAGS, Item.INTERNALDATE, Item.SIZE)

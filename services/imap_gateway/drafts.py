@@ -1,0 +1,48 @@
+"""Octets of which nobody knows how many they will be: in memory while they are few, then in the spool."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from imap_gateway.errors import Refusal
+from posthouse.runtime.spool import Spool, SpoolFile
+
+HELD_OCTETS = 128 * 1024
+
+Content: TypeAlias = bytes | SpoolFile
+
+
+class Draft:
+    """A message that grows; `close` it at the end."""
+
+    def __init__(self, spool: Spool, most: int) -> None:
+        self._spool = spool
+        self._most = most
+        self._held = bytearray()
+        self._size = 0
+        self._file: SpoolFile | None = None
+
+    async def add(self, octets: bytes) -> None:
+        """Take the next octets; raise `Refusal` if they are too many."""
+        self._size += len(octets)
+        if self._size > self._most:
+            raise Refusal("Message too large", b"TOOBIG")
+        self._held += octets
+        if len(self._held) > HELD_OCTETS:
+            if self._file is None:
+                self._file = await self._spool.create()
+            held, self._held = self._held, bytearray()
+            await self._file.append(held)
+
+    async def done(self) -> Content:
+        """Return all that was added."""
+        if self._file is None:
+            return bytes(self._held)
+        held, self._held = self._held, bytearray()
+        await self._file.append(held)
+        return self._file
+
+    def close(self) -> None:
+        """Forget it."""
+        if self._file is not None:
+            self._file.close()
