@@ -13,10 +13,16 @@ from dataclasses import dataclass
 from imap_gateway.client import Client
 from imap_gateway.errors import Refusal
 from imap_gateway.view.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
-from imap_gateway.view.names import elsewhere
+from imap_gateway.view.names import Elsewhere, elsewhere, name_for
 from posthouse.mail.rights import ALL, rights_of
-from posthouse.storage.mailboxes import Mailbox, NoSuchMailbox, find_mailbox, mailbox_by_id
-from posthouse.storage.sharing import Identity, Owner, find_owner, identify
+from posthouse.storage.mailboxes import (
+    Mailbox,
+    NoSuchMailbox,
+    find_mailbox,
+    list_mailboxes,
+    mailbox_by_id,
+)
+from posthouse.storage.sharing import Identity, Owner, find_owner, identify, shared_with
 
 IDENTITY_SECONDS = 60.0  # so long until a session learns that its groups have changed
 OWN = frozenset(ALL)  # what everybody may do with their own mailboxes
@@ -109,6 +115,27 @@ async def find(client: Client, name: str, needed: str = "", *, any_of: str = "")
     given = await rights(client, place.owner, mailbox)
     demand(given, needed, any_of=any_of)
     return Found(place=place, mailbox=mailbox, rights=given)
+
+
+async def visible(client: Client) -> dict[str, Found]:
+    """Return all mailboxes on which there is the right ``l``, by the names that this user gives them.
+
+    Who looks into many mailboxes (LIST, searches of several, notices) asks here, once.
+    """
+    pool, account = client.house.pool, client.account
+    seen = {
+        box.name: Found(
+            place=Place(owner=None, account=account, name=box.name), mailbox=box, rights=OWN
+        )
+        for box in await list_mailboxes(pool, account)
+    }
+    for owner, box in await shared_with(pool, account, await identity(client)):
+        given = await rights(client, owner, box)
+        if "l" in given:
+            there = Elsewhere(is_shared=owner.is_shared, address=owner.address, name=box.name)
+            place = Place(owner=owner, account=owner.account, name=box.name)
+            seen[name_for(client.user, there)] = Found(place=place, mailbox=box, rights=given)
+    return seen
 
 
 async def target(client: Client, name: str) -> Target:

@@ -6,7 +6,6 @@ Answers leave a hundred names at a time, each with what was asked of it behind i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -16,25 +15,15 @@ from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.annotating import metadata_lines
 from imap_gateway.handlers.statuses import status_line, status_values
+from imap_gateway.places import Found
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.listing import List, Selecting, StatusItem
 from imap_gateway.view.listing import Choice, Folder, Pattern, Shown, listing, subscribed
-from imap_gateway.view.names import Elsewhere, name_for
 from posthouse.mail.rights import shown_rights
-from posthouse.storage.mailboxes import Mailbox, list_mailboxes
-from posthouse.storage.sharing import shared_with
 from posthouse.storage.subscriptions import lost_subscriptions
 
 MAX_PATTERN = 1024  # characters; no name is longer
 NAMES_AT_ONCE = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """A mailbox that who has logged in may see."""
-
-    mailbox: Mailbox
-    rights: frozenset[str]
 
 
 async def list_(client: Client, command: List) -> Done:
@@ -44,7 +33,7 @@ async def list_(client: Client, command: List) -> Done:
         return Done("LIST done")
     if len(command.reference) + max(map(len, command.patterns)) > MAX_PATTERN:
         raise Refusal("Pattern too long", b"LIMIT")
-    seen = await _visible(client)
+    seen = await places.visible(client)
     lost = set(await lost_subscriptions(client.house.pool, client.account))
     folders = _folders(client, seen, lost)
     if command.is_lsub:
@@ -68,22 +57,7 @@ async def _lsub(client: Client, command: List, folders: Mapping[str, Folder]) ->
     return Done("LSUB done")
 
 
-async def _visible(client: Client) -> dict[str, _Seen]:
-    """Return the mailboxes on which there is the right ``l``, by name."""
-    pool, who = client.house.pool, await places.identity(client)
-    boxes = await list_mailboxes(pool, client.account)
-    seen = {
-        box.name: _Seen(mailbox=box, rights=await places.rights(client, None, box)) for box in boxes
-    }
-    for owner, box in await shared_with(pool, client.account, who):
-        rights = await places.rights(client, owner, box)
-        if "l" in rights:
-            there = Elsewhere(is_shared=owner.is_shared, address=owner.address, name=box.name)
-            seen[name_for(client.user, there)] = _Seen(mailbox=box, rights=rights)
-    return seen
-
-
-def _folders(client: Client, seen: Mapping[str, _Seen], lost: set[str]) -> dict[str, Folder]:
+def _folders(client: Client, seen: Mapping[str, Found], lost: set[str]) -> dict[str, Folder]:
     folders = {name: Folder(exists=False, is_subscribed=True) for name in lost}
     for name, one in seen.items():
         is_own = one.mailbox.account == client.account
@@ -112,7 +86,7 @@ def _choice(command: List) -> Choice:
 
 
 async def _tell(
-    client: Client, command: List, shown: Sequence[Shown], seen: Mapping[str, _Seen]
+    client: Client, command: List, shown: Sequence[Shown], seen: Mapping[str, Found]
 ) -> None:
     """Write LIST responses, each followed by what was asked of the mailbox besides."""
     wish = command.returning
@@ -133,7 +107,7 @@ async def _tell(
 
 
 async def _statuses(
-    client: Client, items: Sequence[StatusItem], matched: Mapping[str, _Seen]
+    client: Client, items: Sequence[StatusItem], matched: Mapping[str, Found]
 ) -> dict[str, bytes]:
     """Return the STATUS responses of those that may be read (RFC 5819 §2)."""
     if not items:

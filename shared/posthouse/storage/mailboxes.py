@@ -76,7 +76,7 @@ class Mailbox:
     @property
     def object_id(self) -> str:
         """MAILBOXID: stays the same through renames, is never given again (RFC 8474 §4)."""
-        return f"M{self.id:x}"
+        return f"F{self.id:x}"  # no EMAILID begins so
 
 
 COLUMNS = """account_id as account, mailbox_id as id, name, uidvalidity, uidnext, recent_uid, modseq,
