@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from imap_gateway.capabilities import ENABLES, capabilities
@@ -12,7 +12,7 @@ from imap_gateway.guests import Guest
 from imap_gateway.house import House
 from imap_gateway.state import State
 from imap_gateway.view.flags import Keywords
-from imap_gateway.view.position import Position
+from imap_gateway.view.position import News, Position
 from posthouse.credentials.exchange import Channel
 from posthouse.mail.encryption import Tls
 from posthouse.runtime.spool import SpoolFile
@@ -83,6 +83,16 @@ class Done:
     then: Callable[[], None] | None = None
 
 
+class Context(Protocol):
+    """A search whose client is told what changes in its results (RFC 5267 §4.3)."""
+
+    def tell_gone(self, client: Client, news: News) -> None:
+        """Write what leaves the results with expunged messages, before these are told."""
+
+    async def tell_changed(self, client: Client) -> None:
+        """Write what else changes, after everything was told."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Selected:
     """The selected mailbox.
@@ -93,6 +103,7 @@ class Selected:
         is_read_only: By EXAMINE, or because nothing may be changed (RFC 4314 §5.2).
         rights: What may be done with it (RFC 4314 §2.1).
         owner: Whose it is, None for one's own.
+        contexts: Searches whose client is told of changes, by their tags.
     """
 
     name: str
@@ -100,6 +111,7 @@ class Selected:
     is_read_only: bool
     rights: frozenset[str]
     owner: Owner | None = None
+    contexts: dict[bytes, Context] = field(default_factory=dict)
 
 
 class Client:

@@ -36,8 +36,17 @@ async def tell(client: Client, *, allow_expunge: bool, with_uid: bool) -> None:
     news = await client.house.views.news(position, allow_expunge=allow_expunge)
     if client.is_condstore:
         _tell_step(client, position)
-    if news == NOTHING:
-        return
+    if news != NOTHING:
+        await _tell_news(client, news, with_uid=with_uid)
+    for context in tuple(selected.contexts.values()):
+        await context.tell_changed(client)
+
+
+async def _tell_news(client: Client, news: News, *, with_uid: bool) -> None:
+    selected = client.mailbox()
+    position = selected.position
+    for context in selected.contexts.values():
+        context.tell_gone(client, news)
     await (_tell_vanished if client.is_qresync else _tell_expunged)(client, news)
     if news.exists is not None:
         await _claim(client, selected, news.new_uids)

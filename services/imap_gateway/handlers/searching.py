@@ -9,6 +9,7 @@ from typing import Final
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.contexts import check_tag, keep_updating
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.finding import Found, find
 from imap_gateway.protocol import finding as f
@@ -29,8 +30,10 @@ _ALL = f.Returns(has_all=True)
 async def search(client: Client, command: f.Search) -> Done:
     """SEARCH and UID SEARCH."""
     program = command.program
+    check_tag(client, program)
     found = await found_by(client, program)
     await answer(client, program, found, found.matched, b"SEARCH")
+    keep_updating(client, program, found)
     return Done("SEARCH done")
 
 
@@ -110,6 +113,17 @@ def check_charset(client: Client, program: f.Program) -> None:
         raise Refusal("Charset not known", b"BADCHARSET (%b)" % " ".join(CHARSETS).encode())
 
 
+async def cancel_update(client: Client, command: f.CancelUpdate) -> Done:
+    """CANCELUPDATE (RFC 5267 §4.3.5)."""
+    contexts = client.mailbox().contexts
+    if not contexts.keys() >= set(command.tags):
+        raise Misuse("No such context")
+    for tag in command.tags:
+        contexts.pop(tag, None)
+    return Done("No further updates")
+
+
 HANDLERS: Final[Handlers] = MappingProxyType({
     f.Search: search,
+    f.CancelUpdate: cancel_update,
 })  # fmt: skip

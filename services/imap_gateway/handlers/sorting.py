@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.contexts import check_tag, keep_updating
 from imap_gateway.finding import Found
 from imap_gateway.handlers.searching import answer, found_by
 from imap_gateway.lookups import Lookups
@@ -21,9 +23,11 @@ from posthouse.storage.ordering import sorted_uids, thread_page, unpack_members
 
 async def sort(client: Client, command: f.Sort) -> Done:
     """SORT and UID SORT."""
+    check_tag(client, command.program)
     found = await found_by(client, command.program)
-    matched = await in_order(client, found, command.order)
-    await answer(client, command.program, found, matched, b"SORT")
+    found = replace(found, matched=await in_order(client, found, command.order))
+    await answer(client, command.program, found, found.matched, b"SORT")
+    keep_updating(client, command.program, found, command.order)
     return Done("SORT done")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from imap_gateway.protocol.finding import Returns
 from imap_gateway.protocol.responses import mailbox as written_mailbox
@@ -49,3 +50,37 @@ def return_data(returns: Returns, numbers: Sequence[int], modseq: int | None) ->
     if modseq is not None:
         data += b" MODSEQ %d" % modseq
     return data
+
+
+def change_data(
+    before: Sequence[int], after: Sequence[int], name: Callable[[int], int], *, is_sorted: bool
+) -> bytes:
+    """Return REMOVEFROM and ADDTO that make one list of UIDs the other (RFC 5267 §4.3.3, §4.3.4).
+
+    Those in both stand in the same order. A list that is not sorted is in mailbox order, where the
+    client finds the places itself. ``name`` is asked for UIDs that come or go.
+    """
+    kept, old = set(after), set(before)
+    gone = [(at, uid) for at, uid in enumerate(before, 1) if uid not in kept]
+    new = [(at, uid) for at, uid in enumerate(after, 1) if uid not in old]
+    data = b""
+    if gone:  # from the end, so that places before stay as they are
+        data += b" REMOVEFROM (%b)" % _placed(_runs(gone)[::-1] if is_sorted else [(0, gone)], name)
+    if new:
+        data += b" ADDTO (%b)" % _placed(_runs(new) if is_sorted else [(0, new)], name)
+    return data
+
+
+def _runs(placed: Sequence[tuple[int, int]]) -> list[tuple[int, Sequence[tuple[int, int]]]]:
+    """Return those that follow each other together, with the place of the first."""
+    found: list[tuple[int, Sequence[tuple[int, int]]]] = []
+    for _, group in groupby(enumerate(placed), lambda one: one[1][0] - one[0]):
+        run = [one for _, one in group]
+        found.append((run[0][0], run))
+    return found
+
+
+def _placed(
+    runs: Sequence[tuple[int, Sequence[tuple[int, int]]]], name: Callable[[int], int]
+) -> bytes:
+    return b" ".join(b"%d %b" % (at, write_set(name(uid) for _, uid in run)) for at, run in runs)

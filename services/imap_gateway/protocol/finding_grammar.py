@@ -131,5 +131,6 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType({
     "SORT": lambda cursor: _sort(cursor, is_uid=False),
     "UID SORT": lambda cursor: _sort(cursor, is_uid=True),
     "THREAD": lambda cursor: _thread(cursor, is_uid=False),
+    "CANCELUPDATE": _cancel,
     "UID THREAD": lambda cursor: _thread(cursor, is_uid=True),
 })  # fmt: skip

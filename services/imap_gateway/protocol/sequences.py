@@ -85,12 +85,17 @@ def _number(cursor: Cursor) -> int:
     return STAR if cursor.skip(b"*") else cursor.nz_number()
 
 
-def write_set(numbers: Iterable[int]) -> bytes:
-    """Return ascending ``numbers`` as a sequence set: ``1:3,5``."""
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return first and last of those that follow each other, in the order of ``numbers``."""
     ranges: list[list[int]] = []
     for number in numbers:
         if ranges and number == ranges[-1][1] + 1:
             ranges[-1][1] = number
         else:
             ranges.append([number, number])
-    return b",".join(b"%d" % a if a == b else b"%d:%d" % (a, b) for a, b in ranges)
+    return [(first, last) for first, last in ranges]
+
+
+def write_set(numbers: Iterable[int]) -> bytes:
+    """Return ``numbers`` in their order as a sequence set: ``1:3,5``."""
+    return b",".join(b"%d" % a if a == b else b"%d:%d" % (a, b) for a, b in runs(numbers))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from imap_gateway.protocol import keys as k
+from imap_gateway.protocol.sequences import SequenceSet, runs
 from imap_gateway.view.flags import Keywords
 from imap_gateway.view.position import Position
 from imap_gateway.view.rows import Rows
@@ -66,6 +67,29 @@ def asks_modseq(key: k.Key) -> bool:
             return any(map(asks_modseq, keys))
         case _:
             return False
+
+
+def with_uids(key: k.Key, position: Position) -> k.Key:
+    """Return ``key`` with the UIDs that sequence numbers and ``$`` stand for now (RFC 5267 §4.3)."""
+    match key:
+        case k.InSet(numbers=numbers, is_uid=is_uid) if numbers.is_saved or not is_uid:
+            return k.InSet(_uids_of(numbers, position), is_uid=True)
+        case k.Not(key=inner):
+            return k.Not(with_uids(inner, position))
+        case k.Or(one=one, other=other):
+            return k.Or(with_uids(one, position), with_uids(other, position))
+        case k.And(keys=keys):
+            return k.And(tuple(with_uids(one, position) for one in keys))
+        case _:
+            return key
+
+
+def _uids_of(numbers: SequenceSet, position: Position) -> SequenceSet:
+    if numbers.is_saved:
+        return SequenceSet(tuple(runs(position.saved)))
+    count, ranges = position.count, numbers.resolve(position.count)
+    known = [(first, min(last, count)) for first, last in ranges if first <= count]
+    return SequenceSet(tuple((position.uid(a - 1), position.uid(b - 1)) for a, b in known))
 
 
 def count_keys(key: k.Key) -> int:

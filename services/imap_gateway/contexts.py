@@ -1,0 +1,162 @@
+"""Searches whose client is told what changes in their results (RFC 5267 §4.3).
+
+A context looks again only at messages that came or changed since it looked last. What an outage kept
+from it is looked at when there is news again.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Sequence
+
+from imap_gateway.aside import aside
+from imap_gateway.client import Client, Context
+from imap_gateway.errors import Misuse
+from imap_gateway.finding import Found, find
+from imap_gateway.lookups import Lookups
+from imap_gateway.protocol import finding as f
+from imap_gateway.protocol import keys as k
+from imap_gateway.protocol.finding_answers import change_data, esearch
+from imap_gateway.protocol.responses import status, untagged
+from imap_gateway.protocol.sequences import SequenceSet, runs
+from imap_gateway.view.matching import with_uids
+from imap_gateway.view.position import News, Position
+from posthouse.mail.errors import Unavailable
+from posthouse.storage.ordering import sorted_uids
+from posthouse.telemetry.logs import get_logger
+
+MAX_CONTEXTS = 20  # of one session
+
+log = get_logger()
+
+
+def check_tag(client: Client, program: f.Program) -> None:
+    """Refuse to update two searches under one tag (RFC 5267 §4.3)."""
+    updates = program.returns is not None and program.returns.updates
+    if updates and client.tag in client.mailbox().contexts:
+        raise Misuse("Tag reuse")
+
+
+def keep_updating(
+    client: Client, program: f.Program, found: Found, order: Sequence[f.Criterion] = ()
+) -> None:
+    """Tell the client from now on what changes in these results, if it has asked for that."""
+    if program.returns is None or not program.returns.updates:
+        return
+    contexts = client.mailbox().contexts
+    if len(contexts) >= MAX_CONTEXTS:
+        code = b'NOUPDATE "%b"' % client.tag
+        client.wire.write(status(b"*", b"NO", "Too many contexts", code))
+        return
+    contexts[client.tag] = _Updating(client, program, found, order)
+
+
+class _Updating(Context):
+    """One context."""
+
+    def __init__(
+        self, client: Client, program: f.Program, found: Found, order: Sequence[f.Criterion]
+    ) -> None:
+        self._tag = client.tag
+        self._is_uid = program.is_uid
+        self._order = order
+        position = client.mailbox().position
+        self._key = with_uids(program.key, position)
+        self._results = array("I", map(found.rows.uids.__getitem__, found.matched))
+        self._step, self._last = position.view.modseq, _last_uid(position)
+
+    def tell_gone(self, client: Client, news: News) -> None:
+        """Write what leaves with expunged messages, by numbers that are valid until then."""
+        if not news.vanished:
+            return
+        names = dict(
+            zip(news.vanished, news.vanished if self._is_uid else news.expunged, strict=True)
+        )
+        self._become(client, [uid for uid in self._results if uid not in names], names)
+
+    async def tell_changed(self, client: Client) -> None:
+        """Write what comes and goes with new messages and flags; an outage puts that off."""
+        position = client.mailbox().position
+        step, last = position.view.modseq, _last_uid(position)
+        if (step, last) == (self._step, self._last):
+            return
+        try:
+            changed = await aside(len(position.view.rows), self._changed, position)
+            results = await self._looked_again(client, position, changed) if changed else None
+        except Unavailable as error:
+            log.warning("context not updated", reason=str(error))
+            return
+        self._step, self._last = step, last
+        if results is not None:
+            names = _Names(position, is_uid=self._is_uid)
+            await aside(len(results), self._become, client, results, names)
+            await client.wire.drain()
+
+    def _changed(self, position: Position) -> list[int]:
+        """Return the UIDs, ascending, that came or changed since the last look."""
+        view, uids = position.view, set[int]()
+        if view.knows_since(self._step):
+            for event in view.events_since(self._step):
+                if not event.is_expunge:
+                    uids.update(event.uids)
+        else:
+            rows = view.rows
+            uids |= {u for u, at in zip(rows.uids, rows.modseqs, strict=True) if at > self._step}
+        known = position.uids
+        new = position.count
+        while new and known[new - 1] > self._last:
+            new -= 1
+        uids.update(known[new : position.count])
+        return sorted(uid for uid in uids if position.index(uid) >= 0)
+
+    async def _looked_again(
+        self, client: Client, position: Position, changed: list[int]
+    ) -> list[int] | None:
+        """Return the results as they are now, in their order; None if they are the same."""
+        among = k.InSet(SequenceSet(tuple(runs(changed))), is_uid=True)
+        found = await find(client, position, k.And((among, self._key)))
+        matched = {found.rows.uids[place] for place in found.matched}
+        touched, before = set(changed), set(self._results)
+        new = matched - before
+        left = [uid for uid in self._results if uid not in touched or uid in matched]
+        if not new and len(left) == len(self._results):
+            return None
+        results = sorted([*left, *new])
+        if not self._order:
+            return results
+        await Lookups(client.house, position.view, found.rows).cover(
+            found.matched, with_bodies=False
+        )
+        return await self._sorted(client, position, results)
+
+    async def _sorted(self, client: Client, position: Position, results: list[int]) -> list[int]:
+        order = [(one.key.value.decode(), one.is_reverse) for one in self._order]
+        view = position.view
+        packed = await sorted_uids(client.house.pool, (view.account, view.mailbox), order, results)
+        wanted, uids = set(results), array("q", packed)
+        if sys.byteorder == "little":
+            uids.byteswap()
+        return [uid for uid in uids if uid in wanted]
+
+    def _become(self, client: Client, results: list[int], names: _Names | dict[int, int]) -> None:
+        """Write how the results become these."""
+        data = change_data(self._results, results, names.__getitem__, is_sorted=bool(self._order))
+        if data:
+            client.wire.write(untagged(esearch(self._tag, data, is_uid=self._is_uid)))
+        self._results = array("I", results)
+
+
+class _Names:
+    """What messages are called: by UID, the UID or the sequence number."""
+
+    def __init__(self, position: Position, *, is_uid: bool) -> None:
+        self._position = position
+        self._is_uid = is_uid
+
+    def __getitem__(self, uid: int) -> int:
+        return uid if self._is_uid else self._position.index(uid) + 1
+
+
+def _last_uid(position: Position) -> int:
+    return position.uid(position.count - 1) if position.count else 0
