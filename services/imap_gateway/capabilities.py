@@ -49,6 +49,7 @@ _AFTER: Final = (
     b"UNAUTHENTICATE",  # RFC 8437
     b"CONDSTORE",  # RFC 7162
     b"QRESYNC",  # RFC 7162
+    b"UIDONLY",  # RFC 9586
     b"OBJECTID",  # RFC 8474
     b"SAVEDATE",  # RFC 8514
     b"PREVIEW",  # RFC 8970
@@ -74,6 +75,7 @@ ENABLES: Final = MappingProxyType(
     {
         b"CONDSTORE": (),  # RFC 7162 §3.1
         b"QRESYNC": (b"CONDSTORE",),  # RFC 7162 §3.2.3
+        b"UIDONLY": (),  # RFC 9586 §3.1
     }
 )
 

@@ -178,6 +178,11 @@ class Client:
         return b"CONDSTORE" in self.enabled
 
     @property
+    def is_uidonly(self) -> bool:
+        """Messages have no sequence numbers (RFC 9586 §3)."""
+        return b"UIDONLY" in self.enabled
+
+    @property
     def is_qresync(self) -> bool:
         """It is told VANISHED, not EXPUNGE (RFC 7162 §3.2.3)."""
         return b"QRESYNC" in self.enabled

@@ -18,7 +18,15 @@ class Refusal(Exception):
 
 
 class Misuse(Exception):
-    """The command makes no sense here: tagged BAD; its text is for people."""
+    """The command makes no sense here: tagged BAD; its text is for people.
+
+    Attributes:
+        code: The response code without brackets, or empty.
+    """
+
+    def __init__(self, text: str, code: bytes = b"") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Farewell(Exception):

@@ -7,11 +7,18 @@ from dataclasses import dataclass, replace
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client
-from imap_gateway.errors import Refusal
+from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.lookups import Lookups
 from imap_gateway.protocol import keys as k
 from imap_gateway.telling import know_keywords
-from imap_gateway.view.matching import Scope, candidates, count_keys, outside_keys, select
+from imap_gateway.view.matching import (
+    Scope,
+    candidates,
+    count_keys,
+    names_numbers,
+    outside_keys,
+    select,
+)
 from imap_gateway.view.position import Position, message_rows
 from imap_gateway.view.rows import Rows
 
@@ -52,6 +59,8 @@ class Found:
 async def find(client: Client, position: Position, key: k.Key) -> Found:
     """Look for the messages that match ``key``; `Unavailable` escapes."""
     house = client.house
+    if client.is_uidonly and names_numbers(key):
+        raise Misuse("Only UIDs are in use", b"UIDREQUIRED")  # RFC 9586 §3.2
     await house.views.refresh(position.view, max_age=FRESH_SECONDS)
     everything = range(position.count)
     rows, indexes, places = await aside(position.count, message_rows, position, everything)

@@ -12,7 +12,7 @@ from imap_gateway.protocol.commands import Command, Idle, StartTls, Tagged
 from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.framing import Frame, TooLarge
 from imap_gateway.protocol.grammar import BadCommand, parse
-from imap_gateway.state import ALLOWED, COUNTING, LEAVING, State
+from imap_gateway.state import ALLOWED, COUNTING, LEAVING, NUMBERED, State
 from imap_gateway.telling import tell
 from posthouse.mail.errors import MailFailure, MissingObject, Unavailable
 from posthouse.storage.mailboxes import (
@@ -109,6 +109,8 @@ class Session:
         self.client.tag = tagged.tag
         if self.client.selected is not None and tagged.name not in LEAVING:
             await self.client.house.views.recall(self.client.selected.position)
+        if self.client.is_uidonly and tagged.name in NUMBERED:
+            raise Misuse("Only UIDs are in use", b"UIDREQUIRED")  # RFC 9586 §3.2
         done = await self._handlers[type(command)](self.client, command)
         if isinstance(command, Idle):
             self._idle_tag = tagged.tag
@@ -155,8 +157,10 @@ class Session:
 def _answer_to(error: Exception, name: str) -> tuple[bytes, Done]:
     """Return the word and the rest that a failed command is answered with."""
     match error:
-        case BadSyntax() | Misuse():
+        case BadSyntax():
             return b"BAD", Done(str(error))
+        case Misuse(code=code):
+            return b"BAD", Done(str(error), code)
         case Refusal(text=text, code=code):
             return b"NO", Done(text, code)
         case MailFailure():

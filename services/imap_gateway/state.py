@@ -61,5 +61,8 @@ ALLOWED: Final = MappingProxyType(
 # While these run no EXPUNGE may be sent: the client counts messages (RFC 3501 §7.4.1).
 COUNTING = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
 
+# These name messages by sequence numbers (RFC 9586 §3.2).
+NUMBERED = frozenset({"FETCH", "STORE", "SEARCH", "COPY", "MOVE", "SORT", "THREAD", "REPLACE"})
+
 # These end the selected state whatever the mailbox holds.
 LEAVING = frozenset({"SELECT", "EXAMINE", "CLOSE", "UNSELECT", "LOGOUT", "UNAUTHENTICATE"})

@@ -11,6 +11,7 @@ from imap_gateway.binaries import decoded, told
 from imap_gateway.columns import Chunk, large_span, template, values
 from imap_gateway.errors import ConnectionLost
 from imap_gateway.protocol.items import Binary, FetchItem
+from imap_gateway.telling import fetch_head
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.storage.contents import Place
 from posthouse.telemetry.logs import get_logger
@@ -27,7 +28,7 @@ async def send_in_pieces(chunk: Chunk, number: int, items: Sequence[FetchItem]) 
     back the announced size, and the connection ends with `ConnectionLost`.
     """
     wire = chunk.client.wire
-    ahead = b"* %d FETCH (" % number
+    ahead = fetch_head(chunk.client, number, chunk.rows.uids[chunk.places[0]])
     is_begun = False
     try:
         for item in items:

@@ -47,7 +47,8 @@ async def _tell_news(client: Client, news: News, *, with_uid: bool) -> None:
     position = selected.position
     for context in selected.contexts.values():
         context.tell_gone(client, news)
-    await (_tell_vanished if client.is_qresync else _tell_expunged)(client, news)
+    tells_uids = client.is_qresync or client.is_uidonly
+    await (_tell_vanished if tells_uids else _tell_expunged)(client, news)
     if news.exists is not None:
         await _claim(client, selected, news.new_uids)
         told = (news.exists, position.recent_count())
@@ -106,11 +107,18 @@ async def flag_lines(client: Client, indexes: Sequence[int], *, with_uid: bool) 
         uid = rows.uids[row]
         words = rows.keywords.get(uid, ())
         text = client.keywords.text(rows.flags[row], words, is_recent=position.is_recent(uid))
-        more = b" UID %d" % uid if with_uid or client.is_condstore else b""  # RFC 7162 §3.2.4
+        has_uid = with_uid or client.is_condstore  # RFC 7162 §3.2.4
+        more = b" UID %d" % uid if has_uid and not client.is_uidonly else b""
         if client.is_condstore:
             more += b" MODSEQ (%d)" % rows.modseqs[row]
-        lines.append(b"* %d FETCH (FLAGS (%b)%b)\r\n" % (index + 1, text, more))
+        head = fetch_head(client, index + 1, uid)
+        lines.append(b"%bFLAGS (%b)%b)\r\n" % (head, text, more))
     return lines
+
+
+def fetch_head(client: Client, number: int, uid: int) -> bytes:
+    """Return how the response about a message begins, up to the parenthesis (RFC 9586 §3.3)."""
+    return b"* %d UIDFETCH (" % uid if client.is_uidonly else b"* %d FETCH (" % number
 
 
 async def know_keywords(client: Client, numbers: Sequence[int]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from imap_gateway.aside import aside
 from imap_gateway.client import Client
 from imap_gateway.errors import Misuse
+from imap_gateway.protocol.resync_grammar import Resync
 from imap_gateway.protocol.sequences import SequenceSet
 from imap_gateway.telling import RANGES_AT_ONCE
 from imap_gateway.view.position import Position
@@ -20,10 +21,12 @@ from posthouse.storage.snapshots import expunged_between
 FIRST_STEP = 1  # of every mailbox: nothing was there, so nothing went
 
 
-def demand_qresync(client: Client) -> None:
+def demand_qresync(client: Client, asked: Resync | None = None) -> None:
     """Raise `Misuse` if ENABLE QRESYNC was not said (RFC 7162 §3.2.3)."""
     if not client.is_qresync:
         raise Misuse("QRESYNC was not enabled")
+    if client.is_uidonly and asked is not None and asked.numbers.ranges:
+        raise Misuse("Only UIDs are in use", b"UIDREQUIRED")
 
 
 async def tell_vanished(client: Client, known: SequenceSet, since: int, floor: int = 0) -> None:

@@ -38,7 +38,9 @@ async def fetch(client: Client, command: c.Fetch) -> Done:
     _check_modifiers(client, command)
     selected = client.mailbox()
     await client.house.views.refresh(selected.position.view, max_age=FRESH_SECONDS)
-    plan = plan_of(command.items, is_uid=command.is_uid, is_delta=command.changed_since is not None)
+    names_uid = command.is_uid and not client.is_uidonly  # there the response itself does
+    is_delta = command.changed_since is not None
+    plan = plan_of(command.items, is_uid=names_uid, is_delta=is_delta)
     if plan.tells_modseq:
         client.enable(b"CONDSTORE")
     indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
@@ -173,9 +175,12 @@ async def _send(client: Client, position: Position, plan: Plan, indexes: Sequenc
 
 async def _lines(chunk: Chunk, indexes: Sequence[int], plan: Plan) -> bytes:
     columns = [await values(chunk, item) for item in plan.items]
-    numbers = [index + 1 for index in indexes]
+    line, numbers = plan.line, [index + 1 for index in indexes]
+    if chunk.client.is_uidonly:  # RFC 9586 §3.3
+        line = line.replace(b" FETCH (", b" UIDFETCH (", 1)
+        numbers = list(chunk.of(chunk.rows.uids))
     flat = tuple(chain.from_iterable(zip(numbers, *columns, strict=True)))
-    return plan.line * len(indexes) % flat
+    return line * len(indexes) % flat
 
 
 def _chunks(position: Position, bodies: int, indexes: Sequence[int]) -> Iterator[Sequence[int]]:

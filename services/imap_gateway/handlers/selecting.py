@@ -25,7 +25,7 @@ async def select(client: Client, command: c.Select) -> Done:
     """SELECT and EXAMINE; a failure leaves no mailbox selected."""
     house = client.house
     if command.resync is not None:
-        demand_qresync(client)
+        demand_qresync(client, command.resync)
     if client.selected is not None:
         client.deselect()
         client.wire.write(responses.untagged(b"OK [CLOSED] Mailbox left"))  # RFC 7162 §3.2.11
@@ -83,7 +83,7 @@ def _opening(client: Client, selected: Selected, box: Mailbox) -> bytes:
         b"%d RECENT" % position.recent_count(),
     ]
     first_unseen = view.rows.first_without(SEEN) + 1
-    if first_unseen:
+    if first_unseen and not client.is_uidonly:
         lines.append(b"OK [UNSEEN %d] First unseen message" % first_unseen)
     lines += [
         b"OK [MAILBOXID (%b)] Stays the same" % box.object_id.encode(),  # RFC 8474 §4.2

@@ -13,7 +13,7 @@ from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.sequences import write_set
-from imap_gateway.telling import LINES_AT_ONCE, tell_flags
+from imap_gateway.telling import LINES_AT_ONCE, fetch_head, tell_flags
 from imap_gateway.view.flags import ALL_BITS, SEEN, Keywords, split
 from imap_gateway.view.position import Position, message_rows
 from posthouse.storage.messages import (
@@ -170,14 +170,16 @@ async def _answer(client: Client, command: c.Store, indexes: Sequence[int], done
     elif client.is_condstore:
         for start in range(0, len(told), LINES_AT_ONCE):
             part = told[start : start + LINES_AT_ONCE]
-            client.wire.write(b"".join(_modseq_lines(position, part, done.modseq)))
+            client.wire.write(b"".join(_modseq_lines(client, part, done.modseq)))
             await client.wire.drain()
 
 
-def _modseq_lines(position: Position, indexes: Sequence[int], modseq: int) -> list[bytes]:
-    rows, told, places = message_rows(position, indexes)
+def _modseq_lines(client: Client, indexes: Sequence[int], modseq: int) -> list[bytes]:
+    rows, told, places = message_rows(client.mailbox().position, indexes)
+    named = b"MODSEQ (%d))\r\n" % modseq if client.is_uidonly else b"UID %d MODSEQ (%d))\r\n"
     return [
-        b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (at + 1, rows.uids[row], modseq)
+        fetch_head(client, at + 1, uid := rows.uids[row])
+        + (named if client.is_uidonly else named % (uid, modseq))
         for at, row in zip(told, places, strict=True)
         if rows.modseqs[row] == modseq
     ]

@@ -92,6 +92,21 @@ def _uids_of(numbers: SequenceSet, position: Position) -> SequenceSet:
     return SequenceSet(tuple((position.uid(a - 1), position.uid(b - 1)) for a, b in known))
 
 
+def names_numbers(key: k.Key) -> bool:
+    """True if messages are named by sequence numbers among the keys."""
+    match key:
+        case k.InSet(is_uid=is_uid, numbers=numbers):
+            return not is_uid and not numbers.is_saved
+        case k.Not(key=inner):
+            return names_numbers(inner)
+        case k.Or(one=one, other=other):
+            return names_numbers(one) or names_numbers(other)
+        case k.And(keys=keys):
+            return any(map(names_numbers, keys))
+        case _:
+            return False
+
+
 def count_keys(key: k.Key) -> int:
     """Return how many keys are tested at most for each message."""
     match key:
