@@ -171,10 +171,13 @@ class Publisher:
         raise Unavailable("the broker did not take it", detail=detail) from error
 
     async def _confirming(self) -> aiormq.Channel:
-        async with self._opening:
-            if self._channel is None or self._channel.is_closed:
-                self._channel = await self._broker.publishing.channel(confirms=True)
-            return await bare(self._channel)
+        channel = self._channel
+        if channel is None or channel.is_closed:  # else spare the lock: one a turn would get it
+            async with self._opening:
+                channel = self._channel
+                if channel is None or channel.is_closed:
+                    channel = self._channel = await self._broker.publishing.channel(confirms=True)
+        return await bare(channel)
 
     async def _give_up_channel(self) -> None:
         """Forget a channel with unanswered publishes: late confirms would pile up in it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import partial
 from typing import Any
 
 from aio_pika import Connection
@@ -21,9 +22,11 @@ READ_OCTETS = 131_072  # AMQP's largest frame, as RabbitMQ negotiates it
 MAX_GATHERED_OCTETS = 262_144  # more is written without waiting for the end of the turn
 
 
-# Frames that may wait for the writer. With the library's own 10, a batch of publishes soon waits
-# for its lock, which is handed over once per turn: one frame, one segment again.
-Bare.FRAME_BUFFER_SIZE = 1024
+# Frames that may wait for the writer, or for the reader of a channel. With the library's own 10, a
+# batch of publishes soon waits for its lock, which is handed over once per turn: one frame, one
+# segment again. And what is read then waits ten frames at a time: three envelopes a turn.
+MAX_FRAMES = 1024
+Bare.FRAME_BUFFER_SIZE = MAX_FRAMES
 
 
 class GatheringWriter(asyncio.StreamWriter):
@@ -129,3 +132,6 @@ class GatheringConnection(Connection):
         except BaseException:
             await self.close()
             raise
+        if self.transport is not None:
+            below = self.transport.connection
+            below.channel = partial(below.channel, frame_buffer_size=MAX_FRAMES)  # type: ignore[method-assign]
