@@ -78,7 +78,7 @@ journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m journey
 
 soak: $(TOOLS) ## 100,000 mails for a dead site and one for a live one
-	@POSTHOUSE_SOAK_DEAD=100000 POSTHOUSE_SOAK_SLOW=5000 $(WITH_SERVERS) $(PYTEST) -s -m integration --timeout 3600 tests/integration/remote/test_fairness.py
+	@POSTHOUSE_SOAK_DEAD=100000 POSTHOUSE_SOAK_SLOW=5000 POSTHOUSE_SOAK_BURST=5000 $(WITH_SERVERS) $(PYTEST) -s -m integration --timeout 3600 tests/integration/remote/test_fairness.py tests/integration/remote/test_bursts.py
 
 bench: $(TOOLS) ## mail a second, CPU per mail, beside Postfix; --imap: Dovecot
 	@PYTHONPATH=deploy/local:. $(PYTHON) -m bench $(BENCH)

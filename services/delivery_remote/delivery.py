@@ -95,9 +95,9 @@ class Delivery:
     async def deliver(self, envelope: Remote) -> Move:
         """Deliver ``envelope``; send it back if too much waits for its site."""
         with about(envelope=envelope.id, domain=envelope.domain):
-            way = await self._way(envelope)
+            way = await self.way(envelope)
             if isinstance(way, Plan):
-                destination, _ = await self._beyond(way, envelope)
+                destination, _ = await self.beyond(way, envelope)
                 if self._is_crowded(destination, envelope):
                     return self._send_back(envelope, destination.site)
             async with self._parts.claims.claim(envelope) as claim:
@@ -119,7 +119,8 @@ class Delivery:
         log.info("copy put aside", why=why)
         return move
 
-    async def _way(self, envelope: Remote) -> Way:
+    async def way(self, envelope: Remote) -> Way:
+        """Return where ``envelope`` goes."""
         return await self._parts.ways.plan(
             envelope.domain,
             envelope.sender,
@@ -131,7 +132,7 @@ class Delivery:
         try:
             return await self._go_way(way, envelope, claim)
         except Crowded as crowded:
-            if self._is_over(envelope):
+            if self.is_over(envelope):
                 return await self._settle(envelope, _for_all(envelope.recipients, TOO_BUSY))
             return self._send_back(envelope, crowded.site)
 
@@ -167,7 +168,7 @@ class Delivery:
 
     async def _go(self, envelope: Remote, plan: Plan, claim: Claim) -> Move:
         """Hand ``envelope`` over to the servers of ``plan``, or put it off."""
-        destination, exits = await self._beyond(plan, envelope)
+        destination, exits = await self.beyond(plan, envelope)
         destination.meet(plan.targets)
         asked_for, envelope = envelope, _tried(envelope)
         if asked_for.on_request:
@@ -195,21 +196,22 @@ class Delivery:
     async def _settle(self, envelope: Remote, results: Results) -> Move:
         return await self._parts.books.settle(envelope, results)
 
-    async def _beyond(self, plan: Plan, envelope: Remote) -> tuple[Destination, Exits]:
+    async def beyond(self, plan: Plan, envelope: Remote) -> tuple[Destination, Exits]:
         """Return where the servers of ``plan`` are, and from where they are reached."""
         exits = await self._parts.sources.exits(envelope.sender, envelope.domain)
         return self._parts.destinations.of(plan, exits.pool), exits
 
     def _is_crowded(self, destination: Destination, envelope: Remote) -> bool:
         """True if it would be sent back; known before it costs a claim."""
-        is_open = destination.resting() is None and not self._is_over(envelope)
+        is_open = destination.resting() is None and not self.is_over(envelope)
         return (
             is_open
             and not envelope.verdict
             and destination.site.is_crowded(Party.of(envelope.sender))
         )
 
-    def _is_over(self, envelope: Remote) -> bool:
+    def is_over(self, envelope: Remote) -> bool:
+        """True if the time of ``envelope`` is over: it is not sent back."""
         timetable = self._parts.books.timetable_of(envelope)
         return datetime.now(UTC) - envelope.released >= timetable.give_up
 

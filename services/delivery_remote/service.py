@@ -18,8 +18,9 @@ from delivery_remote.return_paths import ReturnAddresses
 from delivery_remote.returns import returns
 from delivery_remote.settings import RemoteSettings
 from delivery_remote.sources import Sources
+from delivery_remote.surplus import Surplus
 from delivery_remote.ways import Ways
-from posthouse.bus.consumer import consume
+from posthouse.bus.consumer import Fairness, consume_fairly
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import REMOTE_ROADS
 from posthouse.resolver import Resolver
@@ -43,17 +44,22 @@ async def serve(settings: RemoteSettings, lifecycle: Lifecycle) -> None:
         parts = await _parts(settings, ground, stack)
         lifecycle.probes.ready("results", parts.books.trouble)
         lifecycle.probes.ready("claims", parts.claims.trouble)
-        delivery, places = Delivery(parts), settings.remote_concurrency
+        delivery = Delivery(parts)
+        fairness = Fairness(
+            concurrency=settings.remote_concurrency,
+            share=settings.share,
+            surplus=Surplus(delivery),
+        )
         lifecycle.probes.forget(START)
         await lifecycle.until_stopped(
             parts.destinations.manners.contexts.keep_fresh(),
             *(
-                consume(
+                consume_fairly(
                     ground.broker,
                     road,
                     delivery,
                     beat=lifecycle.probes.progress(road, PATIENCE),
-                    concurrency=places,
+                    fairness=fairness,
                 )
                 for road in REMOTE_ROADS
             ),

@@ -23,6 +23,7 @@ from posthouse.runtime.suppression_settings import SuppressionSettings
 
 LOOPBACK = "127.0.0.0/8, ::1, 0.0.0.0/8, ::"
 WAITING_SHARE = 0.75  # of a shard's places: the others are for sites that can begin at once
+HOP_SHARE = 0.25  # of a shard's places, for one domain
 REST_SHARE = 0.8  # of the shortest retry delay: a rest is over when a mail that failed comes back
 
 
@@ -111,6 +112,12 @@ class RemoteSettings(
         """What each site gets."""
         usual = Shape(sessions=self.remote_sessions, transactions=self.remote_transactions)
         return open_shaping(self.remote_shaping, usual)
+
+    @property
+    def share(self) -> int:
+        """How many mails for one domain are in hand at once on a shard: twice what its site takes."""
+        wanted = max(round(self.remote_concurrency * HOP_SHARE), 2 * self.shaping.most_sessions)
+        return min(wanted, self.remote_concurrency)
 
     @property
     def limits(self) -> Limits:

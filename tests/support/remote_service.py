@@ -9,7 +9,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -28,6 +28,7 @@ from posthouse.storage.ledger.claiming import key_of
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
 
+AT_ONCE = 200  # accepted together
 START_SECONDS = 60.0  # a machine that does much else, too
 _UNCLAIMED = "select bool_and(pg_try_advisory_xact_lock(key)) from unnest($1::bigint[]) as k (key)"
 _OPEN = "select count(*) from recipients where settled_at is null"
@@ -90,39 +91,36 @@ class Office:
 
         The word ``{id}`` in ``octets`` becomes the id of each.
         """
-        envelopes: list[Remote] = []
-        mails: list[NewMail] = []
+        envelopes = await self.prepare(domain, count, octets, sender)
+        await self.publish(envelopes)
+        return envelopes
+
+    async def prepare(
+        self, domain: str, count: int, octets: bytes, sender: str = "anna@example.test"
+    ) -> list[Remote]:
+        """Accept and route, as `post` does; return what is to be published."""
+        envelopes = [_to_one(domain, octets, sender) for _ in range(count)]
         async with open_blobs(f"disk:{self.folder / 'objects'}") as blobs:
-            for _ in range(count):
-                ident = new_id()
-                people = (InboundRecipient(n=0, address=f"{ident.hex}@{domain}"),)
-                whole = octets.replace(b"{id}", ident.hex.encode())
-                inbound = Inbound(id=ident, sender=sender, size=len(whole), recipients=people)
-                await blobs.put(inbound.blob, whole)
-                to = (NewRecipient(0, people[0].address),)
-                mails.append(
-                    NewMail(
-                        id=ident, origin="smtp", sender=inbound.sender, size=len(whole),
-                        recipients=to, envelope=inbound,
-                    )
-                )  # fmt: skip
-                envelopes.append(
-                    Remote(
-                        id=ident, sender=inbound.sender, size=len(whole), domain=domain,
-                        recipients=people,
-                    )
-                )  # fmt: skip
-        await ledger.enter(self.pool, mails)
-        branch = [
-            (each.id, Kept(0, Branch(road="remote", address=to.address, domain=domain)))
-            for each in envelopes
-            for to in each.recipients
-        ]
-        await ledger.routed(self.pool, branch)
+            for at in range(0, count, AT_ONCE):
+                some = envelopes[at : at + AT_ONCE]
+                await asyncio.gather(*(blobs.put(each.blob, _whole(each, octets)) for each in some))
+                await ledger.enter(self.pool, list(map(_as_accepted, some)))
+                branch = Branch(road="remote", address="", domain=domain)
+                await ledger.routed(
+                    self.pool,
+                    [
+                        (each.id, Kept(to.n, replace(branch, address=to.address)))
+                        for each in some
+                        for to in each.recipients
+                    ],
+                )
+        return envelopes
+
+    async def publish(self, envelopes: Sequence[Remote]) -> None:
+        """Put ``envelopes`` on their road, which is one."""
         async with connect(self.broker_url, Probes(), "test") as broker:
             await broker.wait_until_up()
             await Publisher(broker).send(road_of(envelopes[0]), envelopes)
-        return envelopes
 
     async def all_settled(self, within: float = 60.0) -> None:
         """Return when the ledger has no open recipient left."""
@@ -179,3 +177,29 @@ async def open_office(
     finally:
         for process in office.running:
             await office.stop(process, signal.SIGKILL)
+
+
+def _to_one(domain: str, octets: bytes, sender: str) -> Remote:
+    """Return an envelope with a recipient of its own."""
+    ident = new_id()
+    people = (InboundRecipient(n=0, address=f"{ident.hex}@{domain}"),)
+    size = len(octets.replace(b"{id}", ident.hex.encode()))
+    return Remote(id=ident, sender=sender, size=size, domain=domain, recipients=people)
+
+
+def _whole(envelope: Remote, octets: bytes) -> bytes:
+    return octets.replace(b"{id}", envelope.id.hex.encode())
+
+
+def _as_accepted(envelope: Remote) -> NewMail:
+    inbound = Inbound(
+        id=envelope.id,
+        sender=envelope.sender,
+        size=envelope.size,
+        recipients=envelope.recipients,
+    )
+    to = tuple(NewRecipient(each.n, each.address) for each in envelope.recipients)
+    return NewMail(
+        id=inbound.id, origin="smtp", sender=inbound.sender, size=inbound.size,
+        recipients=to, envelope=inbound,
+    )  # fmt: skip

@@ -78,6 +78,11 @@ class Shaping:
     default: Shape = USUAL
     rules: Mapping[str, Shape] = field(default_factory=dict)
 
+    @property
+    def most_sessions(self) -> int:
+        """The most sessions at once that any site gets."""
+        return max(shape.sessions for shape in (self.default, *self.rules.values()))
+
     def of(self, hosts: Iterable[str]) -> Shape:
         """Return the rule that fits the first of ``hosts`` that has one; the nearest name counts."""
         for host in hosts if self.rules else ():

@@ -22,9 +22,9 @@ from typing import TypeAlias
 
 from delivery_remote.pace.away import Away
 from delivery_remote.pace.kept import Kept
-from delivery_remote.pace.line import Line, Party
 from delivery_remote.pace.shaping import USUAL, Shape
 from posthouse.mail.rates import Buckets
+from posthouse.mail.turns import Line, Party
 from posthouse.telemetry.metrics import counter, gauge
 
 Clock: TypeAlias = Callable[[], float]

@@ -21,34 +21,34 @@ is dropped, and a redelivery that arrives meanwhile joins it instead of starting
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import chain
-from typing import TypeAlias, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 from posthouse.bus.connection import Broker
-from posthouse.bus.feeding import Delivery, Feed
-from posthouse.bus.moves import Ack, Bury, Move, Wait, patience_after
-from posthouse.bus.obituary import History, compose, history_in
+from posthouse.bus.feeding import Feed
+from posthouse.bus.inbox import MAX_GATHERED, PORTION, Delivery, FairInbox
+from posthouse.bus.moves import Ack, Bury, Move, Wait
+from posthouse.bus.onward import Letter, Onward, letters
 from posthouse.bus.publisher import Parcel, Publisher
-from posthouse.bus.wire import decode, encode
+from posthouse.bus.wire import decode
 from posthouse.mail.envelope import Envelope
-from posthouse.mail.errors import BadEnvelope, PermanentFailure, Unavailable
+from posthouse.mail.errors import BadEnvelope, Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 from posthouse.telemetry.outages import Outage
 from posthouse.telemetry.probes import Beat
 
-__all__ = ["Ack", "Bury", "Move", "Wait", "consume"]
+__all__ = ["Ack", "Bury", "Fairness", "Move", "Wait", "consume", "consume_fairly"]
 
 FIRST_HOLD_SECONDS = 0.1
 LONGEST_HOLD_SECONDS = 5.0
 LONGEST_HOLD = timedelta(minutes=10)  # what was prefetched behind it has waited as long already
-AFTER_LONGEST_HOLD = timedelta(minutes=1)
+LOOK_AHEAD = MAX_GATHERED + 2000  # messages of one road in this process; small ones
 
 log = get_logger()
-_settled = counter("posthouse_bus_settled_total", "Envelopes settled, by the move.", "road", "move")
 _held = counter("posthouse_bus_held_seconds_total", "Time that work was held.", "road")
 _bugs = counter("posthouse_bus_handler_failures_total", "Exceptions from handlers.", "road")
 _split = counter("posthouse_bus_batches_split_total", "Batches retried one by one.", "road")
@@ -58,17 +58,19 @@ T = TypeVar("T")
 Handler: TypeAlias = Callable[[Sequence[E]], Awaitable[Sequence[Move]]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Letter:
-    """One envelope of a delivery, not yet read."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fairness(Generic[E]):
+    """How a road is shared by those whose mail goes over it.
 
-    delivery: Delivery
-    body: bytes
+    Attributes:
+        concurrency: The most calls at once.
+        share: The most calls at once for one next hop.
+        surplus: Handler, in portions, of what gathers all the same (`inbox.MAX_GATHERED`, `MAX_SECONDS`).
+    """
 
-    @property
-    def history(self) -> History:
-        """What travelled beside it: envelopes that have failed travel alone."""
-        return history_in(self.delivery.headers)
+    concurrency: int
+    share: int
+    surplus: Handler[E]
 
 
 class _Abandoned(Exception):
@@ -98,33 +100,62 @@ async def consume(
         batch: The most envelopes in one call. What has gathered is taken without waiting.
         concurrency: The most calls at once.
     """
-    consumer = _Consumer(broker, road, cast(Handler[Envelope], handler), beat, batch)
-    working = asyncio.create_task(consumer.work(concurrency), name=f"consume {road}")
+    feed = Feed(broker, road, beat)
+    consumer = _Consumer(broker, feed, handler, batch)
+    await _until_stopped(broker, feed, 2 * batch * concurrency, consumer.work(concurrency))
+
+
+async def consume_fairly(
+    broker: Broker,
+    road: str,
+    handler: Handler[E],
+    *,
+    beat: Beat,
+    fairness: Fairness[E],
+) -> None:
+    """Serve ``road`` like `consume`, one envelope in each call: next hops and senders in turn."""
+    feed = Feed(broker, road, beat, FairInbox(fairness.share, beat.now))
+    one_by_one = _Consumer(broker, feed, handler, batch=1)
+    portions = _Consumer(broker, feed, fairness.surplus, batch=PORTION)
+    work = one_by_one.work(fairness.concurrency), portions.shed()
+    await _until_stopped(broker, feed, LOOK_AHEAD, *work)
+
+
+async def _until_stopped(
+    broker: Broker, feed: Feed, prefetch: int, *work: Coroutine[None, None, None]
+) -> None:
+    """Do ``work`` on what ``feed`` brings until cancelled; then let it finish what runs."""
+    working = asyncio.create_task(_serve(feed, prefetch, work), name=f"consume {feed.road}")
     try:
         await asyncio.shield(working)
     except asyncio.CancelledError:
-        consumer.feed.stop()
+        feed.stop()
         await asyncio.wait((working,), timeout=broker.grace.total_seconds())
         raise
     finally:
         if not working.done():
-            log.warning("work left behind", road=road, reason="the grace period is over")
+            log.warning("work left behind", road=feed.road, reason="the grace period is over")
             working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+
+
+async def _serve(feed: Feed, prefetch: int, work: Sequence[Coroutine[None, None, None]]) -> None:
+    async with feed.open(prefetch), asyncio.TaskGroup() as tasks:
+        for each in work:
+            tasks.create_task(each)
 
 
 class _Consumer:
     """One road, one handler."""
 
-    def __init__(
-        self, broker: Broker, road: str, handler: Handler[Envelope], beat: Beat, batch: int
-    ) -> None:
-        self.feed = Feed(broker, road, beat)
+    def __init__(self, broker: Broker, feed: Feed, handler: Handler[E], batch: int) -> None:
+        self.feed = feed
         self._batch = batch
         self._broker = broker
-        self._road = road
-        self._handler = handler
-        self._beat = beat
+        self._road = road = feed.road
+        self._handler = cast(Handler[Envelope], handler)
+        self._beat = feed.beat
+        self._onward = Onward(broker.name, road)
         self._publisher = Publisher(broker)
         self._holding = 0
         self._outage = Outage("work held", "work no longer held", road=road)
@@ -132,8 +163,7 @@ class _Consumer:
     async def work(self, concurrency: int) -> None:
         """Take batches and work on them until the feed is stopped."""
         slots = asyncio.Semaphore(concurrency)
-        prefetch = 2 * self._batch * concurrency
-        async with self.feed.open(prefetch), asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as tasks:
             while True:
                 await slots.acquire()
                 deliveries = await self.feed.take(self._batch)
@@ -141,6 +171,11 @@ class _Consumer:
                     break
                 task = tasks.create_task(self._work_on(deliveries))
                 task.add_done_callback(lambda _: slots.release())
+
+    async def shed(self) -> None:
+        """Take what is too much, portion by portion, until the feed is stopped."""
+        while deliveries := await self.feed.surplus():
+            await self._work_on(deliveries)
 
     async def _work_on(self, deliveries: Sequence[Delivery]) -> None:
         """Bring ``deliveries`` to their end, or leave them to redelivery."""
@@ -158,27 +193,26 @@ class _Consumer:
 
     async def _decide(self, deliveries: Sequence[Delivery]) -> list[Parcel]:
         """Return what is to be published before ``deliveries`` are acknowledged."""
-        read: list[tuple[_Letter, Envelope]] = []
+        read: list[tuple[Letter, Envelope]] = []
         onward: list[Parcel] = []
-        for letter in chain.from_iterable(map(_letters, deliveries)):
+        for letter in chain.from_iterable(map(letters, deliveries)):
             try:
                 if letter.delivery.is_again and len(letter.delivery.lines) > 1:
-                    onward.append(self._apart(letter))
+                    onward.append(self._onward.apart(letter))
                 else:
                     read.append((letter, decode(letter.body, self._road)))
             except BadEnvelope as error:
-                _settled.labels(self._road, "bury").inc()
-                onward.append(self._bury(letter, error))
+                onward.append(self._onward.bury(letter, error))
         for at in range(0, len(read), self._batch):
             parcels = await self._handle(read[at : at + self._batch])
             onward.extend(parcel for parcel in parcels if parcel is not None)
         return onward
 
-    async def _handle(self, read: Sequence[tuple[_Letter, Envelope]]) -> list[Parcel | None]:
+    async def _handle(self, read: Sequence[tuple[Letter, Envelope]]) -> list[Parcel | None]:
         """Ask the handler, isolating what it cannot bear."""
         envelopes = tuple(envelope for _, envelope in read)
-        letters = [letter for letter, _ in read]
-        deliveries = [letter.delivery for letter in letters]
+        found = [letter for letter, _ in read]
+        deliveries = [letter.delivery for letter in found]
         try:
             moves = await self._hold(lambda: self._handler(envelopes), deliveries, LONGEST_HOLD)
             if len(moves) != len(read):
@@ -186,15 +220,15 @@ class _Consumer:
         except _Abandoned:
             raise
         except _Postponed:
-            return [self._postpone(letter) for letter in letters]
+            return [self._onward.postpone(letter) for letter in found]
         except Exception as error:
             _bugs.labels(self._road).inc()
             log.exception("handler failed", road=self._road, count=len(read))
             if len(read) == 1:
-                return [self._blame(letters[0], error)]
+                return [self._onward.blame(found[0], error)]
             _split.labels(self._road).inc()
             return [parcel for one in read for parcel in await self._handle([one])]
-        return [self._carry(letter, move) for letter, move in zip(letters, moves, strict=True)]
+        return [self._onward.carry(letter, move) for letter, move in zip(found, moves, strict=True)]
 
     async def _hold(
         self,
@@ -232,55 +266,3 @@ class _Consumer:
         if not any(delivery.is_ours for delivery in deliveries):
             raise _Abandoned("the broker has taken it back") from trouble
         self._beat.hold(str(trouble))
-
-    def _apart(self, letter: _Letter) -> Parcel:
-        """Return what lets one of several envelopes go on alone."""
-        _settled.labels(self._road, "apart").inc()
-        return Parcel.on_road(self._road, letter.body)
-
-    def _postpone(self, letter: _Letter) -> Parcel:
-        """Return what brings ``letter`` back later, as if it had not been here."""
-        _settled.labels(self._road, "postpone").inc()
-        history = letter.history
-        return Parcel.waiting(AFTER_LONGEST_HOLD, self._road, letter.body, history)
-
-    def _carry(self, letter: _Letter, move: Move) -> Parcel | None:
-        """Return what ``move`` publishes."""
-        _settled.labels(self._road, type(move).__name__.lower()).inc()
-        match move:
-            case Ack():
-                return None
-            case Wait(delay=delay, envelope=envelope):
-                body = letter.body if envelope is None else encode(envelope)
-                return Parcel.waiting(delay, self._road, body)
-            case Bury(reason=reason):
-                return self._bury(letter, PermanentFailure(reason))
-
-    def _blame(self, letter: _Letter, error: Exception) -> Parcel:
-        """Return what becomes of an envelope whose handling has failed: wait, or be buried."""
-        history = letter.history.once_more(datetime.now(UTC))
-        delay = patience_after(history.failures)
-        if isinstance(error, PermanentFailure) or delay is None:
-            _settled.labels(self._road, "bury").inc()
-            return self._bury(letter, error)
-        log.warning(
-            "envelope waits", road=self._road, message=letter.delivery.message_id,
-            failures=history.failures, again_in=delay.total_seconds(),
-        )  # fmt: skip
-        _settled.labels(self._road, "retry").inc()
-        return Parcel.waiting(delay, self._road, letter.body, history)
-
-    def _bury(self, letter: _Letter, error: Exception) -> Parcel:
-        """Return the dead letter that ``letter`` becomes."""
-        history, now = letter.history, datetime.now(UTC)
-        obituary = compose(self._broker.name, self._road, error, history, now)
-        log.error(
-            "envelope buried",
-            road=self._road, message=letter.delivery.message_id, reason=obituary.reason,
-            fingerprint=obituary.fingerprint,
-        )  # fmt: skip
-        return Parcel.dead(self._road, letter.body, obituary)
-
-
-def _letters(delivery: Delivery) -> list[_Letter]:
-    return [_Letter(delivery, line) for line in delivery.lines]

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.abc import DeliveredMessage
 
 from posthouse.bus.connection import Broker
+from posthouse.bus.inbox import Delivery, Inbox, PlainInbox
 from posthouse.bus.session import Session
 from posthouse.bus.topology import REMOTE_ROADS
 from posthouse.bus.wire import unbundled
@@ -33,6 +33,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 WATCH_SECONDS = 10.0  # how often a quiet session is asked whether it still lives
 RENEWAL = 30  # looks without any work (5 min): then a consumer is made anew, to be sure
 COMPANY_SECONDS = 0.02  # how long a small batch waits for company in busy times
+SURPLUS_SECONDS = 5.0  # how often is looked whether something waits for too long
 BUSY_SECONDS = 0.03  # after the end of work more is expected
 MAX_PREFETCH = 65_535  # AMQP 0-9-1: a short
 MAX_REMEMBERED = 10_000  # settled messages that are recognised when they are delivered again
@@ -46,36 +47,6 @@ _late = counter("posthouse_bus_late_acks_total", "Acknowledgements that came too
 _sessions = counter("posthouse_bus_consumer_sessions_total", "Consumers opened.", "road")
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class Delivery:
-    """One message that was delivered to us, perhaps several times.
-
-    Attributes:
-        session: The channel's life in which it can be acknowledged.
-        tag: Its number there.
-        lines: Its envelopes, not yet read.
-        headers: What travelled beside them.
-        message_id: Stays the same when it is delivered again.
-        is_again: It was delivered before, perhaps to somebody whom it killed.
-        taken: When the work on it began, by the clock of the pulse.
-        twins: Later deliveries of the same message.
-    """
-
-    session: Session
-    tag: int
-    lines: tuple[bytes, ...]
-    headers: Mapping[str, object]
-    message_id: str
-    is_again: bool
-    taken: float = 0.0
-    twins: list[Delivery] = field(default_factory=list)
-
-    @property
-    def is_ours(self) -> bool:
-        """True if it can still be acknowledged: nobody else will get it meanwhile."""
-        return self.session.is_open or any(twin.session.is_open for twin in self.twins)
-
-
 class Feed:
     """What comes from one road.
 
@@ -83,12 +54,11 @@ class Feed:
         is_stopping: No more is taken.
     """
 
-    def __init__(self, broker: Broker, road: str, beat: Beat) -> None:
+    def __init__(self, broker: Broker, road: str, beat: Beat, inbox: Inbox | None = None) -> None:
         self._broker = broker
-        self._road = road
-        self._beat = beat
-        self._inbox: deque[Delivery] = deque()
-        self._waiting = 0  # envelopes in it
+        self.road = self._road = road
+        self.beat = self._beat = beat
+        self._inbox: Inbox = PlainInbox() if inbox is None else inbox
         self._running: dict[str, Delivery] = {}
         self._settled: OrderedDict[str, None] = OrderedDict()
         self._delivered = _consumed.labels(road)
@@ -98,6 +68,7 @@ class Feed:
         self._busy_until = 0.0
         self._is_shared = road in REMOTE_ROADS
         self._arrival = asyncio.Event()
+        self._growth = asyncio.Event()
         self._stop = asyncio.Event()
         self._done = asyncio.Event()
         self._outage = Outage("not consuming", "consuming", road=road)
@@ -130,19 +101,24 @@ class Feed:
         The first is returned even if it has more. None are when stopping.
         """
         while True:
-            while not self._inbox and not self.is_stopping:
+            while not self._inbox.is_open and not self.is_stopping:
                 self._arrival.clear()
                 await self._arrival.wait()
-            if self._waiting < most and (self._running or self._beat.now() < self._busy_until):
+            if len(self._inbox) < most and (self._running or self._beat.now() < self._busy_until):
                 await self._company(most)
             if self.is_stopping:
                 return []
-            taken = self._next(most)
-            old = [one for one in taken if one.message_id in self._settled]
-            if old:
-                await self.settle(old)
-            if fresh := [one for one in taken if one.message_id not in self._settled]:
-                return self._begun(fresh)
+            if fresh := await self._fresh(self._inbox.next(most)):
+                return fresh
+
+    async def surplus(self) -> list[Delivery]:
+        """Return some of what is too much in the inbox as soon as there is any; none if stopping."""
+        while not self.is_stopping:
+            if fresh := await self._fresh(self._inbox.surplus()):
+                return fresh
+            self._growth.clear()
+            await first_of(self._growth, self._stop, seconds=SURPLUS_SECONDS)
+        return []
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not longer than until `stop`."""
@@ -166,19 +142,16 @@ class Feed:
         """Leave ``deliveries`` to redelivery."""
         self._forget(deliveries)
 
-    def _next(self, most: int) -> list[Delivery]:
-        taken: list[Delivery] = []
-        while self._inbox and (not taken or len(self._inbox[0].lines) <= most):
-            taken.append(self._inbox.popleft())
-            most -= len(taken[-1].lines)
-            self._waiting -= len(taken[-1].lines)
-        return taken
-
-    def _begun(self, deliveries: list[Delivery]) -> list[Delivery]:
-        for delivery in deliveries:
+    async def _fresh(self, taken: list[Delivery]) -> list[Delivery]:
+        """Begin with what was not settled before."""
+        old = [one for one in taken if one.message_id in self._settled]
+        if old:
+            await self.settle(old)
+        fresh = [one for one in taken if one not in old] if old else taken
+        for delivery in fresh:
             delivery.taken = self._beat.now()
             self._running[delivery.message_id] = delivery
-        return deliveries
+        return fresh
 
     def _arrived(self, session: Session, message: DeliveredMessage) -> None:
         tag = message.delivery_tag or 0
@@ -198,10 +171,11 @@ class Feed:
             _joined.labels(self._road).inc()
             running.twins.append(delivery)
             return
-        self._inbox.append(delivery)
-        self._waiting += len(delivery.lines)
-        if self._waiting >= self._wanted:
+        self._inbox.add(delivery)
+        if len(self._inbox) >= self._wanted:
             self._arrival.set()
+        if self._inbox.is_full:
+            self._growth.set()
 
     async def _company(self, most: int) -> None:
         """Let a small batch grow for a moment: more is on its way."""
@@ -221,6 +195,9 @@ class Feed:
         """End the work on ``deliveries``; the pulse goes on from the oldest that is left."""
         for delivery in deliveries:
             self._running.pop(delivery.message_id, None)
+            self._inbox.ended(delivery)
+        if self._inbox.is_open and not self._wanted:
+            self._arrival.set()  # a next hop that had its share may have more
         self._busy_until = self._beat.now() + BUSY_SECONDS
         self._feel()
 
@@ -277,8 +254,7 @@ class Feed:
 
     def _drop(self, session: Session) -> None:
         """Forget what only waited: the broker will deliver it again."""
-        self._inbox = deque(one for one in self._inbox if one.session is not session)
-        self._waiting = sum(len(one.lines) for one in self._inbox)
+        self._inbox.drop(session)
         self._feel()
 
     async def _mend(self, error: Unavailable) -> None:

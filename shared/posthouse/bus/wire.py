@@ -20,9 +20,18 @@ from posthouse.mail.errors import BadEnvelope
 BUNDLE_MAX = 20  # envelopes in one message
 BUNDLE_OCTETS = 64 * 1024  # one that is larger travels alone
 
+
+class _Heading(msgspec.Struct, frozen=True):
+    """What is read of an envelope while it waits."""
+
+    domain: str = ""
+    sender: str = ""
+
+
 _encoder = msgspec.json.Encoder()
 _any_envelope = msgspec.json.Decoder(Envelope)
 _on_road = {road: msgspec.json.Decoder(kind) for road, kind in KIND_ON.items()}
+_heading = msgspec.json.Decoder(_Heading)
 _notices = msgspec.json.Decoder(tuple[MailboxChanged, ...])
 
 
@@ -74,6 +83,15 @@ def decode(octets: bytes, road: str | None = None) -> Envelope:
     if not envelope.recipients:
         raise BadEnvelope("envelope without recipients")
     return envelope
+
+
+def heading(octets: bytes) -> tuple[str, str]:
+    """Return the domain and the sender of the envelope in ``octets``; empty where it has none."""
+    try:
+        found = _heading.decode(octets)
+    except (msgspec.DecodeError, ValueError):  # whoever decodes it says so
+        return "", ""
+    return found.domain, found.sender
 
 
 def encode_notices(changes: Sequence[MailboxChanged]) -> bytes:

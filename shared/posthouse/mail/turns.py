@@ -1,4 +1,4 @@
-"""A fair line before one site: tenants in turn, of each its senders in turn, of each the oldest. Pure.
+"""Whose turn it is: tenants in turn, of each its senders in turn, of each the oldest. Pure.
 
 A tenant is a domain that we send for. Who brings much waits behind himself alone; and when there is no
 more room, whoever takes most of it gives way to who has less (`yielding_to`).

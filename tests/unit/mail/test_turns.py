@@ -7,8 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery_remote.pace import Party
-from delivery_remote.pace.line import Line
+from posthouse.mail.turns import Line, Party
 
 ANNA, BERT = Party.of("anna@a.test"), Party.of("bert@a.test")
 CARL = Party.of("carl@c.test")
