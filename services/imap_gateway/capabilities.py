@@ -64,6 +64,7 @@ _AFTER: Final = (
     b"ESORT",  # RFC 5267
     b"CONTEXT=SEARCH",  # RFC 5267
     b"CONTEXT=SORT",  # RFC 5267
+    b"MULTISEARCH",  # RFC 7377
     b"I18NLEVEL=1",  # RFC 5255
 )
 

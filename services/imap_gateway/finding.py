@@ -11,6 +11,7 @@ from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.lookups import Lookups
 from imap_gateway.protocol import keys as k
 from imap_gateway.telling import know_keywords
+from imap_gateway.view.flags import Keywords
 from imap_gateway.view.matching import (
     Scope,
     candidates,
@@ -21,6 +22,7 @@ from imap_gateway.view.matching import (
 )
 from imap_gateway.view.position import Position, message_rows
 from imap_gateway.view.rows import Rows
+from posthouse.storage.messages import keyword_names
 
 FRESH_SECONDS = 0.05  # how old the view may be; notices come sooner
 MAX_LOOKUPS = 50  # texts and dates, each of which PostgreSQL looks for
@@ -65,8 +67,8 @@ async def find(client: Client, position: Position, key: k.Key) -> Found:
     everything = range(position.count)
     rows, indexes, places = await aside(position.count, message_rows, position, everything)
     used = tuple(rows.keywords.values())  # at once: a step may be under way in a thread
-    await know_keywords(client, tuple({n for words in used for n in words}))
-    scope = Scope(rows=rows, places=places, position=position, keywords=client.keywords)
+    keywords = await _keywords(client, position, tuple({n for words in used for n in words}))
+    scope = Scope(rows=rows, places=places, position=position, keywords=keywords)
     outside = outside_keys(key)
     if len(outside) > MAX_LOOKUPS:
         raise Refusal("Too many texts and dates in one search", b"LIMIT")
@@ -77,3 +79,12 @@ async def find(client: Client, position: Position, key: k.Key) -> Found:
         scope = replace(scope, found={one: await lookups.find(one, left) for one in outside})
     matched = await aside(tests, select, key, scope, places)
     return Found(rows=rows, indexes=indexes, places=places, matched=matched)
+
+
+async def _keywords(client: Client, position: Position, numbers: Sequence[int]) -> Keywords:
+    """Return the names of keywords in the mailbox, which another account may have given."""
+    if client.selected is not None and client.selected.position is position:
+        await know_keywords(client, numbers)
+        return client.keywords
+    view = position.view
+    return Keywords(await keyword_names(client.house.pool, view.account) if numbers else {})

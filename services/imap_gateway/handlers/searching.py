@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -58,15 +59,28 @@ async def answer(
     returns = program.returns
     if returns is None and word == b"SEARCH" and b"IMAP4REV2" in client.enabled:
         returns = _ALL  # RFC 9051 §6.4.4
-    if returns is not None and returns.saves:
-        saved = await aside(len(matched), _saved, found, matched, returns)
-        client.mailbox().position.saved = saved
+    if returns is not None:
+        save(client, returns, replace(found, matched=matched))
     if returns is None or returns.tells or not returns.saves:
         text = await aside(
             len(matched), _text, client.tag, program, found, (matched, word, returns)
         )
         client.wire.write(untagged(text))
         await client.wire.drain()
+
+
+def save(client: Client, returns: f.Returns, found: Found) -> None:
+    """Let ``$`` stand for what was found, where that was asked for (RFC 5182)."""
+    if returns.saves:
+        client.mailbox().position.saved = _saved(found, found.matched, returns)
+
+
+def written(program: f.Program, found: Found, matched: Sequence[int]) -> bytes:
+    """Return the results that were asked for, as an ESEARCH response has them."""
+    returns = program.returns or _ALL
+    numbers = found.numbers(matched, is_uid=program.is_uid)
+    modseq = found.modseq(_told(matched, returns)) if asks_modseq(program.key) else None
+    return return_data(returns, numbers, modseq)
 
 
 def _text(
@@ -76,16 +90,17 @@ def _text(
     results: tuple[Sequence[int], bytes, f.Returns | None],
 ) -> bytes:
     matched, word, returns = results
+    if returns is not None:
+        data = written(replace(program, returns=returns), found, matched)
+        return esearch(tag, data, is_uid=program.is_uid)
     numbers = found.numbers(matched, is_uid=program.is_uid)
-    modseq = found.modseq(_told(matched, returns)) if asks_modseq(program.key) else None
-    if returns is None:
-        return numbers_after(word, numbers) + modseq_after(modseq)
-    return esearch(tag, return_data(returns, numbers, modseq), is_uid=program.is_uid)
+    modseq = found.modseq(matched) if asks_modseq(program.key) else None
+    return numbers_after(word, numbers) + modseq_after(modseq)
 
 
-def _told(matched: Sequence[int], returns: f.Returns | None) -> Sequence[int]:
+def _told(matched: Sequence[int], returns: f.Returns) -> Sequence[int]:
     """Return of which messages the modseq is told (RFC 4731 §3.2)."""
-    if returns is None or returns.has_all or returns.has_count or returns.partial:
+    if returns.has_all or returns.has_count or returns.partial:
         return matched
     return _ends(matched, returns) or matched
 

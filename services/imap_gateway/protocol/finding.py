@@ -7,6 +7,7 @@ from enum import Enum
 
 from imap_gateway.protocol.keys import Key
 from imap_gateway.protocol.pages import Partial
+from imap_gateway.protocol.sources import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,14 @@ class Program:
 class Search:
     """SEARCH (RFC 3501 §6.4.4)."""
 
+    program: Program
+
+
+@dataclass(frozen=True, slots=True)
+class MultiSearch:
+    """ESEARCH (RFC 7377); without sources the selected mailbox is meant."""
+
+    sources: tuple[Source, ...]
     program: Program
 
 

@@ -12,12 +12,14 @@ from imap_gateway.protocol.cursor import BadSyntax, Cursor
 from imap_gateway.protocol.pages import partial_range
 from imap_gateway.protocol.rules import Rule
 from imap_gateway.protocol.search_grammar import search_keys
+from imap_gateway.protocol.sources import Source, sources
 
 MAX_CRITERIA = 20
 MAX_TAGS = 100
 
 _CHARSET = b"CHARSET "
 _RETURN = b" RETURN ("
+_IN = b" IN ("
 _OPTIONS: Final = MappingProxyType({
     b"MIN": "has_min",
     b"MAX": "has_max",
@@ -67,6 +69,17 @@ def search_return_options(cursor: Cursor) -> f.Returns | None:
 
 def _search(cursor: Cursor, *, is_uid: bool) -> Command:
     return f.Search(search_program(cursor, search_return_options(cursor), is_uid=is_uid))
+
+
+def _multi_search(cursor: Cursor) -> Command:
+    """``"ESEARCH" [SP esearch-source-opts] [SP search-return-opts] SP search-program`` (RFC 7377 §4)."""
+    found: tuple[Source, ...] = ()
+    if cursor.data[cursor.at : cursor.at + len(_IN)].upper() == _IN:
+        cursor.at += len(_IN)
+        found = sources(cursor)
+        cursor.expect(b")")
+    returns = search_return_options(cursor)
+    return f.MultiSearch(found, search_program(cursor, returns, is_uid=True))
 
 
 def _sort(cursor: Cursor, *, is_uid: bool) -> Command:
@@ -128,6 +141,7 @@ def _cancel(cursor: Cursor) -> Command:
 RULES: Final[Mapping[str, Rule]] = MappingProxyType({
     "SEARCH": lambda cursor: _search(cursor, is_uid=False),
     "UID SEARCH": lambda cursor: _search(cursor, is_uid=True),
+    "ESEARCH": _multi_search,
     "SORT": lambda cursor: _sort(cursor, is_uid=False),
     "UID SORT": lambda cursor: _sort(cursor, is_uid=True),
     "THREAD": lambda cursor: _thread(cursor, is_uid=False),
