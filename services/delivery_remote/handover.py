@@ -53,7 +53,7 @@ class Said:
     Attributes:
         verdict: What it means.
         host: Who said so; empty if nobody was reached.
-        tls: The version of TLS it was said over, and by which policy.
+        tls: The version of TLS it was said over, by which policy, and what else the trace is to tell.
         tells: The server knows what the sender wants to be told (RFC 3461 §5.2.1).
         keeps_time: It knows until when the mail must have arrived (RFC 2852 §4.1.4).
         is_final: It is where the recipient reads it: that is delivery, not handing on.
@@ -164,11 +164,11 @@ class Handover:
     async def _transact(
         self, destination: Destination, target: Target, batch: Sequence[InboundRecipient]
     ) -> None:
-        bound = self.exits.take(target)
+        bound = self.exits.take(target, len(batch))
         try:
             await self._on_session(destination, bound, batch)
         except Refused:
-            self.exits.give_back(bound)
+            self.exits.give_back(bound, len(batch))
             raise
 
     async def _on_session(
@@ -217,11 +217,12 @@ class Handover:
                 host=str(session.target), recipients=len(batch),
             )  # fmt: skip
         verdicts = judge(transcript, len(batch))
+        manner = session.security + (", converted to 7 bits" if transcript.converted else "")
         for recipient, verdict in zip(batch, verdicts, strict=True):
             self.results[recipient.n] = Said(
                 verdict,
                 str(session.target),
-                session.security,
+                manner,
                 tells=session.offers_dsn,
                 keeps_time=session.offers_by,
                 is_final=session.target.lmtp,

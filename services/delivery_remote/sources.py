@@ -73,7 +73,7 @@ class Exits:
     Attributes:
         pool: Its pool; empty if nobody chose one for it, and it leaves as the machine sends it.
         sources: In the order in which they are asked.
-        buckets: Where messages are counted.
+        buckets: Where recipients are counted.
         presence: Which addresses this machine has.
         day: Says what day it is.
     """
@@ -84,8 +84,10 @@ class Exits:
     presence: Presence = field(default_factory=Presence)
     day: Callable[[], date] = today
 
-    def take(self, target: Target) -> Target:
-        """Return ``target`` as it is reached from one of the sources, and count a message there.
+    def take(self, target: Target, recipients: int = 1) -> Target:
+        """Return ``target`` as it is reached from one of the sources, and count ``recipients`` there.
+
+        A message to many of them goes whole if there is room for one; what is over is missing later.
 
         Raises:
             Refused: None of them can take it.
@@ -100,18 +102,18 @@ class Exits:
                 why, answer = ("absent", NOT_HERE) if why == "family" else (why, answer)
                 continue
             rate = source.rate(self.day())
-            if rate is not None and self.buckets.take((source.key, SENT), rate):
+            if rate is not None and self.buckets.take((source.key, SENT), rate, recipients):
                 return replace(target, source=source.address, hello=source.hostname)
             why, answer = "used up", USED_UP
         _refused.labels(why).inc()
         raise Refused(Stage.SOURCE, answer)
 
-    def give_back(self, target: Target) -> None:
+    def give_back(self, target: Target, recipients: int = 1) -> None:
         """The server did not let us come as far as a message."""
         for source in self.sources:
             rate = source.rate(self.day())
             if source.address == target.source and rate is not None:
-                self.buckets.give_back((source.key, SENT), rate)
+                self.buckets.give_back((source.key, SENT), rate, recipients)
 
 
 @dataclass(slots=True)
@@ -120,7 +122,7 @@ class Sources:
 
     Attributes:
         pool: Where it is kept.
-        buckets: Where messages of addresses that warm up are counted, for all pods.
+        buckets: Where recipients of mail from addresses that warm up are counted, for all pods.
         presence: Which addresses this machine has.
     """
 

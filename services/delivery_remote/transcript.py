@@ -82,6 +82,7 @@ class Transcript:
         end: To the final dot; None when it was not sent.
         ends: To the final dot for each recipient that was accepted, in order, where the server
             speaks LMTP (RFC 2033 §4.2); ``end`` is then the one that says least.
+        converted: The message went in 7 bits, as which it did not come (RFC 6152 §3).
     """
 
     mail: Answer
@@ -90,6 +91,7 @@ class Transcript:
     content: Lost | None = None
     end: Answer | None = None
     ends: tuple[Answer, ...] = ()
+    converted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from aiosmtplib.errors import SMTPException
@@ -109,7 +110,7 @@ class Session:
         try:
             async with self._workshop.narrowed(mail) as narrow:
                 log.info("message converted to 7 bits", host=self._talk.host)
-                return await self._hand_over(narrow)
+                return replace(await self._hand_over(narrow), converted=True)
         except Unconvertible as why:
             return Transcript(mail=_not_converted(f"the server takes 7-bit mail only: {why}"))
 

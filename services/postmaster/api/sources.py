@@ -28,7 +28,7 @@ Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 class SourceBody(Body):
     """An address: its pool, its name in EHLO, and how it is warmed up.
 
-    ``warm_up`` are messages on its first day, its second and so on, ``since`` is that first day (UTC),
+    ``warm_up`` are recipients on its first day, its second and so on, ``since`` is that first day (UTC),
     today if it is not given.
     """
 

@@ -101,23 +101,23 @@ class Buckets:
         """How many buckets are kept."""
         return len(self._buckets)
 
-    def take(self, key: Key, rate: Rate) -> bool:
-        """Take one if there is room; False, and nothing is taken, if not."""
+    def take(self, key: Key, rate: Rate, count: int = 1) -> bool:
+        """Take ``count`` if there is room for one of them; False, and nothing is taken, if not."""
         if not rate.most:
             return True
         bucket, now = self._bucket(key, rate), self._clock()
         if _fill(bucket, now) > rate.most - _ROOM:
             return False
-        bucket.empty_at = max(bucket.empty_at, now) + rate.pace
-        bucket.untold += rate.pace
+        bucket.empty_at = max(bucket.empty_at, now) + count * rate.pace
+        bucket.untold += count * rate.pace
         return True
 
-    def give_back(self, key: Key, rate: Rate) -> None:
-        """Take back one that was taken and not used; if others know of it, until we hear of them."""
+    def give_back(self, key: Key, rate: Rate, count: int = 1) -> None:
+        """Take back what was taken and not used; if others know of it, until we hear of them."""
         bucket = self._buckets.get(key)
         if bucket is not None:
-            bucket.empty_at -= rate.pace
-            bucket.untold = max(0.0, bucket.untold - rate.pace)
+            bucket.empty_at -= count * rate.pace
+            bucket.untold = max(0.0, bucket.untold - count * rate.pace)
 
     def has_room(self, key: Key, rate: Rate) -> bool:
         """True if there is room for one more; asks what others have taken."""

@@ -34,7 +34,7 @@ class Source:
         address: IPv4 or IPv6, in its shortest form.
         pool: To which it belongs.
         hostname: What it says in EHLO; the name that its PTR record should have.
-        warm_up: Messages on its first day, its second, and so on; after that as many as come.
+        warm_up: Recipients on its first day, its second, and so on; after that as many as come.
         since: Its first day (UTC); before it nothing leaves.
     """
 

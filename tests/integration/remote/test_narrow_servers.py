@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from posthouse.bus.moves import Ack
 from support.outside_world import Sink
 from support.remote import Station
+from support.remote_service import come_true
 
 pytestmark = pytest.mark.integration
 
@@ -61,6 +63,27 @@ async def test_it_gets_seven_bits_and_its_readers_the_same(
     assert after == before
     assert all(part["content-transfer-encoding"] != "8bit" for part in letter.walk())
     assert letter.as_bytes().partition(b"\n\n")[2].isascii()
+
+
+@pytest.mark.usefixtures("sink")
+async def test_the_trace_tells_that_it_was_converted(station: Station) -> None:
+    plain = await station.accept("anna@b.test")
+    wide = await station.accept("bert@b.test", octets=LETTER.encode())
+    for envelope in (plain, wide):
+        assert await station.delivery.deliver(envelope) == Ack()
+
+    details: dict[UUID, str] = {}
+
+    async def are_noted() -> bool:
+        rows = await station.pool.fetch(
+            "select envelope, detail from events where what = 'relayed'"
+        )
+        details.update({row["envelope"]: row["detail"] for row in rows})
+        return len(details) == 2
+
+    await come_true(are_noted, within=10.0)
+    assert "converted to 7 bits)" in details[wide.id]
+    assert "converted" not in details[plain.id]
 
 
 async def test_what_is_signed_is_returned_untouched(station: Station, sink: Sink) -> None:

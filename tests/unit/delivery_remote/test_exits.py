@@ -83,6 +83,23 @@ def test_an_address_is_not_used_before_its_first_day() -> None:
         early.take(SERVER)
 
 
+def test_each_recipient_of_a_message_is_counted() -> None:
+    house = exits(source(HERE[0], 240), source(HERE[1]))  # ten in an hour
+
+    assert house.take(SERVER, 9).source == HERE[0]
+    assert house.take(SERVER, 9).source == HERE[0], "there was room for one of them"
+    assert house.take(SERVER, 1).source == HERE[1]
+
+
+def test_a_message_to_many_that_did_not_come_to_its_transaction_is_not_counted() -> None:
+    buckets = Buckets(lambda: 0.0)
+    house = exits(source(HERE[0], 240), buckets=buckets)
+
+    house.give_back(house.take(SERVER, 100), 100)
+
+    assert all(each.seconds == 0 for each in buckets.told())
+
+
 def test_a_message_that_did_not_come_to_its_transaction_is_not_counted() -> None:
     buckets = Buckets(lambda: 0.0)
     house = exits(source(HERE[0], 1), buckets=buckets)
