@@ -119,7 +119,7 @@ async def _structures(chunk: Chunk, item: Item) -> Sequence[bytes]:
 async def _flags(chunk: Chunk) -> Sequence[bytes]:
     rows, client = chunk.rows, chunk.client
     position = client.mailbox().position
-    uids, flags = chunk.of(rows.uids), chunk.of(rows.flags)
+    uids, flags = chunk.of(rows.uids), chunk.of(position.flags_of(rows))
     if not rows.keywords:
         if not position.recent:
             return [TABLE[bits] for bits in flags]

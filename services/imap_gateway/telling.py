@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Selected
 from imap_gateway.errors import Farewell
+from imap_gateway.own_seen import know_own_seen
 from imap_gateway.protocol.responses import untagged
 from imap_gateway.view.flags import Keywords
 from imap_gateway.view.position import NOTHING, News, Position, message_rows
@@ -54,6 +55,7 @@ async def _tell_news(client: Client, news: News, *, with_uid: bool) -> None:
         told = (news.exists, position.recent_count())
         client.wire.write(b"* %d EXISTS\r\n* %d RECENT\r\n" % told)
     try:
+        await know_own_seen(client)
         await tell_flags(client, news.changed, with_uid=with_uid)
     except Unavailable as error:
         position.tell_again(news.changed)
@@ -102,11 +104,11 @@ async def flag_lines(client: Client, indexes: Sequence[int], *, with_uid: bool) 
     if rows.keywords:
         used = (rows.keywords.get(rows.uids[place], ()) for place in places)
         await know_keywords(client, [number for numbers in used for number in numbers])
-    lines = []
+    lines, flags = [], position.flags_of(rows)
     for index, row in zip(indexes, places, strict=True):
         uid = rows.uids[row]
         words = rows.keywords.get(uid, ())
-        text = client.keywords.text(rows.flags[row], words, is_recent=position.is_recent(uid))
+        text = client.keywords.text(flags[row], words, is_recent=position.is_recent(uid))
         has_uid = with_uid or client.is_condstore  # RFC 7162 §3.2.4
         more = b" UID %d" % uid if has_uid and not client.is_uidonly else b""
         if client.is_condstore:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
 from imap_gateway import places
+from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
+from imap_gateway.own_seen import mark_new
 from imap_gateway.places import Found
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.responses import untagged
 from imap_gateway.protocol.sequences import write_set
+from imap_gateway.view.flags import SEEN
+from imap_gateway.view.position import Position, message_rows
 from posthouse.storage.copying import Terms, copy_to
 from posthouse.storage.mailboxes import NoSuchMailbox
-from posthouse.storage.messages import Copied, expunge
+from posthouse.storage.messages import Copied, FlagChange, Mode, expunge, store_flags
 
 
 async def copy_(client: Client, command: c.Copy) -> Done:
@@ -29,9 +34,11 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     try:
         found = await places.find(client, command.mailbox, "i")
         target = found.mailbox
+        many = len(indexes) if _has_guest(client, found) else 0
+        read = await aside(many, _read, selected.position, indexes[:many])
         done = await copy_to(
             house.pool, (view.account, view.mailbox), (target.account, target.id), uids,
-            _terms(command, found),
+            _terms(client, command, found),
         )  # fmt: skip
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
@@ -39,6 +46,7 @@ async def copy_(client: Client, command: c.Copy) -> Done:
         if uids and not command.is_uid:
             raise Refusal("The messages were expunged", b"EXPUNGEISSUED")
         return Done("nothing to do")
+    await _take_seen_along(client, found, done, read)
     house.updates.tell(target.account, target.id, done.target_modseq)
     code = _copyuid(done)
     if not command.is_move:
@@ -52,11 +60,38 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     return Done("MOVE done", _step_code(client, done.source_modseq))
 
 
-def _terms(command: c.Copy, target: Found) -> Terms:
+def _read(position: Position, indexes: Sequence[int]) -> set[int]:
+    """Return the UIDs of those of these messages that this user has read."""
+    rows, _, here = message_rows(position, indexes)
+    flags = position.flags_of(rows)
+    return {rows.uids[row] for row in here if flags[row] & SEEN}
+
+
+def _has_guest(client: Client, target: Found) -> bool:
+    """Say whether ``Seen`` belongs to a guest on one side."""
+    return client.mailbox().owner is not None or target.place.owner is not None
+
+
+async def _take_seen_along(client: Client, target: Found, done: Copied, read: set[int]) -> None:
+    r"""Mark the copies as read that this user has read, for nobody else."""
+    new = [done.first_uid + n for n, uid in enumerate(done.source_uids) if uid in read]
+    box = target.mailbox.account, target.mailbox.id
+    if not new or "s" not in target.rights:
+        return
+    if target.place.owner is not None:
+        await mark_new(client, box, new)
+        return
+    change = FlagChange(mode=Mode.ADD, flags=SEEN)
+    stored = await store_flags(client.house.pool, *box, new, change)
+    client.house.updates.tell(*box, stored.modseq)
+
+
+def _terms(client: Client, command: c.Copy, target: Found) -> Terms:
     """Say which flags go along: those that may be set there (RFC 4314 §4)."""
+    kept = ~SEEN if _has_guest(client, target) else ~0
     return Terms(
         is_move=command.is_move,
-        flags=places.flags_allowed(target.rights),
+        flags=places.flags_allowed(target.rights) & kept,
         keywords="w" in target.rights,
     )
 

@@ -18,6 +18,7 @@ from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers, Selected
 from imap_gateway.columns import Chunk, needs_seen, template, values
 from imap_gateway.errors import Misuse, Refusal
+from imap_gateway.own_seen import change_own_seen
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.items import Binary, FetchItem, Item, Section
 from imap_gateway.protocol.sequences import SequenceSet
@@ -140,6 +141,9 @@ async def _mark_seen(
     house, change = client.house, FlagChange(mode=Mode.ADD, flags=SEEN)
     for start in range(0, len(uids), SEEN_AT_ONCE):
         part = uids[start : start + SEEN_AT_ONCE]
+        if selected.owner is not None:
+            await change_own_seen(client, part, on=True, tells_itself=tells_flags)
+            continue
         done = await store_flags(house.pool, client.owner, view.mailbox, part, change)
         if done.changed:
             if tells_flags:
@@ -152,7 +156,8 @@ async def _mark_seen(
 def _unseen(position: Position, indexes: Sequence[int]) -> tuple[list[int], list[int]]:
     """Return the UIDs and contents of those of these messages that are unseen."""
     rows, _, places = message_rows(position, indexes)
-    unseen = [place for place in places if not rows.flags[place] & SEEN]
+    flags = position.flags_of(rows)
+    unseen = [place for place in places if not flags[place] & SEEN]
     return [rows.uids[row] for row in unseen], [rows.contents[row] for row in unseen]
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers, Selected
 from imap_gateway.handlers.resyncing import resync
+from imap_gateway.own_seen import know_own_seen
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import responses
 from imap_gateway.state import State
@@ -15,6 +16,7 @@ from imap_gateway.telling import know_keywords
 from imap_gateway.vanishing import demand_qresync
 from imap_gateway.view.flags import ALL_BITS, SEEN, TABLE, Keywords
 from imap_gateway.view.position import Position
+from imap_gateway.view.reading import ReaderFlags
 from posthouse.storage.mailboxes import Mailbox, claim_recent
 from posthouse.storage.messages import expunge
 
@@ -43,7 +45,8 @@ async def select(client: Client, command: c.Select) -> Done:
     )
     client.state = State.SELECTED
     if found.place.owner is not None:
-        client.keywords = Keywords({})
+        client.keywords, position.seen = Keywords({}), ReaderFlags()
+        await know_own_seen(client)
     await _claim(client, box, position, is_read_only=selected.is_read_only)
     used = tuple(position.view.rows.keywords.values())  # at once: a step may be under way
     await know_keywords(client, tuple({number for numbers in used for number in numbers}))
@@ -82,7 +85,7 @@ def _opening(client: Client, selected: Selected, box: Mailbox) -> bytes:
         b"%d EXISTS" % position.count,
         b"%d RECENT" % position.recent_count(),
     ]
-    first_unseen = view.rows.first_without(SEEN) + 1
+    first_unseen = _first_unseen(position) + 1
     if first_unseen and not client.is_uidonly:
         lines.append(b"OK [UNSEEN %d] First unseen message" % first_unseen)
     lines += [
@@ -92,6 +95,11 @@ def _opening(client: Client, selected: Selected, box: Mailbox) -> bytes:
         b"OK [HIGHESTMODSEQ %d] Latest change" % position.step,
     ]
     return b"".join(map(responses.untagged, lines))
+
+
+def _first_unseen(position: Position) -> int:
+    rows, seen = position.view.rows, position.seen
+    return rows.first_without(SEEN) if seen is None else seen.first_unseen(rows)
 
 
 async def close(client: Client, command: c.Close) -> Done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -12,6 +13,7 @@ from imap_gateway.protocol import responses
 from imap_gateway.protocol.listing import Status, StatusItem
 from posthouse.storage.counting import FlagCounts, count_flags, count_recent
 from posthouse.storage.mailboxes import Mailbox
+from posthouse.storage.seen import count_unseen
 
 _COUNTED = {StatusItem.UNSEEN, StatusItem.DELETED, StatusItem.DELETED_STORAGE}
 
@@ -36,6 +38,9 @@ async def status_values(
         for account in {box.account for box in mailboxes}:
             own = [box.id for box in mailboxes if box.account == account and box.exists]
             counted |= await count_flags(pool, account, own)
+            if account != client.account:
+                unseen = await count_unseen(pool, account, own, client.account)
+                counted |= {box: replace(counted[box], unseen=unseen.get(box, 0)) for box in own}
     found: list[Mapping[StatusItem, bytes]] = []
     for box in mailboxes:
         recent = 0

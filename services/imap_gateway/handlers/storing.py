@@ -11,6 +11,7 @@ from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
+from imap_gateway.own_seen import change_own_seen
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.sequences import write_set
 from imap_gateway.telling import LINES_AT_ONCE, fetch_head, tell_flags
@@ -45,7 +46,7 @@ async def store(client: Client, command: c.Store) -> Done:
     indexes = chosen(position, command.numbers, is_uid=command.is_uid)
     rights = await places.demand_now(client, "")
     change = await flag_change(client, command)
-    steps = permitted(change, rights, client.keywords)
+    steps = permitted(change, rights, client.keywords, is_guest=selected.owner is not None)
     modified: list[int] = []
     for start in range(0, len(indexes), MESSAGES_AT_ONCE):
         part = indexes[start : start + MESSAGES_AT_ONCE]
@@ -103,15 +104,15 @@ async def keyword_numbers(client: Client, account: int, words: Sequence[str]) ->
 
 
 def permitted(
-    change: FlagChange, rights: Collection[str], keywords: Keywords
+    change: FlagChange, rights: Collection[str], keywords: Keywords, *, is_guest: bool
 ) -> tuple[FlagChange, ...]:
     """Return what of ``change`` may be done: ``s``, ``t``, ``w`` for their flags (RFC 4314 §4).
 
-    A replacement that may not touch all flags takes away what may go, then adds. Raises `Refusal`
-    if nothing may be done.
+    A replacement that may not touch all flags, as a guest's never may, takes away what may go, then
+    adds. Raises `Refusal` if nothing may be done.
     """
     mask, has_words = places.flags_allowed(rights), "w" in rights
-    if mask == ALL_BITS and has_words:
+    if mask == ALL_BITS and has_words and not is_guest:
         return (change,)
     if not mask:
         raise Refusal("Permission denied", b"NOPERM")
@@ -138,6 +139,20 @@ async def _carry_out(client: Client, uids: Sequence[int], steps: Sequence[FlagCh
 
 
 async def _change(client: Client, uids: Sequence[int], change: FlagChange) -> Stored:
+    r"""Change flags in one step; ``\Seen`` of a guest is another one, for it is no flag of the messages."""
+    if client.mailbox().owner is None or not change.flags & SEEN:
+        return await _change_messages(client, uids, change)
+    done = await change_own_seen(
+        client, uids, on=change.mode is Mode.ADD, unchanged_since=change.unchanged_since
+    )
+    others = replace(change, flags=change.flags & ~SEEN, unchanged_since=None)
+    if not others.flags and not others.keywords:
+        return done
+    rest = sorted(set(uids) - set(done.modified))
+    return replace(await _change_messages(client, rest, others), modified=done.modified)
+
+
+async def _change_messages(client: Client, uids: Sequence[int], change: FlagChange) -> Stored:
     house, position = client.house, client.mailbox().position
     view = position.view
     done = await store_flags(house.pool, view.account, view.mailbox, uids, change)
@@ -151,7 +166,8 @@ async def _change(client: Client, uids: Sequence[int], change: FlagChange) -> St
 def _unread(position: Position, indexes: Sequence[int]) -> list[int]:
     """Return the contents of the messages that are not ``Seen`` yet."""
     rows, _, places = message_rows(position, indexes)
-    return [rows.contents[row] for row in places if not rows.flags[row] & SEEN]
+    flags = position.flags_of(rows)
+    return [rows.contents[row] for row in places if not flags[row] & SEEN]
 
 
 async def _answer(client: Client, command: c.Store, indexes: Sequence[int], done: Stored) -> None:

@@ -149,7 +149,8 @@ def _by_row(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
     rows = scope.rows
     match key:
         case k.Flagged(bit=bit, is_set=is_set):
-            return [p for p in places if bool(rows.flags[p] & bit) is is_set]
+            flags = scope.position.flags_of(rows)
+            return [p for p in places if bool(flags[p] & bit) is is_set]
         case k.Size(octets=octets, is_larger=is_larger):
             sizes = rows.sizes
             return [p for p in places if (sizes[p] > octets if is_larger else sizes[p] < octets)]

@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imap_gateway.view.reading import ReaderFlags
 from imap_gateway.view.rows import Rows
 from imap_gateway.view.shared import SharedView
 
@@ -51,11 +52,12 @@ class Position:
         is_behind: It was told that there is more to come of earlier steps (RFC 7162 §3.2).
         is_here: False from `forget` to `recall`: then nothing but these two may be used.
         recent: Ranges of UIDs, first to before last, that are ``\Recent`` to this session.
+        seen: What a guest has read, None for an owner, whose flag is the messages'.
         saved: UIDs that ``$`` stands for, ascending (RFC 5182); some may be gone.
     """
 
     __slots__ = ("_expunged_to", "_flags_to", "_last_read", "_own", "_rows", "_stride", "_uidnext",
-                 "_untold", "count", "is_behind", "is_here", "recent", "saved", "view")  # fmt: skip
+                 "_untold", "count", "is_behind", "is_here", "recent", "saved", "seen", "view")  # fmt: skip
 
     def __init__(self, view: SharedView) -> None:
         self.view = view
@@ -65,6 +67,7 @@ class Position:
         self.is_behind = False
         self._last_read = self._stride = 0
         self.recent: list[tuple[int, int]] = []
+        self.seen: ReaderFlags | None = None
         self.saved = array("I")
         self._flags_to = view.modseq
         self._expunged_to = view.modseq
@@ -91,6 +94,8 @@ class Position:
         """Let go of the messages."""
         self._rows = Rows()
         self.is_here = False
+        if self.seen is not None:
+            self.seen.forget()
 
     def recall(self, gone: Sequence[int]) -> bool:
         """Know the messages again; ``gone`` are those expunged from `step` on, ascending.
@@ -109,6 +114,10 @@ class Position:
         """The UIDs that the client's sequence numbers stand for."""
         uids = self._rows.uids
         return uids if len(uids) == self.count else uids[: self.count]
+
+    def flags_of(self, rows: Rows) -> array[int]:
+        """Return the flags of the view's ``rows`` as this session has them."""
+        return rows.flags if self.seen is None else self.seen.column(rows, self.view.modseq)
 
     def is_current(self) -> bool:
         """True if no message the client knows of was expunged."""

@@ -75,9 +75,15 @@ async def store_flags(
 ) -> Stored:
     """Change flags of ``uids``; raise `NoSuchMailbox` if the mailbox is gone."""
     mode, words = change.mode.value.encode(), list(change.keywords)
-    row = await pool.fetchrow(
-        _STORE, account, mailbox, uids, mode, change.flags, words, change.unchanged_since
+    return stored_of(
+        await pool.fetchrow(
+            _STORE, account, mailbox, uids, mode, change.flags, words, change.unchanged_since
+        )
     )
+
+
+def stored_of(row: Row | None) -> Stored:
+    """Return what a function of the database did to flags; raise as `store_flags` does."""
     if row is None or row["step"] is None:
         raise NoSuchMailbox("Mailbox was deleted")
     return Stored(

@@ -1,0 +1,50 @@
+r"""``\Seen`` of a guest: read when the mailbox has moved on, changed apart from the owner's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imap_gateway.client import Client
+from posthouse.storage.messages import Stored
+from posthouse.storage.seen import read_seen, store_seen
+
+
+async def know_own_seen(client: Client) -> None:
+    """Bring what this guest has read in its mailbox up to date; nothing for an owner."""
+    if client.selected is None or client.selected.position.seen is None:
+        return
+    view, seen = client.selected.position.view, client.selected.position.seen
+    if seen.step < view.modseq:
+        reading = await read_seen(client.house.pool, (view.account, view.mailbox), client.account)
+        seen.know(reading.modseq, reading.ranges)
+
+
+async def change_own_seen(
+    client: Client,
+    uids: Sequence[int],
+    *,
+    on: bool,
+    unchanged_since: int | None = None,
+    tells_itself: bool = True,
+) -> Stored:
+    r"""Set or clear ``\Seen`` of messages of the selected mailbox for this guest alone."""
+    house, position = client.house, client.mailbox().position
+    view = position.view
+    done = await store_seen(
+        house.pool, (view.account, view.mailbox), client.account, uids,
+        on=on, unchanged_since=unchanged_since,
+    )  # fmt: skip
+    if done.changed:
+        if tells_itself:
+            position.tells_itself(done.modseq)
+        await house.views.flags_changed(view, done.modseq, done.changed)
+        house.updates.tell(view.account, view.mailbox, done.modseq)
+        await know_own_seen(client)
+    return done
+
+
+async def mark_new(client: Client, box: tuple[int, int], uids: Sequence[int]) -> None:
+    r"""Set ``\Seen`` of messages that this guest has just put into a mailbox of somebody else."""
+    if uids:
+        done = await store_seen(client.house.pool, box, client.account, uids, on=True)
+        client.house.updates.tell(*box, done.modseq)
