@@ -10,6 +10,7 @@ from imap_gateway.state import State
 # Before login: what the greeting says.
 _BEFORE: Final = (
     b"IMAP4rev1",  # RFC 3501
+    b"IMAP4rev2",  # RFC 9051
     b"LITERAL+",  # RFC 7888
     b"SASL-IR",  # RFC 4959
     b"ID",  # RFC 2971
@@ -17,6 +18,7 @@ _BEFORE: Final = (
 
 _AFTER: Final = (
     b"IMAP4rev1",  # RFC 3501
+    b"IMAP4rev2",  # RFC 9051
     b"LITERAL+",  # RFC 7888
     b"ID",  # RFC 2971
     b"ENABLE",  # RFC 5161
@@ -45,6 +47,7 @@ _AFTER: Final = (
     b"CATENATE",  # RFC 4469
     b"REPLACE",  # RFC 8508
     b"BINARY",  # RFC 3516
+    b"UTF8=ACCEPT",  # RFC 6855
     b"COMPRESS=DEFLATE",  # RFC 4978
     b"UNAUTHENTICATE",  # RFC 8437
     b"CONDSTORE",  # RFC 7162
@@ -72,13 +75,13 @@ _SAID_BEFORE: Final = b" ".join(_BEFORE)
 _SAID_AFTER: Final = b" ".join(_AFTER)
 
 # What ENABLE turns on (RFC 5161), and what that turns on as well.
-ENABLES: Final = MappingProxyType(
-    {
-        b"CONDSTORE": (),  # RFC 7162 §3.1
-        b"QRESYNC": (b"CONDSTORE",),  # RFC 7162 §3.2.3
-        b"UIDONLY": (),  # RFC 9586 §3.1
-    }
-)
+ENABLES: Final = MappingProxyType[bytes, tuple[bytes, ...]]({
+    b"CONDSTORE": (),  # RFC 7162 §3.1
+    b"QRESYNC": (b"CONDSTORE",),  # RFC 7162 §3.2.3
+    b"UIDONLY": (),  # RFC 9586 §3.1
+    b"UTF8=ACCEPT": (),  # RFC 6855 §3
+    b"IMAP4REV2": (),  # RFC 9051 §6.3.1
+})  # fmt: skip
 
 
 def capabilities(

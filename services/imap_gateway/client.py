@@ -10,6 +10,7 @@ from imap_gateway.capabilities import ENABLES, capabilities
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.guests import Guest
 from imap_gateway.house import House
+from imap_gateway.protocol import responses
 from imap_gateway.state import State
 from imap_gateway.view.flags import Keywords
 from imap_gateway.view.position import News, Position
@@ -198,6 +199,20 @@ class Client:
     def owner(self) -> int:
         """Whose the selected mailbox is; without one, who has logged in."""
         return self.account if self.selected is None else self.selected.position.view.account
+
+    @property
+    def is_rev2(self) -> bool:
+        """It speaks IMAP4rev2 (RFC 9051); see docs/imap4rev2.md."""
+        return b"IMAP4REV2" in self.enabled
+
+    @property
+    def is_utf8(self) -> bool:
+        """Names are UTF-8, both ways (RFC 6855 §3, RFC 9051 §5.1)."""
+        return b"UTF8=ACCEPT" in self.enabled or self.is_rev2
+
+    def shown(self, name: str) -> bytes:
+        """Return the name of a mailbox as this client reads it."""
+        return responses.mailbox(name, is_utf8=self.is_utf8)
 
     def mailbox(self) -> Selected:
         """Return the selected mailbox; the table of states has seen to it that there is one."""

@@ -74,7 +74,7 @@ class Session:
             self._wire.write(responses.status(event.tag, b"NO", "Literal too large", code))
             return self._count_bad()
         try:
-            tagged = parse(event.octets, event.aside)
+            tagged = parse(event.octets, event.aside, is_utf8=self.client.is_utf8)
         except BadCommand as error:
             self._wire.write(responses.status(error.tag, b"BAD", str(error)))
             return self._count_bad()

@@ -52,8 +52,9 @@ async def _tell_news(client: Client, news: News, *, with_uid: bool) -> None:
     await (_tell_vanished if tells_uids else _tell_expunged)(client, news)
     if news.exists is not None:
         await _claim(client, selected, news.new_uids)
-        told = (news.exists, position.recent_count())
-        client.wire.write(b"* %d EXISTS\r\n* %d RECENT\r\n" % told)
+        client.wire.write(untagged(b"%d EXISTS" % news.exists))
+        if not client.is_rev2:
+            client.wire.write(untagged(b"%d RECENT" % position.recent_count()))
     try:
         await know_own_seen(client)
         await tell_flags(client, news.changed, with_uid=with_uid)
@@ -109,7 +110,8 @@ async def flag_lines(client: Client, indexes: Sequence[int], *, with_uid: bool) 
         uid = rows.uids[row]
         words = rows.keywords.get(uid, ())
         text = client.keywords.text(flags[row], words, is_recent=position.is_recent(uid))
-        has_uid = with_uid or client.is_condstore  # RFC 7162 §3.2.4
+        # RFC 7162 §3.2.4, RFC 9051 §7.5.2
+        has_uid = with_uid or client.is_condstore or client.is_rev2
         more = b" UID %d" % uid if has_uid and not client.is_uidonly else b""
         if client.is_condstore:
             more += b" MODSEQ (%d)" % rows.modseqs[row]
@@ -131,6 +133,8 @@ async def know_keywords(client: Client, numbers: Sequence[int]) -> None:
 
 async def _claim(client: Client, selected: Selected, new: tuple[int, int]) -> None:
     r"""Take new messages as ``\Recent``; EXAMINE leaves them to others (RFC 3501 §6.3.2)."""
+    if client.is_rev2:
+        return
     if selected.is_read_only:
         selected.position.claim(*new)
         return

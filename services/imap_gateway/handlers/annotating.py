@@ -36,7 +36,7 @@ async def get(client: Client, command: m.GetMetadata) -> Done:
         client.house.pool, account, [number], client.account, wish.entries, wish.max_size
     )
     values, longest = _chosen(wish, found, made)
-    client.wire.write(_line(command.mailbox, values))
+    client.wire.write(_line(client.shown(command.mailbox), values))
     await client.wire.drain()
     return Done("GETMETADATA done", b"METADATA LONGENTRIES %d" % longest if longest else b"")
 
@@ -66,7 +66,7 @@ def _chosen(
     return values, max(too_large, default=0)
 
 
-def _line(name: str, values: Mapping[str, bytes | None]) -> bytes:
+def _line(name: bytes, values: Mapping[str, bytes | None]) -> bytes:
     """Return the METADATA response (§4.4.1)."""
     if not values:
         return b""
@@ -74,7 +74,7 @@ def _line(name: str, values: Mapping[str, bytes | None]) -> bytes:
         b"%b %b" % (entry.encode(), b"NIL" if value is None else responses.string(value))
         for entry, value in values.items()
     )
-    return responses.untagged(b"METADATA %b (%b)" % (responses.mailbox(name), told))
+    return responses.untagged(b"METADATA %b (%b)" % (name, told))
 
 
 def _made_for(client: Client, box: Mailbox) -> dict[str, bytes]:
@@ -101,7 +101,7 @@ async def metadata_lines(
         ):
             found[one.mailbox].append(one)
     return {
-        name: _line(name, _chosen(wish, found[box.id], _made_for(client, box))[0])
+        name: _line(client.shown(name), _chosen(wish, found[box.id], _made_for(client, box))[0])
         for name, box in boxes.items()
     }
 
@@ -131,6 +131,7 @@ async def set_(client: Client, command: m.SetMetadata) -> Done:
         raise Refusal("Too many annotations", b"METADATA TOOMANY") from error
     if uses is not None:
         await set_special_uses(client.house.pool, account, number, uses)
+    client.house.updates.tell(account, 0, 0)
     return Done("SETMETADATA done")
 
 

@@ -90,7 +90,7 @@ async def get_acl(client: Client, command: v.GetAcl) -> Done:
         b" %b %b" % (responses.astring(name.encode()), r.shown_rights(given).encode() or b'""')
         for name, given in acl.items()
     )
-    client.wire.write(responses.untagged(b"ACL " + responses.mailbox(command.mailbox) + told))
+    client.wire.write(responses.untagged(b"ACL " + client.shown(command.mailbox) + told))
     return Done("GETACL done")
 
 
@@ -103,7 +103,7 @@ async def list_rights(client: Client, command: v.ListRights) -> Done:
     else:
         told = [b'""', *(right.encode() for right in (*r.ALL, "c", "d"))]
     name = responses.astring(command.identifier.encode())
-    line = b" ".join([b"LISTRIGHTS", responses.mailbox(command.mailbox), name, *told])
+    line = b" ".join([b"LISTRIGHTS", client.shown(command.mailbox), name, *told])
     client.wire.write(responses.untagged(line))
     return Done("LISTRIGHTS done")
 
@@ -111,7 +111,7 @@ async def list_rights(client: Client, command: v.ListRights) -> Done:
 async def my_rights(client: Client, command: v.MyRights) -> Done:
     """MYRIGHTS (§3.5) needs one of ``lrikxa``."""
     found = await places.find(client, command.mailbox, any_of=ANY_OF)
-    client.wire.write(rights_line(command.mailbox, found.rights))
+    client.wire.write(rights_line(client.shown(command.mailbox), found.rights))
     return Done("MYRIGHTS done")
 
 

@@ -29,7 +29,7 @@ NAMES_AT_ONCE = 100
 async def list_(client: Client, command: List) -> Done:
     """LIST and LSUB."""
     if not (command.is_lsub or command.is_extended or command.patterns[0]):  # the separator?
-        client.wire.write(responses.listed(b"LIST", ["\\Noselect"], ""))
+        client.wire.write(responses.listed(b"LIST", ["\\Noselect"], b'""'))
         return Done("LIST done")
     if len(command.reference) + max(map(len, command.patterns)) > MAX_PATTERN:
         raise Refusal("Pattern too long", b"LIMIT")
@@ -45,6 +45,18 @@ async def list_(client: Client, command: List) -> Done:
     return Done("LIST done")
 
 
+async def list_one(client: Client, name: str, given: str) -> None:
+    """Write the LIST response of SELECT, with the name that was ``given`` (RFC 9051 §6.3.2)."""
+    seen = await places.visible(client)
+    lost = set(await lost_subscriptions(client.house.pool, client.account))
+    folders = _folders(client, seen, lost)
+    choice = Choice(patterns=[Pattern("", name)], is_extended=True, tells_subscribed=True)
+    shown = await aside(len(folders) * 20, listing, folders, choice)
+    flags = next((one.attributes for one in shown if one.name == name), ())
+    more = responses.oldname(client.shown(given)) if given != name else b""
+    client.wire.write(responses.listed(b"LIST", flags, client.shown(name), more=more))
+
+
 async def _lsub(client: Client, command: List, folders: Mapping[str, Folder]) -> Done:
     [written] = command.patterns
     names = {name for name, folder in folders.items() if folder.is_subscribed}
@@ -52,7 +64,9 @@ async def _lsub(client: Client, command: List, folders: Mapping[str, Folder]) ->
     found = await aside(
         len(names) * 20, subscribed, names, pattern, is_level_wise=written.endswith("%")
     )
-    client.wire.write(b"".join(responses.listed(b"LSUB", flags, name) for name, flags in found))
+    client.wire.write(
+        b"".join(responses.listed(b"LSUB", flags, client.shown(name)) for name, flags in found)
+    )
     await client.wire.drain()
     return Done("LSUB done")
 
@@ -97,10 +111,10 @@ async def _tell(
         boxes = {name: one.mailbox for name, one in matched.items()}
         metadata = await metadata_lines(client, boxes, wish.metadata)
     for one in shown:
-        line = responses.listed(b"LIST", one.attributes, one.name, one.criteria)
+        line = responses.listed(b"LIST", one.attributes, client.shown(one.name), one.criteria)
         found = matched.get(one.name)
         if found is not None and wish.myrights:
-            line += rights_line(one.name, found.rights)
+            line += rights_line(client.shown(one.name), found.rights)
         line += statuses.get(one.name, b"") + metadata.get(one.name, b"")
         client.wire.write(line)
     await client.wire.drain()
@@ -114,13 +128,15 @@ async def _statuses(
         return {}
     names = [name for name, one in matched.items() if "r" in one.rights]
     values = await status_values(client, [matched[name].mailbox for name in names], items)
-    return {name: status_line(name, one) for name, one in zip(names, values, strict=True)}
+    return {
+        name: status_line(client.shown(name), one) for name, one in zip(names, values, strict=True)
+    }
 
 
-def rights_line(name: str, rights: frozenset[str]) -> bytes:
+def rights_line(name: bytes, rights: frozenset[str]) -> bytes:
     """Return the MYRIGHTS response (RFC 4314 §3.8)."""
     told = shown_rights(rights).encode()
-    return responses.untagged(b"MYRIGHTS %b %b" % (responses.mailbox(name), told))
+    return responses.untagged(b"MYRIGHTS %b %b" % (name, told))
 
 
 HANDLERS: Final[Handlers] = MappingProxyType({

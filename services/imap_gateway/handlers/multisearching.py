@@ -39,7 +39,8 @@ async def search_many(client: Client, command: f.MultiSearch) -> Done:
         save(client, returns, found)
         if _SELECTED in sources:
             view = client.mailbox().position.view
-            await _answer(client, program, found, (client.mailbox().name, view.uidvalidity))
+            here = client.shown(client.mailbox().name)
+            await _answer(client, program, found, (here, view.uidvalidity))
         keep_updating(client, program, found)
     for name, one in (await _meant(client, sources - {_SELECTED})).items():
         if not _is_selected(client, one) or _SELECTED not in sources:
@@ -91,13 +92,13 @@ async def _search(client: Client, program: f.Program, name: str, one: places.Fou
         return
     try:
         found = await find(client, position, program.key)
-        await _answer(client, program, found, (name, box.uidvalidity))
+        await _answer(client, program, found, (client.shown(name), box.uidvalidity))
     finally:
         views.release(position)
 
 
 async def _answer(
-    client: Client, program: f.Program, found: Found, source: tuple[str, int]
+    client: Client, program: f.Program, found: Found, source: tuple[bytes, int]
 ) -> None:
     if found.matched:
         many = len(found.matched)

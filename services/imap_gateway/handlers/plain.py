@@ -16,6 +16,8 @@ MAX_LOGGED_ID = 200  # octets of a client's own words that are worth a log line
 
 log = get_logger()
 
+_SPELLED = {b"IMAP4REV2": b"IMAP4rev2"}
+
 
 async def capability(client: Client, _command: c.Capability) -> Done:
     """CAPABILITY (§6.1.1)."""
@@ -50,7 +52,10 @@ async def identify(client: Client, command: c.Id) -> Done:
 async def enable(client: Client, command: c.Enable) -> Done:
     """ENABLE (RFC 5161 §3.1): unknown names are passed over."""
     enabled = client.enable(*command.capabilities)
-    client.wire.write(responses.untagged(b" ".join([b"ENABLED", *enabled])))
+    if b"IMAP4REV2" in enabled and client.selected is not None:
+        client.selected.position.recent.clear()  # RFC 9051 appendix E, 12
+    told = [_SPELLED.get(word, word) for word in enabled]
+    client.wire.write(responses.untagged(b" ".join([b"ENABLED", *told])))
     return Done("ENABLE done")
 
 

@@ -51,7 +51,7 @@ async def get_quota_root(client: Client, command: v.GetQuotaRoot) -> Done:
             raise
     quotas = await quotas_of(client.house.pool, place.account)
     names = [responses.string(_root(quota).encode()) for quota in quotas]
-    told = b" ".join([b"QUOTAROOT", responses.mailbox(command.mailbox), *names])
+    told = b" ".join([b"QUOTAROOT", client.shown(command.mailbox), *names])
     client.wire.write(responses.untagged(told) + b"".join(map(_line, quotas)))
     return Done("GETQUOTAROOT done")
 

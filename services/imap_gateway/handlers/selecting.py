@@ -7,6 +7,7 @@ from typing import Final
 
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers, Selected
+from imap_gateway.handlers.listing import list_one
 from imap_gateway.handlers.resyncing import resync
 from imap_gateway.own_seen import know_own_seen
 from imap_gateway.protocol import commands as c
@@ -51,6 +52,8 @@ async def select(client: Client, command: c.Select) -> Done:
     used = tuple(position.view.rows.keywords.values())  # at once: a step may be under way
     await know_keywords(client, tuple({number for numbers in used for number in numbers}))
     client.wire.write(_opening(client, selected, box))
+    if client.is_rev2:
+        await list_one(client, selected.name, command.given)
     if command.resync is not None:
         await resync(client, command.resync)
     name = "EXAMINE" if command.is_examine else "SELECT"
@@ -58,6 +61,8 @@ async def select(client: Client, command: c.Select) -> Done:
 
 
 async def _claim(client: Client, found: Mailbox, position: Position, *, is_read_only: bool) -> None:
+    if client.is_rev2:
+        return  # nothing is recent (RFC 9051 appendix E, 12)
     uidnext, first = position.view.uidnext, found.recent_uid
     if first < uidnext and not is_read_only:
         first = await claim_recent(client.house.pool, found.account, found.id, uidnext)
@@ -83,10 +88,11 @@ def _opening(client: Client, selected: Selected, box: Mailbox) -> bytes:
         b"FLAGS (%b)" % flags,
         b"OK [PERMANENTFLAGS (%b)] Flags that stay" % _permanent(client, selected),
         b"%d EXISTS" % position.count,
-        b"%d RECENT" % position.recent_count(),
     ]
+    if not client.is_rev2:
+        lines.append(b"%d RECENT" % position.recent_count())
     first_unseen = _first_unseen(position) + 1
-    if first_unseen and not client.is_uidonly:
+    if first_unseen and not (client.is_uidonly or client.is_rev2):
         lines.append(b"OK [UNSEEN %d] First unseen message" % first_unseen)
     lines += [
         b"OK [MAILBOXID (%b)] Stays the same" % box.object_id.encode(),  # RFC 8474 §4.2

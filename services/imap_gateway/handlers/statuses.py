@@ -22,7 +22,7 @@ async def status(client: Client, command: Status) -> Done:
     """STATUS needs the right ``r`` (RFC 4314 §4)."""
     found = await places.find(client, command.mailbox, "r")
     [values] = await status_values(client, [found.mailbox], command.items)
-    client.wire.write(status_line(command.mailbox, values))
+    client.wire.write(status_line(client.shown(command.mailbox), values))
     return Done("STATUS done")
 
 
@@ -70,10 +70,10 @@ def _values(
     return told | {StatusItem.MAILBOXID: b"(%b)" % box.object_id.encode()}
 
 
-def status_line(name: str, values: Mapping[StatusItem, bytes]) -> bytes:
+def status_line(name: bytes, values: Mapping[StatusItem, bytes]) -> bytes:
     """Return the STATUS response."""
     told = b" ".join(b"%b %b" % (item.value, value) for item, value in values.items())
-    return responses.untagged(b"STATUS %b (%b)" % (responses.mailbox(name), told))
+    return responses.untagged(b"STATUS %b (%b)" % (name, told))
 
 
 HANDLERS: Final[Handlers] = MappingProxyType({

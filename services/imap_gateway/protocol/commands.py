@@ -56,6 +56,7 @@ class Select:
     mailbox: str
     is_examine: bool
     parameters: Mapping[bytes, object] = field(default_factory=dict)
+    given: str = field(default="", compare=False)  # the name as the client wrote it
 
     @property
     def resync(self) -> Resync | None:

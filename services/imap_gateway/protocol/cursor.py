@@ -41,9 +41,10 @@ class Cursor:
         data: The command's octets.
         at: Where the next rule begins.
         aside: Literals whose octets are not in ``data``, by where they would stand.
+        is_utf8: Names of mailboxes are UTF-8, not modified UTF-7.
     """
 
-    __slots__ = ("aside", "at", "data")
+    __slots__ = ("aside", "at", "data", "is_utf8")
 
     def __init__(
         self, data: bytes, at: int = 0, aside: Mapping[int, Aside] = _NOTHING_ASIDE
@@ -51,6 +52,7 @@ class Cursor:
         self.data = data
         self.at = at
         self.aside = aside
+        self.is_utf8 = False
 
     def take(self, pattern: re.Pattern[bytes], name: str) -> re.Match[bytes]:
         """Take what ``pattern`` matches here; ``name`` is the rule for the error."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from imap_gateway.protocol.finding import Returns
-from imap_gateway.protocol.responses import mailbox as written_mailbox
 from imap_gateway.protocol.responses import string
 from imap_gateway.protocol.sequences import write_set
 
@@ -22,12 +21,12 @@ def modseq_after(modseq: int | None) -> bytes:
 
 
 def esearch(
-    tag: bytes, data: bytes, *, is_uid: bool, source: tuple[str, int] | None = None
+    tag: bytes, data: bytes, *, is_uid: bool, source: tuple[bytes, int] | None = None
 ) -> bytes:
-    """``esearch-response``; ``source`` is mailbox and UIDVALIDITY where several were searched."""
+    """``esearch-response``; ``source`` is the mailbox as it is shown, and its UIDVALIDITY, of several."""
     of = b"TAG %b" % string(tag)
     if source is not None:
-        of += b" MAILBOX %b UIDVALIDITY %d" % (written_mailbox(source[0]), source[1])
+        of += b" MAILBOX %b UIDVALIDITY %d" % source
     return b"ESEARCH (%b)%b%b" % (of, b" UID" if is_uid else b"", data)
 
 

@@ -15,9 +15,15 @@ from imap_gateway.protocol.words import mailbox
 
 def _select(cursor: Cursor, *, is_examine: bool) -> c.Command:
     cursor.space()
-    name = mailbox(cursor)
+    start = cursor.at
+    name, given = mailbox(cursor), Cursor(cursor.data, start).astring()
     found = parameters.trailing(cursor, parameters.SELECT)
-    return c.Select(mailbox=name, is_examine=is_examine, parameters=found)
+    return c.Select(
+        mailbox=name,
+        is_examine=is_examine,
+        parameters=found,
+        given=given.decode() if name == "INBOX" else name,
+    )
 
 
 def _named(make: Callable[[str], c.Command]) -> Callable[[Cursor], c.Command]:

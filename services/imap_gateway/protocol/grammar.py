@@ -51,9 +51,13 @@ class BadCommand(BadSyntax):
         self.tag = tag
 
 
-def parse(octets: bytes, aside: Sequence[Aside] = ()) -> c.Tagged:
-    """Return the command in ``octets`` and ``aside``; raise `BadCommand` if it is none."""
+def parse(octets: bytes, aside: Sequence[Aside] = (), *, is_utf8: bool = False) -> c.Tagged:
+    """Return the command in ``octets`` and ``aside``; raise `BadCommand` if it is none.
+
+    ``is_utf8`` is how this session names mailboxes (RFC 6855 §3).
+    """
     cursor, tag = Cursor(octets, aside={one.at: one for one in aside}), b"*"
+    cursor.is_utf8 = is_utf8
     try:
         tag = cursor.tag()
         cursor.space()

@@ -8,14 +8,13 @@ from types import MappingProxyType
 from typing import Final
 
 from imap_gateway.protocol import listing as v
-from imap_gateway.protocol import mutf7
 from imap_gateway.protocol.commands import Command
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
 from imap_gateway.protocol.listing import Selecting, StatusItem
 from imap_gateway.protocol.metadata import Wish
 from imap_gateway.protocol.metadata_grammar import entries, options
 from imap_gateway.protocol.rules import Rule
-from imap_gateway.protocol.words import mailbox
+from imap_gateway.protocol.words import mailbox, name_in
 
 MAX_PATTERNS = 100
 MAX_USES = 10
@@ -46,7 +45,7 @@ def _create(cursor: Cursor) -> Command:
 
 def _lsub(cursor: Cursor) -> Command:
     cursor.space()
-    reference = mutf7.decode(cursor.astring())
+    reference = name_in(cursor, cursor.astring())
     cursor.space()
     return v.List(reference=reference, patterns=(_pattern(cursor),), is_lsub=True)
 
@@ -56,7 +55,7 @@ def _list(cursor: Cursor) -> Command:
     cursor.space()
     is_extended = cursor.skip(b"(")
     selecting = _selecting(cursor) if is_extended else frozenset[Selecting]()
-    reference = mutf7.decode(cursor.astring())
+    reference = name_in(cursor, cursor.astring())
     cursor.space()
     is_many = cursor.skip(b"(")
     patterns = _patterns(cursor) if is_many else (_pattern(cursor),)
@@ -72,7 +71,7 @@ def _list(cursor: Cursor) -> Command:
 
 
 def _pattern(cursor: Cursor) -> str:
-    return mutf7.decode(cursor.list_mailbox())
+    return name_in(cursor, cursor.list_mailbox())
 
 
 def _patterns(cursor: Cursor) -> tuple[str, ...]:

@@ -33,21 +33,39 @@ def literal(octets: bytes) -> bytes:
     return b"{%d}\r\n%b" % (len(octets), octets)
 
 
-def mailbox(name: str) -> bytes:
-    """``mailbox``: modified UTF-7, quoted unless it is a plain atom."""
-    wire = mutf7.encode(name)
-    return wire if _ATOM.fullmatch(wire) else string(wire)
+def mailbox(name: str, *, is_utf8: bool) -> bytes:
+    """``mailbox``: modified UTF-7 or, quoted, UTF-8 (RFC 6855 §3); a plain atom stays one."""
+    wire = name.encode() if is_utf8 else mutf7.encode(name)
+    if _ATOM.fullmatch(wire):
+        return wire
+    return (
+        b'"' + wire.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+        if is_utf8
+        else string(wire)
+    )
 
 
 def listed(
-    command: bytes, attributes: Iterable[str], name: str, criteria: Sequence[str] = ()
+    command: bytes,
+    attributes: Iterable[str],
+    name: bytes,
+    criteria: Sequence[str] = (),
+    *,
+    more: bytes = b"",
 ) -> bytes:
-    """``mailbox-list`` of LIST and LSUB (RFC 3501 §7.2.2), with CHILDINFO (RFC 5258 §3.5)."""
-    more = b""
+    """``mailbox-list`` of LIST and LSUB (RFC 3501 §7.2.2), with CHILDINFO (RFC 5258 §3.5).
+
+    ``name`` is as it is shown to this client, ``more`` as `oldname` makes it.
+    """
     if criteria:
         more = b' ("CHILDINFO" (%b))' % b" ".join(b'"%b"' % one.encode() for one in criteria)
     flags = " ".join(attributes).encode()
-    return b'* %b (%b) "/" %b%b\r\n' % (command, flags, mailbox(name), more)
+    return b'* %b (%b) "/" %b%b\r\n' % (command, flags, name, more)
+
+
+def oldname(name: bytes) -> bytes:
+    """``oldname-extended-item`` at the end of a LIST response (RFC 9051 §6.3.9.7)."""
+    return b' ("OLDNAME" (%b))' % name
 
 
 def date_time(when: datetime) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, date, datetime, timedelta, timezone
 
 from imap_gateway.protocol import mutf7
@@ -23,9 +24,22 @@ _FLAG = re.compile(rb"\\?[\x21\x23\x24\x26\x27\x2b-\x5b\x5e-\x7a\x7c-\x7e]+")
 
 
 def mailbox(cursor: Cursor) -> str:
-    """``mailbox = "INBOX" / astring``: its name in UTF-8; INBOX in any case."""
-    name = mutf7.decode(cursor.astring())
+    """``mailbox = "INBOX" / astring``: its name; INBOX in any case."""
+    name = name_in(cursor, cursor.astring())
     return "INBOX" if name.upper() == "INBOX" else name
+
+
+def name_in(cursor: Cursor, wire: bytes) -> str:
+    """Return the name, or the pattern of names, that ``wire`` stands for in this session.
+
+    Modified UTF-7 or, where that was enabled, UTF-8 in the form of Net-Unicode (RFC 6855 §3).
+    """
+    if not cursor.is_utf8:
+        return mutf7.decode(wire)
+    name = text(wire)
+    if not unicodedata.is_normalized("NFC", name) or not name.isprintable():
+        raise BadSyntax("mailbox name is not Net-Unicode")
+    return name
 
 
 def text(octets: bytes) -> str:
