@@ -9,6 +9,7 @@ from imap_gateway.aside import aside
 from imap_gateway.client import Client
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.lookups import Lookups
+from imap_gateway.own_seen import know_own_seen
 from imap_gateway.protocol import keys as k
 from imap_gateway.telling import know_keywords
 from imap_gateway.view.flags import Keywords
@@ -64,6 +65,7 @@ async def find(client: Client, position: Position, key: k.Key) -> Found:
     if client.is_uidonly and names_numbers(key):
         raise Misuse("Only UIDs are in use", b"UIDREQUIRED")  # RFC 9586 §3.2
     await house.views.refresh(position.view, max_age=FRESH_SECONDS)
+    await know_own_seen(client, position)
     everything = range(position.count)
     rows, indexes, places = await aside(position.count, message_rows, position, everything)
     used = tuple(rows.keywords.values())  # at once: a step may be under way in a thread

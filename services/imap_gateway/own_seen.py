@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imap_gateway.client import Client
+from imap_gateway.view.position import Position
+from imap_gateway.view.reading import ReaderFlags
 from posthouse.storage.messages import Stored
 from posthouse.storage.seen import read_seen, store_seen
 
 
-async def know_own_seen(client: Client) -> None:
-    """Bring what this guest has read in its mailbox up to date; nothing for an owner."""
-    if client.selected is None or client.selected.position.seen is None:
+async def know_own_seen(client: Client, position: Position) -> None:
+    """Bring what this guest has read in a mailbox up to date; nothing for an owner."""
+    view = position.view
+    if view.account == client.account:
         return
-    view, seen = client.selected.position.view, client.selected.position.seen
+    seen = position.seen = position.seen or ReaderFlags()
     if seen.step < view.modseq:
         reading = await read_seen(client.house.pool, (view.account, view.mailbox), client.account)
         seen.know(reading.modseq, reading.ranges)
@@ -39,7 +42,7 @@ async def change_own_seen(
             position.tells_itself(done.modseq)
         await house.views.flags_changed(view, done.modseq, done.changed)
         house.updates.tell(view.account, view.mailbox, done.modseq)
-        await know_own_seen(client)
+        await know_own_seen(client, position)
     return done
 
 

@@ -56,7 +56,7 @@ async def _tell_news(client: Client, news: News, *, with_uid: bool) -> None:
         if not client.is_rev2:
             client.wire.write(untagged(b"%d RECENT" % position.recent_count()))
     try:
-        await know_own_seen(client)
+        await know_own_seen(client, position)
         await tell_flags(client, news.changed, with_uid=with_uid)
     except Unavailable as error:
         position.tell_again(news.changed)

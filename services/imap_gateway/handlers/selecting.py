@@ -17,7 +17,6 @@ from imap_gateway.telling import know_keywords
 from imap_gateway.vanishing import demand_qresync
 from imap_gateway.view.flags import ALL_BITS, SEEN, TABLE, Keywords
 from imap_gateway.view.position import Position
-from imap_gateway.view.reading import ReaderFlags
 from posthouse.storage.mailboxes import Mailbox, claim_recent
 from posthouse.storage.messages import expunge
 
@@ -46,8 +45,8 @@ async def select(client: Client, command: c.Select) -> Done:
     )
     client.state = State.SELECTED
     if found.place.owner is not None:
-        client.keywords, position.seen = Keywords({}), ReaderFlags()
-        await know_own_seen(client)
+        client.keywords = Keywords({})
+    await know_own_seen(client, position)
     await _claim(client, box, position, is_read_only=selected.is_read_only)
     used = tuple(position.view.rows.keywords.values())  # at once: a step may be under way
     await know_keywords(client, tuple({number for numbers in used for number in numbers}))
