@@ -42,6 +42,7 @@ class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionS
         index_workers: Processes that make messages searchable; 0: this service does not.
         index_seconds: What one message may cost such a process.
         index_memory_octets: Address space of each of them.
+        index_documents: Attachments that are documents are searched, too.
         tls_report_address: Who answers questions on our TLS reports, and sends them; empty: none
             are sent.
         tls_report_organization: What people call us there; empty: our hostname.
@@ -60,5 +61,6 @@ class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionS
     index_workers: Annotated[int, Field(ge=0, le=64)] = 1
     index_seconds: Annotated[float, Field(gt=0, le=600)] = 20.0
     index_memory_octets: Annotated[int, Field(ge=256 * 1024 * 1024)] = 1024 * 1024 * 1024
+    index_documents: bool = True
     tls_report_address: Annotated[str, AfterValidator(_address)] = ""
     tls_report_organization: Annotated[str, Field(pattern=r"^[ -~]{0,100}$")] = ""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from posthouse.storage.ordering import Member
+from posthouse.mime.ordering import Member
 
 NOBODY: Final = -1
 MAX_REFERENCES = 20_000_000  # of all messages; behind them each counts with its parent alone

@@ -16,6 +16,7 @@ import msgspec
 from posthouse.mime import unpack_parts
 from posthouse.mime.indexed import HeaderText, gram_keys, header_text
 from posthouse.mime.text import search_text
+from postmaster.indexing.attachments import attached_texts
 from postmaster.indexing.jobs import LENGTH, Job, Made, packed
 
 
@@ -39,9 +40,16 @@ def serve(jobs: BinaryIO, results: BinaryIO) -> None:
 def make(job: Job) -> Made:
     """Return what the message is found by."""
     header = _sound_header(header_text(job.content, job.header))
-    body = search_text(job.octets, unpack_parts(job.parts)) if job.octets else ""
-    body = _sound(body)
+    body = _sound(_body(job)) if job.octets else ""
     return Made(header=header, body=body, keys=gram_keys(job.account, header.header, body))
+
+
+def _body(job: Job) -> str:
+    parts = unpack_parts(job.parts)
+    body = search_text(job.octets, parts)
+    if not job.with_documents:
+        return body
+    return "\n".join([body, *attached_texts(job.octets, parts)])
 
 
 def _sound_header(text: HeaderText) -> HeaderText:

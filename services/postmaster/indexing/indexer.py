@@ -10,10 +10,12 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from posthouse.blobs import Blobs
 from posthouse.bus.indexing import offer
 from posthouse.bus.publisher import Publisher
-from posthouse.mail.errors import MissingObject
+from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.mail.ids import object_key
 from posthouse.mail.index_work import IndexWork
 from posthouse.storage import indexing
@@ -66,12 +68,14 @@ class Indexer:
         pool: Where headers lie, and what was made is kept.
         blobs: Where messages lie.
         workshop: Who reads them.
+        with_documents: Attachments that are documents are read, too.
         gate: Passed by as many messages as are held in memory at once.
     """
 
     pool: Pool
     blobs: Blobs
     workshop: Workshop
+    with_documents: bool
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HELD_AT_ONCE))
 
     async def index(self, work: IndexWork) -> None:
@@ -82,12 +86,18 @@ class Indexer:
             return
         headers = await read_column(self.pool, account, "header", contents)
         places = await read_places(self.pool, account, contents)
-        async with asyncio.TaskGroup() as tasks:
-            making = [
-                tasks.create_task(self._make(account, content, headers[content], places[content]))
-                for content in contents
-                if content in headers and content in places
-            ]
+        wanted = [content for content in contents if content in headers and content in places]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                making = [
+                    tasks.create_task(self._make(account, one, headers[one], places[one]))
+                    for one in wanted
+                ]
+        except ExceptionGroup as failures:
+            outages, others = failures.split(Unavailable)
+            if outages is None or others is not None:
+                raise
+            raise Unavailable("not indexed", detail=str(outages.exceptions[0])) from failures
         made = [Indexed(header=one.header, body=one.body, keys=one.keys)
                 for one in (task.result() for task in making)]  # fmt: skip
         await indexing.keep(self.pool, account, made, contents)
@@ -104,8 +114,13 @@ class Indexer:
         except MissingObject:  # the gateway tells who asks for it
             how = "without object"
         job = Job(account=account, content=content, header=header, parts=place.parts,
-                  octets=octets)  # fmt: skip
-        for attempt, fallback in ((job, how), (_bare(job), "header"), (_empty(job), "nothing")):
+                  octets=octets, with_documents=self.with_documents)  # fmt: skip
+        for attempt, fallback in (
+            (job, how),
+            (replace(job, with_documents=False), "without documents"),
+            (replace(job, octets=b"", with_documents=False), "header"),
+            (replace(job, octets=b"", with_documents=False, header=b""), "nothing"),
+        ):
             try:
                 made = await self.workshop.make(attempt)
             except Broken:
@@ -114,11 +129,3 @@ class Indexer:
             _indexed.labels(fallback).inc()
             return made
         raise RuntimeError("a worker cannot even index nothing")
-
-
-def _bare(job: Job) -> Job:
-    return Job(account=job.account, content=job.content, header=job.header, parts=b"", octets=b"")  # fmt: skip
-
-
-def _empty(job: Job) -> Job:
-    return Job(account=job.account, content=job.content, header=b"", parts=b"", octets=b"")  # fmt: skip

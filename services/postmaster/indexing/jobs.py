@@ -21,6 +21,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         header: Its header.
         parts: Its packed parts.
         octets: All of it; empty if only the header is looked at.
+        with_documents: Attachments that are documents are read, too.
     """
 
     account: int
@@ -28,6 +29,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     header: bytes
     parts: bytes
     octets: bytes
+    with_documents: bool = False
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from email.utils import parsedate_tz
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from posthouse.mime.addresses import Mailbox, parse_addresses
 from posthouse.mime.fields import ENVELOPE_FIELDS, Fields, pick
@@ -63,6 +63,26 @@ class Ordering:
     shown_sender: str
     shown_to: str
     ident: int | None
+    references: tuple[int, ...]
+
+
+class Member(NamedTuple):
+    """What threading needs of one message.
+
+    Attributes:
+        uid: Which.
+        sent: Microseconds; see RFC 5256 §2.2.
+        ident: Stands for its message id; -1 if it has none.
+        subject: Stands for its base subject; 0 if that is empty.
+        is_reply: A reply or forward, by its subject.
+        references: `ident` of its ancestors, the oldest first.
+    """
+
+    uid: int
+    sent: int
+    ident: int
+    subject: int
+    is_reply: bool
     references: tuple[int, ...]
 
 

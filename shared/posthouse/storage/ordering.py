@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
+from posthouse.mime.ordering import Member
 from posthouse.storage.pool import Queries
 
 FEW_UIDS = 2000  # are named one by one; of more the whole mailbox is sorted
@@ -54,26 +54,6 @@ async def sorted_uids(
     else:
         row = await queries.fetchrow(f"{sql} and m.uid <= $3", *where, uids[-1])
     return (row["uids"] if row is not None else None) or b""
-
-
-class Member(NamedTuple):
-    """What threading needs of one message.
-
-    Attributes:
-        uid: Which.
-        sent: Microseconds; see RFC 5256 §2.2.
-        ident: Stands for its message id; -1 if it has none.
-        subject: Stands for its base subject; 0 if that is empty.
-        is_reply: A reply or forward, by its subject.
-        references: `ident` of its ancestors, the oldest first.
-    """
-
-    uid: int
-    sent: int
-    ident: int
-    subject: int
-    is_reply: bool
-    references: tuple[int, ...]
 
 
 _MEMBERS = f"""

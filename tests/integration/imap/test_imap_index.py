@@ -21,6 +21,7 @@ from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
 from postmaster.indexing.indexer import Indexer, offer_new
 from postmaster.indexing.workshop import open_workshop
+from support.documents import attached, docx
 from support.imap import Gateway, User, add_reader, gateway
 from support.postmaster import until
 
@@ -77,6 +78,7 @@ async def indexer(house: Gateway) -> AsyncIterator[Indexer]:
             pool=house.house.pool,
             blobs=house.house.blobs,
             workshop=workshop,
+            with_documents=True,
         )
 
 
@@ -137,6 +139,20 @@ async def test_work_comes_by_the_queue(pool: Pool, tmp_path: Path, broker_url: s
         await until(lambda: _is_done(pool), "all is indexed")
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_documents_are_searched_once_they_are_indexed(pool: Pool, tmp_path: Path) -> None:
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as house, indexer(house) as indexes:
+        await house.deliver(account, attached("report.docx", docx("Quartals", "zahlen")))
+        user = await house.connect()
+        await user.login()
+        await user.say("SELECT INBOX")
+        assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH"
+        await index_all(pool, indexes)
+
+        assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH 1"
+        assert (await user.say("SEARCH TEXT report.docx"))[0] == b"* SEARCH 1"
 
 
 async def _is_done(pool: Pool) -> bool:

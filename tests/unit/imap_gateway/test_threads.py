@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from imap_gateway.view.threads import Threader, written
-from posthouse.storage.ordering import Member
+from posthouse.mime.ordering import Member
 
 ROUGH = random.Random(5256)  # noqa: S311 - no secret
 

@@ -1,0 +1,128 @@
+"""The text of documents: PDF, and the zipped XML of office programs. Runs in a worker process alone.
+
+The only importer of pypdf. Strangers send these files: whatever a reader fails by, the document has no
+text then; what takes too much time or memory costs the worker, and the message is read without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import zipfile
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from types import MappingProxyType
+from typing import Final
+from xml.parsers import expat
+
+from pypdf import PdfReader
+
+MAX_TEXT = 4 * 1024 * 1024  # characters of one document
+MAX_MEMBER_OCTETS = 64 * 1024 * 1024  # of one file in an archive, unpacked
+MAX_MEMBERS = 5000
+
+_OFFICE = b"application/vnd.openxmlformats-officedocument."
+_ODF = b"application/vnd.oasis.opendocument."
+_TEXT_ELEMENT = "t"  # w:t, a:t, and t of a spreadsheet's strings
+_BLOCKS = frozenset({"p", "h", "si", "tc", "table-cell", "br", "tab", "line-break"})
+
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+
+
+def document_text(kind: bytes, name: str, octets: bytes) -> str | None:
+    """Return the text of a document, None if it is none that is known.
+
+    Args:
+        kind: Its media type, lower case.
+        name: Its file name, which tells where the type does not.
+        octets: Without transfer encoding.
+    """
+    reader = _READERS.get(kind) or _READERS.get(_BY_NAME.get(name.rpartition(".")[2].lower(), b""))
+    if reader is None:
+        return None
+    pieces: list[str] = []
+    size = 0
+    try:
+        for piece in reader(octets):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_TEXT:
+                break
+    except Exception:  # noqa: BLE001, S110 - a stranger's file: what was read until then counts
+        pass
+    return "\n".join(pieces)[:MAX_TEXT]
+
+
+def _pdf(octets: bytes) -> Iterable[str]:
+    for page in PdfReader(BytesIO(octets)).pages:
+        yield page.extract_text()
+
+
+def _members(pattern: re.Pattern[str], *, is_odf: bool) -> Callable[[bytes], Iterable[str]]:
+    def read(octets: bytes) -> Iterable[str]:
+        with zipfile.ZipFile(BytesIO(octets)) as archive:
+            names = [name for name in archive.namelist()[:MAX_MEMBERS] if pattern.fullmatch(name)]
+            for name in names:
+                with archive.open(name) as member:
+                    yield _xml_text(member.read(MAX_MEMBER_OCTETS), is_odf=is_odf)
+
+    return read
+
+
+def _xml_text(octets: bytes, *, is_odf: bool) -> str:
+    """Return the characters of a document's text, one line for each paragraph."""
+    pieces: list[str] = []
+    depth = 0
+
+    def begin(name: str, _attributes: object) -> None:
+        nonlocal depth
+        depth += _is_text(name, is_odf=is_odf)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= _is_text(name, is_odf=is_odf)
+        if name.rpartition(":")[2] in _BLOCKS:
+            pieces.append("\n")
+
+    def text(characters: str) -> None:
+        if depth:
+            pieces.append(characters)
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = begin, end
+    parser.CharacterDataHandler = text
+    parser.Parse(octets, False)  # noqa: FBT003 - expat's: more could come, it may have been cut
+    return "".join(pieces)
+
+
+def _is_text(name: str, *, is_odf: bool) -> bool:
+    return name == "office:body" if is_odf else name.rpartition(":")[2] == _TEXT_ELEMENT
+
+
+_WORD = _members(
+    re.compile(r"word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments)\.xml"),
+    is_odf=False,
+)
+_SHEET = _members(
+    re.compile(r"xl/(?:sharedStrings|worksheets/[^/]*|comments\d*)\.xml"), is_odf=False
+)
+_SLIDES = _members(re.compile(r"ppt/(?:slides|notesSlides)/[^/]*\.xml"), is_odf=False)
+_OPEN = _members(re.compile(r"content\.xml"), is_odf=True)
+_READERS: Final = MappingProxyType({
+    b"application/pdf": _pdf,
+    _OFFICE + b"wordprocessingml.document": _WORD,
+    _OFFICE + b"spreadsheetml.sheet": _SHEET,
+    _OFFICE + b"presentationml.presentation": _SLIDES,
+    _ODF + b"text": _OPEN,
+    _ODF + b"spreadsheet": _OPEN,
+    _ODF + b"presentation": _OPEN,
+})  # fmt: skip
+_BY_NAME: Final = MappingProxyType({
+    "pdf": b"application/pdf",
+    "docx": _OFFICE + b"wordprocessingml.document",
+    "xlsx": _OFFICE + b"spreadsheetml.sheet",
+    "pptx": _OFFICE + b"presentationml.presentation",
+    "odt": _ODF + b"text",
+    "ods": _ODF + b"spreadsheet",
+    "odp": _ODF + b"presentation",
+})  # fmt: skip

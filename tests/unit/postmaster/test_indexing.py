@@ -1,0 +1,100 @@
+"""What the indexer's workers read, and how they end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from posthouse.mime import scan, unpack_parts
+from posthouse.mime.text import fold
+from postmaster.indexing.attachments import attached_texts
+from postmaster.indexing.child import make
+from postmaster.indexing.documents import document_text
+from postmaster.indexing.jobs import Job
+from postmaster.indexing.workshop import Broken, open_workshop
+from support.documents import attached, docx, pdf, zipped
+
+MEMORY = 1024 * 1024 * 1024
+
+
+def texts_of(letter: bytes) -> list[str]:
+    return list(attached_texts(letter, unpack_parts(scan(letter).parts)))
+
+
+def job(letter: bytes) -> Job:
+    summary = scan(letter)
+    return Job(account=1, content=2, header=summary.header, parts=summary.parts, octets=letter,
+               with_documents=True)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("letter", "text"),
+    [
+        (attached("a.docx", docx("Donau", "dampf")), "donaudampf"),
+        (attached("a.bin", docx("Groß"), "application/vnd.openxmlformats-officedocument."
+                  "wordprocessingml.document"), "gross"),
+        (attached("a.PDF", pdf("Quarterly figures")), "quarterly figures"),
+        (attached("a.pptx", zipped(ppt__slides__slide1_xml="<a><a:t>Folie</a:t></a>")), "folie"),
+        (attached("a.xlsx", zipped(xl__sharedStrings_xml="<sst><si><t>Zelle</t></si></sst>")),
+         "zelle"),
+        (attached("a.odt", zipped(content_xml="<d><s>no</s><office:body><text:p>Ja"
+                                  "</text:p></office:body></d>")), "ja"),
+    ],
+)  # fmt: skip
+def test_documents_are_read(letter: bytes, text: str) -> None:
+    [found] = texts_of(letter)
+
+    assert found.split() == fold(text).split()
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"%PDF-1.4\nrubbish", b"PK\x03\x04" + b"\xff" * 100, pdf("x")[:200], docx("x")[:-30]],
+)
+def test_rubbish_has_no_text(octets: bytes) -> None:
+    for kind in ("a.pdf", "a.docx", "a.odt"):
+        assert not texts_of(attached(kind, octets))
+
+
+def test_a_document_that_grows_is_cut() -> None:
+    bomb = zipped(word__document_xml="<w:p><w:t>" + "a" * 80_000_000)
+    text = document_text(b"", "a.docx", bomb)
+
+    assert text is not None
+    assert len(text) <= 4 * 1024 * 1024
+
+
+def test_what_is_no_document_is_not_read() -> None:
+    assert document_text(b"image/png", "a.png", b"x") is None
+
+
+def test_a_worker_makes_what_the_message_is_found_by() -> None:
+    made = make(job(attached("a.docx", docx("Wort"))))
+
+    assert made.header.subject == "look"
+    assert "wort" in made.body
+    assert made.keys
+
+
+async def test_a_worker_that_takes_too_long_is_ended_and_the_next_job_done() -> None:
+    letter = attached("a.docx", docx("Wort"))
+    async with open_workshop(1, patience=timedelta(milliseconds=1), memory=MEMORY) as workshop:
+        with pytest.raises(Broken):
+            await workshop.make(job(letter))
+    async with open_workshop(1, patience=timedelta(seconds=30), memory=MEMORY) as workshop:
+        assert "wort" in (await workshop.make(job(letter))).body
+        first = workshop._all[0]._process
+        assert first is not None
+        first.kill()
+        await first.wait()
+        assert "wort" in (await workshop.make(job(letter))).body
+
+
+async def test_a_worker_that_needs_too_much_memory_ends_alone() -> None:
+    letter = attached("a.docx", b"x" * 60_000_000)
+    memory = 256 * 1024 * 1024
+    async with open_workshop(1, patience=timedelta(seconds=30), memory=memory) as workshop:
+        with pytest.raises(Broken):
+            await workshop.make(job(letter))
+        assert (await workshop.make(job(attached("a.docx", docx("y"))))).body
