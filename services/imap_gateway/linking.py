@@ -28,7 +28,7 @@ async def linked(client: Client, url: Url) -> AsyncIterator[bytes]:
         what = message_url(url.text)
         place = await _place(client, what)
         span = find_section(place, what.section)
-    except (BadSyntax, NoSuchMailbox) as error:
+    except (BadSyntax, NoSuchMailbox, Refusal) as error:
         raise _bad(url) from error
     if span is None:
         raise _bad(url)
