@@ -30,6 +30,12 @@ Mailbox = Annotated[
 ]
 
 
+SendAs = Annotated[
+    bool,
+    typer.Option("--send-as", help="And to send as the owner: see 'posthouse delegate'."),
+]
+
+
 @shared.add("add")
 def shared_add(
     address: Tree,
@@ -95,16 +101,25 @@ def acl_set(
     ],
     *,
     mailbox: Mailbox = "INBOX",
+    send_as: SendAs = False,
 ) -> None:
     """Give rights on a mailbox, in place of those that were there."""
     _put(owner, who, rights, mailbox)
+    if send_as:
+        with connect() as api:
+            api.ask("PUT", path("delegates", owner, who), body={"on_behalf": False})
     say(f"{who} has {rights} on {mailbox} of {owner}.")
 
 
 @acl.add("remove")
-def acl_remove(owner: Owner, who: Who, *, mailbox: Mailbox = "INBOX") -> None:
+def acl_remove(
+    owner: Owner, who: Who, *, mailbox: Mailbox = "INBOX", send_as: SendAs = False
+) -> None:
     """Take all rights on a mailbox away."""
     _put(owner, who, "", mailbox)
+    if send_as:
+        with connect() as api:
+            api.ask("DELETE", path("delegates", owner, who))
     say(f"{who} has no rights of its own on {mailbox} of {owner}.")
 
 

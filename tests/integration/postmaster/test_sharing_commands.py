@@ -65,6 +65,18 @@ async def test_an_operator_makes_a_shared_tree_and_says_who_may_do_what(
     assert actions.count("rights given") == 2
 
 
+async def test_who_may_answer_in_its_name_is_said_with_the_rights(clerk: LivePostmaster) -> None:
+    await done(clerk, "shared", "add", SALES)
+
+    await done(clerk, "acl", "set", SALES, ANNA, "lrswipte", "--send-as")
+    [delegate] = await rows(clerk, "delegate", "list")
+    await done(clerk, "acl", "remove", SALES, ANNA, "--send-as")
+
+    assert (delegate["address"], delegate["account"]) == (SALES, ANNA)
+    assert await rows(clerk, "delegate", "list") == []
+    assert await rows(clerk, "acl", "list", SALES) == []
+
+
 async def test_anyone_ends_at_the_border_of_a_tenant(
     clerk: LivePostmaster, people: dict[str, int]
 ) -> None:
