@@ -22,6 +22,7 @@ from posthouse.storage.pool import Pool
 from posthouse.storage.snapshots import (
     CHUNK_MESSAGES,
     Delta,
+    Page,
     changes_since,
     current_step,
     expunged_between,
@@ -191,10 +192,10 @@ class Views:
         view, rows = entry.view, Rows()
         first = page = await load_page(self._pool, view.account, view.mailbox)
         self._shelf.make_room(entry, VIEW_OCTETS + first.mailbox.exists * OCTETS_PER_MESSAGE)
-        rows.extend(page.messages, page.keywords)
+        await _add(rows, page)
         while len(page.messages) == CHUNK_MESSAGES * OCTETS_PER_MESSAGE:
             page = await load_page(self._pool, view.account, view.mailbox, rows.uids[-1] + 1)
-            rows.extend(page.messages, page.keywords)
+            await _add(rows, page)
         _loaded.inc()
         view.restart(rows, first.mailbox.modseq, page.mailbox.uidnext)
         if page is not first:
@@ -203,6 +204,11 @@ class Views:
             )
             await aside(len(view.rows), _apply, view, delta)
         return True
+
+
+async def _add(rows: Rows, page: Page) -> None:
+    many = len(page.messages) // OCTETS_PER_MESSAGE
+    await aside(many, rows.extend, page.messages, page.keywords)
 
 
 def _fits(delta: Delta, view: SharedView) -> bool:

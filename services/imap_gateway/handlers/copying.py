@@ -10,6 +10,7 @@ from imap_gateway import places
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
+from imap_gateway.expunging import expunge_deleted
 from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
 from imap_gateway.own_seen import mark_new
 from imap_gateway.places import Found
@@ -20,7 +21,7 @@ from imap_gateway.view.flags import SEEN
 from imap_gateway.view.position import Position, message_rows
 from posthouse.storage.copying import Terms, copy_to
 from posthouse.storage.mailboxes import NoSuchMailbox
-from posthouse.storage.messages import Copied, FlagChange, Mode, expunge, store_flags
+from posthouse.storage.messages import Copied, FlagChange, Mode, store_flags
 
 
 async def copy_(client: Client, command: c.Copy) -> Done:
@@ -105,21 +106,16 @@ def _copyuid(done: Copied) -> bytes:
 
 async def expunge_(client: Client, command: c.Expunge) -> Done:
     """EXPUNGE, and UID EXPUNGE of some (RFC 4315 §2.1); what went is told as news."""
-    selected, house = client.writable(), client.house
+    selected = client.writable()
     await places.demand_now(client, "e")
-    view = selected.position.view
     uids = None
     if command.uids is not None:
-        await house.views.refresh(view, max_age=FRESH_SECONDS)
+        view = selected.position.view
+        await client.house.views.refresh(view, max_age=FRESH_SECONDS)
         indexes = chosen(selected.position, command.uids, is_uid=True)
         uids = selected.position.uids_of(indexes)
-    done = await expunge(house.pool, view.account, view.mailbox, uids)
-    if not done.uids:
-        await house.views.refresh(view)
-        return Done("EXPUNGE done")
-    await house.views.expunged(view, done.modseq, done.uids)
-    house.updates.tell(view.account, view.mailbox, done.modseq)
-    return Done("EXPUNGE done", _step_code(client, done.modseq))
+    step = await expunge_deleted(client, uids)
+    return Done("EXPUNGE done", _step_code(client, step) if step is not None else b"")
 
 
 def _step_code(client: Client, modseq: int) -> bytes:

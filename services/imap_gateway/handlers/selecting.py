@@ -7,6 +7,7 @@ from typing import Final
 
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers, Selected
+from imap_gateway.expunging import expunge_deleted
 from imap_gateway.handlers.listing import list_one
 from imap_gateway.handlers.resyncing import resync
 from imap_gateway.own_seen import know_own_seen
@@ -18,7 +19,6 @@ from imap_gateway.vanishing import demand_qresync
 from imap_gateway.view.flags import ALL_BITS, SEEN, TABLE, Keywords
 from imap_gateway.view.position import Position
 from posthouse.storage.mailboxes import Mailbox, claim_recent
-from posthouse.storage.messages import expunge
 
 CHANGING = frozenset("swite")  # RFC 4314 §5.2: without any of these a mailbox is read-only
 
@@ -110,13 +110,8 @@ def _first_unseen(position: Position) -> int:
 async def close(client: Client, command: c.Close) -> Done:
     r"""CLOSE removes ``\Deleted`` messages without telling (§6.4.2); UNSELECT does not."""
     selected = client.mailbox()
-    view = selected.position.view
     if not command.is_unselect and not selected.is_read_only and await _may_expunge(client):
-        house = client.house
-        done = await expunge(house.pool, view.account, view.mailbox)
-        if done.uids:
-            await house.views.expunged(view, done.modseq, done.uids)
-            house.updates.tell(view.account, view.mailbox, done.modseq)
+        await expunge_deleted(client, None)
     client.deselect()
     return Done("closed")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 OCTETS_PER_MESSAGE = 28
 OCTETS_PER_KEYWORDS = 250  # of a message that has any: an entry of a dict, a tuple
@@ -29,7 +29,7 @@ class Rows:
         keywords: Keyword numbers by UID, of those that have any.
     """
 
-    __slots__ = ("contents", "flags", "keywords", "modseqs", "sizes", "uids")
+    __slots__ = ("_firsts", "contents", "flags", "keywords", "modseqs", "sizes", "uids")
 
     def __init__(self) -> None:
         self.uids = array("I")
@@ -38,6 +38,7 @@ class Rows:
         self.contents = array("Q")
         self.sizes = array("I")
         self.keywords: dict[int, tuple[int, ...]] = {}
+        self._firsts: dict[int, int] = {}  # by flag; true until flags change
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -49,6 +50,7 @@ class Rows:
 
     def extend(self, packed: bytes, keywords: str) -> None:
         """Add messages as `posthouse.storage.snapshots` packs them; all after those here."""
+        self._firsts.clear()
         words = array("I", packed)
         if sys.byteorder == "little":
             words.byteswap()
@@ -82,6 +84,7 @@ class Rows:
         if sys.byteorder == "little":
             words.byteswap()
         keywords = dict(read_keywords(packed[4 + 8 * count :].decode()))
+        self._firsts.clear()
         uids, next_ = words[0::2], 0
         for uid, flags in zip(uids, words[1::2], strict=True):
             is_next = next_ < len(self.uids) and self.uids[next_] == uid
@@ -106,14 +109,29 @@ class Rows:
 
     def first_without(self, bit: int) -> int:
         """Return where the first message without this flag is, -1 if all have it."""
+        if bit not in self._firsts:
+            places = ((start, octets.find(0)) for start, octets in self._flag_octets(bit))
+            found = (start + at for start, at in places if at >= 0)
+            self._firsts[bit] = next(found, -1)
+        return self._firsts[bit]
+
+    def uids_with(self, bit: int) -> list[int]:
+        """Return the UIDs of the messages that have this flag."""
+        found = []
+        for start, octets in self._flag_octets(bit):
+            at = octets.find(1)
+            while at >= 0:
+                found.append(self.uids[start + at])
+                at = octets.find(1, at + 1)
+        return found
+
+    def _flag_octets(self, bit: int) -> Iterator[tuple[int, bytes]]:
+        """Yield, for chunks of messages, where they start and an octet for each: 1 if it has the flag."""
         lowest = 0 if sys.byteorder == "little" else self.flags.itemsize - 1
         table = bytes(bool(octet & bit) for octet in range(256))
         for start in range(0, len(self.flags), CHUNK_MESSAGES):
             octets = self.flags[start : start + CHUNK_MESSAGES].tobytes()
-            found = octets[lowest :: self.flags.itemsize].translate(table).find(0)
-            if found >= 0:
-                return start + found
-        return -1
+            yield start, octets[lowest :: self.flags.itemsize].translate(table)
 
     def _set_keywords(self, uid: int, words: tuple[int, ...] | None) -> None:
         if words:

@@ -1,0 +1,33 @@
+r"""Removing what is ``\Deleted``: in parts, so that nobody waits long for who empties an archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imap_gateway.aside import aside
+from imap_gateway.client import Client
+from imap_gateway.view.flags import DELETED
+from posthouse.storage.messages import expunge
+
+MESSAGES_AT_ONCE = 10_000
+
+
+async def expunge_deleted(client: Client, uids: Sequence[int] | None) -> int | None:
+    r"""Remove the ``\Deleted`` messages of ``uids``, None for all; tell the others.
+
+    Returns the last step that this made, None if nothing was removed. `Unavailable` escapes, and
+    some may be removed then.
+    """
+    house, view = client.house, client.mailbox().position.view
+    if uids is None:
+        await house.views.refresh(view)
+        uids = await aside(len(view.rows), view.rows.uids_with, DELETED)
+    step = None
+    for start in range(0, len(uids), MESSAGES_AT_ONCE):
+        part = uids[start : start + MESSAGES_AT_ONCE]
+        done = await expunge(house.pool, view.account, view.mailbox, part)
+        if done.uids:
+            step = done.modseq
+            await house.views.expunged(view, step, done.uids)
+            house.updates.tell(view.account, view.mailbox, step)
+    return step
