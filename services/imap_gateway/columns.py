@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from imap_gateway.aside import aside
 from imap_gateway.attributes import attributes
 from imap_gateway.binaries import binary_value
 from imap_gateway.client import Client
@@ -20,6 +21,7 @@ from posthouse.mime import unpack_parts
 from posthouse.storage.contents import Place
 
 READS_AT_ONCE = 16  # of one command, from the object store
+OCTETS_OF_A_MESSAGE = 16  # that are looked at in the time a row takes
 NOTHING = b"NIL"
 
 _TEMPLATES = {
@@ -95,6 +97,11 @@ async def values(chunk: Chunk, item: FetchItem) -> Sequence[object]:
     return await attributes(chunk.client, chunk.rows, chunk.places, item)
 
 
+def _weight(texts: Sequence[bytes]) -> int:
+    """Return how many small messages cost what it takes to read through these octets."""
+    return sum(map(len, texts)) // OCTETS_OF_A_MESSAGE
+
+
 def _column(rows: Rows, item: Item) -> array[int] | None:
     """Return where the view itself has the item."""
     match item:
@@ -113,7 +120,9 @@ async def _structures(chunk: Chunk, item: Item) -> Sequence[bytes]:
     if item is Item.ENVELOPE:
         return await contents.column(account, "envelope", chunk.contents)
     found = await contents.column(account, "bodystructure", chunk.contents)
-    return found if item is Item.BODYSTRUCTURE else list(map(without_extensions, found))
+    if item is Item.BODYSTRUCTURE:
+        return found
+    return await aside(_weight(found), lambda: list(map(without_extensions, found)))
 
 
 async def _flags(chunk: Chunk) -> Sequence[bytes]:
@@ -139,7 +148,10 @@ async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:
     client, contents = chunk.client, chunk.contents
     if not section.path and section.text in _HEADERS:
         headers = await client.house.contents.column(client.owner, "header", contents)
-        return [literal(_cut(_of_header(header, section), section)) for header in headers]
+        return await aside(
+            _weight(headers),
+            lambda: [literal(_cut(_of_header(header, section), section)) for header in headers],
+        )
     places = await client.house.contents.places(client.owner, contents, chunk.ahead)
     gate = asyncio.Semaphore(READS_AT_ONCE)
 

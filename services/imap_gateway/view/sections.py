@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\n]*\n?(?:[ \t][^\n]*\n?)*")
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|\{(\d+)\}\r\n|[^()\s"]+|[() ]', re.DOTALL)
+# A field begins a line, so that a line is looked at once, however long it is.
+_FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:[^\n]*\n?(?:[ \t][^\n]*\n?)*", re.MULTILINE)
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|\{(\d+)\}\r\n|[^()\s"]+|[() ]', re.DOTALL)
 
 _MULTIPART_FIELDS = 1  # subtype; what follows are extensions
 _TEXT_FIELDS, _MESSAGE_FIELDS, _OTHER_FIELDS = 8, 10, 7

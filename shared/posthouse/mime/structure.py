@@ -24,7 +24,7 @@ from posthouse.mime.pages import Octets, search
 from posthouse.mime.parameters import Parametric, parse_content_type
 
 MAX_DEPTH = 30
-MAX_PARTS = 10_000
+MAX_PARTS = 5_000  # BODY and BODYSTRUCTURE stay below a million octets, see `wire`
 MAX_FALSE_DELIMITERS = 100_000  # lines that begin like a delimiter and are none
 MAX_BOUNDARY_OCTETS = 250  # RFC 2046 §5.1.1 allows 70
 

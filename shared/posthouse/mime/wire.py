@@ -12,13 +12,18 @@ from posthouse.mime.structure import MESSAGE, MULTIPART, TEXT, Entity
 # TEXT-CHAR, and so all that a quoted string may hold: no 8-bit, no NUL, CR, LF (RFC 3501 §9).
 _QUOTABLE = bytes(octet for octet in range(1, 128) if octet not in b"\r\n")
 _NUL_STAND_IN = b"\x80"  # a literal cannot hold NUL: CHAR8 is %x01-ff
-MAX_ADDRESS_OCTETS = 262_144  # of one name's fields; about 10,000 addresses
+# Of one name's fields: thousands of addresses. An ENVELOPE stays below a million octets, more than
+# which in a line makes Python's imaplib, and all that use it, give up the mailbox.
+MAX_ADDRESS_OCTETS = 131_072
+MAX_AUTHOR_OCTETS = 16_384
+MAX_QUOTED_OCTETS = 1000  # longer ones are literals: many clients read lines into small buffers
+_AUTHORS = frozenset({b"from", b"sender", b"reply-to"})
 _CHARSET = ((b"charset", b"us-ascii"),)  # RFC 2046 §4.1.2: what a text without one has
 
 
 def string(text: bytes) -> bytes:
     """Write a quoted string, or a literal where none can be."""
-    if text.translate(None, _QUOTABLE):
+    if len(text) > MAX_QUOTED_OCTETS or text.translate(None, _QUOTABLE):
         text = text.replace(b"\0", _NUL_STAND_IN)
         return b"{%d}\r\n%s" % (len(text), text)
     if b'"' in text or b"\\" in text:
@@ -127,7 +132,7 @@ def _addresses(fields: Fields, name: bytes) -> bytes:
     found = fields.get(name)
     if not found:
         return b""
-    left = MAX_ADDRESS_OCTETS
+    left = MAX_AUTHOR_OCTETS if name in _AUTHORS else MAX_ADDRESS_OCTETS
     written: list[bytes] = []
     for field in found:
         if left > 0:
