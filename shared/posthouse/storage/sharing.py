@@ -63,7 +63,7 @@ _GROUPS = """
     with recursive within (address, depth) as (
       select $1::text, 0
       union
-      select a.address, w.depth + 1 from within w join aliases a on a.targets @> array[w.address]
+      select a.address, w.depth + 1 from within w join aliases a on lowered(a.targets) @> array[w.address]
        where w.depth < $2
     )
     select array_agg(distinct w.address) filter (where w.depth > 0) as groups,

@@ -40,7 +40,7 @@ async def rows(clerk: LivePostmaster, *arguments: str) -> list[dict[str, Any]]:
 async def test_an_operator_makes_a_shared_tree_and_says_who_may_do_what(
     clerk: LivePostmaster, people: dict[str, int]
 ) -> None:
-    await done(clerk, "alias", "set", "team@example.test", BERT)
+    await done(clerk, "alias", "set", "team@example.test", "Bert@Example.Test")
     await done(clerk, "shared", "add", SALES, "--manager", ANNA)
     await done(clerk, "acl", "set", SALES, "group:team@example.test", "lrs")
 
