@@ -52,6 +52,7 @@ _AFTER: Final = (
     b"UNAUTHENTICATE",  # RFC 8437
     b"CONDSTORE",  # RFC 7162
     b"QRESYNC",  # RFC 7162
+    b"NOTIFY",  # RFC 5465
     b"UIDONLY",  # RFC 9586
     b"OBJECTID",  # RFC 8474
     b"SAVEDATE",  # RFC 8514

@@ -10,6 +10,7 @@ from imap_gateway.capabilities import ENABLES, capabilities
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.guests import Guest
 from imap_gateway.house import House
+from imap_gateway.noticing import Noticing
 from imap_gateway.protocol import responses
 from imap_gateway.state import State
 from imap_gateway.view.flags import Keywords
@@ -125,6 +126,7 @@ class Client:
         account: Who has logged in; 0 before.
         user: Its address; empty before.
         guest: As whom its session is counted; None before.
+        noticing: What NOTIFY has set (RFC 5465); None before.
         enabled: What ENABLE turned on, or a command that implies it (RFC 5161), upper case.
         selected: The selected mailbox.
         identity: For whom ACLs may have entries, and when that was read; None while not needed.
@@ -148,6 +150,7 @@ class Client:
         self.account = 0
         self.user = ""
         self.enabled: frozenset[bytes] = frozenset()
+        self.noticing: Noticing | None = None
         self.identity: tuple[Identity, float] | None = None
         self.keywords = Keywords({})
 
@@ -244,8 +247,17 @@ class Client:
         self.leave()
         self.state = State.LOGOUT
 
+    def notice(self, noticing: Noticing | None) -> None:
+        """Tell what ``noticing`` names without being asked, and nothing else (RFC 5465 §3.1)."""
+        if self.noticing is not None:
+            self.house.updates.unlisten(self.noticing)
+        self.noticing = noticing
+        if noticing is not None and noticing.looks_elsewhere:
+            self.house.updates.listen(noticing, noticing.accounts)
+
     def leave(self) -> None:
         """Who has logged in goes; nothing of the session is left."""
+        self.notice(None)
         self.deselect()
         self._begin()
         if self.guest is not None:

@@ -7,12 +7,13 @@ from datetime import timedelta
 
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import ConnectionLost, Farewell, Misuse, Refusal
+from imap_gateway.handlers.notifying import tell_elsewhere, tell_new
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.commands import Command, Idle, StartTls, Tagged
 from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.framing import Frame, TooLarge
 from imap_gateway.protocol.grammar import BadCommand, parse
-from imap_gateway.state import ALLOWED, COUNTING, LEAVING, NUMBERED, State
+from imap_gateway.state import ALLOWED, COUNTING, EXPUNGING, LEAVING, NUMBERED, State
 from imap_gateway.telling import tell
 from posthouse.mail.errors import MailFailure, MissingObject, Unavailable
 from posthouse.storage.mailboxes import (
@@ -118,14 +119,28 @@ class Session:
             await self.refresh_idle()
             return Done("")
         if self.client.selected is not None:
-            allow = tagged.name not in COUNTING
-            await tell(self.client, allow_expunge=allow, with_uid=tagged.name.startswith("UID "))
+            await self._tell(
+                allow_expunge=tagged.name not in COUNTING,
+                with_uid=tagged.name.startswith("UID "),
+                is_answer=tagged.name in EXPUNGING,
+            )
+            if self.client.noticing is not None:
+                self._watch()
         return done
+
+    async def _tell(
+        self, *, allow_expunge: bool, with_uid: bool = False, is_answer: bool = False
+    ) -> None:
+        news = await tell(
+            self.client, allow_expunge=allow_expunge, with_uid=with_uid, is_answer=is_answer
+        )
+        if self.client.noticing is not None:
+            await tell_new(self.client, self.client.noticing, news)
 
     def end_idle(self, line: bytes) -> None:
         """The client ends IDLE, by DONE (RFC 2177 §3)."""
         tag, self._idle_tag = self._idle_tag, b""
-        if self.client.selected is not None:
+        if self.client.selected is not None and self.client.noticing is None:
             self.client.house.views.unwatch(self.client.selected.position.view, self._wire)
         if line.upper() == b"DONE":
             self._wire.write(responses.status(tag, b"OK", "IDLE ended"))
@@ -133,16 +148,22 @@ class Session:
             self._wire.write(responses.status(tag, b"BAD", "Expected DONE"))
 
     async def refresh_idle(self) -> None:
-        """Tell an idling client what is new; what is not known because of an outage, later."""
-        if not self.is_idling or self.client.selected is None:
+        """Tell who idles, or wants notices (RFC 5465), what is new; after an outage, later."""
+        selected, noticing = self.client.selected, self.client.noticing
+        if not self.is_idling and noticing is None:
             return
         try:
-            await self.client.house.views.recall(self.client.selected.position)
+            if noticing is not None:
+                await tell_elsewhere(self.client, noticing)
+            if selected is not None:
+                await self.client.house.views.recall(selected.position)
         except Unavailable as error:
             log.warning("news not told", reason=str(error))
             asyncio.get_running_loop().call_later(AGAIN.total_seconds(), self._wire.wake)
         else:
-            await tell(self.client, allow_expunge=True, with_uid=False)
+            if selected is not None:
+                allow = self.is_idling or noticing is None or not noticing.is_delayed
+                await self._tell(allow_expunge=allow)
 
     def _watch(self) -> None:
         if self.client.selected is not None:

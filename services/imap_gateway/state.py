@@ -31,6 +31,7 @@ _COMMANDS: Final = (
     (_INSIDE, "GETQUOTA", "GETQUOTAROOT", "SETQUOTA"),  # RFC 9208
     (_INSIDE, "ENABLE"),  # RFC 5161
     (_INSIDE, "IDLE"),  # RFC 2177
+    (_INSIDE, "NOTIFY"),  # RFC 5465
     (_INSIDE, "COMPRESS"),  # RFC 4978
     (_INSIDE, "UNAUTHENTICATE"),  # RFC 8437
     (_SELECTED, "CHECK", "CLOSE", "EXPUNGE"),  # RFC 3501 §6.4
@@ -61,6 +62,9 @@ ALLOWED: Final = MappingProxyType(
 
 # While these run no EXPUNGE may be sent: the client counts messages (RFC 3501 §7.4.1).
 COUNTING = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
+
+# These are answered by telling what went, whatever NOTIFY wants.
+EXPUNGING = frozenset({"EXPUNGE", "UID EXPUNGE", "MOVE", "UID MOVE", "REPLACE", "UID REPLACE"})
 
 # These name messages by sequence numbers (RFC 9586 §3.2).
 NUMBERED = frozenset({"FETCH", "STORE", "SEARCH", "COPY", "MOVE", "SORT", "THREAD", "REPLACE"})

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Selected
 from imap_gateway.errors import Farewell
+from imap_gateway.noticing import selected_events
 from imap_gateway.own_seen import know_own_seen
+from imap_gateway.protocol.notify_grammar import Event
 from imap_gateway.protocol.responses import untagged
 from imap_gateway.view.flags import Keywords
 from imap_gateway.view.position import NOTHING, News, Position, message_rows
@@ -23,24 +26,34 @@ RANGES_AT_ONCE = 2000  # of UIDs, in one line
 log = get_logger()
 
 
-async def tell(client: Client, *, allow_expunge: bool, with_uid: bool) -> None:
+async def tell(
+    client: Client, *, allow_expunge: bool, with_uid: bool, is_answer: bool = False
+) -> News:
     """Write what the client does not know yet of its mailbox; an outage withholds no number.
 
     Once taken, EXPUNGE and EXISTS must go out: without them every later sequence number would mean
-    another message. Flags that cannot be named now are told next time. Raises `Farewell` if the
+    another message. Flags that cannot be named now are told next time. What NOTIFY does not want
+    is left out, but for what answers a command. Returns what was told; raises `Farewell` if the
     mailbox was deleted.
     """
     selected = client.mailbox()
     position = selected.position
     if position.view.is_gone:
         raise Farewell("The selected mailbox was deleted")
+    wanted = selected_events(client.noticing)
+    if not wanted and not is_answer:
+        return NOTHING
     news = await client.house.views.news(position, allow_expunge=allow_expunge)
+    if Event.FLAGS not in wanted:
+        news = replace(news, changed=())
     if client.is_condstore:
         _tell_step(client, position)
     if news != NOTHING:
-        await _tell_news(client, news, with_uid=with_uid)
+        is_noticing = client.noticing is not None  # RFC 5465 §5.1
+        await _tell_news(client, news, with_uid=with_uid or is_noticing)
     for context in tuple(selected.contexts.values()):
         await context.tell_changed(client)
+    return news
 
 
 async def _tell_news(client: Client, news: News, *, with_uid: bool) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Protocol, TypeAlias
 
@@ -39,6 +39,13 @@ class Teller(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """A session that wants to know of accounts."""
+
+    def heard(self) -> None:
+        """Something happened; called on the event loop, must be quick."""
+
+
 class Updates:
     """Both directions; the methods that run for ever are duties of the service."""
 
@@ -50,6 +57,20 @@ class Updates:
         self._has_stale = asyncio.Event()
         self._pending: OrderedDict[Key, int] = OrderedDict()
         self._has_pending = asyncio.Event()
+        self._listeners: defaultdict[int, set[Listener]] = defaultdict(set)
+
+    def listen(self, listener: Listener, accounts: Collection[int]) -> None:
+        """Tell ``listener`` when something happens to these accounts, and to no others."""
+        self.unlisten(listener)
+        for account in accounts:
+            self._listeners[account].add(listener)
+
+    def unlisten(self, listener: Listener) -> None:
+        """End that."""
+        for account in [a for a, some in self._listeners.items() if listener in some]:
+            self._listeners[account].discard(listener)
+            if not self._listeners[account]:
+                del self._listeners[account]
 
     def heard(self, notice: MailboxChanged) -> None:
         """Take a notice off the bus."""
@@ -57,9 +78,12 @@ class Updates:
         view = self._views.watched_view(key)
         if view is not None and view.modseq < notice.modseq:
             self._mark(key)
+        for listener in tuple(self._listeners.get(notice.account, ())):
+            listener.heard()
 
     def missed(self) -> None:
         """Notices may have been lost: look at every watched mailbox."""
+        self._wake_listeners()
         for key in self._views.watched():
             self._mark(key)
 
@@ -102,7 +126,12 @@ class Updates:
             with contextlib.suppress(Unavailable):  # the next round finds it
                 await self._look()
 
+    def _wake_listeners(self) -> None:
+        for listener in {one for some in self._listeners.values() for one in some}:
+            listener.heard()
+
     async def _look(self) -> None:
+        self._wake_listeners()
         watched = self._views.watched()
         steps = await current_steps(self._pool, list(watched))
         for key, view in watched.items():

@@ -17,6 +17,7 @@ from imap_gateway.handlers import (
     listing,
     modes,
     multisearching,
+    notifying,
     plain,
     quotas,
     searching,
@@ -44,6 +45,7 @@ _FAMILIES: Final = (
     fetching.HANDLERS,
     storing.HANDLERS,
     copying.HANDLERS,
+    notifying.HANDLERS,
 )
 
 HANDLERS: Final[Handlers] = MappingProxyType(

@@ -116,6 +116,11 @@ def plan_of(asked: tuple[FetchItem, ...], *, is_uid: bool, is_delta: bool) -> Pl
     )
 
 
+async def send(client: Client, plan: Plan, indexes: Sequence[int]) -> None:
+    """Write the responses of these messages, of those that are still there."""
+    await _send(client, client.mailbox().position, plan, indexes)
+
+
 async def send_changed(client: Client, plan: Plan, indexes: Sequence[int], since: int) -> None:
     """Write the responses of those of these messages that changed after the step ``since``."""
     position = client.mailbox().position

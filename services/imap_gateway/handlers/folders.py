@@ -138,10 +138,12 @@ async def subscribe(client: Client, command: c.Subscribe) -> Done:
     pool, name = client.house.pool, command.mailbox
     if elsewhere(name, client.user) is None:
         await subscribe_own(pool, client.account, name, on=command.on)
+        client.house.updates.tell(client.account, 0, 0)
         return Done("done")
     if command.on:
         await places.find(client, name, "l")
     await subscribe_elsewhere(pool, client.account, name, on=command.on)
+    client.house.updates.tell(client.account, 0, 0)
     return Done("done")
 
 

@@ -57,6 +57,15 @@ async def list_one(client: Client, name: str, given: str) -> None:
     client.wire.write(responses.listed(b"LIST", flags, client.shown(name), more=more))
 
 
+async def all_attributes(client: Client, seen: Mapping[str, Found]) -> dict[str, tuple[str, ...]]:
+    """Return what LIST would tell of all names."""
+    lost = set(await lost_subscriptions(client.house.pool, client.account))
+    folders = _folders(client, seen, lost)
+    choice = Choice(patterns=[Pattern("", "*")], is_extended=True, tells_subscribed=True)
+    shown = await aside(len(folders) * 20, listing, folders, choice)
+    return {one.name: tuple(one.attributes) for one in shown}
+
+
 async def _lsub(client: Client, command: List, folders: Mapping[str, Folder]) -> Done:
     [written] = command.patterns
     names = {name for name, folder in folders.items() if folder.is_subscribed}

@@ -14,6 +14,7 @@ from imap_gateway.protocol import (
     messages_grammar,
     metadata_grammar,
     modes_grammar,
+    notify_grammar,
     session_grammar,
     sharing_grammar,
 )
@@ -32,6 +33,7 @@ _FAMILIES: Final = (
     appending_grammar.RULES,
     messages_grammar.RULES,
     finding_grammar.RULES,
+    notify_grammar.RULES,
 )
 
 RULES: Final = MappingProxyType(

@@ -1,0 +1,63 @@
+"""NOTIFY where it costs too much, and where nobody may read (RFC 5465 §3.1, §5.8)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imap_gateway.handlers import notifying
+from posthouse.storage.pool import Pool
+from support.imap import LETTER, User, add_reader, gateway
+
+pytestmark = pytest.mark.integration
+
+EVENTS = "MessageNew MessageExpunge"
+
+
+async def watching(user: User, what: str) -> bytes:
+    await user.login()
+    return (await user.say(f"NOTIFY SET {what}"))[-1]
+
+
+async def test_who_wants_to_hear_of_everything_is_refused(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifying, "MAX_MAILBOXES", 1)
+    await add_reader(pool)
+    async with gateway(pool, tmp_path) as imap:
+        user = await imap.connect()
+        answer = await watching(user, f"(PERSONAL ({EVENTS}))")
+        assert answer.startswith(b"NO [NOTIFICATIONOVERFLOW]")
+
+
+async def test_too_many_notices_end_notices(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifying, "MAX_LINES", 0)
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as imap:
+        user = await imap.connect()
+        assert (await watching(user, f"(PERSONAL ({EVENTS}))")).startswith(b"OK")
+        await imap.deliver(account, LETTER)
+        assert (await user.hear()).startswith(b"* OK [NOTIFICATIONOVERFLOW]")
+        await imap.deliver(account, LETTER)
+        assert await user.say("NOOP") == [b"OK done"]
+
+
+async def test_what_may_be_seen_but_not_read_is_told_as_such(pool: Pool, tmp_path: Path) -> None:
+    bert = await add_reader(pool, "bert")
+    await add_reader(pool)
+    async with gateway(pool, tmp_path) as imap:
+        owner, guest = await imap.connect(), await imap.connect()
+        await owner.login("bert")
+        await owner.say("SETACL INBOX anna@example.test l")
+        await guest.login()
+        name = "user/bert@example.test/INBOX"
+        names = [line for line in await guest.say('LIST "" "*"') if b"bert" in line]
+        name = names[0].split(b' "/" ')[1].decode()
+        heard = await guest.say(f"NOTIFY SET (MAILBOXES {name} ({EVENTS}))")
+        assert heard[0] == f'* LIST (\\NoAccess) "/" {name}'.encode()
+        await owner.say("SETACL INBOX anna@example.test lr")
+        await imap.deliver(bert, LETTER)
+        assert (await guest.hear()).startswith(f"* STATUS {name} (UIDNEXT 2 MESSAGES 1".encode())
