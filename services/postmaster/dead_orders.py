@@ -25,7 +25,7 @@ from posthouse.storage.dead_letters import returned, survey
 from posthouse.storage.ledger import Place
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
-from postmaster import replaying, returning
+from postmaster import discarding, replaying, returning
 from postmaster.dead_turns import Desk, Order, Turn, Walk
 from postmaster.deadletters import Kept, Verb
 
@@ -38,6 +38,7 @@ _STEPS: dict[Verb, Callable[[Desk, Order, Walk, int], Awaitable[Turn]]] = {
     "replay": replaying.step,
     "reroute": replaying.step,
     "bounce": returning.step,
+    "discard": discarding.step,
 }
 
 log = get_logger()
@@ -115,7 +116,7 @@ class _Lookout:
     latest: deque[Place] = field(default_factory=lambda: deque(maxlen=WATCHED))
 
     def note(self, order: Order, turn: Turn) -> None:
-        if order.verb != "bounce":  # what has ended does not come back
+        if order.verb not in {"bounce", "discard"}:  # what has ended does not come back
             self.sent.update(letter.fingerprint for letter in turn.changed)
             self.latest.extend(turn.places)
 

@@ -1,4 +1,4 @@
-"""What can be done with a dead letter (pure), and ending it without delivery.
+"""What can be done with a dead letter (pure).
 
 The ledger is followed, not the letter: only recipients that lie dead there are the letter's. If all
 have ended meanwhile, or go on by another copy, the letter is outlived: nothing is left to do.
@@ -13,17 +13,14 @@ from typing import Literal, TypeAlias
 from posthouse.bus.wire import decode
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import BadEnvelope
-from posthouse.mail.outcome import Discarded
 from posthouse.storage import ledger
-from posthouse.storage.dead_letters import DeadLetter, end_dead
+from posthouse.storage.dead_letters import DeadLetter
 from posthouse.storage.ledger import Looked, Place
-from posthouse.storage.pool import Pool, Queries, transaction
+from posthouse.storage.pool import Queries
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
 
-Verb: TypeAlias = Literal["replay", "reroute", "bounce"]
-
-DISCARD_RULE = "dead letter discarded"  # the named rule of promise 4
+Verb: TypeAlias = Literal["replay", "reroute", "bounce", "discard"]
 
 UNREADABLE = "its envelope cannot be read"
 UNKNOWN = "the ledger does not know its recipients"
@@ -118,28 +115,3 @@ async def mark_dead(queries: Queries, letters: Iterable[DeadLetter]) -> None:
         places = () if letter.envelope else places_of(letter)
         if places:
             await ledger.mark_dead(queries, places[0][0], letter.reason, [n for _, n in places])
-
-
-async def discard(pool: Pool, letter: DeadLetter, note: str) -> bool:
-    """End a letter without delivery, and its dead recipients as discarded by a named rule.
-
-    Recipients that go on by another copy of the envelope are none of the letter's.
-
-    Returns False if somebody else ended it meanwhile.
-
-    Raises:
-        Unavailable: If PostgreSQL does not answer.
-    """
-    places = places_of(letter)
-    async with transaction(pool) as tx:
-        if not await end_dead(tx, [letter.id], "discarded", note):
-            return False
-        await mark_dead(tx, [letter])
-        looked = await ledger.look(tx, places, lock=True)
-        dead = [n for (_, n), each in looked.items() if each.state == "dead"]
-        if dead:
-            outcomes = [Discarded(n=n, rule=DISCARD_RULE) for n in dead]
-            await ledger.settle(tx, places[0][0], outcomes, letter.attempts)
-    ended.labels("discarded").inc()
-    log.warning("dead letter discarded", letter=letter.id, note=note)
-    return True

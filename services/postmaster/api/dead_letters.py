@@ -1,4 +1,4 @@
-"""Dead letters: look at them, or end them without delivery; `dead_orders` sends them on."""
+"""Dead letters: look at them; `dead_orders` sends them on, or ends them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field, model_validator
 
-from posthouse.storage import audit
 from posthouse.storage.dead_letters import (
     Choice,
     DeadLetter,
@@ -18,13 +17,12 @@ from posthouse.storage.dead_letters import (
     dead_groups,
     dead_letters,
 )
-from postmaster.api.actor import Actor
 from postmaster.api.fields import Body, Number, PageSize, Words, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import not_found
-from postmaster.deadletters import discard, readable
+from postmaster.deadletters import readable
 
-MAX_AT_ONCE = 1000  # numbers named, and letters discarded, per request; what is left is told
+MAX_AT_ONCE = 1000  # numbers named in a request
 WORDS_OF_IDS = 5  # numbers that an audit entry names
 
 router = APIRouter(tags=["dead letters"])
@@ -86,13 +84,6 @@ class Listing(Body):
     limit: PageSize = 100
 
 
-class Discard(Which):
-    """Which letters end, and why."""
-
-    limit: Annotated[int, Field(ge=1, le=MAX_AT_ONCE)] = MAX_AT_ONCE
-    note: str = ""
-
-
 @router.get("/dead-letters")
 async def list_dead_letters(query: Annotated[Listing, Query()], means: Means) -> dict[str, Any]:
     """Return dead letters, oldest first."""
@@ -120,26 +111,6 @@ async def show_dead_letter(ident: Number, means: Means) -> dict[str, Any]:
     if not found:
         raise not_found("dead letter", ident)
     return {**_shown(found[0]), "body": base64.b64encode(found[0].body).decode()}
-
-
-@router.post("/dead-letters/discard")
-async def discard_dead_letters(which: Discard, means: Means, actor: Actor) -> dict[str, Any]:
-    """End waiting letters; their open recipients are settled as discarded by a named rule."""
-    found = await dead_letters(means.pool, which.choice(), limit=which.limit)
-    ended = [letter.id for letter in found]
-    if not which.dry_run:
-        intent = audit.Intent(
-            actor=actor,
-            action="dead discard",
-            chosen=which.words() or "--all",
-            detail=which.note,
-            found=len(found),
-        )
-        number = await audit.begin(means.pool, intent)
-        ended = [letter.id for letter in found if await discard(means.pool, letter, which.note)]
-        await audit.count(means.pool, number, changed=len(ended))
-        await audit.end(means.pool, number)
-    return {"discarded": ended, "dry_run": which.dry_run, "more": len(found) == which.limit}
 
 
 def _shown(letter: DeadLetter) -> dict[str, Any]:

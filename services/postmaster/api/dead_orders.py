@@ -1,4 +1,4 @@
-"""Dead letters on their way again: back on their road, by another next hop, or to their senders."""
+"""Dead letters on their way again: back on their road, by another next hop, to their senders; or ended."""
 
 from __future__ import annotations
 
@@ -53,6 +53,13 @@ class Bounce(Sending):
     text: Annotated[OneLine, Field(min_length=1)]
 
 
+class Discard(Which):
+    """Which letters end, ``limit`` of them at most, and why: ``note`` is kept with them."""
+
+    limit: Annotated[int, Field(ge=1)] | None = None
+    note: OneLine = ""
+
+
 @router.post("/dead-letters/replay")
 async def replay(what: Sending, means: Means, actor: Actor) -> StreamingResponse:
     """Put waiting letters back on their road as the ledger says; one JSON line per step (NDJSON).
@@ -74,6 +81,16 @@ async def reroute(what: Reroute, means: Means, actor: Actor) -> StreamingRespons
 async def bounce(what: Bounce, means: Means, actor: Actor) -> StreamingResponse:
     """Return letters to their senders with ``text``; the answer is as of a replay."""
     return _answer(means, what, _order(means, "bounce", what, actor, what.text))
+
+
+@router.post("/dead-letters/discard")
+async def discard(what: Discard, means: Means, actor: Actor) -> StreamingResponse:
+    """End letters without delivery; what lies dead of them is discarded by a named rule.
+
+    The answer is as of a replay.
+    """
+    sending = Sending(**what.model_dump(exclude={"note"}), rate=MAX_REPLAY_RATE, watch=0.0)
+    return _answer(means, sending, _order(means, "discard", sending, actor, what.note))
 
 
 def _order(means: Parts, verb: Verb, what: Sending, actor: str, text: str = "") -> Order:

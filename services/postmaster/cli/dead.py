@@ -33,6 +33,7 @@ _DONE = {
     "replay": "put back on the road",
     "reroute": "sent another way",
     "bounce": "returned to their senders",
+    "discard": "discarded",
 }
 
 
@@ -184,17 +185,10 @@ def dead_discard(
     note: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the letter.")] = "",
     yes: Yes = False,
     dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
-    """End them without delivery, 1000 at a time; what lies dead of them is marked discarded."""
-    body = {**_some(which), "note": note, "dry_run": dry_run}
-    if not (yes or dry_run):
-        confirm("End these letters without delivery?", "Nothing was discarded.")
-    with connect() as api:
-        answer = api.ask("POST", path("dead-letters", "discard"), body=body)
-    verb = "would be discarded" if dry_run else "discarded"
-    say(f"{_letters(len(answer['discarded']))} {verb}.")
-    if answer["more"]:
-        say("There may be more of them: run it again.")
+    """End them without delivery; what lies dead of them is marked discarded."""
+    _send("discard", {**_some(which), "note": note}, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
 def _some(which: Which) -> Which:

@@ -301,6 +301,36 @@ async def test_a_discarded_letter_settles_its_recipients_by_a_named_rule(
     assert "dead letter discarded" in json.dumps(timeline)
 
 
+async def test_more_letters_than_can_be_named_are_discarded_at_once(
+    postmaster: LivePostmaster, broker_url: str
+) -> None:
+    mails = [new_mail("anna@example.test") for _ in range(1100)]
+    await ledger.enter(postmaster.pool, mails)
+    async with connect(broker_url, Probes(), "policy", grace=GRACE) as broker:
+        death = compose("policy", INBOUND, ValueError("no row"), History(), datetime.now(UTC))
+        await Publisher(broker).dispatch(
+            [Parcel.dead(INBOUND, encode(mail.envelope), death) for mail in mails]
+        )
+
+    async def all_are_filed() -> bool:
+        return bool(await postmaster.pool.fetchval("select count(*) = 1100 from dead_letters"))
+
+    async with undertaking(postmaster.pool, postmaster.broker):
+        await until(all_are_filed, "not all were filed")
+
+    canary = await postmaster.cli("dead", "discard", "--all", "--limit", "1", "--yes", "--json")
+    rest = await postmaster.cli("dead", "discard", "--all", "--note", "spam", "--yes")
+
+    assert json.loads(canary.stdout)["changed"] == 1
+    assert "1099 dead letters discarded (audit " in rest.stdout
+    assert set(await states(postmaster.pool)) == {"discarded"}
+    entries = (await postmaster.http.get("/audit")).json()["items"]
+    assert [(one["action"], one["found"], one["changed"]) for one in entries] == [
+        ("dead discard", 1099, 1099),
+        ("dead discard", 1, 1),
+    ]
+
+
 async def test_a_storm_of_equal_deaths_is_one_line_and_a_canary_goes_first(
     postmaster: LivePostmaster, broker_url: str
 ) -> None:
