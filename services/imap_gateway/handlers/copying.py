@@ -11,7 +11,7 @@ from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.expunging import expunge_deleted
-from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
+from imap_gateway.handlers.fetching import FRESH_SECONDS, choose
 from imap_gateway.own_seen import mark_new
 from imap_gateway.places import Found
 from imap_gateway.protocol import commands as c
@@ -30,7 +30,7 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     await places.demand_now(client, "te" if command.is_move else "")  # RFC 6851 §4.1
     view, house = selected.position.view, client.house
     await house.views.refresh(view, max_age=FRESH_SECONDS)
-    indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
+    indexes = await choose(selected.position, command.numbers, is_uid=command.is_uid)
     uids = selected.position.uids_of(indexes)
     try:
         found = await places.find(client, command.mailbox, "i")
@@ -112,7 +112,7 @@ async def expunge_(client: Client, command: c.Expunge) -> Done:
     if command.uids is not None:
         view = selected.position.view
         await client.house.views.refresh(view, max_age=FRESH_SECONDS)
-        indexes = chosen(selected.position, command.uids, is_uid=True)
+        indexes = await choose(selected.position, command.uids, is_uid=True)
         uids = selected.position.uids_of(indexes)
     step = await expunge_deleted(client, uids)
     return Done("EXPUNGE done", _step_code(client, step) if step is not None else b"")

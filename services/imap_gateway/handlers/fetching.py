@@ -44,7 +44,7 @@ async def fetch(client: Client, command: c.Fetch) -> Done:
     plan = plan_of(command.items, is_uid=names_uid, is_delta=is_delta)
     if plan.tells_modseq:
         client.enable(b"CONDSTORE")
-    indexes = chosen(selected.position, command.numbers, is_uid=command.is_uid)
+    indexes = await choose(selected.position, command.numbers, is_uid=command.is_uid)
     if (
         command.page is not None
     ):  # RFC 9394 §3.4: the page is taken before CHANGEDSINCE is looked at
@@ -69,6 +69,12 @@ def _check_modifiers(client: Client, command: c.Fetch) -> None:
     if not command.is_uid or command.changed_since is None:
         raise Misuse("VANISHED goes with UID FETCH and CHANGEDSINCE only")
     demand_qresync(client)
+
+
+async def choose(position: Position, numbers: SequenceSet, *, is_uid: bool) -> Sequence[int]:
+    """Return `chosen`; many saved ones are looked up in a thread."""
+    many = len(position.saved) if numbers.is_saved else 0
+    return await aside(many, chosen, position, numbers, is_uid=is_uid)
 
 
 def chosen(position: Position, numbers: SequenceSet, *, is_uid: bool) -> Sequence[int]:

@@ -36,7 +36,7 @@ async def search_many(client: Client, command: f.MultiSearch) -> Done:
     if _SELECTED in sources or returns.updates:
         check_tag(client, program)
         found = await found_by(client, program)
-        save(client, returns, found)
+        await save(client, returns, found, found.matched)
         if _SELECTED in sources:
             view = client.mailbox().position.view
             here = client.shown(client.mailbox().name)

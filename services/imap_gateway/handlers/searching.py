@@ -57,10 +57,10 @@ async def answer(
     if asks_modseq(program.key):
         client.enable(b"CONDSTORE")
     returns = program.returns
-    if returns is None and word == b"SEARCH" and b"IMAP4REV2" in client.enabled:
+    if returns is None and word == b"SEARCH" and client.is_rev2:
         returns = _ALL  # RFC 9051 §6.4.4
     if returns is not None:
-        save(client, returns, replace(found, matched=matched))
+        await save(client, returns, found, matched)
     if returns is None or returns.tells or not returns.saves:
         text = await aside(
             len(matched), _text, client.tag, program, found, (matched, word, returns)
@@ -69,10 +69,11 @@ async def answer(
         await client.wire.drain()
 
 
-def save(client: Client, returns: f.Returns, found: Found) -> None:
+async def save(client: Client, returns: f.Returns, found: Found, matched: Sequence[int]) -> None:
     """Let ``$`` stand for what was found, where that was asked for (RFC 5182)."""
     if returns.saves:
-        client.mailbox().position.saved = _saved(found, found.matched, returns)
+        saved = await aside(len(matched), _saved, found, matched, returns)
+        client.mailbox().position.saved = saved
 
 
 def written(program: f.Program, found: Found, matched: Sequence[int]) -> bytes:

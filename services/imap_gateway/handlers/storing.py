@@ -10,7 +10,7 @@ from typing import Final
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
-from imap_gateway.handlers.fetching import FRESH_SECONDS, chosen
+from imap_gateway.handlers.fetching import FRESH_SECONDS, choose
 from imap_gateway.own_seen import change_own_seen
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.sequences import write_set
@@ -43,7 +43,7 @@ async def store(client: Client, command: c.Store) -> Done:
     await house.views.refresh(view, max_age=FRESH_SECONDS)
     if command.unchanged_since is not None:
         client.enable(b"CONDSTORE")
-    indexes = chosen(position, command.numbers, is_uid=command.is_uid)
+    indexes = await choose(position, command.numbers, is_uid=command.is_uid)
     rights = await places.demand_now(client, "")
     change = await flag_change(client, command)
     steps = permitted(change, rights, client.keywords, is_guest=selected.owner is not None)
