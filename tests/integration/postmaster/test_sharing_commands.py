@@ -77,6 +77,21 @@ async def test_who_may_answer_in_its_name_is_said_with_the_rights(clerk: LivePos
     assert await rows(clerk, "acl", "list", SALES) == []
 
 
+async def test_who_comes_later_under_an_address_finds_no_rights_of_the_first(
+    clerk: LivePostmaster,
+) -> None:
+    await done(clerk, "alias", "set", "team@example.test", ANNA)
+    await done(clerk, "acl", "set", ANNA, BERT, "lr")
+    await done(clerk, "acl", "set", ANNA, "group:team@example.test", "lr")
+    await done(clerk, "acl", "set", ANNA, "anyone", "l")
+
+    await done(clerk, "account", "remove", BERT, "--yes")
+    await done(clerk, "alias", "remove", "team@example.test")
+
+    left = await rows(clerk, "acl", "list", ANNA)
+    assert left == [{"mailbox": "INBOX", "identifier": "anyone", "rights": "l"}]
+
+
 async def test_anyone_ends_at_the_border_of_a_tenant(
     clerk: LivePostmaster, people: dict[str, int]
 ) -> None:
