@@ -2,11 +2,12 @@
 
 Roots are ``user:`` with an address, ``domain:`` and ``tenant:`` with a name. Everybody sees their own
 and those above it that limit something; who manages quotas of a domain sees and sets those of its
-users and its own.
+users, and the storage of its own. Messages and mailboxes of domains and tenants are limited by operators.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -59,13 +60,16 @@ async def get_quota_root(client: Client, command: v.GetQuotaRoot) -> Done:
 async def set_quota(client: Client, command: v.SetQuota) -> Done:
     """SETQUOTA (§4.1.3): limits that are not named go."""
     quota = await _managed(client, command.root)
-    limits = command.limits
-    storage = limits.get(Resource.STORAGE)
+    storage = command.limits.get(Resource.STORAGE)
     new = Limits(
         octets=None if storage is None else min(storage, MAX_STORAGE) * UNIT_OCTETS,
-        messages=limits.get(Resource.MESSAGE),
-        mailboxes=limits.get(Resource.MAILBOX),
+        messages=command.limits.get(Resource.MESSAGE),
+        mailboxes=command.limits.get(Resource.MAILBOX),
     )
+    if quota.scope is not Scope.USER:
+        if command.limits.keys() - {Resource.STORAGE}:
+            raise Refusal("Only STORAGE can be limited here", b"CANNOT")
+        new = replace(quota.limits, octets=new.octets)
     await set_limits(client.house.pool, quota.scope, quota.name, new)
     changed = await find_quota(client.house.pool, quota.scope, quota.name)
     client.wire.write(_line(changed) if changed is not None else b"")
@@ -90,7 +94,10 @@ def _root(quota: Quota) -> str:
 
 
 def _line(quota: Quota) -> bytes:
-    """Return the QUOTA response (§4.2.1): what is not limited is not told."""
+    """Return the QUOTA response (§4.2.1): what is not limited is not told.
+
+    Numbers of messages and mailboxes must be exact (§5.2, §5.3): only a user's are.
+    """
     limits = quota.limits
     storage = None if limits.octets is None else limits.octets // UNIT_OCTETS
     resources = (
@@ -101,7 +108,7 @@ def _line(quota: Quota) -> bytes:
     told = b" ".join(
         b"%b %d %d" % (resource.value, used, limit)
         for resource, used, limit in resources
-        if limit is not None
+        if limit is not None and (quota.scope is Scope.USER or resource is Resource.STORAGE)
     )
     root = responses.string(_root(quota).encode())
     return responses.untagged(b"QUOTA %b (%b)" % (root, told))
