@@ -1,21 +1,32 @@
-"""kill -9 of the real process in the middle of APPEND and MOVE: all or nothing, UIDs only rise."""
+"""kill -9 in the middle of APPEND, MOVE and EXPUNGE: all or nothing, UIDs only rise.
+
+Of the gateway as a real process, and of PostgreSQL under a gateway that goes on.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import secrets
+import shutil
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from posthouse.storage.pool import Pool
-from support.imap import LETTER, User, add_reader, check_sums
+from onemachine.children import Registry
+from onemachine.ports import free_ports
+from onemachine.postgres import Postgres, reachable_home
+from posthouse.storage.migrate import migrate
+from posthouse.storage.pool import Pool, open_pool
+from support.imap import LETTER, Gateway, User, add_reader, check_sums, gateway
 from support.processes import Service, free_port
 
 pytestmark = pytest.mark.integration
 
 WRITERS = 3
+JUNK = 2000  # messages that are expunged meanwhile
 
 _APPENDED = re.compile(rb"OK \[APPENDUID \d+ (\d+)\]")
 _CUT_OFF = (ConnectionError, AssertionError, EOFError)
@@ -47,16 +58,26 @@ async def move_until_cut(user: User) -> None:
                 await user.say(f"MOVE 1:* {there}")
 
 
+async def expunge_until_cut(user: User) -> None:
+    """Remove ten messages at once, the first ten that are there, again and again."""
+    with suppress(*_CUT_OFF):
+        await user.say("SELECT Junk")
+        while True:
+            await user.say(r"STORE 1:10 +FLAGS.SILENT (\Deleted)")
+            await user.say("EXPUNGE")
+
+
 async def killed_at_work(service: Service, port: int, seconds: float) -> list[int]:
     """Append and move for a while, kill the process; return the UIDs that were acknowledged."""
     acknowledged: list[int] = []
-    users = [await log_in(port) for _ in range(WRITERS + 2)]
-    mover, halfway, *writers = users
+    users = [await log_in(port) for _ in range(WRITERS + 3)]
+    mover, remover, halfway, *writers = users
     await halfway.send(b"h APPEND INBOX {%d+}\r\nSubject: cut" % len(LETTER))
     async with asyncio.TaskGroup() as tasks:
         for writer in writers:
             tasks.create_task(append_until_cut(writer, acknowledged))
         tasks.create_task(move_until_cut(mover))
+        tasks.create_task(expunge_until_cut(remover))
         await asyncio.sleep(seconds)
         await service.kill()
     for one in users:
@@ -87,6 +108,9 @@ async def test_a_killed_gateway_appended_and_moved_all_or_nothing(
     user = await log_in(port)
     for _ in range(50):
         await user.append("Archive", LETTER)
+    await user.say("SELECT Archive")
+    for _ in range(JUNK // 50):
+        await user.say("COPY 1:50 Junk")
     acknowledged: list[int] = []
     for milliseconds in (120, 190, 310):
         user.close()
@@ -102,6 +126,9 @@ async def test_a_killed_gateway_appended_and_moved_all_or_nothing(
         assert all(LETTER in body for body in bodies[:-1])
         places = [len(await uids_of(user, name)) for name in ("Archive", "Trash")]
         assert sorted(places) == [0, 50]
+        junk = await uids_of(user, "Junk")
+        assert junk == list(range(JUNK - len(junk) + 1, JUNK + 1))  # the first ones went,
+        assert len(junk) % 10 == 0  # ten by ten
         found = _APPENDED.match(await user.append("INBOX", LETTER))
         assert found is not None
         assert int(found[1]) > max(kept, default=0)
@@ -110,3 +137,96 @@ async def test_a_killed_gateway_appended_and_moved_all_or_nothing(
     user.close()
     await service.kill()
     assert len(acknowledged) > 3
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Postgres]:
+    """A PostgreSQL of this test alone, which may be killed."""
+    home = reachable_home(tmp_path / "postgres")
+    postgres = Postgres(
+        home=home,
+        port=free_ports(1)[0],
+        password=secrets.token_hex(8),
+        registry=Registry(tmp_path),
+    )
+    await postgres.start()
+    yield postgres
+    await postgres.stop()
+    await asyncio.to_thread(shutil.rmtree, home.parent, ignore_errors=True)
+
+
+async def append_through(user: User, uids: list[int], is_over: asyncio.Event) -> None:
+    """Append until it is over; what is refused meanwhile is tried again."""
+    while not is_over.is_set():
+        if found := _APPENDED.match(await user.append("INBOX", LETTER)):
+            uids.append(int(found[1]))
+
+
+async def move_through(user: User, is_over: asyncio.Event) -> None:
+    while not is_over.is_set():
+        for here, there in (("Archive", "Trash"), ("Trash", "Archive")):
+            if (await user.say(f"SELECT {here}"))[-1].startswith(b"OK"):
+                await user.say(f"MOVE 1:* {there}")
+
+
+async def expunge_through(user: User, is_over: asyncio.Event) -> None:
+    while not is_over.is_set():
+        if (await user.say("SELECT Junk"))[-1].startswith(b"OK"):
+            marked = await user.say(r"STORE 1:10 +FLAGS.SILENT (\Deleted)")
+            if marked[-1].startswith(b"OK"):
+                await user.say("EXPUNGE")
+
+
+async def prepared(house: Gateway) -> list[User]:
+    """Log in three clients; Archive and Junk hold what they will move and remove."""
+    users = [await house.connect() for _ in range(3)]
+    for user in users:
+        await user.login()
+    for _ in range(50):
+        await users[0].append("Archive", LETTER)
+    await users[0].say("SELECT Archive")
+    for _ in range(JUNK // 50):
+        await users[0].say("COPY 1:50 Junk")
+    return users
+
+
+async def check_all(house: Gateway, appended: list[int]) -> None:
+    """What was acknowledged is there, and of what was not, all or nothing."""
+    user = await house.connect()
+    await user.login()
+    kept = await uids_of(user, "INBOX")
+    assert appended == sorted(set(appended))
+    assert set(appended) <= set(kept)
+    places = [len(await uids_of(user, name)) for name in ("Archive", "Trash")]
+    assert sorted(places) == [0, 50]
+    junk = await uids_of(user, "Junk")
+    assert junk == list(range(JUNK - len(junk) + 1, JUNK + 1))
+    assert len(junk) % 10 == 0
+
+
+async def test_under_a_killed_postgresql_everything_happens_or_nothing(
+    server: Postgres, tmp_path: Path
+) -> None:
+    await server.create_database("mail")
+    await migrate(server.url("mail"))
+    async with open_pool(server.url("mail")) as pool, gateway(pool, tmp_path) as house:
+        account = await add_reader(pool)
+        users = await prepared(house)
+        uids: list[int] = []
+        for milliseconds in (150, 400):
+            is_over = asyncio.Event()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(append_through(users[0], uids, is_over))
+                tasks.create_task(move_through(users[1], is_over))
+                tasks.create_task(expunge_through(users[2], is_over))
+                await asyncio.sleep(milliseconds / 1000)
+                assert server.child is not None
+                server.child.kill()
+                await server.child.wait()
+                await server.start()
+                before = len(uids)
+                while len(uids) < before + 5:  # noqa: ASYNC110 - they go on by themselves
+                    await asyncio.sleep(0.01)
+                is_over.set()
+            await check_all(house, uids)
+            await check_sums(pool, account)
