@@ -42,6 +42,7 @@ BAD_SENDER = Status(550, (5, 1, 7))  # RFC 3463 §3.2
 BAD_RECIPIENT = Status(550, (5, 1, 3))  # RFC 3463 §3.2
 NO_BOUNCE = Status(550, (5, 7, 1))  # RFC 3463 §3.8
 NO_RELAY = Status(551, (5, 7, 1))  # RFC 5321 §3.4
+RELAYED = frozenset({"account relays", "network relays"})  # the rules that let mail out
 _STRANGER = refuse(NO_SUCH_USER, "No such user here", "unknown recipient")
 _CLOSED = refuse(DISABLED, "Account is disabled", "disabled account")
 _UNSIGNED = refuse(NO_BOUNCE, "No mail was sent from here with this return path", "unsigned bounce")

@@ -11,13 +11,14 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
 from policy_engine.admission import Grounds, judge, wanted
 from policy_engine.returned import as_meant
 from policy_engine.rights import NO_GRANTS, Grants, Ownership, is_plain, read
 from policy_engine.srs import Rewriter
+from policy_engine.suppression import Pair, leaves, refusal
 from posthouse.mail.address import DETAIL_DELIMITER
 from posthouse.mail.admission import (
     AuthorQuestion,
@@ -31,9 +32,11 @@ from posthouse.storage import directory
 from posthouse.storage.directory import Found, Network
 from posthouse.storage.directory.senders import Sender
 from posthouse.storage.pool import Pool
+from posthouse.storage.suppressing import Reason
 from posthouse.telemetry.metrics import counter
 
 T = TypeVar("T")
+HeldBack: TypeAlias = Callable[[Sequence[Pair]], Awaitable[Mapping[Pair, Reason]]]
 
 REMEMBER = timedelta(seconds=2)
 REMEMBER_NETWORKS = timedelta(seconds=5)
@@ -101,6 +104,7 @@ class Enquiries:
         hostname: Our name; of its addresses only postmaster is known.
         has_postmaster: Somebody takes the mail to postmaster of every domain of ours.
         ownership: Whose addresses an account may send as.
+        held_back: Says who stands on the suppression list; None leaves that to routing.
         returns: Reads our return paths.
         senders: How domains and accounts send.
         return_path: How they do where none of them says.
@@ -116,6 +120,7 @@ class Enquiries:
     hostname: str = ""
     has_postmaster: bool = False
     ownership: Ownership = "strict"
+    held_back: HeldBack | None = None
 
     async def answer(self, question: Question) -> Verdict:
         """Judge ``question``; raises `Unavailable`, then the asker gets no answer."""
@@ -137,6 +142,9 @@ class Enquiries:
                 refuses_bounces=question is asked and await self._refuses_bounces(question),
             ),
         )
+        if isinstance(question, RcptQuestion) and self.held_back and leaves(question, verdict):
+            pair = question.sender, question.recipient
+            verdict = refusal(question, verdict, (await self.held_back([pair])).get(pair))
         _ANSWERS.labels(verdict.rule).inc()
         return verdict
 

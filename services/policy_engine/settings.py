@@ -45,6 +45,8 @@ class PolicySettings(ReportSettings, ReturnPathSettings):
         postmaster_address: Who takes the mail to postmaster of every domain of ours that has none
             of its own (RFC 5321 §4.5.1); empty for nobody.
         feedback_address: Where complaints come to (RFC 5965), an address of ours; empty for none.
+        suppress_at_rcpt: Who submits mail to a recipient on the suppression list is refused at once;
+            else a report tells them.
         routing_batch: The most messages routed in one transaction.
         routing_concurrency: Transactions at once.
     """
@@ -56,6 +58,7 @@ class PolicySettings(ReportSettings, ReturnPathSettings):
     srs_secret: Annotated[SecretStr, AfterValidator(_long)] | None = None
     postmaster_address: Annotated[str, AfterValidator(address)] = ""
     feedback_address: Annotated[str, AfterValidator(address)] = ""
+    suppress_at_rcpt: bool = True
     routing_batch: Annotated[int, Field(ge=1, le=1000)] = 100
     routing_concurrency: Annotated[int, Field(ge=1, le=32)] = 2
 

@@ -1,7 +1,9 @@
 """Whom we leave alone: recipients outside that stand on the suppression list. Pure.
 
-They are found once for a whole batch, after its ways are known: one question for mail that leaves
-the house, none for the rest. A mail without a sender is a report, and is never held back.
+A client that submits hears of it at RCPT, unless the operator wants otherwise; where nobody could
+ask, or an alias leads outside, routing holds back. There they are found once for a whole batch, after
+its ways are known: one question for mail that leaves the house, none for the rest. A mail without a
+sender is a report, and is never held back.
 """
 
 from __future__ import annotations
@@ -10,14 +12,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from policy_engine.admission import RELAYED
 from policy_engine.dead_ends import SUPPRESSED, Dead
 from policy_engine.decisions import Plan
+from posthouse.mail.admission import RcptQuestion, Verdict, refuse
 from posthouse.mail.envelope import Inbound
 from posthouse.storage.ledger import Branch, Decision, Kept
 from posthouse.storage.suppressing import Reason
 
 Pair: TypeAlias = tuple[str, str]  # sender and recipient
 _Judge: TypeAlias = Callable[[Branch], Branch]
+
+
+def refusal(question: RcptQuestion, verdict: Verdict, reason: Reason | None) -> Verdict:
+    """Return ``verdict`` on who may send outside, or the refusal for ``reason``."""
+    if reason is None or not leaves(question, verdict):
+        return verdict
+    dead = SUPPRESSED[reason]
+    return refuse(dead.status, dead.text, "suppression list")
+
+
+def leaves(question: RcptQuestion, verdict: Verdict) -> bool:
+    """True if mail of somebody to this recipient would leave the house."""
+    return bool(question.sender) and verdict.accepts and verdict.rule in RELAYED
 
 
 def going_out(batch: Sequence[Inbound], plans: Sequence[Plan]) -> list[Pair]:

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from policy_engine.enquiries import Enquiries, Memory, Networks
+from policy_engine.held_back import SuppressionList
 from policy_engine.srs import Rewriter
 from posthouse.bus.ask import Asker, serve_questions
 from posthouse.mail.address import parse_address
@@ -25,6 +26,7 @@ from posthouse.mail.return_path import ReturnPaths
 from posthouse.storage import directory
 from posthouse.storage.directory import Delegate, Network
 from posthouse.storage.directory.senders import Sender, resolve_senders, set_sender
+from posthouse.storage.suppressing import suppress
 from support.routing import RETURNS, Post
 
 pytestmark = pytest.mark.integration
@@ -72,6 +74,34 @@ async def test_questions_are_answered_and_changes_count_within_seconds(post: Pos
                 authors=("bert@example.test",), sender="", auth="anna@example.test"
             )
             assert (await asker.ask(author)).must_tell
+
+
+async def test_who_submits_to_a_suppressed_recipient_is_refused_at_once(post: Post) -> None:
+    enquiries = Enquiries(
+        memory=Memory(partial(directory.resolve, post.pool)),
+        lent=Memory(partial(directory.lent, post.pool)),
+        networks=Networks(post.pool, [Network(network=ip_network("192.0.2.0/24"))]),
+        rewriter=Rewriter(b"0123456789abcdef"),
+        returns=RETURNS,
+        senders=Memory(partial(resolve_senders, post.pool)),
+        held_back=SuppressionList(post.pool).held_back,
+    )
+    await suppress(post.pool, "carl@far.test", "example.test")
+    await suppress(post.pool, "bert@example.test", "*")
+
+    async def answer(recipient: str, sender: str, auth: str = "", client: str = "") -> str:
+        asked = RcptQuestion(recipient=recipient, sender=sender, auth=auth, client=client)
+        verdict = await enquiries.answer(asked)
+        return f"{verdict.code} {verdict.rule}"
+
+    anna = "anna@example.test"
+    assert await answer("Carl@Far.Test", anna, anna) == "550 suppression list"
+    assert await answer("carl@far.test", anna, client="192.0.2.1") == "550 suppression list"
+    assert await answer("dora@far.test", anna, anna) == "250 account relays"
+    assert await answer("carl@far.test", "x@other.test", client="192.0.2.1") == "250 network relays"
+    assert await answer("carl@far.test", "", anna) == "250 account relays", "a report"
+    assert await answer("carl@far.test", anna, client="203.0.113.1") == "550 relay"
+    assert await answer("bert@example.test", anna, anna) == "250 account", "it does not go out"
 
 
 async def test_who_takes_signed_bounces_only_refuses_those_that_are_made_up(post: Post) -> None:
