@@ -43,6 +43,9 @@ class Wire(Protocol):
     def write(self, octets: bytes) -> None:
         """Send, without waiting."""
 
+    def write_now(self, octets: bytes) -> None:
+        """Send what the client is to read at once, whatever else is at work."""
+
     async def drain(self) -> None:
         """Wait until the client has taken most of what was sent; raise `ConnectionLost`."""
 
@@ -133,6 +136,7 @@ class Client:
         keywords: Of the account whose mailbox is selected; else of its own.
         failures: Logins that failed.
         tag: Of the command at work.
+        progress: How much of it is done, of how much; None if that is not known.
     """
 
     def __init__(self, house: House, wire: Wire) -> None:
@@ -140,6 +144,7 @@ class Client:
         self.wire = wire
         self.failures = 0
         self.tag = b""
+        self.progress: tuple[int, int] | None = None
         self.selected: Selected | None = None
         self.guest: Guest | None = None
         self._begin()

@@ -115,6 +115,11 @@ class Connection(asyncio.Protocol):
         """Send, without waiting."""
         self._outlet.write(octets)
 
+    def write_now(self, octets: bytes) -> None:
+        """Send what the client is to read at once."""
+        self._outlet.write(octets)
+        self._outlet.flush()
+
     async def drain(self) -> None:
         """Wait until the client has taken most of what was sent; raise `ConnectionLost`."""
         await self._outlet.drain()

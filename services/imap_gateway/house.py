@@ -38,6 +38,7 @@ class Limits:
         login_delay: Before the answer to the first failure of a client's network; doubled with each.
         before_login: How long a client may stay without logging in.
         silence: How long it may say nothing (RFC 3501 §5.4: at least 30 minutes).
+        progress: How long until a client is told that we are still at work, and told again.
         literal_silence: How long in the midst of a message, for which others may be waiting.
     """
 
@@ -50,6 +51,7 @@ class Limits:
     login_delay: timedelta = timedelta(seconds=1)
     before_login: timedelta = timedelta(minutes=1)
     silence: timedelta = timedelta(minutes=30)
+    progress: timedelta = timedelta(seconds=10)
     literal_silence: timedelta = timedelta(minutes=1)
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import ConnectionLost, Farewell, Misuse, Refusal
 from imap_gateway.handlers.notifying import tell_elsewhere, tell_new
+from imap_gateway.progress import reported
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.commands import Command, Idle, StartTls, Tagged
 from imap_gateway.protocol.cursor import BadSyntax
@@ -112,7 +113,8 @@ class Session:
             await self.client.house.views.recall(self.client.selected.position)
         if self.client.is_uidonly and tagged.name in NUMBERED:
             raise Misuse("Only UIDs are in use", b"UIDREQUIRED")  # RFC 9586 §3.2
-        done = await self._handlers[type(command)](self.client, command)
+        with reported(self.client, tagged.name):
+            done = await self._handlers[type(command)](self.client, command)
         if isinstance(command, Idle):
             self._idle_tag = tagged.tag
             self._watch()

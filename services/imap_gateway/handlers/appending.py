@@ -91,7 +91,8 @@ async def _stored(
     if len(messages) > 1 or not isinstance(_only(messages[0]), bytes):  # too much to do in vain
         await find_mailbox(client.house.pool, target.account, target.name)
     news = []
-    for message in messages:
+    for number, message in enumerate(messages):
+        client.progress = number, len(messages)
         async with assembled(client, message) as content:
             news.append(await _put(client, target, message, content))
     return news

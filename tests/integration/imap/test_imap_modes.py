@@ -6,11 +6,12 @@ import asyncio
 import re
 import zlib
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from posthouse.storage.pool import Pool
+from posthouse.storage.pool import Pool, transaction
 from support.imap import LETTER, LIMITS, PASSWORD, Gateway, User, add_reader, gateway
 
 pytestmark = pytest.mark.integration
@@ -126,3 +127,30 @@ async def test_compression_ends_when_nobody_is_logged_in_any_more(
         again = Compressed(user)
         await again.send(b"n NOOP\r\n")
         assert await again.hear(b"n OK")
+
+
+async def test_who_waits_long_is_told_that_we_are_still_at_work(pool: Pool, tmp_path: Path) -> None:
+    account = await add_reader(pool)
+    limits = replace(LIMITS, progress=timedelta(milliseconds=50))
+    async with gateway(pool, tmp_path, limits=limits) as house:
+        await house.deliver(account, LETTER)
+        user = await house.connect()
+        await user.login()
+        await user.say("SELECT INBOX")
+        async with transaction(pool) as tx:
+            await tx.execute("select from mailboxes where account_id = $1 for update", account)
+            await user.send(b"c UID COPY 1 INBOX\r\n")
+            for _ in range(2):
+                said = await user.hear()
+                assert said == b'* OK [INPROGRESS ("c" NIL NIL)] Still at work'
+        while (said := await user.hear()).startswith(b"* "):
+            pass
+        assert said.startswith(b"c OK [COPYUID ")
+
+        async with transaction(pool) as tx:
+            await tx.execute("select from mailboxes where account_id = $1 for update", account)
+            await user.send(b"d REPLACE 1 INBOX {15+}\r\nSubject: a\r\n\r\nb\r\n")
+            assert await user.hear() == b'* OK [INPROGRESS ("d" 0 1)] Still at work'
+        while not (said := await user.hear()).startswith(b"d "):
+            pass
+        assert said.startswith(b"d OK")

@@ -1,0 +1,58 @@
+"""Signs of life of a command that takes long (RFC 9585).
+
+Only for commands that write nothing but whole responses: what comes between the pieces of a literal
+would be part of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
+
+from imap_gateway.client import Client
+from imap_gateway.protocol import responses
+
+LONG: Final = frozenset({
+    "COPY", "UID COPY", "MOVE", "UID MOVE", "EXPUNGE", "UID EXPUNGE", "CLOSE",
+    "STORE", "UID STORE", "APPEND", "REPLACE", "UID REPLACE",
+    "SEARCH", "UID SEARCH", "SORT", "UID SORT", "THREAD", "UID THREAD", "ESEARCH",
+    "SELECT", "EXAMINE", "RENAME", "DELETE",
+})  # fmt: skip
+
+
+class Progress:
+    """Of one command: says every few seconds how far it has come."""
+
+    def __init__(self, client: Client, every: timedelta) -> None:
+        self._client = client
+        self._every = every.total_seconds()
+        self._timer = self._wait()
+
+    def _wait(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(self._every, self._say)
+
+    def _say(self) -> None:
+        client = self._client
+        state = b"NIL NIL" if client.progress is None else b"%d %d" % client.progress
+        code = b"INPROGRESS (%b %b)" % (responses.string(client.tag), state)
+        client.wire.write_now(responses.status(b"*", b"OK", "Still at work", code))
+        self._timer = self._wait()
+
+    def stop(self) -> None:
+        """The command is done: nothing more is said of it."""
+        self._timer.cancel()
+
+
+@contextmanager
+def reported(client: Client, name: str) -> Iterator[None]:
+    """Tell of the command ``name`` while the block runs, if it is one that may take long."""
+    client.progress = None
+    progress = Progress(client, client.house.limits.progress) if name in LONG else None
+    try:
+        yield
+    finally:
+        if progress is not None:
+            progress.stop()
