@@ -79,7 +79,7 @@ def highest(pid: int) -> int:
 
 
 def open_files(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def message() -> Iterator[bytes]:
@@ -97,10 +97,11 @@ async def take(user: User, size: int) -> None:
         size -= len(octets)
 
 
-@pytest.mark.parametrize("plus", ["", "+"])
-async def test_a_message_of_100_mib_comes_and_goes_through_a_few(
-    pool: Pool, postgres_url: str, broker_url: str, tmp_path: Path, plus: str
-) -> None:
+@pytest.fixture
+async def running(
+    pool: Pool, postgres_url: str, broker_url: str, tmp_path: Path
+) -> AsyncIterator[tuple[int, int]]:
+    """A gateway, and a user with one message in INBOX: all code is loaded."""
     await add_reader(pool)
     environment = {
         "PATH": os.environ["PATH"],
@@ -113,46 +114,74 @@ async def test_a_message_of_100_mib_comes_and_goes_through_a_few(
         "POSTHOUSE_MESSAGE_OCTETS_MAX": str(110 * MIB),
     }
     async with service(environment) as (port, pid):
-        user, other = await connected(port), await connected(port)
-        await user.append("INBOX", HEAD + BLOCK + TAIL)  # all code is loaded now
-        await user.say("SELECT INBOX")
-        await user.say("FETCH 1 (BODY.PEEK[] BINARY.PEEK[2] BODYSTRUCTURE)")
-        forget_highest(pid)
-        before, files = highest(pid), open_files(pid)
+        yield port, pid
 
-        await user.send(f"a APPEND INBOX {{{SIZE}{plus}}}\r\n".encode())
-        if not plus:
-            assert (await user.hear()).startswith(b"+ ")
-        for part in message():
-            await user.send(part)
-        await user.send(b"\r\n")
-        assert await user.hear() == b"* 2 EXISTS"
-        assert await user.hear() == b"* 2 RECENT"
-        assert (await user.hear()).startswith(b"a OK [APPENDUID ")
 
-        await user.send(b"b FETCH 2 BODY.PEEK[]\r\n")
-        assert await user.reader.readline() == b"* 2 FETCH (BODY[] {%d}\r\n" % SIZE
-        for part in message():
-            assert await user.reader.readexactly(len(part)) == part
-        assert await user.hear() == b")"
-        assert (await user.hear()).startswith(b"b OK")
+async def at_home(port: int) -> User:
+    """Return a user who has selected INBOX, with a first message that was read in all ways."""
+    user = await connected(port)
+    await user.append("INBOX", HEAD + BLOCK + TAIL)
+    await user.say("SELECT INBOX")
+    await user.say("FETCH 1 (BODY.PEEK[] BINARY.PEEK[2] BODYSTRUCTURE)")
+    return user
 
-        decoded = BLOCKS * 57 * 4096
-        await user.send(b"c FETCH 2 BINARY.PEEK[2]\r\n")
-        assert await user.reader.readline() == b"* 2 FETCH (BINARY[2] ~{%d}\r\n" % decoded
-        await take(user, decoded)
-        assert await user.hear() == b")"
-        assert (await user.hear()).startswith(b"c OK")
 
-        url = b'URL "/INBOX/;UID=2"'
-        assert (await user.say(b"UID REPLACE 2 INBOX CATENATE (%b)" % url))[-1].startswith(b"OK")
+async def send_large(user: User, plus: str) -> None:
+    await user.send(f"a APPEND INBOX {{{SIZE}{plus}}}\r\n".encode())
+    if not plus:
+        assert (await user.hear()).startswith(b"+ ")
+    for part in message():
+        await user.send(part)
+    await user.send(b"\r\n")
+    while not (said := await user.hear()).startswith(b"a "):
+        pass
+    assert said.startswith(b"a OK [APPENDUID ")
 
-        await other.send(f"x APPEND INBOX {{{SIZE}+}}\r\n".encode() + HEAD + BLOCK)
-        await closed(other)  # in mid-air
-        async with asyncio.timeout(10):
-            while open_files(pid) > files - 1:
-                await asyncio.sleep(0.01)
-        assert (await user.say("NOOP"))[-1].startswith(b"OK")
-        assert (await user.append("INBOX", b"Subject: last\r\n\r\n")).endswith(b"APPEND done")
-        assert highest(pid) - before < GROWTH
-        await closed(user)
+
+@pytest.mark.parametrize("plus", ["", "+"])
+async def test_a_message_of_100_mib_comes_and_goes_through_a_few(
+    running: tuple[int, int], plus: str
+) -> None:
+    port, pid = running
+    user = await at_home(port)
+    forget_highest(pid)
+    before = highest(pid)
+
+    await send_large(user, plus)
+
+    await user.send(b"b FETCH 2 BODY.PEEK[]\r\n")
+    assert await user.reader.readline() == b"* 2 FETCH (BODY[] {%d}\r\n" % SIZE
+    for part in message():
+        assert await user.reader.readexactly(len(part)) == part
+    assert await user.hear() == b")"
+    assert (await user.hear()).startswith(b"b OK")
+
+    decoded = BLOCKS * 57 * 4096
+    await user.send(b"c FETCH 2 BINARY.PEEK[2]\r\n")
+    assert await user.reader.readline() == b"* 2 FETCH (BINARY[2] ~{%d}\r\n" % decoded
+    await take(user, decoded)
+    assert await user.hear() == b")"
+    assert (await user.hear()).startswith(b"c OK")
+
+    answers = await user.say(b'UID REPLACE 2 INBOX CATENATE (URL "/INBOX/;UID=2")')
+    assert answers[-1].startswith(b"OK")
+    assert highest(pid) - before < GROWTH
+    await closed(user)
+
+
+async def test_a_large_message_that_stops_in_mid_air_leaves_nothing_behind(
+    running: tuple[int, int],
+) -> None:
+    port, pid = running
+    user, other = await at_home(port), await connected(port)
+    files = open_files(pid)
+
+    await other.send(f"x APPEND INBOX {{{SIZE}+}}\r\n".encode() + HEAD + BLOCK)
+    await closed(other)
+
+    async with asyncio.timeout(10):
+        while open_files(pid) > files - 1:
+            await user.say("NOOP")
+    assert (await user.append("INBOX", b"Subject: last\r\n\r\n")).endswith(b"APPEND done")
+    assert b"* STATUS INBOX (MESSAGES 2)" in await user.say("STATUS INBOX (MESSAGES)")
+    await closed(user)
