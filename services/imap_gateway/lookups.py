@@ -24,7 +24,7 @@ from posthouse.mime.indexed import HeaderText, header_text
 from posthouse.mime.text import fold, search_text
 from posthouse.storage import searching
 from posthouse.storage.contents import Place, find_ids
-from posthouse.storage.searching import DateColumn, TextColumn
+from posthouse.storage.searching import Among, DateColumn, TextColumn
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
@@ -33,6 +33,7 @@ BODIES_AT_ONCE = 200
 BODY_OCTETS_AT_ONCE = 8 * 1024 * 1024
 INLINE_OCTETS = 64 * 1024  # a larger message is folded in a thread
 READS_AT_ONCE = 16
+SET_STEP = 20_000
 
 _COLUMNS: dict[k.Where, TextColumn] = {
     k.Where.FROM: "from_f",
@@ -82,52 +83,75 @@ class Lookups:
 
     async def cover(self, places: Sequence[int], *, with_bodies: bool) -> None:
         """See to it that the text of these messages is there."""
-        covered = self._view.covered_bodies if with_bodies else self._view.covered_headers
-        rest = [p for p in places if self._rows.uids[p] > covered]
-        if not rest:
+        view, covered = self._view, self._view.covered_headers
+        if with_bodies:
+            covered = view.covered_bodies
+        if not places or self._rows.uids[places[-1]] <= covered:
             return
-        contents = [self._rows.contents[p] for p in rest]
-        headers, bodies = await searching.missing(
-            self._house.pool, self._account, contents, with_bodies=with_bodies
-        )
-        for start in range(0, len(headers), HEADERS_AT_ONCE):
-            await self._add_headers(headers[start : start + HEADERS_AT_ONCE])
-        for start in range(0, len(bodies), HEADERS_AT_ONCE):
-            await self._add_bodies(bodies[start : start + HEADERS_AT_ONCE])
+        contents = await aside(len(places), self._contents, places)
+        among = await aside(len(places), Among.these, contents)
+        after, wanted = among.first - 1, set[int]()
+        while after < among.last:
+            found = await searching.missing(
+                self._house.pool, self._account, after, among.last, with_bodies=with_bodies
+            )
+            if found and not wanted:
+                wanted = await aside(len(contents), _set_of, contents)
+            await self._make([one for one in found if one[0] in wanted], with_bodies=with_bodies)
+            after = found[-1][0] if len(found) == searching.MISSING_AT_ONCE else among.last
         if len(places) == len(self._rows):  # else messages before these may be missing
-            last = self._rows.uids[rest[-1]]
-            self._view.covered_headers = max(self._view.covered_headers, last)
+            last = self._rows.uids[places[-1]]
+            view.covered_headers = max(view.covered_headers, last)
             if with_bodies:
-                self._view.covered_bodies = max(self._view.covered_bodies, last)
+                view.covered_bodies = max(view.covered_bodies, last)
+
+    async def _make(self, missing: Sequence[tuple[int, bool]], *, with_bodies: bool) -> None:
+        """Fold what nobody has folded yet: the contents, and whether their headers lack too."""
+        for start in range(0, len(missing), HEADERS_AT_ONCE):
+            part = missing[start : start + HEADERS_AT_ONCE]
+            headers = [content for content, lacks_header in part if lacks_header]
+            if headers:
+                await self._add_headers(headers)
+            if with_bodies:
+                await self._add_bodies([content for content, _ in part])
+
+    def _contents(self, places: Sequence[int]) -> Sequence[int]:
+        column = self._rows.contents
+        if isinstance(places, range) and places.step == 1:
+            return column[places.start : places.stop]
+        return [column[place] for place in places]
 
     async def _containing(self, key: k.Contains, places: Sequence[int]) -> frozenset[int]:
-        contents = [self._rows.contents[place] for place in places]
         await self.cover(places, with_bodies=key.where in _NEED_BODY)
         text, pool = fold(key.text), self._house.pool
+        contents, among = await self._looked_at(places)
         column = _COLUMNS.get(key.where)
         if column is not None:
-            hits = await searching.find_text(pool, self._account, contents, column, text)
+            hits = await searching.find_text(pool, self._account, among, column, text)
         else:
             name = "bcc" if key.where is k.Where.BCC else key.header
-            headers = await searching.headers_with(pool, self._account, contents, name, text)
-            hits = {c for c, header in headers.items() if _has_field(header, name, text)}
-        return frozenset(p for p, c in zip(places, contents, strict=True) if c in hits)
+            hits = await searching.find_field(pool, self._account, among, name, text)
+        return await aside(len(places), _hit, places, contents, hits)
 
     async def _with_id(self, key: k.HasId, places: Sequence[int]) -> frozenset[int]:
-        contents = [self._rows.contents[place] for place in places]
         if key.is_thread:
             await self.cover(places, with_bodies=False)
-        between = min(contents), max(contents)
+        contents, among = await self._looked_at(places)
+        between = among.first, among.last
         hits = await find_ids(
             self._house.pool, self._account, between, key.ident, is_thread=key.is_thread
         )
         return frozenset(p for p, c in zip(places, contents, strict=True) if c in hits)
 
     async def _sent(self, key: k.Dated, places: Sequence[int]) -> frozenset[int]:
-        contents = [self._rows.contents[place] for place in places]
         await self.cover(places, with_bodies=False)
-        hits = await searching.find_sent(self._house.pool, self._account, contents, *_days(key))
-        return frozenset(p for p, c in zip(places, contents, strict=True) if c in hits)
+        contents, among = await self._looked_at(places)
+        hits = await searching.find_sent(self._house.pool, self._account, among, *_days(key))
+        return await aside(len(places), _hit, places, contents, hits)
+
+    async def _looked_at(self, places: Sequence[int]) -> tuple[Sequence[int], Among]:
+        contents = await aside(len(places), self._contents, places)
+        return contents, await aside(len(places), Among.these, contents)
 
     async def _dated(
         self, column: DateColumn, since: datetime, before: datetime, places: Sequence[int]
@@ -173,19 +197,30 @@ def _header_texts(contents: Sequence[int], headers: Sequence[bytes]) -> list[Hea
     return [header_text(c, header) for c, header in zip(contents, headers, strict=True)]
 
 
-def _has_field(header: str, name: str, text: str) -> bool:
-    """True if a field called ``name`` has ``text``; an empty text is in any (RFC 3501 §6.4.4)."""
-    start = f"{name}:"
-    return any(
-        line.startswith(start) and text in line[len(start) + 1 :] for line in header.split("\n")
-    )
+def _hit(places: Sequence[int], contents: Sequence[int], packed: bytes) -> frozenset[int]:
+    """Return those of ``places`` whose contents are among the packed ones."""
+    hits = _set_of(_unpacked(packed))
+    return frozenset(p for p, c in zip(places, contents, strict=True) if c in hits)
 
 
 def _places_of(rows: Rows, packed: bytes, places: Sequence[int]) -> frozenset[int]:
-    uids = array("q", packed)
+    wanted = _set_of(rows.places(_unpacked(packed)))
+    return frozenset(place for place in places if place in wanted)
+
+
+def _unpacked(packed: bytes) -> array[int]:
+    numbers = array("q", packed)
     if sys.byteorder == "little":
-        uids.byteswap()
-    return frozenset(rows.places(uids)).intersection(places)
+        numbers.byteswap()
+    return numbers
+
+
+def _set_of(numbers: Sequence[int]) -> set[int]:
+    """Return them as a set, made in steps: a thread that makes it at once holds up all others."""
+    found: set[int] = set()
+    for start in range(0, len(numbers), SET_STEP):
+        found.update(numbers[start : start + SET_STEP])
+    return found
 
 
 def _days(key: k.Dated) -> tuple[date, date]:

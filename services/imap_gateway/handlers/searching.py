@@ -115,8 +115,12 @@ def _saved(found: Found, matched: Sequence[int], returns: f.Returns) -> array[in
     """Return the UIDs that ``$`` shall stand for (RFC 5182 §2.4, RFC 9394 §3.2)."""
     if not returns.saves_all:
         page = matched[returns.partial.cut(len(matched))] if returns.partial else ()
-        matched = sorted({*page, *_ends(matched, returns)})
-    return array("I", sorted(map(found.rows.uids.__getitem__, matched)))
+        matched = [*page, *_ends(matched, returns)]
+    is_matched = bytearray(len(found.rows))
+    for place in matched:
+        is_matched[place] = True
+    uids = found.rows.uids
+    return array("I", [uids[place] for place, here in enumerate(is_matched) if here])
 
 
 def check_charset(client: Client, program: f.Program) -> None:

@@ -37,14 +37,18 @@ async def in_order(client: Client, found: Found, order: Sequence[f.Criterion]) -
         return ()
     view, house = client.mailbox().position.view, client.house
     await Lookups(house, view, found.rows).cover(found.matched, with_bodies=False)
-    uids = [found.rows.uids[place] for place in found.matched]
+    uids = await aside(len(found.matched), _uids, found)
     named = [(criterion.key.value.decode(), criterion.is_reverse) for criterion in order]
     packed = await sorted_uids(house.pool, (view.account, view.mailbox), named, uids)
     return await aside(len(packed) // 8, _places, packed, uids, found.matched)
 
 
+def _uids(found: Found) -> list[int]:
+    return [found.rows.uids[place] for place in found.matched]
+
+
 def _places(packed: bytes, uids: Sequence[int], matched: Sequence[int]) -> list[int]:
-    place_of = dict(zip(uids, matched, strict=True))
+    place_of = {uid: place for uid, place in zip(uids, matched, strict=True)}  # noqa: C416 - others get their turn
     ordered = array("q", packed)
     if sys.byteorder == "little":
         ordered.byteswap()
@@ -57,16 +61,20 @@ async def thread(client: Client, command: f.Thread) -> Done:
     found = await found_by(client, program)
     view = client.mailbox().position.view
     await Lookups(house, view, found.rows).cover(found.matched, with_bodies=False)
-    wanted, threader = set(map(found.rows.uids.__getitem__, found.matched)), Threader()
-    after: int | None = min(wanted, default=1) - 1
+    wanted, threader = await aside(len(found.matched), _wanted, found), Threader()
+    after: int | None = found.rows.uids[found.matched[0]] - 1 if found.matched else None
     async with house.folding:
-        while after is not None and wanted:
+        while after is not None:
             packed, after = await thread_page(house.pool, (view.account, view.mailbox), after)
             await aside(len(packed), _take, threader, packed, wanted)
         text = await aside(len(wanted), _text, threader, command, found)
     client.wire.write(untagged(b"THREAD" + (b" " + text if text else b"")))
     await client.wire.drain()
     return Done("THREAD done")
+
+
+def _wanted(found: Found) -> set[int]:
+    return {found.rows.uids[place] for place in found.matched}
 
 
 def _take(threader: Threader, packed: bytes, wanted: set[int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
@@ -85,15 +85,18 @@ def _number(cursor: Cursor) -> int:
     return STAR if cursor.skip(b"*") else cursor.nz_number()
 
 
-def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Return first and last of those that follow each other, in the order of ``numbers``."""
-    ranges: list[list[int]] = []
+def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield first and last of those that follow each other, in the order of ``numbers``."""
+    first = last = None
     for number in numbers:
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return [(first, last) for first, last in ranges]
+        if last is not None and number == last + 1:
+            last = number
+            continue
+        if first is not None and last is not None:
+            yield first, last
+        first = last = number
+    if first is not None and last is not None:
+        yield first, last
 
 
 def write_set(numbers: Iterable[int]) -> bytes:

@@ -36,7 +36,8 @@ class Threader:
     _parent: dict[int, int] = field(default_factory=dict)
     _family: dict[int, int] = field(default_factory=dict)
     _parents: set[int] = field(default_factory=set)
-    _links: list[tuple[int, int]] = field(default_factory=list)
+    _linked: array[int] = field(default_factory=lambda: array("q"))
+    _ends: array[int] = field(default_factory=lambda: array("q"))
     _references: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, members: Iterable[Member]) -> None:
@@ -52,7 +53,8 @@ class Threader:
             if references:
                 is_full = len(self._references) > MAX_REFERENCES
                 self._references.extend(references[-1:] if is_full else references)
-                self._links.append((node, len(self._references)))
+                self._linked.append(node)
+                self._ends.append(len(self._references))
 
     def by_subject(self) -> Tree:
         """ORDEREDSUBJECT."""
@@ -70,7 +72,7 @@ class Threader:
     def by_references(self) -> Tree:
         """REFERENCES: the six steps."""
         start = 0
-        for node, end in self._links:
+        for node, end in zip(self._linked, self._ends, strict=True):
             self._link_all(node, self._references[start:end])
             start = end
         roots, children = self._pruned()

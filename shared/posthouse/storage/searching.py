@@ -7,39 +7,60 @@ headers come from contents, bodies from the objects, which the caller reads. Tex
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from posthouse.mime.indexed import HeaderText, wanted_keys
 from posthouse.storage.pool import Queries
 
 TextColumn: TypeAlias = Literal["from_f", "to_f", "cc_f", "subject_f", "body_f", "text"]
 DateColumn: TypeAlias = Literal["internaldate", "savedate"]
+STEP = 100_000
 FEW_CONTENTS = 2000  # are named one by one; more are looked for as a range, and all of it is tested
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Among(NamedTuple):
+    """Where to look: few contents, or from the first to the last of many.
+
+    Those of a mailbox lie close together; what else lies between is passed over afterwards.
+    """
+
+    few: Sequence[int] | None
+    first: int
+    last: int
+
+    @classmethod
+    def these(cls, contents: Sequence[int]) -> Among:
+        """Look at ``contents``, one at least."""
+        few = contents if len(contents) <= FEW_CONTENTS else None
+        starts = range(0, len(contents), STEP)  # others get their turn between
+        first = min(min(contents[start : start + STEP]) for start in starts)
+        return cls(few, first, max(max(contents[start : start + STEP]) for start in starts))
 
 
 _MISSING = """
     select u.content_id, s.content_id is null as lacks_header
       from unindexed u left join search s on s.account_id = $1 and s.content_id = u.content_id
-     where u.account_id = $1 and u.content_id between ($2::bigint[])[1] and ($2)[2]
-       and (s.content_id is null or ($3 and s.body_f is null))
-     order by u.content_id
+     where u.account_id = $1 and u.content_id > $2 and u.content_id <= $3
+       and (s.content_id is null or ($4 and s.body_f is null))
+     order by u.content_id limit $5
 """
+MISSING_AT_ONCE = 2000
 
 
 async def missing(
-    queries: Queries, account: int, contents: Sequence[int], *, with_bodies: bool
-) -> tuple[list[int], list[int]]:
-    """Return those of ``contents`` whose header, and those whose body, nobody has folded yet."""
-    between = (min(contents), max(contents))
-    rows = await queries.fetch(_MISSING, account, between, with_bodies)
-    wanted = set(contents) if rows else set[int]()
-    rows = [row for row in rows if row["content_id"] in wanted]
-    headers = [row["content_id"] for row in rows if row["lacks_header"]]
-    return headers, [row["content_id"] for row in rows] if with_bodies else []
+    queries: Queries, account: int, after: int, last: int, *, with_bodies: bool
+) -> list[tuple[int, bool]]:
+    """Return some contents that nobody has folded yet, ascending, and whether the header lacks too.
+
+    They are above ``after`` and at most ``last``; `MISSING_AT_ONCE` of them if there are more.
+    """
+    rows = await queries.fetch(_MISSING, account, after, last, with_bodies, MISSING_AT_ONCE)
+    return [(row["content_id"], row["lacks_header"]) for row in rows]
 
 
 _ADD_HEADERS = """
@@ -83,7 +104,6 @@ async def add_bodies(
     await queries.execute(_ADD_BODIES, account, contents, [clean(text) for text in texts])
 
 
-# $2 is the few contents, or the first and last of many: those of a mailbox lie close together.
 _FEW = "from search where account_id = $1 and content_id = any ($2::bigint[])"
 _MANY = "from search where account_id = $1 and content_id between ($2::bigint[])[1] and ($2)[2]"
 # By the index alone, whatever the planner thinks of accounts; the rest of them, not indexed yet, is tested.
@@ -94,6 +114,7 @@ _GRAMMED = """
           select * from search where account_id = $1 and grams is null) s
    where content_id between ($2::bigint[])[1] and ($2)[2]
 """
+_PACKED = "select string_agg(int8send(content_id), '') as found"
 _TESTS = {
     "from_f": "strpos(from_f, $3) > 0",
     "to_f": "strpos(to_f, $3) > 0",
@@ -105,32 +126,31 @@ _TESTS = {
 
 
 async def find_text(
-    queries: Queries, account: int, contents: Sequence[int], column: TextColumn, text: str
-) -> set[int]:
-    """Return contents that have ``text`` there: those of ``contents``, and maybe others."""
-    source, arguments = _source(account, contents, text)
-    sql = f"select content_id {source} and {_TESTS[column]}"
-    return {row["content_id"] for row in await queries.fetch(sql, *arguments)}
+    queries: Queries, account: int, among: Among, column: TextColumn, text: str
+) -> bytes:
+    """Return contents that have ``text`` there, int8 each: those looked for, and maybe others."""
+    source, arguments = _source(account, among, text)
+    row = await queries.fetchrow(f"{_PACKED} {source} and {_TESTS[column]}", *arguments)
+    return (row["found"] if row is not None else None) or b""
 
 
-async def headers_with(
-    queries: Queries, account: int, contents: Sequence[int], name: str, text: str
-) -> dict[int, str]:
-    """Return the folded headers that have a field ``name`` and, somewhere, ``text``."""
-    line = f"{name}:"
-    source, arguments = _source(account, contents, text)
-    tests = f"strpos(header_f, $3) > 0 and strpos(header_f, ${len(arguments) + 1}) > 0"
-    sql = f"select content_id, header_f {source} and {tests}"
-    return dict(await queries.fetch(sql, *arguments, clean(line)))
+async def find_field(queries: Queries, account: int, among: Among, name: str, text: str) -> bytes:
+    """Return contents with a field ``name`` that has ``text``, likewise; an empty text is in any."""
+    source, arguments = _source(account, among, text)
+    line = rf"(?n)^{re.escape(clean(name))}: .*{re.escape(clean(text))}"
+    tests = f"strpos(header_f, $3) > 0 and header_f ~ ${len(arguments) + 1}"
+    row = await queries.fetchrow(f"{_PACKED} {source} and {tests}", *arguments, line)
+    return (row["found"] if row is not None else None) or b""
 
 
 async def find_sent(
-    queries: Queries, account: int, contents: Sequence[int], since: date, before: date
-) -> set[int]:
-    """Return contents whose Date field names a day from ``since`` to before ``before``; and maybe others."""
-    source, among = _among(contents)
-    sql = f"select content_id {source} and sent_day >= $3 and sent_day < $4"
-    return {row["content_id"] for row in await queries.fetch(sql, account, among, since, before)}
+    queries: Queries, account: int, among: Among, since: date, before: date
+) -> bytes:
+    """Return contents whose Date field names a day from ``since`` to before ``before``, likewise."""
+    source, where = _looked_at(among)
+    sql = f"{_PACKED} {source} and sent_day >= $3 and sent_day < $4"
+    row = await queries.fetchrow(sql, account, where, since, before)
+    return (row["found"] if row is not None else None) or b""
 
 
 _DATED = """
@@ -151,17 +171,15 @@ async def find_dated(
     return bytes(row["uids"]) if row is not None else b""
 
 
-def _among(contents: Sequence[int]) -> tuple[str, Sequence[int]]:
-    if len(contents) <= FEW_CONTENTS:
-        return _FEW, contents
-    return _MANY, (min(contents), max(contents))
+def _looked_at(among: Among) -> tuple[str, Sequence[int]]:
+    return (_FEW, among.few) if among.few is not None else (_MANY, (among.first, among.last))
 
 
-def _source(account: int, contents: Sequence[int], text: str) -> tuple[str, list[object]]:
+def _source(account: int, among: Among, text: str) -> tuple[str, list[object]]:
     """Return where to look for a text, and the arguments of that from ``$1`` on; ``$3`` is the text."""
-    source, among = _among(contents)
-    keys = wanted_keys(account, text) if source is _MANY else []
-    arguments: list[object] = [account, among, clean(text)]
+    source, where = _looked_at(among)
+    keys = wanted_keys(account, text) if among.few is None else []
+    arguments: list[object] = [account, where, clean(text)]
     return (_GRAMMED, [*arguments, keys]) if keys else (source, arguments)
 
 
