@@ -114,6 +114,8 @@ class Inlet:
             raise Farewell("Bad compression") from error
         if isinstance(line, Hopeless):
             raise Farewell(line.reason)
+        if line is None:
+            self.read(on=True)  # all that came was looked at
         return line
 
     def frame(self) -> Event | None:
@@ -123,6 +125,8 @@ class Inlet:
                 pass
         except BadCompression:
             return Hopeless("Bad compression")
+        if event is None:
+            self.read(on=True)  # all that came was looked at
         return event
 
     def _inflate(self) -> bool:

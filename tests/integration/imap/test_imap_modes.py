@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import zlib
+from base64 import b64encode
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -89,6 +91,22 @@ async def test_a_session_goes_on_compressed_with_idle_and_large_messages(
         said = await talk.hear(b"f BAD")
         assert b"d OK" in said
         assert b"e BAD Compression is active" in said
+
+
+async def test_a_literal_that_cannot_be_compressed_comes_in_whatever_its_pieces(
+    pool: Pool, tmp_path: Path
+) -> None:
+    await add_reader(pool)
+    limits = replace(LIMITS, message_octets=MIB)
+    letter = b"Subject: odd\r\n\r\n" + b64encode(os.urandom(90_000))
+    async with gateway(pool, tmp_path, limits=limits) as house:
+        talk = await compressed(house)
+        head = b"a APPEND INBOX {%d+}\r\n" % len(letter)
+        for start in range(80_000, len(letter), 5_000):
+            await talk.send(head + letter[:start])
+            await asyncio.sleep(0.01)  # so that it comes in two pieces
+            await talk.send(letter[start:] + b"\r\n")
+            assert await talk.hear(b"a OK [APPENDUID")
 
 
 async def test_a_bomb_does_not_get_into_memory_and_rubbish_ends_the_session(
