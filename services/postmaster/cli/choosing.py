@@ -39,7 +39,7 @@ _CONDITIONS: dict[str, Any] = {
     ),
     "older": _option("--older", metavar="AGE", help="Accepted at least so long ago: 30m, 4h, 2d."),
     "younger": _option("--younger", metavar="AGE", help="Accepted less long ago than that."),
-    "state": _option("--state", metavar="STATE", help="deferred or held."),
+    "state": _option("--state", metavar="STATE", help="deferred, held, or untried: on its way."),
     "reply": _option("--reply", metavar="TEXT", help="The last reply has this text or code."),
 }
 

@@ -61,6 +61,40 @@ async def test_mail_that_was_never_deferred_has_no_row(pool: Pool) -> None:
     assert await ledger.count_waiting(pool, Choice(ids=(mail.id,))) == 1
 
 
+@pytest.mark.parametrize(
+    ("choice", "count"),
+    [
+        (Choice(state="untried"), 2),
+        (Choice(state="untried", domain="b.test"), 1),
+        (Choice(state="untried", domain=".test"), 2),
+        (Choice(state="untried", recipient="Bert@B.test"), 1),
+        (Choice(state="untried", sender="@far.test"), 2),
+        (Choice(state="untried", sender="null"), 0),
+        (Choice(state="untried", older=HOUR), 0),
+    ],
+)
+async def test_mail_that_was_never_tried_is_found_if_it_is_asked_for(
+    pool: Pool, choice: Choice, count: int
+) -> None:
+    await deferred(pool, "anna@b.test", sender="anna@example.test")
+    mail = a_mail("bert@b.test", "dora@c.test")
+    await ledger.enter(pool, [mail])
+    to = [
+        Branch(road="remote", address=each.address, domain=each.address.partition("@")[2])
+        for each in mail.recipients
+    ]
+    await ledger.routed(pool, [(mail.id, Kept(n, branch)) for n, branch in enumerate(to)])
+
+    listed = await ledger.list_waiting(pool, choice)
+
+    assert [each.state for each in listed] == ["routed"] * count
+    assert await ledger.count_waiting(pool, choice) == count
+    states = await ledger.count_by(pool, choice, "state", 5)
+    assert states == ([("untried", count)] if count else [])
+    assert len((await decided(pool, choice, ledger.hold)).places) == count
+    assert await ledger.count_waiting(pool, Choice(state="held")) == count
+
+
 FOUND = {
     "domain": (Choice(domain="B.test"), "b"),
     "below": (Choice(domain=".test"), "abc"),

@@ -1,9 +1,9 @@
 """Mail that waits for the outside, as operators choose it: by what is known of it, all of it holding.
 
 ``waiting`` has one narrow row for each deferred or held recipient, kept by a trigger; so a million
-of them are counted and filtered within a second, and mail that does not wait costs nothing. Chosen
-by id, mail that is on its way but was not tried yet is found as well: for that the ledger's own
-rows are looked at.
+of them are counted and filtered within a second, and mail that does not wait costs nothing. Mail
+that is on its way but was not tried yet has none. It is found by id, or if it is asked for
+(``untried``): then the ledger's own rows are looked at, all of them if it must be.
 """
 
 from __future__ import annotations
@@ -19,23 +19,28 @@ from posthouse.mail.patterns import NULL_SENDER
 from posthouse.storage.ledger.entries import storable
 from posthouse.storage.pool import Queries
 
-Waiting: TypeAlias = Literal["deferred", "held"]
+Waiting: TypeAlias = Literal["deferred", "held", "untried"]
 Place: TypeAlias = tuple[UUID, int]  # a recipient: its message and its number
 
 BEFORE_ALL: Place = (UUID(int=0), -1)
 CLOCKS_DIFFER = timedelta(seconds=5)
 
 # The same columns as `waiting`, for what is on its way, too.
-_BY_ID = """
+_LEDGER = """
     (select r.envelope, r.n, r.day, r.address, coalesce(r.domain, '') as domain,
             coalesce(r.sender, e.sender) as sender, tenant_of(e.auth, r.sender, e.sender) as tenant,
-            r.state = 'held' as held, words_said(r.status, r.reply, r.host) as said
-       from unnest($1::date[], $2::uuid[]) as k (day, id)
-       join envelopes e using (day, id)
-       join recipients r on r.day = k.day and r.envelope = k.id
-      where r.road = 'remote' and r.state in ('routed', 'deferred', 'held'))
+            r.state = 'held' as held, r.state = 'routed' as untried,
+            words_said(r.status, r.reply, r.host) as said
+       from {some} envelopes e join recipients r on r.day = e.day and r.envelope = e.id
+      where r.road = 'remote' and r.state in ({states}))
 """
+_UNTRIED = _LEDGER.format(some="", states="'routed'")
+_BY_ID = _LEDGER.format(
+    some="unnest($1::date[], $2::uuid[]) as k (day, id) natural join",
+    states="'routed', 'deferred', 'held'",
+)
 _TABLE = "waiting"
+_STATES: dict[Waiting, str] = {"deferred": "not w.held", "held": "w.held", "untried": "w.untried"}
 _NULL = frozenset({NULL_SENDER, "null"})  # easier to type, and no address
 
 
@@ -51,7 +56,7 @@ class Choice:
         tenant: Sent by this domain of ours.
         older: Accepted at least so long ago.
         younger: Accepted less long ago.
-        state: ``deferred`` or ``held``.
+        state: ``deferred``, ``held``, or ``untried``: on its way, and not tried yet.
         reply: The last reply (status, text, host) has this text, in whatever case.
     """
 
@@ -95,13 +100,13 @@ class Clause:
 
 def clause_of(choice: Choice, now: datetime) -> Clause:
     """Return ``choice`` as SQL; ages count back from ``now``."""
-    clause = Clause(_TABLE, "true", ())
+    clause = Clause(_UNTRIED if choice.state == "untried" else _TABLE, "true", ())
     if choice.ids is not None:
         clause = Clause(_BY_ID, "true", ([day_of(each) for each in choice.ids], list(choice.ids)))
     for condition, value in _conditions(choice, now):
         clause = clause.more(condition, value)
     if choice.state is not None:  # no parameter: held mail has an index of its own
-        clause = clause.more("w.held" if choice.state == "held" else "not w.held")
+        clause = clause.more(_STATES[choice.state])
     return clause
 
 

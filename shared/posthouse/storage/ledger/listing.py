@@ -85,7 +85,7 @@ async def list_waiting(
         "(w.envelope, w.n) > ({0}::uuid, {1}::int)", *after
     )
     async with transaction(pool) as tx:
-        await _set(tx, _KNOWN)
+        await _set(tx, _MAY_SCAN if choice.state == "untried" else _KNOWN)
         rows = await tx.fetch(_filled(_PAGE, clause, limit=int(limit)), *clause.values)
     return [Waiter(**dict(row)) for row in rows]
 
@@ -103,6 +103,8 @@ async def count_by(pool: Pool, choice: Choice, by: By, limit: int) -> list[tuple
     clause = clause_of(choice, datetime.now(UTC))
     shown = "reverse(g.key)" if by in _BACKWARDS else "g.key"
     key = {**_BACKWARDS, **_FORWARDS}[by]
+    if by == "state" and choice.state == "untried":
+        key = "'untried'"
     sql = _filled(_GROUPS, clause, key=key, shown=shown, limit=int(limit))
     async with transaction(pool) as tx:
         await _set(tx, _MAY_SCAN)
