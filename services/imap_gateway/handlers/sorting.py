@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from imap_gateway.aside import aside
+from imap_gateway.apart import threads, threads_apart
+from imap_gateway.aside import INLINE_MESSAGES, aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.contexts import check_tag, keep_updating
 from imap_gateway.finding import Found
@@ -17,8 +19,8 @@ from imap_gateway.handlers.searching import answer, found_by
 from imap_gateway.lookups import Lookups
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.responses import untagged
-from imap_gateway.view.threads import Threader, written
-from posthouse.storage.ordering import sorted_uids, thread_page, unpack_members
+from posthouse.storage.ordering import sorted_uids, thread_page
+from posthouse.storage.pool import Queries
 
 
 async def sort(client: Client, command: f.Sort) -> Done:
@@ -56,38 +58,39 @@ def _places(packed: bytes, uids: Sequence[int], matched: Sequence[int]) -> list[
 
 
 async def thread(client: Client, command: f.Thread) -> Done:
-    """THREAD and UID THREAD; of a large mailbox all is done in a thread, page by page."""
+    """THREAD and UID THREAD; of a large mailbox all is done by another process, page by page."""
     program, house = command.program, client.house
     found = await found_by(client, program)
     view = client.mailbox().position.view
     await Lookups(house, view, found.rows).cover(found.matched, with_bodies=False)
-    wanted, threader = await aside(len(found.matched), _wanted, found), Threader()
-    after: int | None = found.rows.uids[found.matched[0]] - 1 if found.matched else None
-    async with house.folding:
-        while after is not None:
-            packed, after = await thread_page(house.pool, (view.account, view.mailbox), after)
-            await aside(len(packed), _take, threader, packed, wanted)
-        text = await aside(len(wanted), _text, threader, command, found)
+    text = b""
+    if found.matched:
+        uids, numbers = await aside(len(found.matched), _named, found, program)
+        pages = _pages(house.pool, (view.account, view.mailbox), uids[0] - 1)
+        is_by_subject = command.algorithm is f.Algorithm.ORDEREDSUBJECT
+        async with house.folding:
+            if len(uids) > INLINE_MESSAGES:
+                text = await threads_apart(uids, numbers, pages, is_by_subject=is_by_subject)
+            else:
+                few = [page async for page in pages]
+                text = await asyncio.to_thread(
+                    threads, uids, numbers, few, is_by_subject=is_by_subject
+                )
     client.wire.write(untagged(b"THREAD" + (b" " + text if text else b"")))
     await client.wire.drain()
     return Done("THREAD done")
 
 
-def _wanted(found: Found) -> set[int]:
-    return {found.rows.uids[place] for place in found.matched}
+def _named(found: Found, program: f.Program) -> tuple[array[int], array[int]]:
+    """Return UIDs and what the client calls these messages."""
+    numbers = found.numbers(found.matched, is_uid=program.is_uid)
+    return array("I", _uids(found)), array("I", numbers)
 
 
-def _take(threader: Threader, packed: bytes, wanted: set[int]) -> None:
-    threader.add(member for member in unpack_members(packed) if member.uid in wanted)
-
-
-def _text(threader: Threader, command: f.Thread, found: Found) -> bytes:
-    uids = threader.uids
-    places = found.rows.places(uids)
-    numbers = found.numbers(places, is_uid=command.program.is_uid)
-    is_by_subject = command.algorithm is f.Algorithm.ORDEREDSUBJECT
-    tree = threader.by_subject() if is_by_subject else threader.by_references()
-    return written(tree, numbers)
+async def _pages(pool: Queries, where: tuple[int, int], after: int | None) -> AsyncIterator[bytes]:
+    while after is not None:
+        page, after = await thread_page(pool, where, after)
+        yield page
 
 
 HANDLERS: Final[Handlers] = MappingProxyType({
