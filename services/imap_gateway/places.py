@@ -16,6 +16,7 @@ from imap_gateway.view.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from imap_gateway.view.names import Elsewhere, elsewhere, name_for
 from posthouse.mail.rights import ALL, rights_of
 from posthouse.storage.mailboxes import (
+    ROWS_AT_ONCE,
     Mailbox,
     NoSuchMailbox,
     find_mailbox,
@@ -123,12 +124,12 @@ async def visible(client: Client) -> dict[str, Found]:
     Who looks into many mailboxes (LIST, searches of several, notices) asks here, once.
     """
     pool, account = client.house.pool, client.account
-    seen = {
-        box.name: Found(
-            place=Place(owner=None, account=account, name=box.name), mailbox=box, rights=OWN
-        )
-        for box in await list_mailboxes(pool, account)
-    }
+    seen: dict[str, Found] = {}
+    for number, box in enumerate(await list_mailboxes(pool, account), 1):
+        place = Place(owner=None, account=account, name=box.name)
+        seen[box.name] = Found(place=place, mailbox=box, rights=OWN)
+        if not number % ROWS_AT_ONCE:
+            await asyncio.sleep(0)  # others get their turn
     for owner, box in await shared_with(pool, account, await identity(client)):
         given = await rights(client, owner, box)
         if "l" in given:

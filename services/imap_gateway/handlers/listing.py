@@ -5,6 +5,7 @@ Answers leave a hundred names at a time, each with what was asked of it behind i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -35,7 +36,7 @@ async def list_(client: Client, command: List) -> Done:
         raise Refusal("Pattern too long", b"LIMIT")
     seen = await places.visible(client)
     lost = set(await lost_subscriptions(client.house.pool, client.account))
-    folders = _folders(client, seen, lost)
+    folders = await aside(len(seen) * 10, _folders, client, seen, lost)
     if command.is_lsub:
         return await _lsub(client, command, folders)
     choice = _choice(command)
@@ -73,10 +74,12 @@ async def _lsub(client: Client, command: List, folders: Mapping[str, Folder]) ->
     found = await aside(
         len(names) * 20, subscribed, names, pattern, is_level_wise=written.endswith("%")
     )
-    client.wire.write(
-        b"".join(responses.listed(b"LSUB", flags, client.shown(name)) for name, flags in found)
-    )
-    await client.wire.drain()
+    for start in range(0, len(found), NAMES_AT_ONCE):
+        part = found[start : start + NAMES_AT_ONCE]
+        lines = [responses.listed(b"LSUB", flags, client.shown(name)) for name, flags in part]
+        client.wire.write(b"".join(lines))
+        await client.wire.drain()
+        await asyncio.sleep(0)  # others get their turn
     return Done("LSUB done")
 
 
@@ -127,6 +130,7 @@ async def _tell(
         line += statuses.get(one.name, b"") + metadata.get(one.name, b"")
         client.wire.write(line)
     await client.wire.drain()
+    await asyncio.sleep(0)  # others get their turn
 
 
 async def _statuses(

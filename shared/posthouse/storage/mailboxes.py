@@ -6,6 +6,7 @@ need not exist themselves.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ INBOX = "INBOX"
 SEPARATOR = "/"
 MAX_NAME_OCTETS = 1024
 MAX_MAILBOXES = 10_000  # of one account
+ROWS_AT_ONCE = 1000  # some milliseconds
 LAST_STEP = 2**63 - 1  # the modseq that a notice of a deleted mailbox carries: later than any
 
 
@@ -85,8 +87,21 @@ COLUMNS = """account_id as account, mailbox_id as id, name, uidvalidity, uidnext
 
 def mailbox_of(row: Row) -> Mailbox:
     """Return the mailbox in a row of `COLUMNS`."""
-    values = {name: row[name] for name in Mailbox.__dataclass_fields__}
-    return Mailbox(**values | {"acl": acl_of(row["acl"])})
+    acl = row["acl"]
+    return Mailbox(
+        account=row["account"],
+        id=row["id"],
+        name=row["name"],
+        uidvalidity=row["uidvalidity"],
+        uidnext=row["uidnext"],
+        recent_uid=row["recent_uid"],
+        modseq=row["modseq"],
+        exists=row["exists"],
+        octets=row["octets"],
+        special_use=row["special_use"],
+        subscribed=row["subscribed"],
+        acl=None if acl is None else acl_of(acl),
+    )
 
 
 def acl_of(text: str | None) -> dict[str, str] | None:
@@ -126,7 +141,11 @@ _LIST = f"select {COLUMNS} from mailboxes where account_id = $1 order by name"  
 
 async def list_mailboxes(pool: Queries, account: int) -> list[Mailbox]:
     """Return all mailboxes of ``account`` by name; at most `MAX_MAILBOXES`."""
-    return [mailbox_of(row) for row in await pool.fetch(_LIST, account)]
+    rows, found = await pool.fetch(_LIST, account), []
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        found += map(mailbox_of, rows[start : start + ROWS_AT_ONCE])
+        await asyncio.sleep(0)  # others get their turn
+    return found
 
 
 # A name that was subscribed to before it (again) had a mailbox keeps its subscription. A special use
