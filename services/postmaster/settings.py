@@ -60,7 +60,7 @@ class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionS
     keep_changes: Annotated[int, Field(ge=100)] = 10_000
     index_workers: Annotated[int, Field(ge=0, le=64)] = 1
     index_seconds: Annotated[float, Field(gt=0, le=600)] = 20.0
-    index_memory_octets: Annotated[int, Field(ge=256 * 1024 * 1024)] = 1024 * 1024 * 1024
+    index_memory_octets: Annotated[int, Field(ge=256 * 1024 * 1024)] = 512 * 1024 * 1024
     index_documents: bool = True
     tls_report_address: Annotated[str, AfterValidator(_address)] = ""
     tls_report_organization: Annotated[str, Field(pattern=r"^[ -~]{0,100}$")] = ""

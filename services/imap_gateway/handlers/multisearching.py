@@ -12,7 +12,7 @@ from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.contexts import check_tag, keep_updating
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.finding import Found, find
-from imap_gateway.handlers.searching import check_charset, found_by, save, written
+from imap_gateway.handlers.searching import check_charset, check_option, found_by, save, written
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.finding_answers import esearch
 from imap_gateway.protocol.responses import untagged
@@ -32,7 +32,8 @@ async def search_many(client: Client, command: f.MultiSearch) -> Done:
         raise Misuse("No mailbox is selected")
     if returns.saves and sources != {_SELECTED}:
         raise Misuse("SAVE is of the selected mailbox alone")  # RFC 7377 §2.2
-    check_charset(client, program)
+    check_option(client, program)
+    check_charset(program)
     if _SELECTED in sources or returns.updates:
         check_tag(client, program)
         found = await found_by(client, program)

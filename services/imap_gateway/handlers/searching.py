@@ -31,6 +31,7 @@ _ALL = f.Returns(has_all=True)
 async def search(client: Client, command: f.Search) -> Done:
     """SEARCH and UID SEARCH."""
     program = command.program
+    check_option(client, program)
     check_tag(client, program)
     found = await found_by(client, program)
     await answer(client, program, found, found.matched, b"SEARCH")
@@ -42,7 +43,7 @@ async def found_by(client: Client, program: f.Program) -> Found:
     """Look for the messages; a failure leaves nothing saved where that was asked for (RFC 5182 §2.1)."""
     position = client.mailbox().position
     try:
-        check_charset(client, program)
+        check_charset(program)
         return await find(client, position, program.key)
     except (MailFailure, Refusal):
         if program.returns is not None and program.returns.saves:
@@ -123,13 +124,15 @@ def _saved(found: Found, matched: Sequence[int], returns: f.Returns) -> array[in
     return array("I", [uids[place] for place, here in enumerate(is_matched) if here])
 
 
-def check_charset(client: Client, program: f.Program) -> None:
-    """Refuse charsets that we do not know, and any where everything is UTF-8 (RFC 6855 §3)."""
-    if program.charset is None:
-        return
-    if b"UTF8=ACCEPT" in client.enabled:
+def check_option(client: Client, program: f.Program) -> None:
+    """Refuse to be told a charset where everything is UTF-8 (RFC 6855 §3); SORT has to tell one."""
+    if program.charset is not None and b"UTF8=ACCEPT" in client.enabled:
         raise Misuse("No CHARSET with UTF8=ACCEPT")
-    if program.charset not in CHARSETS:
+
+
+def check_charset(program: f.Program) -> None:
+    """Refuse charsets that we do not know."""
+    if program.charset is not None and program.charset not in CHARSETS:
         raise Refusal("Charset not known", b"BADCHARSET (%b)" % " ".join(CHARSETS).encode())
 
 

@@ -29,7 +29,7 @@ from postmaster.indexing.workshop import Broken, Workshop
 
 OFFERED_AT_ONCE = 2000
 MESSAGES_IN_A_WORK = 50
-HELD_AT_ONCE = 4
+HELD_AT_ONCE = 2
 AGAIN_AFTER = timedelta(minutes=30)  # what was offered and not done
 
 log = get_logger()

@@ -93,14 +93,14 @@ async def add_headers(queries: Queries, account: int, texts: Sequence[HeaderText
 
 _ADD_BODIES = """
     update search s set body_f = new.text from unnest($2::bigint[], $3::text[]) as new (content, text)
-     where s.account_id = $1 and s.content_id = new.content
+     where s.account_id = $1 and s.content_id = new.content and s.body_f is null
 """
 
 
 async def add_bodies(
     queries: Queries, account: int, contents: Sequence[int], texts: Sequence[str]
 ) -> None:
-    """Keep folded bodies."""
+    """Keep folded bodies of those that have none: the indexer's have more in them."""
     await queries.execute(_ADD_BODIES, account, contents, [clean(text) for text in texts])
 
 

@@ -27,7 +27,7 @@ from support.postmaster import until
 
 pytestmark = pytest.mark.integration
 
-MEMORY = 1024 * 1024 * 1024
+MEMORY = 512 * 1024 * 1024
 LETTERS = [
     ("Donaudampfschifffahrt", "Die Gebühren für die GRÖSSE der Straße steigen."),
     ("=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "plain words, 42 of them"),

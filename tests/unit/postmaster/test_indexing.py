@@ -15,7 +15,7 @@ from postmaster.indexing.jobs import Job
 from postmaster.indexing.workshop import Broken, open_workshop
 from support.documents import attached, docx, pdf, zipped
 
-MEMORY = 1024 * 1024 * 1024
+MEMORY = 512 * 1024 * 1024
 
 
 def texts_of(letter: bytes) -> list[str]:
