@@ -21,7 +21,7 @@ CODE := shared services tests deploy bench
 # Without bytecode each process compiles everything anew: a third of the time of a check.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: soak help setup run check format lint types imports fmt test unit integration journeys bench fuzz storm image clean
+.PHONY: clients soak help setup run check format lint types imports fmt test unit integration journeys bench fuzz storm image clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ $(SETUP): requirements-dev.lock pyproject.toml deploy/local/setup.sh
 	@deploy/local/setup.sh
 	@touch $@
 
-$(TOOLS): $(SETUP) tests/journeys/nodemailer/package-lock.json
+$(TOOLS): $(SETUP) tests/journeys/nodemailer/package-lock.json tests/journeys/imapflow/package-lock.json
 	@deploy/local/setup.sh tests
 	@touch $@
 
@@ -76,6 +76,9 @@ integration: $(TOOLS) ## tests of parts on real servers
 
 journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m journey
+
+clients: $(TOOLS) ## every mail program reads 5,000 letters of varied structure
+	POSTHOUSE_TEST_LETTERS=5000 $(WITH_SERVERS) $(PYTEST) -m journey --timeout 3600 tests/journeys/test_readers.py
 
 soak: $(TOOLS) ## 100,000 mails for a dead site and one for a live one
 	@POSTHOUSE_SOAK_DEAD=100000 POSTHOUSE_SOAK_SLOW=5000 POSTHOUSE_SOAK_BURST=5000 $(WITH_SERVERS) $(PYTEST) -s -m integration --timeout 3600 tests/integration/remote/test_fairness.py tests/integration/remote/test_bursts.py

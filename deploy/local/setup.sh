@@ -144,6 +144,8 @@ fi
 make_environment
 if [ "$purpose" = tests ]; then
   unpack_peers
-  npm ci --prefix tests/journeys/nodemailer --silent --no-audit --no-fund
+  for client in nodemailer imapflow; do
+    npm ci --prefix "tests/journeys/$client" --silent --no-audit --no-fund
+  done
 fi
 say "set up"

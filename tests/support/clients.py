@@ -11,6 +11,8 @@ from support.stack import PATIENCE_SECONDS, House
 
 User = tuple[str, str]
 _NOBODY = "nobody"
+LETTERS = int(os.environ.get("POSTHOUSE_TEST_LETTERS", "200"))  # that a client reads in one go
+SECONDS_PER_LETTER = 0.1
 HOST = "localhost"  # a name the certificate is for; some of these programs check no addresses
 
 
@@ -33,8 +35,8 @@ class Desk:
         """The certificate that all of them trust."""
         return self.house.demo.authority
 
-    def run(self, *argv: str, stdin: bytes = b"") -> str:
-        """Run a program to its end; an exit status other than 0 fails the test with its words."""
+    def run(self, *argv: str, stdin: bytes = b"", ok: Sequence[int] = (0,)) -> str:
+        """Run a program to its end; an exit status that is not ``ok`` fails the test with its words."""
         told = subprocess.run(
             argv,
             input=stdin,
@@ -46,11 +48,11 @@ class Desk:
             cwd=self.home,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=PATIENCE_SECONDS,
+            timeout=PATIENCE_SECONDS + LETTERS * SECONDS_PER_LETTER,
             check=False,
         )
         words = told.stdout.decode(errors="replace")
-        assert told.returncode == 0, f"{argv[0]} ended with {told.returncode}:\n{words}"
+        assert told.returncode in ok, f"{argv[0]} ended with {told.returncode}:\n{words}"
         return words
 
     def write(self, name: str, text: str) -> str:
@@ -195,8 +197,22 @@ delivered_to = false
 
 def mutt(desk: Desk) -> bytes:
     """Open INBOX over IMAPS with mutt on a terminal, copy every message into a file; return it."""
-    address, password = desk.user
     copied = desk.home / "copied"
+    _mutt(desk, copied, "mbox")
+    return copied.read_bytes()
+
+
+def mutt_into_maildir(desk: Desk) -> list[bytes]:
+    """Likewise into a Maildir; return the messages."""
+    copied = desk.home / "copied"
+    for place in ("cur", "new", "tmp"):
+        (copied / place).mkdir(parents=True)
+    _mutt(desk, copied, "maildir")
+    return [file.read_bytes() for place in ("cur", "new") for file in (copied / place).iterdir()]
+
+
+def _mutt(desk: Desk, copied: Path, kind: str) -> None:
+    address, password = desk.user
     keys = f"<tag-pattern>~A<enter><tag-prefix><copy-message>{copied}<enter><exit>"
     config = desk.write(
         "muttrc",
@@ -212,10 +228,9 @@ set confirmcreate=no
 set wait_key=no
 set quit=yes
 set delete=yes
-set mbox_type=mbox
+set mbox_type={kind}
 set header_cache=""
 push "{keys}"
 """,
     )
     desk.run("script", "--quiet", "--return", "--command", f"mutt -n -F {config}", "/dev/null")
-    return copied.read_bytes()

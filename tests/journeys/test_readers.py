@@ -1,0 +1,266 @@
+"""Real programs read a whole mailbox of letters of every shape: all sizes and octets are equal.
+
+`make test` takes a few hundred letters, `make clients` 5,000 (`POSTHOUSE_TEST_LETTERS`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from hashlib import sha256
+from pathlib import Path
+
+import aioimaplib
+import imapclient
+import pytest
+
+from support.clients import LETTERS, Desk, mbsync, mutt_into_maildir
+from support.corpus import corpus
+from support.letters import letter
+from support.readers import (
+    alpine,
+    fetchmail_keeping,
+    getmail_keeping,
+    imapflow,
+    kept,
+    offlineimap,
+    unix,
+)
+from support.stack import House
+
+pytestmark = pytest.mark.journey
+
+SENT = corpus(LETTERS)
+
+
+def fill(house: House, user: tuple[str, str], letters: list[bytes]) -> None:
+    """Append letters to INBOX."""
+    with house.imap(user) as client:
+        for octets in letters:
+            assert client.append("INBOX", "", "", octets)[0] == "OK"
+
+
+@pytest.fixture(scope="module")
+def library(house: House) -> Iterator[Desk]:
+    """An account whose INBOX holds `SENT`; its readers leave everything as it is."""
+    user = house.account()
+    fill(house, user, SENT)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Desk(house=house, home=Path(folder), user=user)
+
+
+@pytest.fixture
+def reader(library: Desk) -> Iterator[Desk]:
+    """The account of `library` with an empty home folder."""
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        home = Path(folder)
+        home.chmod(0o755)
+        yield Desk(house=library.house, home=home, user=library.user)
+
+
+def without(names: bytes, octets: bytes) -> bytes:
+    """Leave out header fields that a program adds to its copies."""
+    return re.sub(rb"^(?:%b): .*\n(?:[ \t].*\n)*" % names, b"", octets, flags=re.MULTILINE)
+
+
+_OFFLINE = policy.default.clone(cte_type="8bit", utf8=True, refold_source="none")
+
+
+def by_getmail(octets: bytes) -> bytes:
+    """Return what Python's email package makes of a message: missing delimiters are added, say."""
+    return message_from_bytes(unix(octets)).as_bytes()
+
+
+def by_offlineimap(octets: bytes) -> bytes:
+    """Return what it makes of a message by the policies of offlineimap3, which writes nothing else."""
+    read = message_from_bytes(octets, policy=_OFFLINE.clone(linesep="\r\n"))
+    return read.as_bytes(policy=_OFFLINE)
+
+
+def names(letters: list[bytes]) -> list[bytes]:
+    """Return the Message-IDs."""
+    marks = [re.search(rb"^Message-ID: *(\S+)", octets, re.MULTILINE) for octets in letters]
+    return sorted(mark[1] for mark in marks if mark)
+
+
+def sums(letters: list[bytes]) -> list[str]:
+    return sorted(sha256(octets).hexdigest() for octets in letters)
+
+
+def test_imaplib(reader: Desk) -> None:
+    with reader.house.imap(reader.user) as client:
+        client.select("INBOX", readonly=True)
+        told = [part for part in client.fetch("1:*", "(RFC822.SIZE BODY.PEEK[])")[1] if part]
+
+    got = [part for part in told if isinstance(part, tuple)]
+    assert [octets for _, octets in got] == SENT
+    sizes = [re.search(rb"RFC822.SIZE (\d+)", head) for head, _ in got]
+    assert [int(size[1]) for size in sizes if size] == list(map(len, SENT))
+
+
+def test_imapclient(reader: Desk) -> None:
+    with imapclient.IMAPClient(
+        "localhost", port=reader.house.port("imaps"), ssl_context=reader.house.trust
+    ) as client:
+        client.login(*reader.user)
+        client.select_folder("INBOX", readonly=True)
+        uids = client.search("ALL")
+        got = client.fetch(uids, ["RFC822.SIZE", "BODY.PEEK[]", "ENVELOPE", "BODYSTRUCTURE"])
+
+    assert [got[uid][b"BODY[]"] for uid in uids] == SENT
+    assert [got[uid][b"RFC822.SIZE"] for uid in uids] == list(map(len, SENT))
+    assert sorted(got[uid][b"ENVELOPE"].message_id for uid in uids) == names(SENT)
+
+
+async def test_aioimaplib(reader: Desk) -> None:
+    client = aioimaplib.IMAP4_SSL(
+        "localhost", reader.house.port("imaps"), ssl_context=reader.house.trust, timeout=60
+    )
+    await client.wait_hello_from_server()
+    await client.login(*reader.user)
+    await client.select("INBOX")
+    _, lines = await client.fetch("1:*", "(RFC822.SIZE BODY.PEEK[])")
+    await client.logout()
+
+    assert [bytes(line) for line in lines if isinstance(line, bytearray)] == SENT
+
+
+async def test_aioimaplib_hears_of_new_mail_while_idle(reader: Desk) -> None:
+    house, user = reader.house, await asyncio.to_thread(reader.house.account)
+    client = aioimaplib.IMAP4_SSL(
+        "localhost", house.port("imaps"), ssl_context=house.trust, timeout=60
+    )
+    await client.wait_hello_from_server()
+    await client.login(*user)
+    await client.select("INBOX")
+    idle = await client.idle_start(timeout=30)
+    await asyncio.to_thread(house.send, "a@elsewhere.test", [user[0]], letter("for the idle"))
+    told: list[bytes] = []
+    while not any(b"1 EXISTS" in line for line in told):
+        told += await client.wait_server_push()
+    client.idle_done()
+    await asyncio.wait_for(idle, 30)
+    await client.logout()
+
+
+def test_imapflow(reader: Desk) -> None:
+    got = imapflow(reader)
+
+    assert [one["sha256"] for one in got] == [sha256(octets).hexdigest() for octets in SENT]
+    assert [one["size"] for one in got] == list(map(len, SENT))
+
+
+def test_mutt(reader: Desk) -> None:
+    got = mutt_into_maildir(reader)
+
+    assert sums([without(b"Content-Length|Lines|Status", one) for one in got]) == sums(
+        [unix(octets) for octets in SENT]
+    )
+
+
+def test_alpine(reader: Desk) -> None:
+    got = [
+        without(b"Status|X-Status|X-Keywords|X-UID|X-IMAP|X-IMAPbase", one)
+        for one in alpine(reader)
+    ]
+
+    # Between two messages of its folder stands an empty line.
+    assert sums([one.rstrip(b"\n") for one in got]) == sums([unix(o).rstrip(b"\n") for o in SENT])
+
+
+def test_offlineimap(reader: Desk) -> None:
+    got = kept(offlineimap(reader) / "INBOX")
+
+    assert sums(got) == sums(list(map(by_offlineimap, SENT)))
+
+
+def test_isync(reader: Desk) -> None:
+    got = kept(mbsync(reader) / "INBOX")
+
+    assert sums([without(b"X-TUID", one) for one in got]) == sums(list(map(unix, SENT)))
+
+
+@pytest.mark.parametrize("protocol", ["pop3", "imap"])
+def test_fetchmail_leaves_mail_on_the_server(reader: Desk, protocol: str) -> None:
+    got = fetchmail_keeping(reader, protocol=protocol)
+
+    assert sums(got) == sums([unix(octets) for octets in SENT])
+    if protocol == "pop3":  # by their unique ids it knows them again; by IMAP it reads the unseen
+        assert len(fetchmail_keeping(reader, protocol=protocol)) == len(SENT)
+
+
+def test_getmail_leaves_mail_on_the_server(reader: Desk) -> None:
+    got = getmail_keeping(reader)
+
+    assert sums([without(b"Return-Path", one) for one in got]) == sums(list(map(by_getmail, SENT)))
+    assert len(getmail_keeping(reader)) == len(SENT)
+
+
+def test_isync_carries_deletions_and_new_letters_both_ways(desk: Desk) -> None:
+    house, letters = desk.house, SENT[:60]
+    fill(house, desk.user, letters)
+    inbox = mbsync(desk) / "INBOX"
+    here = sorted((inbox / "cur").iterdir()) + sorted((inbox / "new").iterdir())
+    gone_here = [without(b"X-TUID", file.read_bytes()) for file in here[:20]]
+    for file in here[:20]:
+        file.rename(inbox / "cur" / (file.name.partition(":")[0] + ":2,ST"))
+    written = [letter(f"offline {n}") for n in range(5)]
+    for number, octets in enumerate(written):
+        (inbox / "new" / f"{number}.offline").write_bytes(unix(octets))
+    with house.imap(desk.user) as client:
+        client.select("INBOX")
+        client.store("41:60", "+FLAGS", r"(\Deleted)")
+        client.expunge()
+    fill(house, desk.user, [letter("online")])
+
+    mbsync(desk)
+
+    there = [without(b"X-TUID", unix(octets)) for octets in house.messages(desk.user)]
+    assert sums(there) == sums([without(b"X-TUID", one) for one in kept(inbox)])
+    expected = {unix(octets) for octets in letters[:40]} - set(gone_here)
+    assert expected <= set(there)
+    assert not set(gone_here) & set(there)
+    assert {unix(octets) for octets in written} <= set(there)
+    assert len(there) == len(expected) + len(written) + 1
+
+
+def test_offlineimap_carries_deletions_and_flags_both_ways(desk: Desk) -> None:
+    house, letters = desk.house, SENT[:30]
+    fill(house, desk.user, letters)
+    inbox = offlineimap(desk) / "INBOX"
+    here = sorted((inbox / "new").iterdir()) + sorted((inbox / "cur").iterdir())
+    gone_here = names([file.read_bytes() for file in here[:10]])
+    for file in here[:10]:
+        file.unlink()
+    (inbox / "cur" / (here[10].name.partition(":")[0] + ":2,F")).write_bytes(here[10].read_bytes())
+    here[10].unlink()
+    with house.imap(desk.user) as client:
+        client.select("INBOX")
+        found = client.search(None, "ALL")[1][0].split()
+        client.store(found[-1].decode(), "+FLAGS", r"(\Deleted)")
+        client.expunge()
+
+    offlineimap(desk)
+
+    there = house.messages(desk.user)
+    assert names(there) == names(kept(inbox))
+    assert len(there) == 30 - len({*gone_here, *names(letters[-1:])})
+    with house.imap(desk.user) as client:
+        client.select("INBOX", readonly=True)
+        assert len(client.search(None, "FLAGGED")[1][0].split()) == 1
+
+
+def test_imaplib_moves_everything_by_copy_and_expunge(desk: Desk) -> None:
+    fill(desk.house, desk.user, SENT[:50])
+    with desk.house.imap(desk.user) as client:
+        client.select("INBOX")
+        client.copy("1:*", "Archive")
+        client.store("1:*", "+FLAGS", r"(\Deleted)")
+        assert len(client.expunge()[1]) == 50
+
+    assert desk.house.messages(desk.user, "Archive") == SENT[:50]
+    assert desk.house.messages(desk.user) == []

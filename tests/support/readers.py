@@ -1,0 +1,182 @@
+"""Real programs that fetch whole mailboxes: each returns what it got, message by message."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from support.clients import HOST, Desk
+from support.terminal import Terminal
+
+_IMAPFLOW = Path(__file__).parents[1] / "journeys/imapflow"
+_NOBODY = "nobody"
+_FROM_LINES = re.compile(  # as alpine writes them, and no letter has
+    rb"^From \S+ \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}(?: [+-]\d{4})?\n", re.MULTILINE
+)
+
+
+def unix(octets: bytes) -> bytes:
+    """Return octets as programs keep them in files."""
+    return octets.replace(b"\r\n", b"\n")
+
+
+def kept(maildir: Path) -> list[bytes]:
+    """Return the messages of a Maildir."""
+    return [
+        file.read_bytes()
+        for place in ("new", "cur")
+        for file in sorted((maildir / place).iterdir())
+    ]
+
+
+def offlineimap(desk: Desk) -> Path:
+    """Synchronize all mailboxes with offlineimap3 over IMAPS; return the folder of the maildirs."""
+    address, password = desk.user
+    maildirs = desk.home / "offline"
+    config = desk.write(
+        "offlineimaprc",
+        f"""\
+[general]
+accounts = house
+metadata = {desk.home}/offlineimap
+socktimeout = 60
+
+[Account house]
+localrepository = near
+remoterepository = far
+
+[Repository near]
+type = Maildir
+localfolders = {maildirs}
+
+[Repository far]
+type = IMAP
+remotehost = {HOST}
+remoteport = {desk.house.port("imaps")}
+remoteuser = {address}
+remotepass = {password}
+ssl = yes
+sslcacertfile = {desk.authority}
+""",
+    )
+    desk.run("offlineimap", "-c", config, "-o", "-u", "basic")
+    return maildirs
+
+
+def fetchmail_keeping(desk: Desk, *, protocol: str) -> list[bytes]:
+    """Fetch with fetchmail what it has not seen yet, leave it there; return all it ever got."""
+    address, password = desk.user
+    port = desk.house.port("pop3s" if protocol == "pop3" else "imaps")
+    got = desk.home / "fetched"
+    got.mkdir(exist_ok=True)
+    uidl = "uidl" if protocol == "pop3" else ""
+    config = desk.write(
+        "fetchmailrc",
+        f"""\
+set invisible
+poll {HOST} protocol {protocol} port {port} auth password {uidl}
+  user "{address}" password "{password}" ssl sslcertfile {desk.authority} sslcertck
+  keep no rewrite no mimedecode
+  mda "sh -c 'cat > $(mktemp {got}/XXXXXXXX)'"
+""",
+    )
+    desk.run(
+        "fetchmail", "-f", config, "--nosyslog", "--nodetach", "-i", f"{desk.home}/seen", ok=(0, 1)
+    )
+    return [file.read_bytes() for file in got.iterdir()]
+
+
+def getmail_keeping(desk: Desk) -> list[bytes]:
+    """Fetch with getmail over POP3S what it has not seen yet; return all it ever got."""
+    address, password = desk.user
+    maildir = desk.home / "Maildir"
+    for folder in ("cur", "new", "tmp"):
+        (maildir / folder).mkdir(parents=True, exist_ok=True)
+    other = ""
+    if os.geteuid() == 0:  # getmail refuses to deliver as root
+        other = f"user = {_NOBODY}"
+        for owned in (maildir, *maildir.iterdir()):
+            shutil.chown(owned, _NOBODY)
+    desk.write(
+        "getmailrc",
+        f"""\
+[retriever]
+type = SimplePOP3SSLRetriever
+server = {HOST}
+port = {desk.house.port("pop3s")}
+username = {address}
+password = {password}
+ca_certs = {desk.authority}
+
+[destination]
+type = Maildir
+path = {maildir}/
+{other}
+
+[options]
+delete = false
+read_all = false
+received = false
+delivered_to = false
+""",
+    )
+    desk.run("getmail", f"--getmaildir={desk.home}", "--rcfile=getmailrc")
+    return kept(maildir)
+
+
+def imapflow(desk: Desk) -> list[dict[str, object]]:
+    """Fetch everything of INBOX with npm's imapflow; return uid, size, sha256, subject of each."""
+    address, password = desk.user
+    order = {
+        "host": HOST,
+        "port": desk.house.port("imaps"),
+        "auth": {"user": address, "pass": password},
+        "authority": Path(desk.authority).read_text(),
+    }
+    told = desk.run("node", str(_IMAPFLOW / "fetch.mjs"), stdin=json.dumps(order).encode())
+    found: list[dict[str, object]] = json.loads(told)
+    return found
+
+
+def alpine(desk: Desk) -> list[bytes]:
+    """Open INBOX over IMAPS with alpine on a terminal, save all into a local folder; return it."""
+    address, password = desk.user
+    box = f"{{{HOST}:{desk.house.port('imaps')}/ssl/user={address}}}INBOX"
+    config = desk.write(
+        "pinerc",
+        f"""\
+personal-name=Anna
+user-domain=example.test
+inbox-path={box}
+feature-list=enable-aggregate-command-set, quit-without-confirm, no-expunge-without-confirm,
+ enable-suspend, no-enable-msg-view-urls, save-will-not-delete, quell-folder-internal-msg,
+ quell-asterisks-in-passwords-prompts
+last-time-prune-quest-asked=1500.1
+last-version-used=6.26
+""",
+    )
+    saved = desk.home / "kept"
+    with Terminal(desk, "alpine", "-nowrite_password_cache", "-p", config, "-i") as screen:
+        screen.await_text("ENTER PASSWORD:")
+        screen.type(password + "\r")
+        screen.await_text("Preserve password on DISK")
+        screen.await_text("No")
+        screen.type("n")
+        screen.await_text("Msg ")  # Msg 1 of 200
+        screen.type(";")
+        screen.await_text("SELECT criteria")
+        screen.type("a")
+        screen.await_text("elected")
+        screen.type("as")
+        screen.await_text("SAVE")
+        screen.type("\x15" + str(saved) + "\r")
+        screen.await_text("Create?")
+        screen.await_text("No")
+        screen.type("y")
+        screen.await_text("messages saved]", "Saving DONE]")
+        screen.type("q")
+        screen.await_end()
+    return [message for message in _FROM_LINES.split(saved.read_bytes()) if message]
