@@ -12,6 +12,7 @@ from imap_gateway.budget import Share
 from imap_gateway.compression import BadCompression, Inflater
 from imap_gateway.errors import ConnectionLost, Farewell
 from imap_gateway.house import House
+from imap_gateway.latch import Latch
 from imap_gateway.outlet import Outlet
 from imap_gateway.protocol.framing import MAX_LINE_OCTETS, Event, Framer, Hopeless
 from posthouse.runtime.spool import SpoolFile
@@ -36,7 +37,7 @@ class Inlet:
         self._outlet = outlet
         self._transport: asyncio.ReadTransport | None = None
         self._is_reading = True
-        self._more = asyncio.Event()  # octets came, or none will
+        self._more = Latch(is_open=False)  # octets came, or none will
         self.is_ended = False
         self._framer = Framer(house.limits.message_octets)
         self._inflater: Inflater | None = None
@@ -62,11 +63,11 @@ class Inlet:
     def end(self) -> None:
         """The client says nothing any more, or is gone."""
         self.is_ended = True
-        self._more.set()
+        self._more.open()
 
     def feed(self, octets: bytes) -> None:
         """Take octets from the client; stop reading if more came than can be needed."""
-        self._more.set()
+        self._more.open()
         if self._inflater is None:
             self._framer.feed(octets)
         else:
@@ -100,7 +101,7 @@ class Inlet:
             if self.is_ended or self._outlet.is_lost:
                 raise ConnectionLost
             self._outlet.flush()
-            self._more.clear()
+            self._more.close()
             self.read(on=True)
             await self._more.wait()
         return line

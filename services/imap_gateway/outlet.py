@@ -13,6 +13,7 @@ from time import monotonic
 
 from imap_gateway.compression import Deflater
 from imap_gateway.errors import ConnectionLost
+from imap_gateway.latch import Latch
 
 BUFFER_OCTETS = 256 * 1024  # more than that, and who writes waits for the client
 TURN = timedelta(milliseconds=2)  # how long a session may keep the event loop
@@ -33,8 +34,7 @@ class Outlet:
         self._transport: asyncio.WriteTransport | None = None
         self._deflater: Deflater | None = None
         self.is_lost = False
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._writable = Latch(is_open=True)
 
     def attach(self, transport: asyncio.WriteTransport) -> None:
         """Write to this transport from now on."""
@@ -82,7 +82,7 @@ class Outlet:
         if self._clock() - self._began > TURN.total_seconds():
             await asyncio.sleep(0)
             self._began = self._clock()
-        if not self._writable.is_set():
+        if not self._writable.is_open:
             await self._writable.wait()
             self._began = self._clock()
         if self.is_lost:
@@ -90,13 +90,13 @@ class Outlet:
 
     def pause(self) -> None:
         """The client is slow."""
-        self._writable.clear()
+        self._writable.close()
 
     def resume(self) -> None:
         """It caught up."""
-        self._writable.set()
+        self._writable.open()
 
     def lose(self) -> None:
         """It is gone."""
         self.is_lost = True
-        self._writable.set()
+        self._writable.open()

@@ -19,6 +19,7 @@ from imap_gateway.view.rows import Rows
 from imap_gateway.view.shared import SharedView
 
 READ_AHEAD = 32  # messages
+NONE_SAVED = array("I")  # shared: it is only ever replaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +69,12 @@ class Position:
         self._last_read = self._stride = 0
         self.recent: list[tuple[int, int]] = []
         self.seen: ReaderFlags | None = None
-        self.saved = array("I")
+        self.saved = NONE_SAVED
         self._flags_to = view.modseq
         self._expunged_to = view.modseq
         self._uidnext = view.uidnext
-        self._own: set[int] = set()
-        self._untold: set[int] = set()  # UIDs whose flags could not be told in their turn
+        self._own: set[int] | None = None  # of thousands who idle none has any
+        self._untold: set[int] | None = None  # UIDs whose flags could not be told in their turn
 
     @property
     def step(self) -> int:
@@ -182,11 +183,11 @@ class Position:
 
     def tells_itself(self, modseq: int) -> None:
         """The session has told its client of this step already."""
-        self._own.add(modseq)
+        self._own = {modseq, *(self._own or ())}
 
     def tell_again(self, indexes: Sequence[int]) -> None:
         """The flags of these messages were not told after all: they are news once more."""
-        self._untold.update(map(self.uid, indexes))
+        self._untold = {*map(self.uid, indexes), *(self._untold or ())}
 
     def is_told(self) -> bool:
         """True if the client knows everything."""
@@ -224,8 +225,8 @@ class Position:
     def _changed(self) -> tuple[int, ...]:
         """Return indexes of messages whose flags others changed since the client was told."""
         since, self._flags_to = self._flags_to, self.view.modseq
-        own, self._own = {step for step in self._own if step > since}, set()
-        uids, self._untold = self._untold, set()
+        own, self._own = {step for step in self._own or () if step > since}, None
+        uids, self._untold = self._untold or set(), None
         if len(own) == self.view.modseq - since:
             pass  # all steps were its own, or there were none
         elif self.view.knows_since(since):
