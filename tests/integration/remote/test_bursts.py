@@ -24,8 +24,7 @@ from support.remote_service import Office, come_true, open_office
 pytestmark = pytest.mark.integration
 
 BURST = int(os.environ.get("POSTHOUSE_SOAK_BURST", "2000"))
-SECONDS = 2.0  # one on a machine that does nothing else
-TRIES = 3  # the best counts: other tests run beside this one
+SECONDS = 1.5  # of work, most of it for reading what lies before
 MANY = "many.test"
 LIVE = next(
     name for name in (f"live{n}.test" for n in range(200)) if remote_road(name) == remote_road(MANY)
@@ -46,20 +45,25 @@ async def _is_relayed(office: Office, mail: Remote) -> bool:
     return bool(found == "relayed")
 
 
-async def _seconds_until_relayed(
-    office: Office, process: Process, burst: Sequence[Remote]
-) -> float:
-    """Put ``burst`` and a mail behind it on the road; return how soon the latter has left.
+def _cpu_seconds(process: Process) -> float:
+    """Return what ``process`` has worked: that is the same however much others work beside it."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _work_until_relayed(office: Office, process: Process, burst: Sequence[Remote]) -> float:
+    """Put ``burst`` and a mail behind it on the road; return the work done until the latter has left.
 
     Nobody reads until all of it is there.
     """
     (mail,) = await office.prepare(LIVE, 1, MESSAGE, sender="bert@b.test")
     process.send_signal(signal.SIGSTOP)
     await office.publish([*burst, mail])
+    before, began = _cpu_seconds(process), time.monotonic()
     process.send_signal(signal.SIGCONT)
-    began = time.monotonic()
     await come_true(lambda: _is_relayed(office, mail), within=60)
-    return time.monotonic() - began
+    print(f"behind {len(burst)}: {time.monotonic() - began:.2f} s")  # noqa: T201 - for make soak
+    return _cpu_seconds(process) - before
 
 
 @pytest.mark.parametrize(
@@ -82,10 +86,11 @@ async def test_a_single_mail_leaves_at_once_behind_thousands_for_a_site_that(
     world.domain(LIVE, sink)
     burst = await office.prepare(MANY, BURST, MESSAGE, sender="bulk@a.test")
     process, _ = await office.start()
-    alone = min([await _seconds_until_relayed(office, process, ()) for _ in range(TRIES)])
+    await _work_until_relayed(office, process, ())
 
-    behind = await _seconds_until_relayed(office, process, burst)
+    work = await _work_until_relayed(office, process, burst)
 
     left = (await office.states()).get("routed", 0)
+    print(f"{work:.2f} s of work, {left} of {BURST} left")  # noqa: T201 - for make soak
     assert left > BURST / 2, "it overtook most of them"
-    assert behind < alone + SECONDS
+    assert work < SECONDS
