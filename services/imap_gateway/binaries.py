@@ -7,13 +7,13 @@ and only all of it tells whether it holds NUL.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from imap_gateway.client import Client
 from imap_gateway.drafts import Content, Draft
 from imap_gateway.errors import Refusal
-from imap_gateway.protocol.items import Binary
+from imap_gateway.protocol.items import Binary, FetchItem
 from posthouse.mime import unpack_parts
 from posthouse.mime.decoding import DECODERS, AsItIs, Decoder
 from posthouse.mime.fields import CONTENT_FIELDS, pick
@@ -98,6 +98,14 @@ def _span(place: Place, path: Sequence[int]) -> tuple[int, int] | None:
         return 0, prefix + place.size
     found = unpack_parts(place.parts).section(path)
     return None if found is None else (prefix + found[0], prefix + found[1])
+
+
+async def demand_known(client: Client, place: Place | None, items: Iterable[FetchItem]) -> None:
+    """Raise `Refusal` if one of ``items`` asks for a part in a strange encoding."""
+    if place is not None:
+        for item in items:
+            if isinstance(item, Binary):
+                await _decoder(client, place, item.path)
 
 
 async def _decoder(client: Client, place: Place, path: Sequence[int]) -> Decoder:

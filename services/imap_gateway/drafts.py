@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from imap_gateway.errors import Refusal
+from posthouse.mail.errors import Unavailable
 from posthouse.runtime.spool import Spool, SpoolFile
 
 HELD_OCTETS = 128 * 1024
@@ -23,23 +24,28 @@ class Draft:
         self._file: SpoolFile | None = None
 
     async def add(self, octets: bytes) -> None:
-        """Take the next octets; raise `Refusal` if they are too many."""
+        """Take the next octets; raise `Refusal` if they are too many, `Unavailable` without room."""
         self._size += len(octets)
         if self._size > self._most:
             raise Refusal("Message too large", b"TOOBIG")
         self._held += octets
         if len(self._held) > HELD_OCTETS:
-            if self._file is None:
-                self._file = await self._spool.create()
-            held, self._held = self._held, bytearray()
-            await self._file.append(held)
+            await self._spill()
 
     async def done(self) -> Content:
         """Return all that was added."""
         if self._file is None:
             return bytes(self._held)
+        return await self._spill()
+
+    async def _spill(self) -> SpoolFile:
         held, self._held = self._held, bytearray()
-        await self._file.append(held)
+        try:
+            if self._file is None:
+                self._file = await self._spool.create()
+            await self._file.append(held)
+        except OSError as error:
+            raise Unavailable("No room for large messages", detail=str(error)) from error
         return self._file
 
     def close(self) -> None:

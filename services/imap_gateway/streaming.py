@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imap_gateway.binaries import decoded, told
+from imap_gateway.binaries import decoded, demand_known, told
 from imap_gateway.columns import Chunk, large_span, template, values
 from imap_gateway.errors import ConnectionLost
 from imap_gateway.protocol.items import Binary, FetchItem
@@ -27,7 +27,9 @@ async def send_in_pieces(chunk: Chunk, number: int, items: Sequence[FetchItem]) 
     `MissingObject` and `Unavailable` escape before the first octet; later there is no way to take
     back the announced size, and the connection ends with `ConnectionLost`.
     """
-    wire = chunk.client.wire
+    client, wire = chunk.client, chunk.client.wire
+    found_places = await client.house.contents.places(client.owner, chunk.contents)
+    await demand_known(client, next(iter(found_places.values()), None), items)
     ahead = fetch_head(chunk.client, number, chunk.rows.uids[chunk.places[0]])
     is_begun = False
     try:
