@@ -12,10 +12,12 @@ from imap_gateway.progress import reported
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.commands import Command, Idle, StartTls, Tagged
 from imap_gateway.protocol.cursor import BadSyntax
+from imap_gateway.protocol.finding import Search, Sort, Thread
 from imap_gateway.protocol.framing import Frame, TooLarge
 from imap_gateway.protocol.grammar import BadCommand, parse
 from imap_gateway.state import ALLOWED, COUNTING, EXPUNGING, LEAVING, NUMBERED, State
 from imap_gateway.telling import tell
+from imap_gateway.view.matching import names_numbers
 from posthouse.mail.errors import MailFailure, MissingObject, Unavailable
 from posthouse.storage.mailboxes import (
     MailboxExists,
@@ -122,7 +124,7 @@ class Session:
             return Done("")
         if self.client.selected is not None:
             await self._tell(
-                allow_expunge=tagged.name not in COUNTING,
+                allow_expunge=tagged.name not in COUNTING and not _counts(command),
                 with_uid=tagged.name.startswith("UID "),
                 is_answer=tagged.name in EXPUNGING,
             )
@@ -175,6 +177,11 @@ class Session:
         self._bad += 1
         if self._bad > MAX_BAD_COMMANDS:
             raise Farewell("Too many bad commands")
+
+
+def _counts(command: Command) -> bool:
+    """A search by UID that names messages by their numbers as well (RFC 7162 §3.2.10.2)."""
+    return isinstance(command, Search | Sort | Thread) and names_numbers(command.program.key)
 
 
 def _answer_to(error: Exception, name: str) -> tuple[bytes, Done]:
