@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from unicodedata import normalize
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,6 +14,8 @@ from imap_gateway.protocol.framing import Frame, Framer, Hopeless
 from imap_gateway.protocol.grammar import BadCommand, parse
 from imap_gateway.protocol.responses import mailbox, string
 from imap_gateway.protocol.sequences import sequence_set, write_set
+from imap_gateway.protocol.urls import message_url
+from imap_gateway.protocol.words import name_in
 from imap_gateway.view.sections import pick_fields, without_extensions
 from posthouse.mime import scan
 
@@ -20,7 +23,8 @@ _WORDS = st.sampled_from(
     [b"a", b" ", b"(", b")", b"[", b"]", b"{", b"}", b"{1+}\r\n", b'"', b"\\", b"*", b"%", b"1", b":",
      b",", b"<", b">", b".", b"NIL", b"FETCH", b"UID ", b"BODY[", b"HEADER.FIELDS", b"SEARCH ", b"OR ",
      b"NOT ", b"STORE", b"+FLAGS", b"APPEND", b"LIST", b"&", b"-", b"LOGIN", b"CHARSET ", b"\xff",
-     b"\r", b"\n", b"\0", b"1-Jan-2020", b"STATUS", b"SELECT", b"CONDSTORE", b"MODSEQ", b"4294967296"]
+     b"\r", b"\n", b"\0", b"1-Jan-2020", b"STATUS", b"SELECT", b"CONDSTORE", b"MODSEQ", b"4294967296",
+     b"CATENATE (", b"UTF8 (", b"~", b"TEXT ", b"URL ", b"REPLACE 1 x ", b"BINARY[", b"COMPRESS ", b"\xc3\xa9"]
 )  # fmt: skip
 _COMMANDS = st.lists(_WORDS, max_size=20).map(b"".join) | st.binary(max_size=100)
 
@@ -30,7 +34,15 @@ _COMMANDS = st.lists(_WORDS, max_size=20).map(b"".join) | st.binary(max_size=100
 @example(b"SEARCH OR SEEN")
 @example(b"FETCH 1 BODY[")
 def test_any_octets_are_a_command_or_refused(octets: bytes) -> None:
-    for head in (b"", b"a ", b"a SEARCH ", b"a SORT (DATE) UTF-8 ", b"a UID SEARCH RETURN (", b"a FETCH 1 ", b"a UID STORE "):
+    for head in (
+        b"",
+        b"a ",
+        b"a SEARCH ",
+        b"a SORT (DATE) UTF-8 ",
+        b"a UID SEARCH RETURN (",
+        b"a FETCH 1 ",
+        b"a UID STORE ",
+    ):
         try:
             parse(head + octets)
         except BadCommand:
@@ -70,6 +82,24 @@ def test_a_string_that_is_written_is_read_again(octets: bytes) -> None:
 def test_a_name_that_is_written_is_read_again(name: str) -> None:
     assert mutf7.decode(mutf7.encode(name)) == name
     assert mutf7.decode(Cursor(mailbox(name, is_utf8=False)).astring()) == name
+
+
+@given(st.text(max_size=50).filter(str.isprintable))
+def test_a_name_in_utf8_is_read_again(name: str) -> None:
+    cursor = Cursor(mailbox(normalize("NFC", name), is_utf8=True))
+    cursor.is_utf8 = True
+
+    assert name_in(cursor, cursor.astring()) == normalize("NFC", name)
+    cursor.end()
+
+
+@given(st.binary(max_size=80))
+def test_any_octets_are_a_url_or_refused(octets: bytes) -> None:
+    for url in (octets, b"/x/;UID=1/;SECTION=" + octets):
+        try:
+            message_url(url)
+        except BadSyntax:
+            continue
 
 
 @given(st.binary(max_size=50))
