@@ -144,7 +144,7 @@ class Updates:
         if view is None:
             return
         try:
-            await self._views.refresh(view)
+            await self._views.refresh(view, is_stale=True)
         except Unavailable as error:  # the slow timer comes back to it
             log.warning("mailbox not refreshed", account=key[0], mailbox=key[1], reason=str(error))
 

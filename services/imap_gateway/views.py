@@ -109,17 +109,19 @@ class Views:
         """Return the views that somebody waits for."""
         return self._shelf.watched()
 
-    async def refresh(self, view: SharedView, *, max_age: float = 0.0) -> None:
+    async def refresh(
+        self, view: SharedView, *, max_age: float = 0.0, is_stale: bool = False
+    ) -> None:
         """Bring the view up to date, unless that was done less than ``max_age`` seconds ago.
 
         A dropped one is loaded if anything is new to those who idle. A mailbox that was deleted
-        shows in ``view.is_gone``.
+        shows in ``view.is_gone``. With ``is_stale`` something is new: that is not asked first.
         """
         entry = self._shelf.entry_of(view)
         if entry.checked + max_age > self._clock():
             return
         async with entry.lock:
-            await self._renew(entry)
+            await self._renew(entry, is_stale=is_stale)
 
     async def news(self, position: Position, *, allow_expunge: bool) -> News:
         """Return `Position.news`; much of it is found in a thread, while the view stands still."""
@@ -153,7 +155,7 @@ class Views:
                 return
         await self.refresh(view)
 
-    async def _renew(self, entry: Entry, *, whole: bool = False) -> None:
+    async def _renew(self, entry: Entry, *, whole: bool = False, is_stale: bool = False) -> None:
         """Bring the view up to date; wake who waits if it changed, or is gone.
 
         With ``whole`` the messages are there afterwards, even if nothing is new.
@@ -161,9 +163,11 @@ class Views:
         if entry.view.is_gone:
             return
         before = self._clock()
-        work = self._load if whole and not entry.view.is_loaded else self._catch_up
         try:
-            is_changed = await work(entry)
+            if whole and not entry.view.is_loaded:
+                is_changed = await self._load(entry)
+            else:
+                is_changed = await self._catch_up(entry, is_stale=is_stale)
         except NoSuchMailbox:
             entry.view.is_gone = is_changed = True
             self._shelf.remove(entry)
@@ -172,9 +176,10 @@ class Views:
             self._shelf.used(entry)
             entry.wake()
 
-    async def _catch_up(self, entry: Entry) -> bool:
-        view = entry.view
-        if await current_step(self._pool, view.account, view.mailbox) == view.modseq:
+    async def _catch_up(self, entry: Entry, *, is_stale: bool) -> bool:
+        view, step = entry.view, entry.view.modseq
+        is_asked = not (is_stale and view.is_loaded)
+        if is_asked and await current_step(self._pool, view.account, view.mailbox) == step:
             return False
         if not view.is_loaded:
             return await self._load(entry)
@@ -185,7 +190,7 @@ class Views:
         if not _fits(delta, view):
             return await self._load(entry)
         await aside(len(view.rows), _apply, view, delta)
-        return True
+        return view.modseq != step
 
     async def _load(self, entry: Entry) -> bool:
         """Read the mailbox page by page, then what changed while that went on."""

@@ -143,7 +143,7 @@ async def _tell(client: Client, account: int, done: store.Appended) -> None:
     client.house.updates.tell(account, done.mailbox, done.modseq)
     selected = client.selected
     if selected is not None and selected.position.view.mailbox == done.mailbox:
-        await client.house.views.refresh(selected.position.view)
+        await client.house.views.refresh(selected.position.view, is_stale=True)
 
 
 async def _mark_seen(
