@@ -212,6 +212,7 @@ def _filing(
         n=recipient.n,
         account=recipient.account,
         folder=recipient.folder,
+        poster=envelope.auth,
         prefix=prefix_of(envelope.sender, recipient.address),
         size=envelope.size,
         summary=summary,

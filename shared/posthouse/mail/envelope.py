@@ -137,12 +137,14 @@ class Local(_Message, frozen=True, kw_only=True, tag="local", omit_defaults=True
 
     Attributes:
         recipients: Those still to be served; never empty.
+        auth: The account that submitted it, empty for a stranger: it may post where others may not.
         summary: See `Inbound`.
         attempts: How often delivery was tried and deferred.
         warned: The sender was told of the delay.
     """
 
     recipients: tuple[LocalRecipient, ...]
+    auth: str = ""
     summary: Summary | None = None
     attempts: int = 0
     warned: bool = False

@@ -25,7 +25,7 @@ from posthouse.storage.pool import Pool, Row, Tx, transaction
 from posthouse.storage.quotas import Room
 
 Key: TypeAlias = tuple[UUID, int]  # envelope and number: a row of the ledger
-Wish: TypeAlias = tuple[int, str]  # account and the folder its address asks for
+Wish: TypeAlias = tuple[int, str, str]  # account, the folder its address asks for, who posts there
 BoxKey: TypeAlias = tuple[int, int]  # account and mailbox
 
 
@@ -38,6 +38,7 @@ class Filing:
         n: The recipient's number in the ledger.
         account: Whose mailbox.
         folder: The mailbox asked for by the address; empty for INBOX.
+        poster: The account that submitted it; empty for a stranger.
         prefix: Octets that stand before the object for this recipient, whole header lines.
         size: Octets of the object.
         summary: The scan of the object.
@@ -51,6 +52,7 @@ class Filing:
     prefix: bytes
     size: int
     summary: Summary
+    poster: str = ""
     receipt: NewMail | None = None
 
     @property
@@ -61,7 +63,7 @@ class Filing:
     @property
     def wish(self) -> Wish:
         """Where it is to go."""
-        return self.account, storable(self.folder)
+        return self.account, storable(self.folder), storable(self.poster) if self.folder else ""
 
     @property
     def octets(self) -> int:
@@ -145,19 +147,19 @@ async def _lock_ledger(tx: Tx, batch: Sequence[Filing]) -> dict[Key, Result]:
 
 # The mailbox that the address names if the account has it, by its exact name rather than by one
 # that differs in case; otherwise INBOX. Strangers choose the name, so never what the owner wrote, and
-# in a shared tree only where anybody may post (RFC 4314 §2.1, the right p).
+# in a shared tree only where anybody may post, or who submitted it (RFC 4314 §2.1, the right p).
 # Row locks in one order: two deliveries to one mailbox take their UIDs in commit order.
 _LOCK_MAILBOXES = f"""
-    select asked.account, asked.folder, m.mailbox_id, m.name, m.uidnext, m.modseq,
+    select asked.account, asked.folder, asked.poster, m.mailbox_id, m.name, m.uidnext, m.modseq,
            a.quota_octets is not null or a.quota_messages is not null or d.quota_octets is not null
              or d.quota_messages is not null or d.tenant is not null as has_quota
-      from unnest($1::bigint[], $2::text[]) as asked (account, folder)
+      from unnest($1::bigint[], $2::text[], $3::text[]) as asked (account, folder, poster)
       cross join lateral (
         select mailbox_id from mailboxes
          where account_id = asked.account
            and (name = '{INBOX}' or asked.folder <> '' and lower(name) = lower(asked.folder)
                 and not string_to_array(coalesce(special_use, ''), ' ') && array['\\Sent', '\\Drafts']
-                and (acl ->> 'anyone' like '%p%'
+                and (acl ->> 'anyone' like '%p%' or acl ->> asked.poster like '%p%'
                      or exists (select from accounts where account_id = asked.account and not is_shared)))
          order by name = asked.folder desc, name = '{INBOX}', name limit 1) found
       join mailboxes m on m.account_id = asked.account and m.mailbox_id = found.mailbox_id
@@ -197,8 +199,8 @@ async def _lock_mailboxes(tx: Tx, batch: Iterable[Filing]) -> _Boxes:
 
 
 async def _locked(tx: Tx, wishes: set[Wish]) -> dict[Wish, Row]:
-    rows = await tx.fetch(_LOCK_MAILBOXES, *_columns(wishes, 2))
-    return {(row["account"], row["folder"]): row for row in rows}
+    rows = await tx.fetch(_LOCK_MAILBOXES, *_columns(wishes, 3))
+    return {(row["account"], row["folder"], row["poster"]): row for row in rows}
 
 
 def _plan(wanted: Mapping[Key, Filing], boxes: _Boxes) -> dict[Key, Result]:

@@ -141,7 +141,8 @@ _LIST = f"select {COLUMNS} from mailboxes where account_id = $1 order by name"  
 
 async def list_mailboxes(pool: Queries, account: int) -> list[Mailbox]:
     """Return all mailboxes of ``account`` by name; at most `MAX_MAILBOXES`."""
-    rows, found = await pool.fetch(_LIST, account), []
+    rows = await pool.fetch(_LIST, account)
+    found: list[Mailbox] = []
     for start in range(0, len(rows), ROWS_AT_ONCE):
         found += map(mailbox_of, rows[start : start + ROWS_AT_ONCE])
         await asyncio.sleep(0)  # others get their turn

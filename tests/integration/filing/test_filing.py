@@ -178,14 +178,18 @@ async def test_mail_goes_into_a_shared_mailbox_only_where_anybody_may_post(pool:
     assert owner is not None
     box = await mailboxes.create_mailbox(pool, owner.account, "Offers")
 
-    async def folder() -> str:
+    async def folder(poster: str = "") -> str:
         batch = await accepted(pool, owner.account, folder="offers")
+        batch = [replace(one, poster=poster) for one in batch]
         [filed] = await _only_filed(pool, batch)
         return filed.folder
 
     assert await folder() == "INBOX"
     await change_acl(pool, owner.account, box.id, lambda _: {"anyone": "p"})
     assert await folder() == "Offers"
+    await change_acl(pool, owner.account, box.id, lambda _: {"anna@example.test": "p"})
+    assert await folder() == "INBOX"
+    assert await folder(poster="anna@example.test") == "Offers"
     assert accounts["anna"] != owner.account
 
 

@@ -221,6 +221,7 @@ def _local(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Local:
             )
             for m in members
         ),
+        auth=facts.auth,
         summary=facts.summary,
         attempts=kind.attempts,
         warned=kind.warned,
