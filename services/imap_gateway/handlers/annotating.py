@@ -132,7 +132,6 @@ async def set_(client: Client, command: m.SetMetadata) -> Done:
     if uses is not None:
         await set_special_uses(client.house.pool, account, number, uses)
     client.house.updates.tell(account, 0, 0)
-    client.house.updates.tell(account, 0, 0)
     return Done("SETMETADATA done")
 
 
