@@ -93,6 +93,27 @@ def test_kill_9_of_a_server_loses_and_doubles_nothing(broken: House, server: str
     _all_arrived_once(broken, load, reader)
 
 
+def test_kill_9_of_the_broker_stops_no_reader(broken: House) -> None:
+    user = broken.account()
+    (rabbit,) = [part for part in broken.stack.servers.all if part.name == "rabbitmq"]
+
+    with broken.imap(user) as one, broken.imap(user) as other:
+        one.select("INBOX")
+        other.select("INBOX")
+        with broken.killed(rabbit):
+            for number in range(20):
+                assert one.append("INBOX", "", "", letter(f"{number}"))[0] == "OK"
+            assert one.uid("MOVE", "1:10", "Archive")[0] == "OK"
+            assert one.uid("STORE", "11:15", "+FLAGS", r"(\Deleted)")[0] == "OK"
+            assert one.expunge()[0] == "OK"
+            assert other.noop()[0] == "OK"
+            assert other.uid("SEARCH", "ALL")[1] == [b"16 17 18 19 20"]
+        assert other.select("Archive")[1] == [b"10"]
+
+    broken.send("a@elsewhere.test", [user[0]], letter("afterwards"))
+    broken.await_messages(user, 6)
+
+
 def test_mail_is_accepted_while_rabbitmq_is_down_and_a_lost_broker_is_rebuilt(
     broken: House,
 ) -> None:
