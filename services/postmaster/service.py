@@ -160,7 +160,9 @@ async def _indexing(
             memory=settings.index_memory_octets,
         )
     )
-    indexer = Indexer(pool=pool, blobs=parts.blobs, workshop=workshop, with_documents=settings.index_documents)
+    indexer = Indexer(
+        pool=pool, blobs=parts.blobs, workshop=workshop, with_documents=settings.index_documents
+    )
     offers = alone(pool, names.INDEX_OFFERS, partial(offer_new, pool, parts.publisher))
     return [
         rounds(offers, OFFER_EVERY, probes.progress(names.INDEX_OFFERS)),

@@ -43,6 +43,7 @@ class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionS
         index_seconds: What one message may cost such a process.
         index_memory_octets: Address space of each of them.
         index_documents: Attachments that are documents are searched, too.
+        database_connections: Of the pool; each duty that one pod does alone keeps one while it works.
         tls_report_address: Who answers questions on our TLS reports, and sends them; empty: none
             are sent.
         tls_report_organization: What people call us there; empty: our hostname.
@@ -62,5 +63,6 @@ class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionS
     index_seconds: Annotated[float, Field(gt=0, le=600)] = 20.0
     index_memory_octets: Annotated[int, Field(ge=256 * 1024 * 1024)] = 512 * 1024 * 1024
     index_documents: bool = True
+    database_connections: Annotated[int, Field(ge=12, le=1000)] = 16
     tls_report_address: Annotated[str, AfterValidator(_address)] = ""
     tls_report_organization: Annotated[str, Field(pattern=r"^[ -~]{0,100}$")] = ""
