@@ -15,7 +15,12 @@ ROUGH = random.Random(5256)  # noqa: S311 - no secret
 
 
 def message(
-    number: int, ident: int = -1, *refs: int, subject: int = 0, sent: int = 0, is_reply: bool = False
+    number: int,
+    ident: int = -1,
+    *refs: int,
+    subject: int = 0,
+    sent: int = 0,
+    is_reply: bool = False,
 ) -> Member:
     return Member(number, sent or number, ident, subject, is_reply, refs)
 
