@@ -8,7 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
-from support.clients import HOST, Desk
+from support.clients import HOST, LETTERS, Desk
 from support.terminal import Terminal
 
 _IMAPFLOW = Path(__file__).parents[1] / "journeys/imapflow"
@@ -165,7 +165,7 @@ last-version-used=6.26
         screen.await_text("Preserve password on DISK")
         screen.await_text("No")
         screen.type("n")
-        screen.await_text("Msg ")  # Msg 1 of 200
+        screen.await_text(f"of {LETTERS}")  # Message 1 of 200
         screen.type(";")
         screen.await_text("SELECT criteria")
         screen.type("a")
