@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 SEPARATOR = "/"
 _INBOX = "INBOX"
-_WILD = frozenset("*%")
+_RUN = re.compile(r"[*%]{2,}")  # of wildcards: is as good as one
 NO_SELECT, NON_EXISTENT, SUBSCRIBED = "\\Noselect", "\\NonExistent", "\\Subscribed"
 HAS_CHILDREN, HAS_NO_CHILDREN = "\\HasChildren", "\\HasNoChildren"
 
@@ -20,43 +20,37 @@ HAS_CHILDREN, HAS_NO_CHILDREN = "\\HasChildren", "\\HasNoChildren"
 class Pattern:
     """What names must match: ``*`` is anything, ``%`` anything within a level.
 
-    Takes time in proportion to name and pattern, whatever these are: no backtracking.
+    Takes time in proportion to the name, whatever the pattern: no backtracking. Which beginnings of
+    the pattern may have been used up so far are the bits of one number.
     """
 
-    __slots__ = ("_signs",)
+    __slots__ = ("_anything", "_end", "_is_everything", "_level", "_signs", "_wild")
 
     def __init__(self, reference: str, pattern: str) -> None:
-        text = reference + pattern
+        text = _RUN.sub(lambda run: "*" if "*" in run[0] else "%", reference + pattern)
         first = re.split(r"[/*%]", text, maxsplit=1)[0]
         if first.upper() == _INBOX:  # INBOX is itself in any case (RFC 3501 §5.1)
             text = _INBOX + text[len(_INBOX) :]
-        self._signs = text
+        places: dict[str, int] = {}
+        for at, sign in enumerate(text):
+            places[sign] = places.get(sign, 0) | 1 << at
+        self._is_everything = text == "*"
+        self._anything, self._level = places.pop("*", 0), places.pop("%", 0)
+        self._wild = self._anything | self._level
+        self._signs, self._end = places, 1 << len(text)
 
     def matches(self, name: str) -> bool:
         """True if the whole of ``name`` matches."""
-        if self._signs == "*":
+        if self._is_everything:
             return True
-        reached = self._with_empty({0})  # how much of the pattern may have been used up
+        reached = 1 | (self._wild & 1) << 1  # a wildcard may stand for nothing
         for character in name:
-            after = set()
-            for at in reached:
-                sign = self._signs[at] if at < len(self._signs) else ""
-                if sign == "*" or (sign == "%" and character != SEPARATOR):
-                    after.add(at)
-                elif sign == character and sign not in _WILD:
-                    after.add(at + 1)
-            reached = self._with_empty(after)
-        return len(self._signs) in reached
-
-    def _with_empty(self, reached: set[int]) -> set[int]:
-        """Add the places that are reached when wildcards stand for nothing."""
-        found = set(reached)
-        for start in reached:
-            at = start
-            while at < len(self._signs) and self._signs[at] in _WILD:
-                at += 1
-                found.add(at)
-        return found
+            staying = self._anything if character == SEPARATOR else self._wild
+            reached = reached & staying | (reached & self._signs.get(character, 0)) << 1
+            if not reached:
+                return False
+            reached |= (reached & self._wild) << 1
+        return bool(reached & self._end)
 
 
 def ancestors(names: Iterable[str]) -> set[str]:

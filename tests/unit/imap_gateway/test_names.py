@@ -56,12 +56,13 @@ def test_patterns_match_names(reference: str, pattern: str, name: str, *, is_mat
     assert Pattern(reference, pattern).matches(name) is is_match
 
 
-def test_a_pattern_of_many_wildcards_is_quick() -> None:
-    started = time.perf_counter()
+@pytest.mark.parametrize("pattern", ["*a" * 500, "*" * 1000 + "b", "%*" * 500 + "b", "%a" * 500])
+def test_a_pattern_of_many_wildcards_is_quick(pattern: str) -> None:
+    started = time.process_time()
 
-    assert not Pattern("", "*a" * 500).matches("a" * 499 + "b")
+    Pattern("", pattern).matches("a" * 999 + "b")
 
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 0.1  # of ten thousand names somebody else waits for
 
 
 def _told(choice: Choice, *names: str) -> list[tuple[str, tuple[str, ...]]]:
