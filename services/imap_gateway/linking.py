@@ -49,6 +49,7 @@ async def _place(client: Client, what: MessageUrl) -> Place:
     if what.mailbox is None:
         if client.selected is None:
             raise NoSuchMailbox("No mailbox is selected")
+        await places.demand_now(client, "r")
         view = client.selected.position.view
         account, mailbox, validity = view.account, view.mailbox, view.uidvalidity
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import ConnectionLost, Farewell, Misuse, Refusal
 from imap_gateway.handlers.notifying import tell_elsewhere, tell_new
@@ -15,7 +16,15 @@ from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.finding import Search, Sort, Thread
 from imap_gateway.protocol.framing import Frame, TooLarge
 from imap_gateway.protocol.grammar import BadCommand, parse
-from imap_gateway.state import ALLOWED, COUNTING, EXPUNGING, LEAVING, NUMBERED, State
+from imap_gateway.state import (
+    ALLOWED,
+    COUNTING,
+    EXPUNGING,
+    LEAVING,
+    NUMBERED,
+    OF_MESSAGES,
+    State,
+)
 from imap_gateway.telling import tell
 from imap_gateway.view.matching import names_numbers
 from posthouse.mail.errors import MailFailure, MissingObject, Unavailable
@@ -113,6 +122,8 @@ class Session:
         self.client.tag = tagged.tag
         if self.client.selected is not None and tagged.name not in LEAVING:
             await self.client.house.views.recall(self.client.selected.position)
+            if tagged.name in OF_MESSAGES:
+                await self._demand_reading()
         if self.client.is_uidonly and tagged.name in NUMBERED:
             raise Misuse("Only UIDs are in use", b"UIDREQUIRED")  # RFC 9586 §3.2
         with reported(self.client, tagged.name):
@@ -131,6 +142,13 @@ class Session:
             if self.client.noticing is not None:
                 self._watch()
         return done
+
+    async def _demand_reading(self) -> None:
+        """A guest must still have the right to read (RFC 4314 §4); raise `Refusal` or `Farewell`."""
+        try:
+            await places.demand_now(self.client, "r")
+        except NoSuchMailbox as error:
+            raise Farewell("The selected mailbox was deleted") from error
 
     async def _tell(
         self, *, allow_expunge: bool, with_uid: bool = False, is_answer: bool = False

@@ -60,6 +60,9 @@ ALLOWED: Final = MappingProxyType(
     }
 )
 
+# These look at messages of the selected mailbox: a guest must still have the right to (RFC 4314 §4).
+OF_MESSAGES = _allowed(_SELECTED)
+
 # While these run no EXPUNGE may be sent: the client counts messages (RFC 3501 §7.4.1).
 COUNTING = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
 

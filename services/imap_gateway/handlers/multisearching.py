@@ -35,6 +35,7 @@ async def search_many(client: Client, command: f.MultiSearch) -> Done:
     check_option(client, program)
     check_charset(program)
     if _SELECTED in sources or returns.updates:
+        await places.demand_now(client, "r")
         check_tag(client, program)
         found = await found_by(client, program)
         await save(client, returns, found, found.matched)

@@ -18,7 +18,7 @@ from imap_gateway.telling import know_keywords
 from imap_gateway.vanishing import demand_qresync
 from imap_gateway.view.flags import ALL_BITS, SEEN, TABLE, Keywords
 from imap_gateway.view.position import Position
-from posthouse.storage.mailboxes import Mailbox, claim_recent
+from posthouse.storage.mailboxes import Mailbox, NoSuchMailbox, claim_recent
 
 CHANGING = frozenset("swite")  # RFC 4314 §5.2: without any of these a mailbox is read-only
 
@@ -117,8 +117,11 @@ async def close(client: Client, command: c.Close) -> Done:
 
 
 async def _may_expunge(client: Client) -> bool:
-    """Without the right ``e`` CLOSE closes all the same (RFC 4314 §4)."""
-    return "e" in await places.demand_now(client, "")
+    """Without the right ``e``, or the mailbox, CLOSE closes all the same (RFC 4314 §4)."""
+    try:
+        return "e" in await places.demand_now(client, "")
+    except NoSuchMailbox:
+        return False
 
 
 HANDLERS: Final[Handlers] = MappingProxyType({
