@@ -13,7 +13,9 @@ from typing import Protocol
 from imap_gateway.protocol.notify_grammar import OF_SELECTED, Event, Group, Which
 from imap_gateway.view.notices import ALL_MESSAGE_EVENTS, State
 
-Entries = Mapping[tuple[int, int], Mapping[str, bytes]]  # metadata, by account and mailbox
+Entries = Mapping[
+    tuple[int, int], Mapping[str, bytes]
+]  # digests of metadata, by account and mailbox
 
 
 class Waker(Protocol):
@@ -32,7 +34,7 @@ class Noticing:
         groups: What is of interest.
         accounts: Whose mailboxes are among them.
         known: The mailboxes as the client was last told of them, by name.
-        entries: Their metadata, if that is of interest.
+        entries: What tells whether their metadata changed, if that is of interest.
         is_stale: Something happened since.
     """
 

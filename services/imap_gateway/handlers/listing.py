@@ -14,7 +14,7 @@ from imap_gateway import places
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
-from imap_gateway.handlers.annotating import metadata_lines
+from imap_gateway.handlers.annotating import ANY_OF, metadata_lines
 from imap_gateway.handlers.statuses import status_line, status_values
 from imap_gateway.places import Found
 from imap_gateway.protocol import responses
@@ -120,7 +120,9 @@ async def _tell(
     statuses = await _statuses(client, wish.status, matched)
     metadata: Mapping[str, bytes] = {}
     if wish.metadata is not None:
-        boxes = {name: one.mailbox for name, one in matched.items()}
+        boxes = {
+            name: one.mailbox for name, one in matched.items() if not one.rights.isdisjoint(ANY_OF)
+        }
         metadata = await metadata_lines(client, boxes, wish.metadata)
     for one in shown:
         line = responses.listed(b"LIST", one.attributes, client.shown(one.name), one.criteria)

@@ -9,15 +9,17 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import Final
 
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
+from imap_gateway.handlers.annotating import ANY_OF
 from imap_gateway.handlers.fetching import plan_of, send
 from imap_gateway.handlers.listing import all_attributes
-from imap_gateway.handlers.statuses import status_line
+from imap_gateway.handlers.statuses import flag_counts, status_line
 from imap_gateway.noticing import Entries, Noticing
 from imap_gateway.places import Found
 from imap_gateway.protocol import responses
@@ -27,7 +29,6 @@ from imap_gateway.view.listing import NON_EXISTENT
 from imap_gateway.view.notices import State, events_of, happened, name_changes
 from imap_gateway.view.position import News
 from posthouse.storage.annotations import SERVER, read_annotations
-from posthouse.storage.counting import count_flags
 
 MAX_MAILBOXES = 2000  # whose events may be of interest to one session
 MAX_LINES = 1000  # told at once
@@ -102,6 +103,7 @@ async def _look(client: Client, noticing: Noticing) -> Mapping[str, Found]:
             key=(one.mailbox.account, one.mailbox.id),
             is_own=one.mailbox.account == client.account,
             is_readable="r" in one.rights,
+            tells_metadata=not one.rights.isdisjoint(ANY_OF),
             is_subscribed="\\Subscribed" in attributes.get(name, ()),
             uidvalidity=one.mailbox.uidvalidity,
             uidnext=one.mailbox.uidnext,
@@ -118,14 +120,14 @@ async def _look(client: Client, noticing: Noticing) -> Mapping[str, Found]:
 
 async def _entries(client: Client, noticing: Noticing) -> Entries:
     numbers: defaultdict[int, list[int]] = defaultdict(list, {client.account: [SERVER]})
-    for state in noticing.known.values():
+    for state in filter(lambda one: one.tells_metadata, noticing.known.values()):
         numbers[state.key[0]].append(state.key[1])
     found: defaultdict[tuple[int, int], dict[str, bytes]] = defaultdict(dict)
     for account, boxes in numbers.items():
         for one in await read_annotations(
             client.house.pool, account, boxes, client.account, ("/shared", "/private")
         ):
-            found[account, one.mailbox][one.entry] = one.value or b""
+            found[account, one.mailbox][one.entry] = blake2b(one.value or b"").digest()
     return found
 
 
@@ -235,8 +237,8 @@ async def _values(
         items[StatusItem.HIGHESTMODSEQ] = state.modseq
     elif Event.FLAGS in events:
         account, mailbox = state.key
-        counts = await count_flags(client.house.pool, account, [mailbox])
-        items[StatusItem.UNSEEN] = counts[mailbox].unseen if mailbox in counts else 0
+        counts = await flag_counts(client, account, [mailbox])
+        items[StatusItem.UNSEEN] = counts[mailbox].unseen
     items[StatusItem.UIDVALIDITY] = state.uidvalidity
     return {item: b"%d" % number for item, number in items.items()}
 

@@ -37,10 +37,7 @@ async def status_values(
     if _COUNTED & set(items):
         for account in {box.account for box in mailboxes}:
             own = [box.id for box in mailboxes if box.account == account and box.exists]
-            counted |= await count_flags(pool, account, own)
-            if account != client.account:
-                unseen = await count_unseen(pool, account, own, client.account)
-                counted |= {box: replace(counted[box], unseen=unseen.get(box, 0)) for box in own}
+            counted |= await flag_counts(client, account, own)
     found: list[Mapping[StatusItem, bytes]] = []
     for box in mailboxes:
         recent = 0
@@ -49,6 +46,18 @@ async def status_values(
         values = _values(client, box, counted.get(box.id, FlagCounts()), recent)
         found.append({item: values[item] for item in items})
     return found
+
+
+async def flag_counts(
+    client: Client, account: int, mailboxes: Sequence[int]
+) -> dict[int, FlagCounts]:
+    r"""Return the counts of mailboxes of one account; ``\Seen`` of a guest is its own."""
+    pool = client.house.pool
+    counted = await count_flags(pool, account, mailboxes)
+    if account == client.account:
+        return counted
+    unseen = await count_unseen(pool, account, mailboxes, client.account)
+    return {box: replace(counts, unseen=unseen.get(box, 0)) for box, counts in counted.items()}
 
 
 def _values(

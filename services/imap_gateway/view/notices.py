@@ -19,6 +19,7 @@ class State:
         key: Its account and its id: stays the same when it is renamed.
         is_own: It is no other's.
         is_readable: What happens to its messages may be told.
+        tells_metadata: Its annotations may be read (RFC 5464 §3.3).
         is_subscribed: It is.
         uidvalidity: RFC 3501 §2.3.1.1.
         uidnext: Likewise.
@@ -29,6 +30,7 @@ class State:
     key: tuple[int, int]
     is_own: bool
     is_readable: bool
+    tells_metadata: bool
     is_subscribed: bool
     uidvalidity: int
     uidnext: int

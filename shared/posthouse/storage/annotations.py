@@ -16,11 +16,14 @@ SERVER = 0  # the mailbox of what is said about the server
 EVERYBODY = 0  # the reader of shared entries
 MAX_VALUE_OCTETS = 16 * 1024  # RFC 5464 §4.1 asks for at least 1024
 MAX_ENTRIES = 100  # of one reader on one mailbox; RFC 5464 §4.1 asks for at least 10
+MAX_OCTETS = (
+    4 * 1024 * 1024
+)  # of one reader's entries on all mailboxes of an account: no quota counts them
 MAX_FOUND = 10_000  # of one question
 
 
 class TooManyAnnotations(PermanentFailure):
-    """The mailbox has as many entries of this reader as it may have (RFC 5464 §4.3)."""
+    """There are as many entries of this reader as there may be (RFC 5464 §4.3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,10 @@ _REMOVE = """
 _COUNT = (
     "select count(*) from annotations where account_id = $1 and mailbox_id = $2 and reader = $3"
 )
+_WEIGH = """
+    select coalesce(sum(length(value) + octet_length(entry)), 0) from annotations
+     where account_id = $1 and reader = $2
+"""
 _ADD = """
     insert into annotations (account_id, mailbox_id, reader, entry, value)
     select $1, $2, $3, * from unnest($4::text[], $5::bytea[])
@@ -99,6 +106,8 @@ async def write_annotations(
             await tx.execute(_ADD, account, mailbox, reader, list(new), list(new.values()))
             if int(str(await tx.fetchval(_COUNT, account, mailbox, reader))) > MAX_ENTRIES:
                 raise TooManyAnnotations("Too many annotations")
+            if new and int(str(await tx.fetchval(_WEIGH, account, reader))) > MAX_OCTETS:
+                raise TooManyAnnotations("Too large annotations")
 
 
 _COPY = """

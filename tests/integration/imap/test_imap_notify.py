@@ -61,3 +61,42 @@ async def test_what_may_be_seen_but_not_read_is_told_as_such(pool: Pool, tmp_pat
         await owner.say("SETACL INBOX anna@example.test lr")
         await imap.deliver(bert, LETTER)
         assert (await guest.hear()).startswith(f"* STATUS {name} (UIDNEXT 2 MESSAGES 1".encode())
+
+
+async def test_a_guest_is_told_what_it_has_not_read_itself(pool: Pool, tmp_path: Path) -> None:
+    anna = await add_reader(pool)
+    await add_reader(pool, "bert")
+    async with gateway(pool, tmp_path) as imap:
+        await imap.deliver(anna, LETTER, LETTER, LETTER)
+        owner, guest = await imap.connect(), await imap.connect()
+        await owner.login()
+        await owner.say("SETACL INBOX bert lrs")
+        await owner.say("SELECT INBOX")
+        await owner.say("STORE 1:2 +FLAGS.SILENT (\\Seen)")
+        await guest.login("bert")
+        answers = await guest.say(f"NOTIFY SET (MAILBOXES user/anna ({EVENTS} FlagChange))")
+        assert answers[-1].startswith(b"OK")
+        await owner.say("STORE 3 +FLAGS.SILENT (\\Flagged)")
+        assert (await guest.hear()).startswith(b"* STATUS user/anna (UNSEEN 3 ")
+
+
+async def test_metadata_are_told_to_those_who_may_read_them(pool: Pool, tmp_path: Path) -> None:
+    await add_reader(pool)
+    await add_reader(pool, "bert")
+    async with gateway(pool, tmp_path) as imap:
+        owner, guest = await imap.connect(), await imap.connect()
+        await owner.login()
+        await owner.say("SETACL INBOX bert l")
+        await owner.say('SETMETADATA INBOX (/shared/comment "secret")')
+        await guest.login("bert")
+        wish = 'LIST "" "user/%" RETURN (METADATA (/shared/comment))'
+        assert (await guest.say("GETMETADATA user/anna /shared/comment"))[0].startswith(b"NO ")
+        assert b"METADATA" not in b"".join(await guest.say(wish))
+        events = "MessageNew MessageExpunge MailboxMetadataChange"
+        assert (await guest.say(f"NOTIFY SET (MAILBOXES user/anna ({events}))"))[-1][:2] == b"OK"
+        await owner.say('SETMETADATA INBOX (/shared/comment "more")')
+        assert await guest.say("NOOP") == [b"OK done"]
+        await owner.say("SETACL INBOX bert lr")
+        await owner.say('SETMETADATA INBOX (/shared/comment "told")')
+        assert await guest.hear() == b"* METADATA user/anna /shared/comment"
+        assert b'* METADATA user/anna (/shared/comment "told")' in await guest.say(wish)

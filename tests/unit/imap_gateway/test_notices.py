@@ -10,7 +10,7 @@ from imap_gateway.view.notices import NameChange, State, events_of, happened, na
 
 def box(ident: int, *, is_own: bool = True, is_subscribed: bool = False) -> State:
     return State(
-        key=(1 if is_own else 2, ident), is_own=is_own, is_readable=True,
+        key=(1 if is_own else 2, ident), is_own=is_own, is_readable=True, tells_metadata=True,
         is_subscribed=is_subscribed, uidvalidity=9, uidnext=4, exists=3, modseq=7,
     )  # fmt: skip
 
