@@ -143,7 +143,9 @@ class Connection(asyncio.Protocol):
         self._secured, self.tls = True, agreed(self._transport)
 
     def trust(self, *, on: bool) -> None:
-        """Somebody has logged in, or out."""
+        """Somebody has logged in, or out: then there is as much time to log in as there was first."""
+        if not on:
+            self.opened_at = self._door.now()
         self._inlet.trust(on=on)
 
     @property

@@ -172,3 +172,21 @@ async def test_who_waits_long_is_told_that_we_are_still_at_work(pool: Pool, tmp_
         while not (said := await user.hear()).startswith(b"d "):
             pass
         assert said.startswith(b"d OK")
+
+
+async def test_who_logs_out_after_a_while_has_as_long_to_log_in_as_at_first(
+    pool: Pool, tmp_path: Path
+) -> None:
+    await add_reader(pool)
+    async with gateway(pool, tmp_path) as house:
+        clock = asyncio.get_running_loop().time
+        user = await house.connect()
+        await user.login()
+        house.listener.now = lambda: clock() + 120
+        assert (await user.say("UNAUTHENTICATE"))[-1].startswith(b"OK")
+        house.listener.now = clock
+        silent = await house.connect()
+        await silent.hear()
+        house.listener.now = lambda: clock() + 120
+        assert (await silent.hear()).startswith(b"* BYE")  # after all were looked at
+        assert (await user.say(f'LOGIN anna@example.test "{PASSWORD}"'))[-1].startswith(b"OK")
