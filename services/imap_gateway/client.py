@@ -91,11 +91,15 @@ class Done:
 class Context(Protocol):
     """A search whose client is told what changes in its results (RFC 5267 §4.3)."""
 
-    def tell_gone(self, client: Client, news: News) -> None:
+    async def tell_gone(self, client: Client, news: News) -> None:
         """Write what leaves the results with expunged messages, before these are told."""
 
     async def tell_changed(self, client: Client) -> None:
         """Write what else changes, after everything was told."""
+
+    @property
+    def many(self) -> int:
+        """How many results there are."""
 
 
 @dataclass(slots=True, kw_only=True)

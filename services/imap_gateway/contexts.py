@@ -27,6 +27,7 @@ from posthouse.storage.ordering import sorted_uids
 from posthouse.telemetry.logs import get_logger
 
 MAX_CONTEXTS = 20  # of one session
+MAX_RESULTS = 2_000_000  # of all of these, 4 octets each
 
 log = get_logger()
 
@@ -38,18 +39,20 @@ def check_tag(client: Client, program: f.Program) -> None:
         raise Misuse("Tag reuse")
 
 
-def keep_updating(
+async def keep_updating(
     client: Client, program: f.Program, found: Found, order: Sequence[f.Criterion] = ()
 ) -> None:
     """Tell the client from now on what changes in these results, if it has asked for that."""
     if program.returns is None or not program.returns.updates:
         return
     contexts = client.mailbox().contexts
-    if len(contexts) >= MAX_CONTEXTS:
+    many = len(found.matched) + sum(context.many for context in contexts.values())
+    if len(contexts) >= MAX_CONTEXTS or many > MAX_RESULTS:
         code = b'NOUPDATE "%b"' % client.tag
         client.wire.write(status(b"*", b"NO", "Too many contexts", code))
         return
-    contexts[client.tag] = _Updating(client, program, found, order)
+    updating = await aside(len(found.rows), _Updating, client, program, found, order)
+    contexts[client.tag] = updating
 
 
 class _Updating(Context):
@@ -64,16 +67,23 @@ class _Updating(Context):
         position = client.mailbox().position
         self._key = with_uids(program.key, position)
         self._results = array("I", map(found.rows.uids.__getitem__, found.matched))
-        self._step, self._last = position.view.modseq, _last_uid(position)
+        self._step, self._last = found.step, _last_uid(position)
 
-    def tell_gone(self, client: Client, news: News) -> None:
+    @property
+    def many(self) -> int:
+        """How many results there are."""
+        return len(self._results)
+
+    async def tell_gone(self, client: Client, news: News) -> None:
         """Write what leaves with expunged messages, by numbers that are valid until then."""
-        if not news.vanished:
-            return
+        if news.vanished:
+            _write(client, await aside(self.many, self._without, news))
+
+    def _without(self, news: News) -> bytes:
         names = dict(
             zip(news.vanished, news.vanished if self._is_uid else news.expunged, strict=True)
         )
-        self._become(client, [uid for uid in self._results if uid not in names], names)
+        return self._become([uid for uid in self._results if uid not in names], names)
 
     async def tell_changed(self, client: Client) -> None:
         """Write what comes and goes with new messages and flags; an outage puts that off."""
@@ -90,7 +100,7 @@ class _Updating(Context):
         self._step, self._last = step, last
         if results is not None:
             names = _Names(position, is_uid=self._is_uid)
-            await aside(len(results), self._become, client, results, names)
+            _write(client, await aside(self.many + len(results), self._become, results, names))
             await client.wire.drain()
 
     def _changed(self, position: Position) -> list[int]:
@@ -116,35 +126,47 @@ class _Updating(Context):
         """Return the results as they are now, in their order; None if they are the same."""
         among = k.InSet(SequenceSet(tuple(runs(changed))), is_uid=True)
         found = await find(client, position, k.And((among, self._key)))
-        matched = {found.rows.uids[place] for place in found.matched}
-        touched, before = set(changed), set(self._results)
-        new = matched - before
-        left = [uid for uid in self._results if uid not in touched or uid in matched]
-        if not new and len(left) == len(self._results):
-            return None
-        results = sorted([*left, *new])
-        if not self._order:
+        results = await aside(self.many + len(found.rows), self._merged, found, changed)
+        if results is None or not self._order:
             return results
         await Lookups(client.house, position.view, found.rows).cover(
             found.matched, with_bodies=False
         )
         return await self._sorted(client, position, results)
 
+    def _merged(self, found: Found, changed: Sequence[int]) -> list[int] | None:
+        """Return the results with what ``found`` says of those that changed, None for the same."""
+        matched = {found.rows.uids[place] for place in found.matched}
+        touched = set(changed)
+        new = matched.difference(self._results)
+        left = [uid for uid in self._results if uid not in touched or uid in matched]
+        if not new and len(left) == len(self._results):
+            return None
+        return sorted([*left, *new])
+
     async def _sorted(self, client: Client, position: Position, results: list[int]) -> list[int]:
         order = [(one.key.value.decode(), one.is_reverse) for one in self._order]
         view = position.view
         packed = await sorted_uids(client.house.pool, (view.account, view.mailbox), order, results)
-        wanted, uids = set(results), array("q", packed)
-        if sys.byteorder == "little":
-            uids.byteswap()
-        return [uid for uid in uids if uid in wanted]
+        return await aside(len(results), _in_order, packed, results)
 
-    def _become(self, client: Client, results: list[int], names: _Names | dict[int, int]) -> None:
-        """Write how the results become these."""
+    def _become(self, results: list[int], names: _Names | dict[int, int]) -> bytes:
+        """Return what tells how the results become these, nothing if they are the same."""
         data = change_data(self._results, results, names.__getitem__, is_sorted=bool(self._order))
-        if data:
-            client.wire.write(untagged(esearch(self._tag, data, is_uid=self._is_uid)))
         self._results = array("I", results)
+        return untagged(esearch(self._tag, data, is_uid=self._is_uid)) if data else b""
+
+
+def _write(client: Client, response: bytes) -> None:
+    """Write, which no thread may do: the connection is the event loop's."""
+    client.wire.write(response)
+
+
+def _in_order(packed: bytes, results: list[int]) -> list[int]:
+    wanted, uids = set(results), array("q", packed)
+    if sys.byteorder == "little":
+        uids.byteswap()
+    return [uid for uid in uids if uid in wanted]
 
 
 class _Names:

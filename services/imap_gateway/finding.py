@@ -38,12 +38,14 @@ class Found:
         indexes: Of all messages that the client knows of and that are still there.
         places: The same messages in ``rows``.
         matched: Those of ``places`` that match, in mailbox order.
+        step: Of the mailbox when the search began; of later ones it may have seen some.
     """
 
     rows: Rows
     indexes: Sequence[int]
     places: Sequence[int]
     matched: Sequence[int]
+    step: int
 
     def numbers(self, matched: Sequence[int], *, is_uid: bool) -> Sequence[int]:
         """Return what the client calls these places, in their order."""
@@ -66,7 +68,7 @@ async def find(client: Client, position: Position, key: k.Key) -> Found:
         raise Misuse("Only UIDs are in use", b"UIDREQUIRED")  # RFC 9586 §3.2
     await house.views.refresh(position.view, max_age=FRESH_SECONDS)
     await know_own_seen(client, position)
-    everything = range(position.count)
+    step, everything = position.view.modseq, range(position.count)
     rows, indexes, places = await aside(position.count, message_rows, position, everything)
     used = tuple(rows.keywords.values())  # at once: a step may be under way in a thread
     keywords = await _keywords(client, position, tuple({n for words in used for n in words}))
@@ -80,7 +82,7 @@ async def find(client: Client, position: Position, key: k.Key) -> Found:
         left = await aside(tests, candidates, key, scope)
         scope = replace(scope, found={one: await lookups.find(one, left) for one in outside})
     matched = await aside(tests, select, key, scope, places)
-    return Found(rows=rows, indexes=indexes, places=places, matched=matched)
+    return Found(rows=rows, indexes=indexes, places=places, matched=matched, step=step)
 
 
 async def _keywords(client: Client, position: Position, numbers: Sequence[int]) -> Keywords:

@@ -60,7 +60,7 @@ async def _tell_news(client: Client, news: News, *, with_uid: bool) -> None:
     selected = client.mailbox()
     position = selected.position
     for context in selected.contexts.values():
-        context.tell_gone(client, news)
+        await context.tell_gone(client, news)
     tells_uids = client.is_qresync or client.is_uidonly
     await (_tell_vanished if tells_uids else _tell_expunged)(client, news)
     if news.exists is not None:

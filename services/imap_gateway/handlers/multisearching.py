@@ -43,7 +43,7 @@ async def search_many(client: Client, command: f.MultiSearch) -> Done:
             view = client.mailbox().position.view
             here = client.shown(client.mailbox().name)
             await _answer(client, program, found, (here, view.uidvalidity))
-        keep_updating(client, program, found)
+        await keep_updating(client, program, found)
     for name, one in (await _meant(client, sources - {_SELECTED})).items():
         if not _is_selected(client, one) or _SELECTED not in sources:
             await _search(client, program, name, one)

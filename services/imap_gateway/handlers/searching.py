@@ -35,7 +35,7 @@ async def search(client: Client, command: f.Search) -> Done:
     check_tag(client, program)
     found = await found_by(client, program)
     await answer(client, program, found, found.matched, b"SEARCH")
-    keep_updating(client, program, found)
+    await keep_updating(client, program, found)
     return Done("SEARCH done")
 
 

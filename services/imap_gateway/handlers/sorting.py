@@ -29,7 +29,7 @@ async def sort(client: Client, command: f.Sort) -> Done:
     found = await found_by(client, command.program)
     found = replace(found, matched=await in_order(client, found, command.order))
     await answer(client, command.program, found, found.matched, b"SORT")
-    keep_updating(client, command.program, found, command.order)
+    await keep_updating(client, command.program, found, command.order)
     return Done("SORT done")
 
 
