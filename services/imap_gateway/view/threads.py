@@ -16,6 +16,7 @@ from posthouse.mime.ordering import Member
 NOBODY: Final = -1
 MAX_REFERENCES = 20_000_000  # of all messages; behind them each counts with its parent alone
 MAX_CLIMB = 10_000  # ancestors looked at before a link is held for a loop
+MAX_CLIMBED = 10_000_000  # for all links together, likewise: some seconds
 
 Tree = tuple[Sequence[int], "dict[int, list[int]]"]  # roots and children of nodes
 
@@ -36,6 +37,7 @@ class Threader:
     _parent: dict[int, int] = field(default_factory=dict)
     _family: dict[int, int] = field(default_factory=dict)
     _parents: set[int] = field(default_factory=set)
+    _climbed: int = 0
     _linked: array[int] = field(default_factory=lambda: array("q"))
     _ends: array[int] = field(default_factory=lambda: array("q"))
     _references: array[int] = field(default_factory=lambda: array("q"))
@@ -112,12 +114,12 @@ class Threader:
         """True if ``node`` is an ancestor of ``below``, or might be."""
         if self._head(node) != self._head(below):
             return False
-        for _ in range(MAX_CLIMB):
-            if below == node:
-                return True
-            if below not in self._parent:
-                return False
+        for step in range(min(MAX_CLIMB, MAX_CLIMBED - self._climbed)):
+            if below == node or below not in self._parent:
+                self._climbed += step
+                return below == node
             below = self._parent[below]
+        self._climbed += min(MAX_CLIMB, MAX_CLIMBED - self._climbed)
         return True
 
     def _head(self, node: int) -> int:

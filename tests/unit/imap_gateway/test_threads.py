@@ -102,6 +102,7 @@ SHAPES: dict[str, Callable[[int], Member]] = {
     "star": lambda n: message(n + 1, n, 0),
     "dummies": lambda n: message(n + 1, n, MANY + n),
     "ladder": lambda n: message(n + 1, -1, n, n + 1),
+    "loops": lambda n: message(n + 1, n, *((n - 1,) if 0 < n < 9000 else (8999, 0) * 10)),
     "one subject": lambda n: message(n + 1, subject=7, is_reply=n % 2 == 0),
 }
 
