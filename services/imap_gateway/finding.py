@@ -27,6 +27,7 @@ from posthouse.storage.messages import keyword_names
 
 FRESH_SECONDS = 0.05  # how old the view may be; notices come sooner
 MAX_LOOKUPS = 50  # texts and dates, each of which PostgreSQL looks for
+MAX_TESTS = 200_000_000  # of messages by keys, in one search of a mailbox: some ten seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,12 @@ class Found:
     def modseq(self, matched: Sequence[int]) -> int | None:
         """Return the highest modseq of these places, None without any."""
         return max(map(self.rows.modseqs.__getitem__, matched), default=None)
+
+
+def demand_bounded(position: Position, key: k.Key) -> None:
+    """Refuse a search that would keep a thread at work for minutes."""
+    if position.count * count_keys(key) > MAX_TESTS:
+        raise Refusal("Too many keys for so many messages", b"LIMIT")
 
 
 async def find(client: Client, position: Position, key: k.Key) -> Found:

@@ -11,7 +11,7 @@ from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.contexts import check_tag, keep_updating
 from imap_gateway.errors import Misuse, Refusal
-from imap_gateway.finding import Found, find
+from imap_gateway.finding import Found, demand_bounded, find
 from imap_gateway.handlers.searching import check_charset, check_option, found_by, save, written
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.finding_answers import esearch
@@ -93,6 +93,7 @@ async def _search(client: Client, program: f.Program, name: str, one: places.Fou
     except NoSuchMailbox:
         return
     try:
+        demand_bounded(position, program.key)
         found = await find(client, position, program.key)
         await _answer(client, program, found, (client.shown(name), box.uidvalidity))
     finally:

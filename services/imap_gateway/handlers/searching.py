@@ -12,7 +12,7 @@ from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.contexts import check_tag, keep_updating
 from imap_gateway.errors import Misuse, Refusal
-from imap_gateway.finding import Found, find
+from imap_gateway.finding import Found, demand_bounded, find
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.finding_answers import (
     esearch,
@@ -44,6 +44,7 @@ async def found_by(client: Client, program: f.Program) -> Found:
     position = client.mailbox().position
     try:
         check_charset(program)
+        demand_bounded(position, program.key)
         return await find(client, position, program.key)
     except (MailFailure, Refusal):
         if program.returns is not None and program.returns.saves:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from imap_gateway import finding
 from posthouse.storage.pool import Pool
 from support.imap import LETTER, add_reader, gateway
 
@@ -69,3 +70,22 @@ async def test_keywords_of_another_session_are_found_and_removed(
         await first.say("STORE 1 +FLAGS (later)")
         await second.say("STORE 1 -FLAGS.SILENT (later)")
         assert b"later" not in (await second.say("FETCH 1 FLAGS"))[0]
+
+
+async def test_a_search_by_more_keys_than_can_be_tested_is_refused(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "MAX_TESTS", 5)
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as imap:
+        await imap.deliver(account, LETTER, LETTER)
+        user = await imap.connect()
+        await user.login()
+        await user.say("SELECT INBOX")
+        assert (await user.say("SEARCH UNSEEN UNSEEN"))[0] == b"* SEARCH 1 2"
+        for line in (
+            "SEARCH UNSEEN OR UNSEEN NOT UNSEEN",
+            "UID SORT (SUBJECT) UTF-8 UNSEEN UNSEEN UNSEEN",
+            "ESEARCH IN (personal) UNSEEN UNSEEN UNSEEN",
+        ):
+            assert (await user.say(line))[-1].startswith(b"NO [LIMIT]"), line
