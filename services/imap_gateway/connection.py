@@ -17,7 +17,7 @@ from typing import cast
 from imap_gateway.client import Client
 from imap_gateway.door import Door
 from imap_gateway.errors import ConnectionLost, Farewell
-from imap_gateway.inlet import Inlet
+from imap_gateway.inlet import Inlet, Swallowed
 from imap_gateway.outlet import Outlet
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.framing import GoAhead, Hopeless, Part
@@ -276,7 +276,7 @@ class Connection(asyncio.Protocol):
             self.write(b"+ go ahead\r\n")
         elif isinstance(event, Part):
             await self._inlet.put_aside(event.octets)
-        elif event is not None:
+        elif event is not None and not isinstance(event, Swallowed):
             try:
                 await self._session.answer(event)
             finally:

@@ -18,7 +18,13 @@ from imap_gateway.protocol.framing import MAX_LINE_OCTETS, Event, Framer, Hopele
 from posthouse.runtime.spool import SpoolFile
 from posthouse.telemetry.logs import get_logger
 
+PORTIONS_AT_ONCE = 16  # of what was compressed, 1 MiB in all, before others get their turn
+
 log = get_logger()
+
+
+class Swallowed:
+    """Much came that is thrown away, and more is there."""
 
 
 class Inlet:
@@ -119,16 +125,18 @@ class Inlet:
             self.read(on=True)  # all that came was looked at
         return line
 
-    def frame(self) -> Event | None:
+    def frame(self) -> Event | Swallowed | None:
         """Return what comes next, None if more octets are needed."""
         try:
-            while (event := self._framer.frame()) is None and self._inflate():
-                pass
+            for _ in range(PORTIONS_AT_ONCE):
+                if (event := self._framer.frame()) is not None:
+                    return event
+                if not self._inflate():
+                    self.read(on=True)  # all that came was looked at
+                    return None
         except BadCompression:
             return Hopeless("Bad compression")
-        if event is None:
-            self.read(on=True)  # all that came was looked at
-        return event
+        return Swallowed()
 
     def _inflate(self) -> bool:
         portion = self._inflater.portion() if self._inflater is not None else b""
