@@ -25,8 +25,9 @@ PIECE_OCTETS = 256 * 1024  # read and written at once
 @asynccontextmanager
 async def assembled(client: Client, message: NewMessage) -> AsyncIterator[Content]:
     """Lend the octets of ``message``; raise `Refusal` or `Misuse` if there can be no such one."""
-    draft = Draft(client.house.spool, client.house.limits.message_octets)
-    readable = Draft(client.house.spool, 2 * client.house.limits.message_octets)
+    house = client.house
+    draft = Draft(house.spool, house.budget, house.limits.message_octets)
+    readable = Draft(house.spool, house.budget, 2 * house.limits.message_octets)
     try:
         content = _as_it_came(client, message)
         if content is None:

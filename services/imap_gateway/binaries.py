@@ -73,11 +73,12 @@ async def decoded(
     if place is None or span is None:
         yield None
         return
-    draft = Draft(client.house.spool, span[1] - span[0])  # no encoding makes octets fewer
+    house, most = client.house, span[1] - span[0]  # no encoding makes octets fewer
+    draft = Draft(house.spool, house.budget, most)
     try:
         decoder = await _decoder(client, place, path)
         for at in range(*span, PORTION_OCTETS):
-            octets = await client.house.bodies.span(place, at, min(at + PORTION_OCTETS, span[1]))
+            octets = await house.bodies.span(place, at, min(at + PORTION_OCTETS, span[1]))
             await draft.add(await _fed(decoder, octets))
         await draft.add(decoder.end())
         yield await draft.done()

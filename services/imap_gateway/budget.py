@@ -7,7 +7,7 @@ from collections import deque
 
 from imap_gateway.errors import Farewell
 
-MAX_OCTETS = 4 * 1024 * 1024 * 1024  # as announced; CATENATE may write them once more
+MAX_OCTETS = 4 * 1024 * 1024 * 1024  # announced, or put together or decoded here
 
 
 class Budget:

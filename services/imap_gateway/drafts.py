@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from imap_gateway.budget import Budget
 from imap_gateway.errors import Refusal
 from posthouse.mail.errors import Unavailable
 from posthouse.runtime.spool import Spool, SpoolFile
@@ -16,8 +17,10 @@ Content: TypeAlias = bytes | SpoolFile
 class Draft:
     """A message that grows; `close` it at the end."""
 
-    def __init__(self, spool: Spool, most: int) -> None:
+    def __init__(self, spool: Spool, budget: Budget, most: int) -> None:
         self._spool = spool
+        self._budget = budget
+        self._spooled = 0  # octets
         self._most = most
         self._held = bytearray()
         self._size = 0
@@ -40,6 +43,9 @@ class Draft:
 
     async def _spill(self) -> SpoolFile:
         held, self._held = self._held, bytearray()
+        if not self._budget.grow(len(held)):
+            raise Refusal("Too many large messages at once, try again later", b"LIMIT")
+        self._spooled += len(held)
         try:
             if self._file is None:
                 self._file = await self._spool.create()
@@ -49,6 +55,8 @@ class Draft:
         return self._file
 
     def close(self) -> None:
-        """Forget it."""
+        """Forget it; harmless if that is so."""
+        self._budget.give_back(self._spooled)
+        self._spooled = 0
         if self._file is not None:
             self._file.close()

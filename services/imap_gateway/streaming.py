@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from imap_gateway.binaries import decoded, demand_known, told
 from imap_gateway.columns import Chunk, large_span, template, values
-from imap_gateway.errors import ConnectionLost
+from imap_gateway.errors import ConnectionLost, Refusal
 from imap_gateway.protocol.items import Binary, FetchItem
 from imap_gateway.telling import fetch_head
 from posthouse.mail.errors import MissingObject, Unavailable
@@ -24,7 +24,7 @@ log = get_logger()
 async def send_in_pieces(chunk: Chunk, number: int, items: Sequence[FetchItem]) -> None:
     """Write the FETCH response of the only message in ``chunk``.
 
-    `MissingObject` and `Unavailable` escape before the first octet; later there is no way to take
+    `MissingObject`, `Unavailable` and `Refusal` escape before the first octet; later there is no way to take
     back the announced size, and the connection ends with `ConnectionLost`.
     """
     client, wire = chunk.client, chunk.client.wire
@@ -47,7 +47,7 @@ async def send_in_pieces(chunk: Chunk, number: int, items: Sequence[FetchItem]) 
                 announced = template((item,)) % (b"{%d}\r\n" % (end - start))
                 await _send(chunk, place, (start, end), ahead + announced)
             is_begun, ahead = True, b" "
-    except (MissingObject, Unavailable) as error:
+    except (MissingObject, Unavailable, Refusal) as error:
         if not is_begun:
             raise
         log.warning("message cut off", reason=str(error))
