@@ -28,10 +28,13 @@ from imap_gateway.protocol.notify_grammar import MESSAGE_EVENTS, Event, Notify
 from imap_gateway.view.listing import NON_EXISTENT
 from imap_gateway.view.notices import State, events_of, happened, name_changes
 from imap_gateway.view.position import News
+from posthouse.mail.errors import MailFailure
 from posthouse.storage.annotations import SERVER, read_annotations
+from posthouse.telemetry.logs import get_logger
 
 MAX_MAILBOXES = 2000  # whose events may be of interest to one session
 MAX_LINES = 1000  # told at once
+log = get_logger()
 _SUPPORTED = b"BADEVENT (" + b" ".join(event.value for event in Event) + b")"
 
 
@@ -91,7 +94,11 @@ async def tell_new(client: Client, noticing: Noticing, news: News) -> None:
         return
     first = bisect_left(position.uids, news.new_uids[0])
     plan = plan_of(group.items, is_uid=not client.is_uidonly, is_delta=False)
-    await send(client, plan, range(first, news.exists))
+    try:
+        await places.demand_now(client, "r")
+        await send(client, plan, range(first, news.exists))
+    except (MailFailure, Refusal) as error:  # the client may ask: it knows that they came
+        log.warning("new messages not told", reason=str(error))
 
 
 async def _look(client: Client, noticing: Noticing) -> Mapping[str, Found]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers, Selected
+from imap_gateway.errors import Refusal
 from imap_gateway.expunging import expunge_deleted
 from imap_gateway.handlers.listing import list_one
 from imap_gateway.handlers.resyncing import resync
@@ -18,6 +19,7 @@ from imap_gateway.telling import know_keywords
 from imap_gateway.vanishing import demand_qresync
 from imap_gateway.view.flags import ALL_BITS, SEEN, TABLE, Keywords
 from imap_gateway.view.position import Position
+from posthouse.mail.errors import MailFailure
 from posthouse.storage.mailboxes import Mailbox, NoSuchMailbox, claim_recent
 
 CHANGING = frozenset("swite")  # RFC 4314 §5.2: without any of these a mailbox is read-only
@@ -44,7 +46,18 @@ async def select(client: Client, command: c.Select) -> Done:
         owner=found.place.owner,
     )
     client.state = State.SELECTED
-    if found.place.owner is not None:
+    try:
+        await _tell(client, command, selected, box)
+    except (MailFailure, Refusal):
+        client.deselect()
+        raise
+    name = "EXAMINE" if command.is_examine else "SELECT"
+    return Done(f"{name} done", b"READ-ONLY" if selected.is_read_only else b"READ-WRITE")
+
+
+async def _tell(client: Client, command: c.Select, selected: Selected, box: Mailbox) -> None:
+    position = selected.position
+    if selected.owner is not None:
         client.keywords = Keywords({})
     await know_own_seen(client, position)
     await _claim(client, box, position, is_read_only=selected.is_read_only)
@@ -55,8 +68,6 @@ async def select(client: Client, command: c.Select) -> Done:
         await list_one(client, selected.name, command.given)
     if command.resync is not None:
         await resync(client, command.resync)
-    name = "EXAMINE" if command.is_examine else "SELECT"
-    return Done(f"{name} done", b"READ-ONLY" if selected.is_read_only else b"READ-WRITE")
 
 
 async def _claim(client: Client, found: Mailbox, position: Position, *, is_read_only: bool) -> None:

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from posthouse.mail.errors import Unavailable
-from posthouse.storage.pool import Pool, Tx
+from posthouse.mime import scan
+from posthouse.storage.filing import Filed, file
+from posthouse.storage.pool import Pool, Row, Tx
+from support.filings import accepted
 from support.imap import LETTER, Hub, add_reader, gateway
 
 pytestmark = pytest.mark.integration
@@ -65,3 +68,53 @@ async def test_expunges_and_arrivals_are_told_although_nothing_can_be_claimed(
         await idler.send(b"DONE\r\n")
         assert await idler.hear() == b"i OK IDLE ended"
         assert (await idler.say("NOOP"))[0] == b"* 1 FETCH (FLAGS (urgent \\Recent))"
+
+
+class Half(Moody):
+    """A pool that reads and does not write when it is told to be away."""
+
+    async def fetchrow(self, sql: str, *arguments: object) -> Row | None:
+        if self.is_away and "for update" in sql:
+            raise Unavailable("storage is read-only")
+        async with Pool.session(self) as session:
+            return await session.fetchrow(sql, *arguments)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Tx]:
+        async with Pool.session(self) as session:
+            yield session
+
+
+async def test_a_mailbox_that_could_not_be_opened_is_not_selected(
+    pool: Pool, tmp_path: Path
+) -> None:
+    account = await add_reader(pool)
+    half = Half(pool)
+    async with gateway(pool, tmp_path) as house:
+        await house.deliver(account, LETTER)
+        house.listener.house = replace(house.house, pool=half)
+        user = await house.connect()
+        await user.login()
+        half.is_away = True
+        assert (await user.say("SELECT INBOX"))[-1].startswith(b"NO [UNAVAILABLE]")
+        assert (await user.say("FETCH 1 UID"))[-1].startswith(b"BAD")
+        half.is_away = False
+        assert (await user.say("SELECT INBOX"))[-1].startswith(b"OK [READ-WRITE]")
+
+
+async def test_news_that_cannot_be_fetched_end_no_session(pool: Pool, tmp_path: Path) -> None:
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as house:
+        user = await house.connect()
+        await user.login()
+        await user.say("SELECT INBOX")
+        wish = "NOTIFY SET (SELECTED (MessageNew (UID BODY.PEEK[]) MessageExpunge))"
+        assert (await user.say(wish))[-1].startswith(b"OK")
+        [filing] = await accepted(pool, account)  # whose object is missing
+        filing = replace(filing, prefix=b"", size=len(LETTER), summary=scan(LETTER))
+        [filed] = await file(pool, [filing])
+        assert isinstance(filed, Filed)
+        house.house.updates.tell(account, filed.mailbox, filed.modseq)
+        assert await user.hear() == b"* 1 EXISTS"
+        assert await user.hear() == b"* 1 RECENT"
+        assert await user.say("NOOP") == [b"OK done"]
