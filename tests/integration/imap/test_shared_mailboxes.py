@@ -13,7 +13,7 @@ from posthouse.storage.mailboxes import INBOX, find_mailbox
 from posthouse.storage.messages import OverQuota
 from posthouse.storage.pool import Pool
 from posthouse.storage.quotas import Limits, Scope, set_limits
-from posthouse.storage.seen import read_seen, store_seen
+from posthouse.storage.seen import count_unseen, read_seen, store_seen
 from posthouse.storage.sharing import find_owner
 from support.imap import LETTER, Hub, User, add_reader, check_sums, gateway
 
@@ -152,3 +152,39 @@ async def test_reading_is_kept_as_ranges(pool: Pool, tmp_path: Path) -> None:
     assert late.modified == (5, 6)
     assert (late.changed, nothing.changed) == (b"", b"")
     assert (await read_seen(pool, box, accounts[0])).ranges == ()
+
+
+async def test_what_a_guest_has_not_read_is_counted_by_ranges(pool: Pool, tmp_path: Path) -> None:
+    anna, bert = await add_reader(pool), await add_reader(pool, "bert")
+    async with gateway(pool, tmp_path) as imap:
+        await imap.deliver(anna, *[LETTER] * 9)
+        [[_, inbox], [_, other]] = await _boxes(pool, anna, bert)
+        user = await imap.connect()
+        await user.login()
+        await done(user, "SELECT INBOX")
+        await store_seen(pool, (anna, inbox), bert, [1, 2, 4, 7, 8, 9], on=True)
+        await done(user, "STORE 2,4 +FLAGS.SILENT (\\Deleted)")
+        await done(user, "EXPUNGE")  # what is gone counts no more, read or not
+    assert await count_unseen(pool, anna, [inbox], bert) == {inbox: 3}
+    assert await count_unseen(pool, anna, [inbox], anna) == {inbox: 7}
+    assert await count_unseen(pool, bert, [other], anna) == {other: 0}
+
+
+async def test_to_count_what_a_guest_has_not_read_unpacks_its_ranges_once(pool: Pool) -> None:
+    anna, bert = await add_reader(pool), await add_reader(pool, "bert")
+    [[_, inbox]] = await _boxes(pool, anna)
+    await pool.execute(_MANY, anna, inbox, 40_000)
+    await pool.execute("update mailboxes set exists_ = 40000 where mailbox_id = $1", inbox)
+    await pool.execute(_EVERY_OTHER, anna, inbox, bert, 40_000)
+    async with asyncio.timeout(5):  # a minute if each message looks into all ranges
+        assert await count_unseen(pool, anna, [inbox], bert) == {inbox: 20_000}
+
+
+_MANY = """
+    insert into messages (account_id, mailbox_id, content_id, modseq, internaldate, savedate, uid, flags, size)
+    select $1, $2, 1, 2, now(), now(), n, 0, 1 from generate_series(1, $3::int) n
+"""
+_EVERY_OTHER = """
+    insert into seen (account_id, mailbox_id, reader, uids)
+    select $1, $2, $3, range_agg(int8range(n, n, '[]')) from generate_series(1, $4::int, 2) n
+"""
