@@ -27,3 +27,15 @@ async def test_mail_filed_while_its_account_is_removed_leaves_no_row(pool: Pool)
 
     for table in ("messages", "contents", "changes"):
         assert await pool.fetchval(f"select count(*) from {table}") == 0  # noqa: S608 - ours
+
+
+_WITHOUT_INDEX = """
+    select c.conrelid::regclass::text as name from pg_constraint c
+     where c.contype = 'f' and c.confrelid = 'accounts'::regclass
+       and not exists (select from pg_index i
+                        where i.indrelid = c.conrelid and i.indkey[0] = c.conkey[1])
+"""
+
+
+async def test_whatever_refers_to_an_account_is_found_by_an_index(pool: Pool) -> None:
+    assert [row["name"] for row in await pool.fetch(_WITHOUT_INDEX)] == []
