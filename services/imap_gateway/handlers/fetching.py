@@ -72,8 +72,10 @@ def _check_modifiers(client: Client, command: c.Fetch) -> None:
 
 
 async def choose(position: Position, numbers: SequenceSet, *, is_uid: bool) -> Sequence[int]:
-    """Return `chosen`; many saved ones are looked up in a thread."""
+    """Return `chosen`; many that are not one range are looked up in a thread."""
     many = len(position.saved) if numbers.is_saved else 0
+    if len(numbers.ranges) > 1:
+        many = numbers.at_most(position.count)
     return await aside(many, chosen, position, numbers, is_uid=is_uid)
 
 

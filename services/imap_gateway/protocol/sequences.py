@@ -42,6 +42,11 @@ class SequenceSet:
                 merged.append((first, last))
         return merged
 
+    def at_most(self, count: int) -> int:
+        """Return how many of ``count`` messages can be meant, about, and quickly."""
+        spans = (abs(a - b) + 1 if a and b else count for a, b in self.ranges)
+        return min(sum(spans), count)
+
     def indexes_of_sequence(self, count: int) -> Sequence[int]:
         """Return the places (from 0) of these sequence numbers among ``count`` messages.
 
