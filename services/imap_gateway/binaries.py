@@ -1,24 +1,29 @@
 """FETCH BINARY and BINARY.SIZE: parts without their transfer encoding (RFC 3516 §4).
 
-A part is decoded once, in a thread, into memory or into the spool: its size stands before its octets,
-and only all of it tells whether it holds NUL.
+What is asked of a part for the first time decodes all of it, in a thread, into memory or into the
+spool: its size stands before its octets, and only all of it tells whether it holds NUL. Of a large
+part that is remembered (`imap_gateway.decodings`), and a piece costs what it holds from then on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from imap_gateway.client import Client
+from imap_gateway.decodings import Decodings, Facts
 from imap_gateway.drafts import Content, Draft
 from imap_gateway.errors import Refusal
 from imap_gateway.protocol.items import Binary, FetchItem
 from posthouse.mime import unpack_parts
-from posthouse.mime.decoding import DECODERS, AsItIs, Decoder
+from posthouse.mime.decoding import DECODERS, AsItIs, Base64, Decoder
 from posthouse.mime.fields import CONTENT_FIELDS, pick
+from posthouse.mime.lines import LineFinder
 from posthouse.mime.parameters import parse_token
 from posthouse.mime.structure import LEAF, OPAQUE, TEXT
+from posthouse.runtime.spool import SpoolFile
 from posthouse.storage.contents import Place
 
 PORTION_OCTETS = 256 * 1024
@@ -28,71 +33,160 @@ NIL = b"NIL"
 _ENCODED = frozenset({LEAF, TEXT, OPAQUE})  # a multipart or message has no encoding (RFC 2045 §6.4)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A part without its encoding.
+
+    Attributes:
+        size: Its octets.
+        has_nul: One of them is NUL.
+        read: Returns those from the first to before the last; raises as `Bodies.span` does.
+    """
+
+    size: int
+    has_nul: bool
+    read: Callable[[int, int], Awaitable[bytes]]
+
+
 async def binary_value(client: Client, place: Place | None, item: Binary) -> bytes:
     """Return what stands behind the item's name, whole; raise `Refusal` for a strange encoding."""
-    async with decoded(client, place, item.path) as content:
-        return b"".join([piece async for piece in told(content, item)])
+    async with decoded(client, place, item) as part:
+        return b"".join([piece async for piece in told(part, item)])
 
 
-async def told(content: Content | None, item: Binary) -> AsyncIterator[bytes]:
-    """Yield what stands behind the item's name: a string, or ``literal8`` if NUL is in it (§4.3)."""
-    if content is None or item.is_size:
-        yield NIL if content is None and not item.is_size else b"%d" % _size(content)
+async def told(part: Decoded | None, item: Binary) -> AsyncIterator[bytes]:
+    """Yield what stands behind the item's name: a string, or ``literal8`` if NUL is in it (§4.3).
+
+    The first piece holds octets of the part already, so that what fails early fails before it.
+    """
+    if part is None:
+        yield b"0" if item.is_size else NIL
         return
-    start, end = _range(content, item)
-    if isinstance(content, bytes):
-        yield b"%b{%d}\r\n" % (b"~" * (b"\0" in content), end - start) + content[start:end]
+    if item.is_size:
+        yield b"%d" % part.size
         return
-    pages = content.pages()
-    is_binary = await content.work(pages.find, b"\0") >= 0
-    yield b"%b{%d}\r\n" % (b"~" * is_binary, end - start)
+    start, end = _range(part.size, item)
+    ahead = b"%b{%d}\r\n" % (b"~" * part.has_nul, end - start)
     for at in range(start, end, PORTION_OCTETS):
-        yield await content.work(pages.__getitem__, slice(at, min(at + PORTION_OCTETS, end)))
+        yield ahead + await part.read(at, min(at + PORTION_OCTETS, end))
+        ahead = b""
+    if ahead:
+        yield ahead
 
 
-def _range(content: Content, item: Binary) -> tuple[int, int]:
-    size = _size(content)
+def _range(size: int, item: Binary) -> tuple[int, int]:
     if item.partial is None:
         return 0, size
     first, count = item.partial
     return min(first, size), min(first + count, size)
 
 
-def _size(content: Content | None) -> int:
-    if content is None:
-        return 0
-    return len(content) if isinstance(content, bytes) else content.size
-
-
 @asynccontextmanager
 async def decoded(
-    client: Client, place: Place | None, path: Sequence[int]
-) -> AsyncIterator[Content | None]:
-    """Lend the octets of a part without their encoding; None if there is none such."""
-    span = None if place is None else _span(place, path)
+    client: Client, place: Place | None, item: Binary
+) -> AsyncIterator[Decoded | None]:
+    """Lend the octets of the item's part without their encoding; None if there is none such."""
+    span = None if place is None else _span(place, item.path)
     if place is None or span is None:
         yield None
         return
+    decodings = client.house.decodings
+    key = decodings.key(place, item.path)
+    facts = decodings.facts(key)
+    if facts is not None and (item.is_size or _is_ranged(facts)):
+        yield _ranged(client, place, span[0], facts)
+        return
+    with decodings.lend(key) as kept:
+        if facts is not None and kept is not None:
+            yield _held(kept, facts)
+            return
+        async with _whole(client, place, item, span) as whole:
+            yield whole
+
+
+@asynccontextmanager
+async def _whole(
+    client: Client, place: Place, item: Binary, span: tuple[int, int]
+) -> AsyncIterator[Decoded]:
+    """Decode all of a part, and remember what spares that the next time if it is large."""
     house, most = client.house, span[1] - span[0]  # no encoding makes octets fewer
     draft = Draft(house.spool, house.budget, most)
     try:
-        decoder = await _decoder(client, place, path)
-        for at in range(*span, PORTION_OCTETS):
-            octets = await house.bodies.span(place, at, min(at + PORTION_OCTETS, span[1]))
-            await draft.add(await _fed(decoder, octets))
-        await draft.add(decoder.end())
-        yield await draft.done()
+        content, facts = await _decode(client, place, item, span, draft)
+        try:
+            yield _held(content, facts)
+        finally:
+            if isinstance(content, SpoolFile):
+                key = house.decodings.key(place, item.path)
+                house.decodings.know(key, facts)
+                if not _is_ranged(facts) and house.decodings.keep(key, content):
+                    draft.hand_over()
     finally:
         draft.close()
 
 
-async def _fed(decoder: Decoder, octets: bytes) -> bytes:
-    if len(octets) <= INLINE_OCTETS:
+async def _decode(
+    client: Client, place: Place, item: Binary, span: tuple[int, int], draft: Draft
+) -> tuple[Content, Facts]:
+    decoder = await _decoder(client, place, item)
+    finder, has_nul = LineFinder(), False
+    for at in range(*span, PORTION_OCTETS):
+        octets = await client.house.bodies.span(place, at, min(at + PORTION_OCTETS, span[1]))
+        piece = await _fed(decoder, octets, finder)
+        has_nul = has_nul or b"\0" in piece
+        await draft.add(piece)
+    rest = decoder.end()
+    await draft.add(rest)
+    content = await draft.done()
+    return content, Facts(
+        size=_size(content),
+        has_nul=has_nul or b"\0" in rest,
+        lines=finder.found() if isinstance(decoder, Base64) else None,
+        decoder=type(decoder),
+    )
+
+
+async def _fed(decoder: Decoder, octets: bytes, finder: LineFinder) -> bytes:
+    def feed() -> bytes:
+        if isinstance(decoder, Base64):
+            finder.feed(octets)
         return decoder.feed(octets)
-    return await asyncio.to_thread(decoder.feed, octets)
+
+    return feed() if len(octets) <= INLINE_OCTETS else await asyncio.to_thread(feed)
 
 
-def _span(place: Place, path: Sequence[int]) -> tuple[int, int] | None:
+def _size(content: Content) -> int:
+    return len(content) if isinstance(content, bytes) else content.size
+
+
+def _held(content: Content, facts: Facts) -> Decoded:
+    async def read(start: int, end: int) -> bytes:
+        if isinstance(content, bytes):
+            return content[start:end]
+        return await content.work(content.pages().__getitem__, slice(start, end))
+
+    return Decoded(size=facts.size, has_nul=facts.has_nul, read=read)
+
+
+def _is_ranged(facts: Facts) -> bool:
+    """True if a piece can be decoded without what stands before it."""
+    return facts.lines is not None or facts.decoder is AsItIs
+
+
+def _ranged(client: Client, place: Place, origin: int, facts: Facts) -> Decoded:
+    async def read(start: int, end: int) -> bytes:
+        first, last, skipped = start, end, 0
+        if facts.lines is not None:
+            first, last, skipped = facts.lines.encoded(start, end)
+        octets = await client.house.bodies.span(place, origin + first, origin + last)
+        decoder = facts.decoder()
+        piece = await _fed(decoder, octets, LineFinder()) + decoder.end()
+        return piece[skipped : skipped + end - start]
+
+    return Decoded(size=facts.size, has_nul=facts.has_nul, read=read)
+
+
+def _span(place: Place, path: tuple[int, ...]) -> tuple[int, int] | None:
     """Return the range of a part; the message's own prefix counts (BINARY[] is all of it)."""
     prefix = len(place.prefix)
     if not path:
@@ -106,14 +200,16 @@ async def demand_known(client: Client, place: Place | None, items: Iterable[Fetc
     if place is not None:
         for item in items:
             if isinstance(item, Binary):
-                await _decoder(client, place, item.path)
+                await _decoder(client, place, item)
 
 
-async def _decoder(client: Client, place: Place, path: Sequence[int]) -> Decoder:
+async def _decoder(client: Client, place: Place, item: Binary) -> Decoder:
     """Return what undoes the encoding of a part; raise `Refusal` if it is not known (§4.3)."""
-    parts = unpack_parts(place.parts)
-    part = parts.find(path)
-    if not path or part is None or part.kind not in _ENCODED:
+    facts = client.house.decodings.facts(Decodings.key(place, item.path))
+    if facts is not None:
+        return facts.decoder()
+    part = unpack_parts(place.parts).find(item.path)
+    if not item.path or part is None or part.kind not in _ENCODED:
         return AsItIs()
     prefix = len(place.prefix)
     header = await client.house.bodies.span(place, prefix + part.start, prefix + part.body)

@@ -54,6 +54,10 @@ class Draft:
             raise Unavailable("No room for large messages", detail=str(error)) from error
         return self._file
 
+    def hand_over(self) -> None:
+        """The file that `done` returned is closed, and counted, by somebody else."""
+        self._file = None
+
     def close(self) -> None:
         """Forget it; harmless if that is so."""
         self._budget.give_back(self._spooled)

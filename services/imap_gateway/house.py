@@ -9,6 +9,7 @@ from datetime import timedelta
 from imap_gateway.bodies import Bodies
 from imap_gateway.budget import Budget
 from imap_gateway.contents import Contents
+from imap_gateway.decodings import Decodings
 from imap_gateway.guests import Guests
 from imap_gateway.reads import Reads
 from imap_gateway.updates import Updates
@@ -69,6 +70,7 @@ class House:
         failures: Of logins, over all connections.
         turnstile: Counts connections, and says which clients are one.
         budget: For large messages in the spool.
+        decodings: What is remembered of decoded parts.
         folding: Held by who makes bodies searchable: a batch is up to 8 MiB, or one message.
     """
 
@@ -88,4 +90,5 @@ class House:
     failures: Failures = field(default_factory=Failures)
     turnstile: Turnstile = field(default_factory=Turnstile)
     budget: Budget = field(default_factory=Budget)
+    decodings: Decodings = field(default_factory=Decodings)
     folding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FOLDED_AT_ONCE))

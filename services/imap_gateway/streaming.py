@@ -56,14 +56,20 @@ async def send_in_pieces(chunk: Chunk, number: int, items: Sequence[FetchItem]) 
 
 
 async def _send_decoded(chunk: Chunk, item: Binary, ahead: bytes) -> None:
-    """Write ``ahead``, then the item; nothing is written before all of it could be decoded."""
-    client = chunk.client
+    """Write ``ahead``, then the item; what fails behind the first piece ends the connection."""
+    client, ahead = chunk.client, ahead + item.label + b" "
     places = await client.house.contents.places(client.owner, chunk.contents)
-    async with decoded(client, next(iter(places.values()), None), item.path) as content:
-        client.wire.write(ahead + item.label + b" ")
-        async for piece in told(content, item):
-            client.wire.write(piece)
-            await client.wire.drain()
+    async with decoded(client, next(iter(places.values()), None), item) as part:
+        try:
+            async for piece in told(part, item):
+                client.wire.write(ahead + piece)
+                ahead = b""
+                await client.wire.drain()
+        except (MissingObject, Unavailable) as error:
+            if ahead:
+                raise
+            log.warning("message cut off", reason=str(error))
+            raise ConnectionLost from error
 
 
 async def _send(chunk: Chunk, place: Place, span: tuple[int, int], ahead: bytes) -> None:

@@ -23,12 +23,17 @@ MIB = 1_048_576
 PIECES = 1000
 ATTACHED = random.Random(3).randbytes(15 * MIB)  # noqa: S311 - no secret; 20 MiB in base64
 ENCODED = base64.encodebytes(ATTACHED).replace(b"\n", b"\r\n")
-LETTER = (
-    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nsee attachment\r\n--b\r\n"
-    b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-    + ENCODED
-    + b"--b--\r\n"
-)
+ODD = b"\r\n" + ENCODED[: 2 * MIB]  # base64 in lines, of which the first is empty
+MIME_OCTETS = 1000  # more than the header of the part
+GROUP = 4  # a piece takes no more of base64 than what its first and its last octet need
+
+
+def letter(encoding: bytes, encoded: bytes) -> bytes:
+    return (
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nsee attachment\r\n--b\r\n"
+        b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: %b\r\n\r\n"
+        b"%b\r\n--b--\r\n" % (encoding, encoded)
+    )
 
 
 @dataclass(slots=True)
@@ -66,25 +71,69 @@ def literal(line: bytes) -> bytes:
 async def pieces_of(user: User, item: str, size: int) -> bytes:
     step = size // PIECES + 1
     pieces = []
-    for start in range(0, size, step):
-        [piece, answer] = await user.say(f"FETCH 1 {item}<{start}.{step}>")
-        assert answer.startswith(b"OK"), answer
-        pieces.append(literal(piece))
+    async with asyncio.timeout(60):
+        for start in range(0, size, step):
+            [piece, answer] = await user.say(f"FETCH 1 {item}<{start}.{step}>")
+            assert answer.startswith(b"OK"), answer
+            pieces.append(literal(piece))
     return b"".join(pieces)
 
 
-async def test_pieces_cost_what_they_hold(pool: Pool, tmp_path: Path) -> None:
+@asynccontextmanager
+async def reading(
+    pool: Pool, folder: Path, encoding: bytes, encoded: bytes
+) -> AsyncIterator[tuple[User, Counted]]:
+    """Open a mailbox with one letter."""
     account = await add_reader(pool)
     limits = replace(LIMITS, message_octets=50 * MIB)
-    async with gateway(pool, tmp_path, limits=limits) as house, counting(house) as counted:
-        await house.deliver(account, LETTER)
+    async with gateway(pool, folder, limits=limits) as house, counting(house) as counted:
+        await house.deliver(account, letter(encoding, encoded))
         user = await house.connect()
         await user.login()
         await user.say("SELECT INBOX")
+        yield user, counted
 
-        async with asyncio.timeout(60):
-            got = await pieces_of(user, "BODY.PEEK[2]", len(ENCODED) - 2)
 
-    assert got == ENCODED[:-2]  # the last line end belongs to the delimiter
-    assert counted.whole == 0
-    assert counted.octets == len(got)
+async def test_pieces_cost_what_they_hold(pool: Pool, tmp_path: Path) -> None:
+    async with reading(pool, tmp_path, b"base64", ENCODED) as (user, counted):
+        got = await pieces_of(user, "BODY.PEEK[2]", len(ENCODED))
+
+        assert got == ENCODED
+        assert counted.whole == 0
+        assert counted.octets == len(got)
+
+
+async def test_decoded_pieces_cost_what_they_hold_once_all_is_known(
+    pool: Pool, tmp_path: Path
+) -> None:
+    async with reading(pool, tmp_path, b"base64", ENCODED) as (user, counted):
+        [size, _] = await user.say("FETCH 1 BINARY.SIZE[2]")
+        assert size == b"* 1 FETCH (BINARY.SIZE[2] %d)" % len(ATTACHED)
+        once = len(ENCODED) + MIME_OCTETS
+        assert counted.octets <= once
+
+        counted.octets = 0
+        got = await pieces_of(user, "BINARY.PEEK[2]", len(ATTACHED))
+
+        assert got == ATTACHED
+        assert counted.whole == 0
+        assert counted.octets <= len(ENCODED) + PIECES * 2 * GROUP
+
+        counted.octets = 0
+        [all_of_it, _] = await user.say("FETCH 1 BINARY.PEEK[2]")
+        assert literal(all_of_it) == ATTACHED
+        assert counted.octets <= len(ENCODED) + PIECES * 2 * GROUP
+
+
+@pytest.mark.parametrize(("encoding", "encoded", "decoded"), [
+    (b"8bit", b"as it is\r\n" * 100_000, b"as it is\r\n" * 100_000),
+    (b"quoted-printable", b"a=20b=\r\n" * 100_000, b"a b" * 100_000),
+    (b"base64", ODD, base64.b64decode(ODD)),
+])  # fmt: skip
+async def test_other_pieces_decode_once(
+    pool: Pool, tmp_path: Path, encoding: bytes, encoded: bytes, decoded: bytes
+) -> None:
+    async with reading(pool, tmp_path, encoding, encoded) as (user, counted):
+        got = await pieces_of(user, "BINARY.PEEK[2]", len(decoded))
+        assert got == decoded
+        assert counted.octets <= 2 * len(encoded) + MIME_OCTETS
