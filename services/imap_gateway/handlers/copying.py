@@ -12,7 +12,6 @@ from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.expunging import expunge_deleted
 from imap_gateway.handlers.fetching import FRESH_SECONDS, choose
-from imap_gateway.own_seen import mark_new
 from imap_gateway.places import Found
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.responses import untagged
@@ -21,7 +20,7 @@ from imap_gateway.view.flags import SEEN
 from imap_gateway.view.position import Position, message_rows
 from posthouse.storage.copying import Terms, copy_to
 from posthouse.storage.mailboxes import NoSuchMailbox
-from posthouse.storage.messages import Copied, FlagChange, Mode, store_flags
+from posthouse.storage.messages import Copied
 
 
 async def copy_(client: Client, command: c.Copy) -> Done:
@@ -35,19 +34,15 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     try:
         found = await places.find(client, command.mailbox, "i")
         target = found.mailbox
-        many = len(indexes) if _has_guest(client, found) else 0
-        read = await aside(many, _read, selected.position, indexes[:many])
-        done = await copy_to(
-            house.pool, (view.account, view.mailbox), (target.account, target.id), uids,
-            _terms(client, command, found),
-        )  # fmt: skip
+        terms = await _terms(client, command, found, indexes)
+        here, there = (view.account, view.mailbox), (target.account, target.id)
+        done = await copy_to(house.pool, here, there, uids, terms)
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
     if not done.source_uids:
         if uids and not command.is_uid:
             raise Refusal("The messages were expunged", b"EXPUNGEISSUED")
         return Done("nothing to do")
-    await _take_seen_along(client, found, done, read)
     house.updates.tell(target.account, target.id, done.target_modseq)
     code = _copyuid(done)
     if not command.is_move:
@@ -73,27 +68,21 @@ def _has_guest(client: Client, target: Found) -> bool:
     return client.mailbox().owner is not None or target.place.owner is not None
 
 
-async def _take_seen_along(client: Client, target: Found, done: Copied, read: set[int]) -> None:
-    r"""Mark the copies as read that this user has read, for nobody else."""
-    new = [done.first_uid + n for n, uid in enumerate(done.source_uids) if uid in read]
-    box = target.mailbox.account, target.mailbox.id
-    if not new or "s" not in target.rights:
-        return
-    if target.place.owner is not None:
-        await mark_new(client, box, new)
-        return
-    change = FlagChange(mode=Mode.ADD, flags=SEEN)
-    stored = await store_flags(client.house.pool, *box, new, change)
-    client.house.updates.tell(*box, stored.modseq)
+async def _terms(client: Client, command: c.Copy, target: Found, indexes: Sequence[int]) -> Terms:
+    r"""Say which flags go along: those that may be set there (RFC 4314 §4).
 
-
-def _terms(client: Client, command: c.Copy, target: Found) -> Terms:
-    """Say which flags go along: those that may be set there (RFC 4314 §4)."""
-    kept = ~SEEN if _has_guest(client, target) else ~0
+    Where a guest is on one side, the copies are read for who copies alone, not for whose it was.
+    """
+    keywords, flags = "w" in target.rights, places.flags_allowed(target.rights)
+    if not _has_guest(client, target):
+        return Terms(is_move=command.is_move, flags=flags, keywords=keywords)
+    many = len(indexes) if "s" in target.rights else 0
     return Terms(
         is_move=command.is_move,
-        flags=places.flags_allowed(target.rights) & kept,
-        keywords="w" in target.rights,
+        flags=flags & ~SEEN,
+        keywords=keywords,
+        read=await aside(many, _read, client.mailbox().position, indexes[:many]),
+        reader=client.account if target.place.owner is not None else None,
     )
 
 
