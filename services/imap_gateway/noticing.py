@@ -6,6 +6,7 @@ looking at its mailboxes again. Notices that come while it looks make it look on
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,6 +17,9 @@ from imap_gateway.view.notices import ALL_MESSAGE_EVENTS, State
 Entries = Mapping[
     tuple[int, int], Mapping[str, bytes]
 ]  # digests of metadata, by account and mailbox
+
+
+REST = 4  # times as long as a look has taken: who watches a lot in a storm takes a fifth of the process
 
 
 class Waker(Protocol):
@@ -36,6 +40,8 @@ class Noticing:
         known: The mailboxes as the client was last told of them, by name.
         entries: What tells whether their metadata changed, if that is of interest.
         is_stale: Something happened since.
+        rests_until: No look before that moment of the event loop.
+        is_resting: The session is woken then.
     """
 
     waker: Waker
@@ -44,6 +50,8 @@ class Noticing:
     known: dict[str, State] = field(default_factory=dict)
     entries: Entries = field(default_factory=dict)
     is_stale: bool = False
+    rests_until: float = 0.0
+    is_resting: bool = False
 
     @property
     def selected(self) -> Group | None:
@@ -65,6 +73,25 @@ class Noticing:
     def is_delayed(self) -> bool:
         """Expunges are told while a command runs that allows it (§6.1.2)."""
         return self.selected is not None and self.selected.which is Which.SELECTED_DELAYED
+
+    def looked(self, since: float) -> None:
+        """A look has ended that began then: the next one waits a while, in proportion."""
+        now = asyncio.get_running_loop().time()
+        self.rests_until = now + REST * (now - since)
+
+    def must_rest(self) -> bool:
+        """Say whether it is too early for a look; the session is woken when it is not."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self.rests_until:
+            return False
+        if not self.is_resting:
+            self.is_resting = True
+            loop.call_at(self.rests_until, self._rested)
+        return True
+
+    def _rested(self) -> None:
+        self.is_resting = False
+        self.waker.wake()
 
     def heard(self) -> None:
         """Something happened to one of the accounts."""

@@ -58,16 +58,18 @@ class Updates:
         self._pending: OrderedDict[Key, int] = OrderedDict()
         self._has_pending = asyncio.Event()
         self._listeners: defaultdict[int, set[Listener]] = defaultdict(set)
+        self._accounts: dict[Listener, frozenset[int]] = {}  # the same the other way round
 
     def listen(self, listener: Listener, accounts: Collection[int]) -> None:
         """Tell ``listener`` when something happens to these accounts, and to no others."""
         self.unlisten(listener)
-        for account in accounts:
+        self._accounts[listener] = frozenset(accounts)
+        for account in self._accounts[listener]:
             self._listeners[account].add(listener)
 
     def unlisten(self, listener: Listener) -> None:
         """End that."""
-        for account in [a for a, some in self._listeners.items() if listener in some]:
+        for account in self._accounts.pop(listener, ()):
             self._listeners[account].discard(listener)
             if not self._listeners[account]:
                 del self._listeners[account]
@@ -127,7 +129,7 @@ class Updates:
                 await self._look()
 
     def _wake_listeners(self) -> None:
-        for listener in {one for some in self._listeners.values() for one in some}:
+        for listener in tuple(self._accounts):
             listener.heard()
 
     async def _look(self) -> None:

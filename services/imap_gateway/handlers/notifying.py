@@ -6,6 +6,7 @@ another's of the same moment.
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
@@ -61,9 +62,9 @@ async def notify(client: Client, command: Notify) -> Done:
 
 async def tell_elsewhere(client: Client, noticing: Noticing) -> None:
     """Write what happened to other mailboxes since the last look; `Unavailable` escapes."""
-    if not noticing.is_stale or not noticing.looks_elsewhere:
+    if not noticing.is_stale or not noticing.looks_elsewhere or noticing.must_rest():
         return
-    noticing.is_stale = False
+    noticing.is_stale, began = False, asyncio.get_running_loop().time()
     before, entries = noticing.known, noticing.entries
     try:
         seen = await _look(client, noticing)
@@ -71,6 +72,7 @@ async def tell_elsewhere(client: Client, noticing: Noticing) -> None:
         noticing.is_stale = True
         raise
     client.house.updates.listen(noticing, noticing.accounts)
+    noticing.looked(began)
     names = await _name_lines(client, noticing, before, seen)
     metadata = _metadata_lines(client, noticing, entries)
     changed = {

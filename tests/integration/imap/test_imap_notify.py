@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from imap_gateway import noticing
 from imap_gateway.handlers import notifying
 from posthouse.storage.pool import Pool
 from support.imap import LETTER, User, add_reader, gateway
@@ -100,3 +101,23 @@ async def test_metadata_are_told_to_those_who_may_read_them(pool: Pool, tmp_path
         await owner.say('SETMETADATA INBOX (/shared/comment "told")')
         assert await guest.hear() == b"* METADATA user/anna /shared/comment"
         assert b'* METADATA user/anna (/shared/comment "told")' in await guest.say(wish)
+
+
+async def test_who_watches_in_a_storm_looks_now_and_then(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as imap:
+        user = await imap.connect()
+        assert (await watching(user, f"(PERSONAL ({EVENTS}))")).startswith(b"OK")
+        monkeypatch.setattr(noticing, "REST", 20)  # times a look: a tenth of a second or so
+        await imap.deliver(account, LETTER)
+        assert b" MESSAGES 1 " in await user.hear()
+        await imap.deliver(account, LETTER)
+        assert b" MESSAGES 2 " in await user.hear()  # after a rest
+
+        monkeypatch.setattr(noticing, "REST", 1e9)
+        await imap.deliver(account, LETTER)
+        assert b" MESSAGES 3 " in await user.hear()
+        await imap.deliver(account, LETTER)
+        assert await user.say("NOOP") == [b"OK done"]

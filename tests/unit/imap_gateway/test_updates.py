@@ -1,0 +1,50 @@
+"""Who listens to whose mailboxes."""
+
+from __future__ import annotations
+
+import time
+from typing import cast
+
+from imap_gateway.updates import Teller, Updates
+from imap_gateway.views import Views
+from posthouse.mail.envelope import MailboxChanged
+from posthouse.storage.pool import Pool
+
+
+class Ear:
+    """A session that counts what it hears."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def heard(self) -> None:
+        self.count += 1
+
+
+def updates() -> Updates:
+    views = Views(cast("Pool", None), lambda: 0.0)
+    return Updates(cast("Pool", None), views, cast("Teller", None))
+
+
+def test_each_hears_of_the_accounts_that_it_named_last() -> None:
+    some, one, other = updates(), Ear(), Ear()
+    some.listen(one, {1, 2})
+    some.listen(other, {2, 3})
+    some.listen(one, {1, 3})
+    for account in (1, 2, 3):
+        some.heard(MailboxChanged(account=account, mailbox=7, modseq=1))
+    assert (one.count, other.count) == (2, 2)
+
+    some.unlisten(one)
+    some.unlisten(one)
+    some.missed()
+    assert (one.count, other.count) == (2, 3)
+
+
+def test_thousands_who_listen_cost_each_other_nothing() -> None:
+    some, ears = updates(), [Ear() for _ in range(10_000)]
+    began = time.process_time()
+    for _ in range(2):
+        for account, ear in enumerate(ears):
+            some.listen(ear, {account})
+    assert time.process_time() - began < 1
