@@ -19,12 +19,24 @@ from imap_gateway.handlers.statuses import status_line, status_values
 from imap_gateway.places import Found
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.listing import List, Selecting, StatusItem
-from imap_gateway.view.listing import Choice, Folder, Pattern, Shown, listing, subscribed
+from imap_gateway.view.listing import (
+    Choice,
+    Folder,
+    Pattern,
+    Shown,
+    attributes,
+    listing,
+    subscribed,
+)
 from posthouse.mail.rights import shown_rights
+from posthouse.storage.counting import has_children
+from posthouse.storage.mailboxes import Mailbox
 from posthouse.storage.subscriptions import lost_subscriptions
 
 MAX_PATTERN = 1024  # characters; no name is longer
 NAMES_AT_ONCE = 100
+
+_EVERYTHING = Choice(patterns=[Pattern("", "*")], is_extended=True, tells_subscribed=True)
 
 
 async def list_(client: Client, command: List) -> Done:
@@ -46,14 +58,14 @@ async def list_(client: Client, command: List) -> Done:
     return Done("LIST done")
 
 
-async def list_one(client: Client, name: str, given: str) -> None:
+async def list_one(client: Client, box: Mailbox, name: str, given: str) -> None:
     """Write the LIST response of SELECT, with the name that was ``given`` (RFC 9051 §6.3.2)."""
-    seen = await places.visible(client)
-    lost = set(await lost_subscriptions(client.house.pool, client.account))
-    folders = _folders(client, seen, lost)
-    choice = Choice(patterns=[Pattern("", name)], is_extended=True, tells_subscribed=True)
-    shown = await aside(len(folders) * 20, listing, folders, choice)
-    flags = next((one.attributes for one in shown if one.name == name), ())
+    if box.account == client.account:
+        folder = Folder(exists=True, is_subscribed=box.subscribed, uses=box.uses)
+        is_above = await has_children(client.house.pool, box)
+        flags = attributes(_EVERYTHING, folder, has_children=is_above)
+    else:  # what lies below counts if it may be seen
+        flags = (await all_attributes(client, await places.visible(client))).get(name, ())
     more = responses.oldname(client.shown(given)) if given != name else b""
     client.wire.write(responses.listed(b"LIST", flags, client.shown(name), more=more))
 
@@ -62,8 +74,7 @@ async def all_attributes(client: Client, seen: Mapping[str, Found]) -> dict[str,
     """Return what LIST would tell of all names."""
     lost = set(await lost_subscriptions(client.house.pool, client.account))
     folders = _folders(client, seen, lost)
-    choice = Choice(patterns=[Pattern("", "*")], is_extended=True, tells_subscribed=True)
-    shown = await aside(len(folders) * 20, listing, folders, choice)
+    shown = await aside(len(folders) * 20, listing, folders, _EVERYTHING)
     return {one.name: tuple(one.attributes) for one in shown}
 
 

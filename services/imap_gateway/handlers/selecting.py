@@ -65,7 +65,7 @@ async def _tell(client: Client, command: c.Select, selected: Selected, box: Mail
     await know_keywords(client, tuple({number for numbers in used for number in numbers}))
     client.wire.write(_opening(client, selected, box))
     if client.is_rev2:
-        await list_one(client, selected.name, command.given)
+        await list_one(client, box, selected.name, command.given)
     if command.resync is not None:
         await resync(client, command.resync)
 

@@ -152,7 +152,7 @@ def listing(folders: Mapping[str, Folder], choice: Choice) -> list[Shown]:
         shown.append(
             Shown(
                 name=name,
-                attributes=_attributes(choice, folder, has_children=name in parents),
+                attributes=attributes(choice, folder, has_children=name in parents),
                 criteria=choice.criteria if choice.recursive and name in above else (),
                 is_match=folder.exists and choice.meets(folder),
             )
@@ -169,7 +169,8 @@ def _levels(choice: Choice, meeting: Iterable[str], above: set[str]) -> set[str]
     return ancestors(name for name in meeting if not choice.matches(name))
 
 
-def _attributes(choice: Choice, folder: Folder, *, has_children: bool) -> tuple[str, ...]:
+def attributes(choice: Choice, folder: Folder, *, has_children: bool) -> tuple[str, ...]:
+    """Return what LIST tells of a name (RFC 3501 §7.2.2, RFC 5258 §3)."""
     found = []
     if not folder.exists:
         found.append(NON_EXISTENT if choice.is_extended else NO_SELECT)

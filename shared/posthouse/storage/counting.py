@@ -1,4 +1,4 @@
-"""What STATUS counts that no mailbox row carries (RFC 3501 §6.3.10, RFC 9208 §4.1.4)."""
+"""What STATUS and LIST tell that no mailbox row carries (RFC 3501 §6.3.10, RFC 9208 §4.1.4)."""
 
 from __future__ import annotations
 
@@ -37,6 +37,16 @@ async def count_flags(
         for row in rows
     }
     return {mailbox: counted.get(mailbox, FlagCounts()) for mailbox in mailboxes}
+
+
+_HAS_CHILDREN = """
+    select exists (select from mailboxes where account_id = $1 and starts_with(name, $2 || '/'))
+"""
+
+
+async def has_children(pool: Queries, mailbox: Mailbox) -> bool:
+    """True if there are mailboxes below this one (RFC 3348 §3)."""
+    return bool(await pool.fetchval(_HAS_CHILDREN, mailbox.account, mailbox.name))
 
 
 _RECENT = "select count(*) from messages where account_id = $1 and mailbox_id = $2 and uid >= $3"
