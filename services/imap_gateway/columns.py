@@ -17,6 +17,7 @@ from imap_gateway.telling import know_keywords
 from imap_gateway.view.flags import RECENT_TABLE, TABLE
 from imap_gateway.view.rows import Rows
 from imap_gateway.view.sections import pick_fields, without_extensions
+from imap_gateway.view.structures import with_joined_parameters
 from posthouse.mime import unpack_parts
 from posthouse.storage.contents import Place
 
@@ -120,6 +121,8 @@ async def _structures(chunk: Chunk, item: Item) -> Sequence[bytes]:
     if item is Item.ENVELOPE:
         return await contents.column(account, "envelope", chunk.contents)
     found = await contents.column(account, "bodystructure", chunk.contents)
+    if chunk.client.is_rev2:
+        found = await aside(_weight(found), lambda: list(map(with_joined_parameters, found)))
     if item is Item.BODYSTRUCTURE:
         return found
     return await aside(_weight(found), lambda: list(map(without_extensions, found)))

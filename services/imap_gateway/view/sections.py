@@ -24,8 +24,12 @@ def pick_fields(header: bytes, names: Collection[bytes], *, is_not: bool) -> byt
 
 def without_extensions(bodystructure: bytes) -> bytes:
     """Return the BODY of a BODYSTRUCTURE: the same without extension data (RFC 3501 §7.4.2)."""
-    tokens = _tokens(bodystructure)
-    return _body(_read(tokens))
+    return _body(read_tree(bodystructure))
+
+
+def read_tree(octets: bytes) -> Tree:
+    """Read a parenthesized list: strings and atoms as they stand, lists as lists."""
+    return _read(_tokens(octets))
 
 
 def _tokens(octets: bytes) -> list[bytes]:
@@ -69,18 +73,18 @@ def _body(tree: Tree) -> bytes:
         parts = [one for one in tree if isinstance(one, list)]
         count = next((n for n, one in enumerate(tree) if isinstance(one, bytes)), len(tree))
         subtype = tree[count : count + _MULTIPART_FIELDS]
-        return b"(%b %b)" % (b"".join(map(_body, parts[:count])), b"".join(map(_plain, subtype)))
+        return b"(%b %b)" % (b"".join(map(_body, parts[:count])), b"".join(map(plain, subtype)))
     if len(tree) >= _MESSAGE_FIELDS and isinstance(tree[7], list):  # message/rfc822: its ENVELOPE
-        fields = [*map(_plain, tree[:8]), _body(tree[8]), _plain(tree[9])]
+        fields = [*map(plain, tree[:8]), _body(tree[8]), plain(tree[9])]
         return b"(%b)" % b" ".join(fields)
     is_text = isinstance(tree[0], bytes) and tree[0].lower() == b'"text"'
     count = _TEXT_FIELDS if is_text else _OTHER_FIELDS
-    return b"(%b)" % b" ".join(map(_plain, tree[:count]))
+    return b"(%b)" % b" ".join(map(plain, tree[:count]))
 
 
-def _plain(tree: Tree) -> bytes:
-    """Write a value as it was; addresses stand side by side (RFC 3501 §9 env-from)."""
+def plain(tree: Tree) -> bytes:
+    """Write a value of `read_tree` as it was; addresses stand side by side (RFC 3501 §9 env-from)."""
     if isinstance(tree, bytes):
         return tree
     between = b"" if all(isinstance(one, list) for one in tree) else b" "
-    return b"(%b)" % between.join(map(_plain, tree))
+    return b"(%b)" % between.join(map(plain, tree))

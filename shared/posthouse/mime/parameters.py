@@ -1,7 +1,7 @@
 """Content-Type, Content-Disposition and their parameters (RFC 2045 §5.1, RFC 2183 §2).
 
-Parameters of RFC 2231 (``name*0*=``) stay as they stand: the wire form of BODYSTRUCTURE carries
-them raw and clients join them.
+Parameters of RFC 2231 (``name*0*=``) stay as they stand: the stored BODYSTRUCTURE carries them raw;
+who speaks IMAP4rev1 joins them, for others `posthouse.mime.continuations` does.
 """
 
 from __future__ import annotations
