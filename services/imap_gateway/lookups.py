@@ -24,6 +24,7 @@ from posthouse.mime.indexed import HeaderText, header_text
 from posthouse.mime.text import fold, search_text
 from posthouse.storage import searching
 from posthouse.storage.contents import Place, find_ids
+from posthouse.storage.indexing import note_searcher
 from posthouse.storage.searching import Among, DateColumn, TextColumn
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -122,6 +123,8 @@ class Lookups:
         return [column[place] for place in places]
 
     async def _containing(self, key: k.Contains, places: Sequence[int]) -> frozenset[int]:
+        if key.where in _NEED_BODY:
+            await self._note_search()
         await self.cover(places, with_bodies=key.where in _NEED_BODY)
         text, pool = fold(key.text), self._house.pool
         contents, among = await self._looked_at(places)
@@ -132,6 +135,13 @@ class Lookups:
             name = "bcc" if key.where is k.Where.BCC else key.header
             hits = await searching.find_field(pool, self._account, among, name, text)
         return await aside(len(places), _hit, places, contents, hits)
+
+    async def _note_search(self) -> None:
+        """Have texts of the account indexed from now on; told once a day."""
+        today = datetime.now(UTC).date()
+        if self._view.searched_on != today:
+            await note_searcher(self._house.pool, self._account)
+            self._view.searched_on = today
 
     async def _with_id(self, key: k.HasId, places: Sequence[int]) -> frozenset[int]:
         if key.is_thread:

@@ -35,7 +35,7 @@ from postmaster.duties.sums import sum_quotas
 from postmaster.duties.sweeper import sweep
 from postmaster.duties.tls_reports import Desk, forget_old, report_on_tls
 from postmaster.duties.undertaker import Undertaker
-from postmaster.indexing.indexer import Indexer, offer_new
+from postmaster.indexing.indexer import Indexer, offer_new, tell_backlog
 from postmaster.indexing.workshop import open_workshop
 from postmaster.settings import PostmasterSettings
 from postmaster.tls_report import Letterhead
@@ -47,6 +47,8 @@ TIDY_EVERY = timedelta(hours=1)
 SUM_QUOTAS_EVERY = timedelta(minutes=1)
 REPORT_ON_TLS_EVERY = timedelta(minutes=10)
 OFFER_EVERY = timedelta(seconds=1)
+TELL_EVERY = timedelta(seconds=15)  # counting what waits
+SEARCHED_WITHIN = timedelta(days=90)  # who searches less often is searched without an index
 LONGEST_WALK = timedelta(days=1)
 
 
@@ -163,9 +165,12 @@ async def _indexing(
     indexer = Indexer(
         pool=pool, blobs=parts.blobs, workshop=workshop, with_documents=settings.index_documents
     )
-    offers = alone(pool, names.INDEX_OFFERS, partial(offer_new, pool, parts.publisher))
+    within = SEARCHED_WITHIN if settings.index_accounts == "searching" else None
+    telling = partial(tell_backlog, pool, within)
+    offers = alone(pool, names.INDEX_OFFERS, partial(offer_new, pool, parts.publisher, within))
     return [
         rounds(offers, OFFER_EVERY, probes.progress(names.INDEX_OFFERS)),
+        rounds(telling, TELL_EVERY, probes.progress(names.INDEX_BACKLOG)),
         work_off(parts.broker, indexer.index, beat=probes.progress(INDEX, patience=LONGEST_WALK)),
     ]
 

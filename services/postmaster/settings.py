@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
@@ -43,6 +43,8 @@ class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionS
         index_seconds: What one message may cost such a process.
         index_memory_octets: Address space of each of them.
         index_documents: Attachments that are documents are searched, too.
+        index_accounts: Whose messages are indexed before anybody asks: of accounts whose texts
+            (BODY, TEXT) were searched within 90 days, or of all.
         database_connections: Of the pool; each duty that one pod does alone keeps one while it works.
         tls_report_address: Who answers questions on our TLS reports, and sends them; empty: none
             are sent.
@@ -63,6 +65,7 @@ class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionS
     index_seconds: Annotated[float, Field(gt=0, le=600)] = 20.0
     index_memory_octets: Annotated[int, Field(ge=256 * 1024 * 1024)] = 512 * 1024 * 1024
     index_documents: bool = True
+    index_accounts: Literal["searching", "all"] = "searching"
     database_connections: Annotated[int, Field(ge=12, le=1000)] = 16
     tls_report_address: Annotated[str, AfterValidator(_address)] = ""
     tls_report_organization: Annotated[str, Field(pattern=r"^[ -~]{0,100}$")] = ""

@@ -11,6 +11,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from imap_gateway.view.rows import Rows
 
@@ -48,10 +49,11 @@ class SharedView:
         is_gone: The mailbox was deleted.
         covered_headers: Up to this UID all headers are searchable.
         covered_bodies: Up to this UID all bodies are.
+        searched_on: When it was last noted that its texts are searched.
     """
 
     __slots__ = ("_events", "_forgotten", "_weight", "account", "covered_bodies", "covered_headers", "is_gone", "is_loaded", "mailbox",
-                 "modseq", "rows", "uidnext", "uidvalidity")  # fmt: skip
+                 "modseq", "rows", "searched_on", "uidnext", "uidvalidity")  # fmt: skip
 
     def __init__(self, account: int, mailbox: int, uidvalidity: int) -> None:
         self.account = account
@@ -64,6 +66,7 @@ class SharedView:
         self.is_gone = False
         self.covered_headers = 0
         self.covered_bodies = 0
+        self.searched_on: date | None = None
         self._events: deque[Event] = deque()
         self._weight = 0
         self._forgotten = 0  # events up to this step are no longer kept

@@ -39,13 +39,22 @@ _lag = metrics.gauge("posthouse_index_lag_seconds", "Since when the first of the
 _coverage = metrics.gauge("posthouse_index_coverage_ratio", "Indexed messages among all, about.")
 
 
-async def offer_new(pool: Pool, publisher: Publisher) -> None:
-    """Put on the queue what is new, and what was forgotten; tell how far behind we are.
+async def offer_new(
+    pool: Pool, publisher: Publisher, searched_within: timedelta | None = None
+) -> None:
+    """Put on the queue what is new, and what was forgotten.
+
+    Args:
+        pool: Where that stands.
+        publisher: To whom the queue is known.
+        searched_within: Only for accounts whose texts were searched as lately as that.
 
     Raises:
         Unavailable: If PostgreSQL or the broker does not answer; it is offered again later.
     """
-    while offered := await indexing.offer(pool, OFFERED_AT_ONCE, AGAIN_AFTER):
+    while offered := await indexing.offer(
+        pool, OFFERED_AT_ONCE, AGAIN_AFTER, searched_within=searched_within
+    ):
         works = [
             IndexWork(account=account, contents=tuple(contents[at : at + MESSAGES_IN_A_WORK]))
             for account, contents in offered.items()
@@ -54,7 +63,11 @@ async def offer_new(pool: Pool, publisher: Publisher) -> None:
         await offer(publisher, works)
         if sum(len(contents) for contents in offered.values()) < OFFERED_AT_ONCE:
             break
-    behind = await indexing.backlog(pool)
+
+
+async def tell_backlog(pool: Pool, searched_within: timedelta | None = None) -> None:
+    """Tell how far behind we are with what `offer_new` offers; `Unavailable` escapes."""
+    behind = await indexing.backlog(pool, searched_within)
     _waiting.set(behind.waiting)
     _lag.set(behind.lag)
     _coverage.set(max(1 - behind.waiting / max(behind.all_contents, behind.waiting, 1), 0))

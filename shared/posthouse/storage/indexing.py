@@ -29,8 +29,7 @@ class Indexed:
 # `skip locked`: two may offer at once. What was offered and never done is offered again.
 _OFFER = """
     with fresh as materialized (
-        select account_id, content_id from unindexed where offered is null
-         order by since limit $1 for update skip locked
+        {fresh}
     ), forgotten as materialized (
         select account_id, content_id from unindexed where offered < now() - $2::interval
          order by offered limit $1 for update skip locked
@@ -41,10 +40,46 @@ _OFFER = """
 """
 
 
-async def offer(queries: Queries, most: int, again_after: timedelta) -> dict[int, list[int]]:
-    """Return contents by account that are to be put on the queue now."""
+_OF_ALL = """
+    select account_id, content_id from unindexed where offered is null
+     order by since limit $1 for update skip locked
+"""
+# Who searched last goes first; nobody has all of a portion while others wait.
+_OF_SEARCHERS = """
+    select u.account_id, u.content_id
+      from (select account_id, last_on from searchers
+             where last_on > current_date - $3::int) s
+     cross join lateral (
+        select account_id, content_id from unindexed
+         where account_id = s.account_id and offered is null
+         order by content_id desc limit $1 / 4 for update skip locked) u
+     order by s.last_on desc limit $1
+"""
+_NOTE_SEARCHER = """
+    insert into searchers (account_id) values ($1)
+        on conflict (account_id) do update set last_on = current_date
+     where searchers.last_on < current_date
+"""
+
+
+async def note_searcher(queries: Queries, account: int) -> None:
+    """Texts of ``account`` are searched: have them indexed from now on."""
+    await queries.execute(_NOTE_SEARCHER, account)
+
+
+async def offer(
+    queries: Queries, most: int, again_after: timedelta, *, searched_within: timedelta | None = None
+) -> dict[int, list[int]]:
+    """Return contents by account that are to be put on the queue now.
+
+    ``searched_within``: only those of accounts that have searched as lately as that (whole days).
+    """
     offered: dict[int, list[int]] = {}
-    for row in await queries.fetch(_OFFER, most, again_after):
+    arguments: list[object] = [most, again_after]
+    fresh = _OF_ALL
+    if searched_within is not None:
+        fresh, arguments = _OF_SEARCHERS, [*arguments, searched_within.days]
+    for row in await queries.fetch(_OFFER.format(fresh=fresh), *arguments):
         offered.setdefault(row["account_id"], []).append(row["content_id"])
     return {account: sorted(contents) for account, contents in offered.items()}
 
@@ -91,18 +126,22 @@ class Backlog:
 
 
 _BACKLOG = """
-    select (select count(*) from unindexed) as waiting,
+    with mine as materialized (
+        select u.since from unindexed u
+         where $1::int is null or u.account_id in (
+            select account_id from searchers where last_on > current_date - $1::int)
+    )
+    select count(*) as waiting,
            greatest((select reltuples from pg_class where oid = 'contents'::regclass), 0)::bigint as every,
-           coalesce(extract(epoch from now() - least(
-               (select since from unindexed where offered is null order by since limit 1),
-               (select min(since) from (select since from unindexed where offered is not null
-                                         order by offered limit 1000) o))), 0)::float8 as lag
+           coalesce(extract(epoch from now() - min(since)), 0)::float8 as lag
+      from mine
 """
 
 
-async def backlog(queries: Queries) -> Backlog:
-    """Return how far the indexer is behind."""
-    row = await queries.fetchrow(_BACKLOG)
+async def backlog(queries: Queries, searched_within: timedelta | None = None) -> Backlog:
+    """Return how far the indexer is behind with what it has to do; see `offer`."""
+    days = None if searched_within is None else searched_within.days
+    row = await queries.fetchrow(_BACKLOG, days)
     if row is None:
         return Backlog(waiting=0, all_contents=0, lag=0.0)
     return Backlog(waiting=row["waiting"], all_contents=row["every"], lag=row["lag"])

@@ -19,7 +19,7 @@ from posthouse.mime.text import fold
 from posthouse.storage import indexing
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
-from postmaster.indexing.indexer import Indexer, offer_new
+from postmaster.indexing.indexer import AGAIN_AFTER, Indexer, offer_new
 from postmaster.indexing.workshop import open_workshop
 from support.documents import attached, docx
 from support.imap import Gateway, User, add_reader, gateway
@@ -139,6 +139,29 @@ async def test_work_comes_by_the_queue(pool: Pool, tmp_path: Path, broker_url: s
         await until(lambda: _is_done(pool), "all is indexed")
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_only_those_are_indexed_who_search_texts(pool: Pool, tmp_path: Path) -> None:
+    within = timedelta(days=90)
+    account, other = await add_reader(pool), await add_reader(pool, "other")
+    async with gateway(pool, tmp_path) as house:
+        for each in (account, other):
+            await house.deliver(each, letter(0, *LETTERS[0]))
+        user = await house.connect()
+        await user.login()
+        await user.say("SELECT INBOX")
+        await user.say("SEARCH FROM sender0")
+        assert await indexing.offer(pool, 1000, AGAIN_AFTER, searched_within=within) == {}
+        assert (await indexing.backlog(pool, within)).waiting == 0
+
+        assert (await user.say("SEARCH BODY steigen"))[0] == b"* SEARCH 1"
+        offered = await indexing.offer(pool, 1000, AGAIN_AFTER, searched_within=within)
+        assert offered.keys() == {account}
+        assert (await indexing.backlog(pool, within)).waiting == 1
+        assert (await indexing.backlog(pool)).waiting == 2
+
+        await pool.execute("update searchers set last_on = current_date - 91")
+        assert (await indexing.backlog(pool, within)).waiting == 0
 
 
 async def test_documents_are_searched_once_they_are_indexed(pool: Pool, tmp_path: Path) -> None:
