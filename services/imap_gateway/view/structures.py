@@ -6,6 +6,7 @@ What is stored tells them as they were sent, for those who speak IMAP4rev1 join 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from itertools import chain
 
 from imap_gateway.view.sections import Tree, plain, read_tree
@@ -31,15 +32,19 @@ def _body(tree: Tree) -> bytes:
     if isinstance(tree, bytes):
         return tree
     count = next(number for number, one in enumerate(tree) if isinstance(one, bytes))
-    fields = [plain(one) for one in tree[count:]]
-    fields[_DISPOSITION] = _disposition(tree[_DISPOSITION])
     if count:  # multipart: its parts, the subtype, the parameters
-        fields[1] = _parameters(tree[count + 1])
-        return b"(%b %b)" % (b"".join(map(_body, tree[:count])), b" ".join(fields))
-    fields[_PARAMETERS] = _parameters(tree[_PARAMETERS])
-    if isinstance(tree[_NESTED], list) and isinstance(tree[_NESTED - 1], list):  # message/rfc822
-        fields[_NESTED] = _body(tree[_NESTED])
-    return b"(%b)" % b" ".join(fields)
+        rest = _with(tree[count:], {1: _parameters, _DISPOSITION: _disposition})
+        return b"(%b %b)" % (b"".join(map(_body, tree[:count])), rest)
+    is_message = all(isinstance(one, list) for one in tree[_NESTED - 1 : _NESTED + 1])
+    nested = {_NESTED: _body} if is_message else {}
+    own = {_PARAMETERS: _parameters, _DISPOSITION: _disposition}
+    return b"(%b)" % _with(tree, own | nested)
+
+
+def _with(fields: list[Tree], writers: Mapping[int, Callable[[Tree], bytes]]) -> bytes:
+    """Write ``fields``, those at the places of ``writers`` by these."""
+    named = {place % len(fields): write for place, write in writers.items()}
+    return b" ".join(named.get(place, plain)(one) for place, one in enumerate(fields))
 
 
 def _disposition(tree: Tree) -> bytes:
