@@ -44,10 +44,3 @@ async def change_own_seen(
         house.updates.tell(view.account, view.mailbox, done.modseq)
         await know_own_seen(client, position)
     return done
-
-
-async def mark_new(client: Client, box: tuple[int, int], uids: Sequence[int]) -> None:
-    r"""Set ``\Seen`` of messages that this guest has just put into a mailbox of somebody else."""
-    if uids:
-        done = await store_seen(client.house.pool, box, client.account, uids, on=True)
-        client.house.updates.tell(*box, done.modseq)

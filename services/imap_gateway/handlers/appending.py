@@ -7,7 +7,6 @@ fails before leaves, at worst, octets that no row names; the collector takes tho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
@@ -19,7 +18,6 @@ from imap_gateway.drafts import Content
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS
 from imap_gateway.handlers.storing import keyword_numbers
-from imap_gateway.own_seen import mark_new
 from imap_gateway.protocol.appending import Append, Literal, NewMessage, Replace
 from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.responses import untagged
@@ -36,14 +34,12 @@ async def append_(client: Client, command: Append) -> Done:
     house = client.house
     try:
         news = await _stored(client, command.mailbox, command.messages)
-        if len(news) == 1:
+        if len(news) == 1 and news[0].reader is None:
             done = [await house.appender.append(news[0])]
         else:
             done = await store.append_together(house.pool, news)
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
-    if news[0].account != client.account:
-        await _mark_seen(client, command.mailbox, command.messages, done)
     await _tell(client, news[-1].account, done[-1])
     return Done("APPEND done", _appenduid(done))
 
@@ -65,8 +61,6 @@ async def replace(client: Client, command: Replace) -> Done:
         raise Refusal("The message was expunged", b"EXPUNGEISSUED") from error
     # RFC 8508 §4.3: the new UID is told before the old message goes
     client.wire.write(untagged(b"OK [%b] Replacement is there" % _appenduid([done.new])))
-    if news[0].account != client.account:
-        await _mark_seen(client, command.mailbox, (command.message,), [done.new])
     await _tell(client, news[0].account, done.new)
     await house.views.expunged(view, done.modseq, (uid,))
     house.updates.tell(view.account, view.mailbox, done.modseq)
@@ -113,8 +107,10 @@ async def _put(
     if size > client.house.limits.message_octets:
         raise Refusal("Message too large", b"TOOBIG")
     bits, words = places.flags_kept(target.rights, *split(message.flags))
-    if target.account != client.account:
-        bits &= ~SEEN  # it is the owner's; a guest's own comes behind
+    reader = None
+    if target.account != client.account:  # the flag is the owner's; a guest's own is kept apart
+        reader = client.account if bits & SEEN else None
+        bits &= ~SEEN
     keywords = await keyword_numbers(client, target.account, words)
     if isinstance(content, bytes):
         summary = scan(content)
@@ -131,6 +127,7 @@ async def _put(
         internaldate=message.date or datetime.now(UTC),
         flags=bits,
         keywords=keywords,
+        reader=reader,
     )
 
 
@@ -144,16 +141,6 @@ async def _tell(client: Client, account: int, done: store.Appended) -> None:
     selected = client.selected
     if selected is not None and selected.position.view.mailbox == done.mailbox:
         await client.house.views.refresh(selected.position.view, is_stale=True)
-
-
-async def _mark_seen(
-    client: Client, mailbox: str, messages: Sequence[NewMessage], done: Sequence[store.Appended]
-) -> None:
-    r"""Set ``\Seen``, where asked for, for this guest alone (RFC 4314 §4)."""
-    target = await places.target(client, mailbox)
-    seen = [one.uid for one, new in zip(done, messages, strict=True) if split(new.flags)[0] & SEEN]
-    if "s" in target.rights:
-        await mark_new(client, (target.account, done[0].mailbox), seen)
 
 
 def _appenduid(done: list[store.Appended]) -> bytes:

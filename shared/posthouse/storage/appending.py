@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from posthouse.storage.ledger.grouping import GroupCommit
 from posthouse.storage.mailboxes import NoSuchMailbox
 from posthouse.storage.messages import OverQuota, expunge
 from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
+from posthouse.storage.seen import store_seen
 from posthouse.telemetry.metrics import counter
 
 _appended = counter("posthouse_appended_total", "Messages that APPEND filed.")
@@ -35,6 +37,7 @@ class NewMessage:
         internaldate: RFC 3501 §2.3.3.
         flags: Bits of the system flags.
         keywords: Ids of keywords.
+        reader: The guest for whom alone it is read already; it goes by `append_together` then.
     """
 
     account: int
@@ -45,6 +48,7 @@ class NewMessage:
     internaldate: datetime
     flags: int = 0
     keywords: Sequence[int] = ()
+    reader: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,4 +199,12 @@ async def _append(tx: Tx, messages: Sequence[NewMessage]) -> list[Appended]:
         if isinstance(one, PermanentFailure):
             raise one
         done.append(one)
+    read: dict[int, list[int]] = {}
+    for message, one in zip(messages, done, strict=True):
+        if message.reader is not None:
+            read.setdefault(message.reader, []).append(one.uid)
+    for reader, uids in read.items():
+        box = messages[-1].account, done[-1].mailbox
+        marked = await store_seen(tx, box, reader, uids, on=True)
+        done[-1] = changed(done[-1], modseq=marked.modseq)
     return done

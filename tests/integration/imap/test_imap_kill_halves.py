@@ -103,6 +103,7 @@ async def test_what_is_held_halfway_and_killed_has_not_happened_at_all(
         (_HOLD_CONTENTS, b"APPEND INBOX" + b"".join(map(literal, "abc")), +3),
         (_HOLD_CONTENTS, b"REPLACE 2 INBOX" + literal("new"), 0),
         (_HOLD_MARKS, b"MOVE 1:2 shared/sales", -2),
+        (_HOLD_MARKS, rb"APPEND shared/sales (\Seen)" + literal("given"), 0),
     ):
         before = [await held_there(user, name) for name in ("shared/sales", "INBOX")]
         await user.say("SELECT INBOX")
@@ -123,7 +124,8 @@ async def test_what_is_held_halfway_and_killed_has_not_happened_at_all(
         for one in (account, sales):
             await check_sums(pool, one)
     read = await held_there(user, "shared/sales")
-    assert [rb"\Seen" in message for message in read] == [True, True, False]  # as it was there
+    was_read = [rb"\Seen" in message for message in read]
+    assert was_read == [True, True, False, True]  # as before, and as was asked
     user.close()
     await service.kill()
 
