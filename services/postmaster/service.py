@@ -12,6 +12,7 @@ from posthouse.bus.indexing import work_off
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import DEAD_QUEUES, INDEX
 from posthouse.bus.undertaking import undertake
+from posthouse.extraction.workshop import open_workshop
 from posthouse.mail.return_path import ReturnPaths
 from posthouse.resolver import Resolver
 from posthouse.runtime.foundation import START, open_foundation
@@ -36,7 +37,6 @@ from postmaster.duties.sweeper import sweep
 from postmaster.duties.tls_reports import Desk, forget_old, report_on_tls
 from postmaster.duties.undertaker import Undertaker
 from postmaster.indexing.indexer import Indexer, offer_new, tell_backlog
-from postmaster.indexing.workshop import open_workshop
 from postmaster.settings import PostmasterSettings
 from postmaster.tls_report import Letterhead
 

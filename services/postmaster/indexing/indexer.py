@@ -15,6 +15,8 @@ from msgspec.structs import replace
 from posthouse.blobs import Blobs
 from posthouse.bus.indexing import offer
 from posthouse.bus.publisher import Publisher
+from posthouse.extraction.jobs import Job, Made
+from posthouse.extraction.workshop import Broken, Workshop
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.mail.ids import object_key
 from posthouse.mail.index_work import IndexWork
@@ -24,8 +26,6 @@ from posthouse.storage.indexing import Indexed
 from posthouse.storage.pool import Pool
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
-from postmaster.indexing.jobs import Job, Made
-from postmaster.indexing.workshop import Broken, Workshop
 
 OFFERED_AT_ONCE = 2000
 MESSAGES_IN_A_WORK = 50

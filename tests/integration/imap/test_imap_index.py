@@ -13,6 +13,7 @@ import pytest
 from posthouse.bus.connection import connect
 from posthouse.bus.indexing import work_off
 from posthouse.bus.publisher import Publisher
+from posthouse.extraction.workshop import open_workshop
 from posthouse.mail.index_work import IndexWork
 from posthouse.mime.indexed import gram_keys, wanted_keys
 from posthouse.mime.text import fold
@@ -20,7 +21,6 @@ from posthouse.storage import indexing
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
 from postmaster.indexing.indexer import AGAIN_AFTER, Indexer, offer_new
-from postmaster.indexing.workshop import open_workshop
 from support.documents import attached, docx
 from support.imap import Gateway, User, add_reader, gateway
 from support.postmaster import until

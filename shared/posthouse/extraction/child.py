@@ -1,4 +1,4 @@
-"""``python -m postmaster.indexing.child MEMORY``: a worker; jobs come by stdin, what it makes goes to stdout.
+"""``python -m posthouse.extraction.child MEMORY``: a worker; jobs come by stdin, what it makes goes to stdout.
 
 It may take so much memory (octets of address space) and not more; whoever started it watches the time.
 It opens no file and no connection.
@@ -13,11 +13,11 @@ from typing import BinaryIO
 
 import msgspec
 
+from posthouse.extraction.attachments import attached_texts
+from posthouse.extraction.jobs import LENGTH, Job, Made, packed
 from posthouse.mime import unpack_parts
 from posthouse.mime.indexed import HeaderText, gram_keys, header_text
 from posthouse.mime.text import search_text
-from postmaster.indexing.attachments import attached_texts
-from postmaster.indexing.jobs import LENGTH, Job, Made, packed
 
 
 def main() -> None:

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from posthouse.extraction.attachments import attached_texts
+from posthouse.extraction.child import make
+from posthouse.extraction.documents import document_text
+from posthouse.extraction.jobs import Job
+from posthouse.extraction.workshop import Broken, open_workshop
 from posthouse.mime import scan, unpack_parts
 from posthouse.mime.text import fold
-from postmaster.indexing.attachments import attached_texts
-from postmaster.indexing.child import make
-from postmaster.indexing.documents import document_text
-from postmaster.indexing.jobs import Job
-from postmaster.indexing.workshop import Broken, open_workshop
 from support.documents import attached, docx, pdf, zipped
 
 MEMORY = 512 * 1024 * 1024

@@ -17,12 +17,12 @@ from datetime import timedelta
 
 import msgspec
 
+from posthouse.extraction.jobs import LENGTH, Job, Made, packed
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
-from postmaster.indexing.jobs import LENGTH, Job, Made, packed
 
 MAX_RESULT_OCTETS = 128 * 1024 * 1024
-_CHILD = "postmaster.indexing.child"
+_CHILD = "posthouse.extraction.child"
 
 log = get_logger()
 _ended = counter("posthouse_index_workers_ended_total", "Worker processes that a job ended.", "why")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from posthouse.extraction.documents import document_text
 from posthouse.mime import Part, Parts
 from posthouse.mime.fields import CONTENT_FIELDS, pick
 from posthouse.mime.parameters import parse_content_type, parse_disposition, parse_token
 from posthouse.mime.structure import LEAF
 from posthouse.mime.text import decode_words, decoded_body, fold
-from postmaster.indexing.documents import document_text
 
 MAX_DOCUMENTS = 100  # of one message
 MAX_TEXT = 8 * 1024 * 1024  # characters of all of them
