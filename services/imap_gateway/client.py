@@ -122,6 +122,14 @@ class Selected:
     owner: Owner | None = None
     contexts: dict[bytes, Context] = field(default_factory=dict)
 
+    @property
+    def claims_recent(self) -> bool:
+        r"""What is ``\Recent`` here is not so to others: EXAMINE and guests leave it (RFC 3501 §6.3.2).
+
+        Shared mailboxes are nobody's own: there it goes to whoever comes first.
+        """
+        return not self.is_read_only and (self.owner is None or self.owner.is_shared)
+
 
 class Client:
     """One session's state.

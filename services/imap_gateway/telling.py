@@ -145,10 +145,10 @@ async def know_keywords(client: Client, numbers: Sequence[int]) -> None:
 
 
 async def _claim(client: Client, selected: Selected, new: tuple[int, int]) -> None:
-    r"""Take new messages as ``\Recent``; EXAMINE leaves them to others (RFC 3501 §6.3.2)."""
+    r"""Take new messages as ``\Recent``; EXAMINE and guests leave them to others (RFC 3501 §6.3.2)."""
     if client.is_rev2:
         return
-    if selected.is_read_only:
+    if not selected.claims_recent:
         selected.position.claim(*new)
         return
     view = selected.position.view

@@ -100,6 +100,7 @@ def _folders(client: Client, seen: Mapping[str, Found], lost: set[str]) -> dict[
         is_own = one.mailbox.account == client.account
         folders[name] = Folder(
             exists=True,
+            is_selectable="r" in one.rights,
             is_subscribed=one.mailbox.subscribed if is_own else name in lost,
             uses=one.mailbox.uses if is_own else (),
         )

@@ -60,7 +60,7 @@ async def _tell(client: Client, command: c.Select, selected: Selected, box: Mail
     if selected.owner is not None:
         client.keywords = Keywords({})
     await know_own_seen(client, position)
-    await _claim(client, box, position, is_read_only=selected.is_read_only)
+    await _claim(client, box, selected)
     used = tuple(position.view.rows.keywords.values())  # at once: a step may be under way
     await know_keywords(client, tuple({number for numbers in used for number in numbers}))
     client.wire.write(_opening(client, selected, box))
@@ -70,13 +70,13 @@ async def _tell(client: Client, command: c.Select, selected: Selected, box: Mail
         await resync(client, command.resync)
 
 
-async def _claim(client: Client, found: Mailbox, position: Position, *, is_read_only: bool) -> None:
+async def _claim(client: Client, found: Mailbox, selected: Selected) -> None:
     if client.is_rev2:
         return  # nothing is recent (RFC 9051 appendix E, 12)
-    uidnext, first = position.view.uidnext, found.recent_uid
-    if first < uidnext and not is_read_only:
+    uidnext, first = selected.position.view.uidnext, found.recent_uid
+    if first < uidnext and selected.claims_recent:
         first = await claim_recent(client.house.pool, found.account, found.id, uidnext)
-    position.claim(first, uidnext)
+    selected.position.claim(first, uidnext)
 
 
 def _permanent(client: Client, selected: Selected) -> bytes:

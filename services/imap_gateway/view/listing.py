@@ -70,11 +70,13 @@ class Folder:
 
     Attributes:
         exists: There is such a mailbox; else it is only subscribed to.
+        is_selectable: If it exists: it may be read, too (RFC 4314 §4, RFC 5819 §2).
         is_subscribed: It is.
         uses: Its special uses.
     """
 
     exists: bool
+    is_selectable: bool = True
     is_subscribed: bool = False
     uses: tuple[str, ...] = ()
 
@@ -174,6 +176,8 @@ def attributes(choice: Choice, folder: Folder, *, has_children: bool) -> tuple[s
     found = []
     if not folder.exists:
         found.append(NON_EXISTENT if choice.is_extended else NO_SELECT)
+    elif not folder.is_selectable:
+        found.append(NO_SELECT)
     if folder.exists or has_children:
         found.append(HAS_CHILDREN if has_children else HAS_NO_CHILDREN)
     if folder.is_subscribed and (choice.tells_subscribed or choice.subscribed):

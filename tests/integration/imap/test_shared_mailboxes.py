@@ -65,6 +65,23 @@ async def test_news_of_a_shared_mailbox_reach_every_account_on_every_process(
     await check_sums(pool, sales.account)
 
 
+async def test_what_is_recent_in_a_shared_tree_is_so_to_the_first(
+    pool: Pool, tmp_path: Path
+) -> None:
+    await add_reader(pool)
+    await add_reader(pool, "bert")
+    await add_shared_tree(pool, SALES, [ANNA, BERT], "lrs")
+    sales = await find_owner(pool, SALES)
+    assert sales is not None
+    async with gateway(pool, tmp_path) as imap:
+        await imap.deliver(sales.account, LETTER)
+        anna, bert = await imap.connect(), await imap.connect()
+        for user, name in ((anna, "anna"), (bert, "bert")):
+            await user.login(name)
+        assert b"* 1 RECENT" in await done(anna, "SELECT shared/sales")
+        assert b"* 0 RECENT" in await done(bert, "SELECT shared/sales")
+
+
 async def test_what_a_guest_has_read_outlives_the_memory_of_its_mailbox(
     pool: Pool, tmp_path: Path
 ) -> None:
