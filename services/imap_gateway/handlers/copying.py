@@ -30,7 +30,7 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     view, house = selected.position.view, client.house
     await house.views.refresh(view, max_age=FRESH_SECONDS)
     indexes = await choose(selected.position, command.numbers, is_uid=command.is_uid)
-    uids = selected.position.uids_of(indexes)
+    uids = await aside(len(indexes), selected.position.uids_of, indexes)
     try:
         found = await places.find(client, command.mailbox, "i")
         target = found.mailbox
@@ -44,7 +44,7 @@ async def copy_(client: Client, command: c.Copy) -> Done:
             raise Refusal("The messages were expunged", b"EXPUNGEISSUED")
         return Done("nothing to do")
     house.updates.tell(target.account, target.id, done.target_modseq)
-    code = _copyuid(done)
+    code = await aside(len(done.source_uids), _copyuid, done)
     if not command.is_move:
         if target.id == view.mailbox:
             await house.views.refresh(view)
@@ -102,7 +102,7 @@ async def expunge_(client: Client, command: c.Expunge) -> Done:
         view = selected.position.view
         await client.house.views.refresh(view, max_age=FRESH_SECONDS)
         indexes = await choose(selected.position, command.uids, is_uid=True)
-        uids = selected.position.uids_of(indexes)
+        uids = await aside(len(indexes), selected.position.uids_of, indexes)
     step = await expunge_deleted(client, uids)
     return Done("EXPUNGE done", _step_code(client, step) if step is not None else b"")
 
