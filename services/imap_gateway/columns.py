@@ -84,7 +84,7 @@ def needs_seen(item: FetchItem) -> bool:
 
 
 async def values(chunk: Chunk, item: FetchItem) -> Sequence[object]:
-    """Return the item's value for every message of the chunk."""
+    """Return the item's value for every message of the chunk; of structures maybe only the first."""
     if not isinstance(item, Item):
         read = _sections(chunk, item) if isinstance(item, Section) else _binaries(chunk, item)
         return await read
@@ -119,8 +119,8 @@ def _column(rows: Rows, item: Item) -> array[int] | None:
 async def _structures(chunk: Chunk, item: Item) -> Sequence[bytes]:
     contents, account = chunk.client.house.contents, chunk.client.owner
     if item is Item.ENVELOPE:
-        return await contents.column(account, "envelope", chunk.contents)
-    found = await contents.column(account, "bodystructure", chunk.contents)
+        return await contents.start(account, "envelope", chunk.contents)
+    found = await contents.start(account, "bodystructure", chunk.contents)
     if chunk.client.is_rev2:
         found = await aside(_weight(found), lambda: list(map(with_joined_parameters, found)))
     if item is Item.BODYSTRUCTURE:

@@ -6,11 +6,21 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from imap_gateway.caches import OctetsCache
-from posthouse.storage.contents import Column, Place, read_column, read_places
+from posthouse.storage.contents import (
+    Column,
+    Place,
+    Structure,
+    read_column,
+    read_places,
+    read_start,
+)
 from posthouse.storage.pool import Pool
 
 CACHE_OCTETS = 64 * 1024 * 1024
 MAX_PLACES = 20_000
+START_OCTETS = (
+    4 * 1024 * 1024
+)  # of a column that are held at once; one structure is a million at most
 PLACE_OCTETS = 2048  # messages of more parts are not kept: 40 MB at most, mostly a tenth
 
 
@@ -38,6 +48,31 @@ class Contents:
             read.get(content, b"") if octets is None else octets
             for content, octets in zip(contents, found, strict=True)
         ]
+
+    async def start(self, account: int, column: Structure, contents: Sequence[int]) -> list[bytes]:
+        """Return a column of the first of ``contents`` as `column` does: as many as take few octets.
+
+        A thousand structures can be a gigabyte.
+        """
+        known: dict[int, bytes | None] = {
+            c: octets for c in contents if (octets := self._cache.get((column, c))) is not None
+        }
+        missing = [content for content in dict.fromkeys(contents) if content not in known]
+        if missing:
+            read = await read_start(self._pool, account, column, missing, START_OCTETS)
+            for content, octets in read.items():
+                if octets is not None:
+                    self._cache.put((column, content), octets)
+            known |= read
+        found: list[bytes] = []
+        weight = 0
+        for content in contents:
+            octets = known.get(content, b"")
+            if octets is None or weight >= START_OCTETS:
+                break
+            found.append(octets)
+            weight += len(octets)
+        return found
 
     async def places(
         self, account: int, contents: Sequence[int], ahead: Sequence[int] = ()

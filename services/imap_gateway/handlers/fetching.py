@@ -178,27 +178,45 @@ async def _send(client: Client, position: Position, plan: Plan, indexes: Sequenc
     """Write the responses; return whether messages were missing."""
     missing = False
     for part in _chunks(position, plan.bodies, indexes):
-        rows, here, places = message_rows(position, part)
-        next_ = position.follow(part[0]) if plan.bodies and len(indexes) == 1 else range(0)
-        ahead = [rows.contents[place] for place in next_] if position.is_current() else ()
-        chunk = Chunk(client=client, rows=rows, places=places, ahead=ahead)
-        if len(here) == 1 and plan.bodies and rows.sizes[places[0]] > CHUNK_OCTETS:
-            await send_in_pieces(chunk, here[0] + 1, plan.items)
-        else:  # nothing of it is kept here while a slow client takes it
-            client.wire.write(await _lines(chunk, here, plan))
-        await client.wire.drain()
-        missing = missing or len(here) < len(part)
+        missing = await _send_chunk(client, plan, part, is_alone=len(indexes) == 1) or missing
     return missing
 
 
-async def _lines(chunk: Chunk, indexes: Sequence[int], plan: Plan) -> bytes:
+async def _send_chunk(client: Client, plan: Plan, part: Sequence[int], *, is_alone: bool) -> bool:
+    """Write the responses of a chunk, in several steps where much is told; see `_send`."""
+    position = client.mailbox().position
+    rows, here, places = message_rows(position, part)
+    is_missing = len(here) < len(part)
+    next_ = position.follow(part[0]) if plan.bodies and is_alone else range(0)
+    ahead = [rows.contents[place] for place in next_] if position.is_current() else ()
+    if len(here) == 1 and plan.bodies and rows.sizes[places[0]] > CHUNK_OCTETS:
+        chunk = Chunk(client=client, rows=rows, places=places, ahead=ahead)
+        await send_in_pieces(chunk, here[0] + 1, plan.items)
+        await client.wire.drain()
+        return is_missing
+    while here:
+        chunk = Chunk(client=client, rows=rows, places=places, ahead=ahead)
+        text, many = await _lines(chunk, here, plan)
+        client.wire.write(text)
+        del text  # nothing of it is kept here while a slow client takes it
+        await client.wire.drain()
+        rows, left, places = message_rows(position, here[many:])
+        is_missing = is_missing or len(left) < len(here) - many
+        here = left
+    return is_missing
+
+
+async def _lines(chunk: Chunk, indexes: Sequence[int], plan: Plan) -> tuple[bytes, int]:
+    """Return the responses of the first of the messages, and how many these are."""
     columns = [await values(chunk, item) for item in plan.items]
-    line, numbers = plan.line, [index + 1 for index in indexes]
+    many = min(map(len, columns))
+    line, numbers = plan.line, [index + 1 for index in indexes[:many]]
     if chunk.client.is_uidonly:  # RFC 9586 §3.3
         line = line.replace(b" FETCH (", b" UIDFETCH (", 1)
-        numbers = list(chunk.of(chunk.rows.uids))
+        numbers = list(chunk.of(chunk.rows.uids))[:many]
+    columns = [column[:many] for column in columns]
     flat = tuple(chain.from_iterable(zip(numbers, *columns, strict=True)))
-    return line * len(indexes) % flat
+    return line * many % flat, many
 
 
 def _chunks(position: Position, bodies: int, indexes: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from posthouse.storage.pool import Queries, Row
 
+Structure: TypeAlias = Literal["envelope", "bodystructure"]
 Column: TypeAlias = Literal["envelope", "bodystructure", "header", "emailid", "threadid"]
 
 
@@ -56,6 +57,41 @@ async def read_column(
     ``threadid`` is there for those alone whose header has been made searchable.
     """
     return dict(await queries.fetch(_COLUMN[column], account, contents))
+
+
+LARGE_OCTETS = 8192  # a thousand smaller ones are read at once
+# The lengths are known without the texts being read.
+_SMALL = {
+    column: f"select content_id, case when length({column}) <= $3 then {column} end {_OF}"
+    for column in ("envelope", "bodystructure")
+}
+_LARGE = {
+    column: f"""
+        select content_id, value from (
+          select content_id, c.{column} as value,
+                 sum(length(c.{column})) over (order by asked.n) - length(c.{column}) as before
+            from unnest($2::bigint[]) with ordinality as asked (content_id, n)
+            join contents c using (content_id) where c.account_id = $1
+        ) each where before < $3
+    """  # noqa: S608  constants only
+    for column in ("envelope", "bodystructure")
+}
+
+
+async def read_start(
+    queries: Queries, account: int, column: Structure, contents: Sequence[int], octets: int
+) -> dict[int, bytes | None]:
+    """Return one column of ``contents``; large ones only in their order, until so many octets are read.
+
+    The others are None.
+    """
+    found: dict[int, bytes | None] = dict(
+        await queries.fetch(_SMALL[column], account, contents, LARGE_OCTETS)
+    )
+    large = [content for content in contents if found.get(content, b"") is None]
+    if large:
+        found |= dict(await queries.fetch(_LARGE[column], account, large, octets))
+    return found
 
 
 _WITH_EMAILID = """
