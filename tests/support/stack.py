@@ -147,6 +147,15 @@ class House:
             client.login(*user)
             client.sendmail(user[0], recipients, octets, mail_options=mail, rcpt_options=rcpt)
 
+    def asks_for(self, user: tuple[str, str], recipient: str) -> tuple[int, bytes]:
+        """Return what its author is told at RCPT, and send nothing."""
+        port = self.port("submission")
+        with smtplib.SMTP(LOOPBACK, port, timeout=PATIENCE_SECONDS) as client:
+            client.starttls(context=self.trust)
+            client.login(*user)
+            client.mail(user[0])
+            return client.rcpt(recipient)
+
     @contextmanager
     def imap(self, user: tuple[str, str], copy: int = 0) -> Iterator[imaplib.IMAP4_SSL]:
         """Log in by IMAP over TLS."""

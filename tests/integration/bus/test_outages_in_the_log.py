@@ -43,6 +43,7 @@ class Written:
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
     log = Written()
     monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=log.stream))
+    before = structlog.get_config()
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     monkeypatch.setattr(logs._Logger, "bound", logs._Logger.bound)  # gone again after the test
@@ -50,7 +51,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
     yield log
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 async def test_a_lost_connection_is_one_line_and_its_return_another(

@@ -196,11 +196,12 @@ async def test_a_transaction_within_a_transaction_is_a_savepoint(pool: Pool) -> 
 async def test_when_every_connection_is_taken_callers_do_not_wait_for_ever(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "ACQUIRE_SECONDS", 0.05)
     async with open_pool(postgres_url, connections=1) as pool:
         async with pool.session():
+            monkeypatch.setattr(pool_module, "ACQUIRE_SECONDS", 0.05)
             with pytest.raises(Unavailable):
                 await pool.fetchval("select 1")
+            monkeypatch.undo()
         assert await pool.fetchval("select 1") == 1
 
 

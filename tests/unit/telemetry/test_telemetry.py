@@ -19,6 +19,7 @@ from posthouse.telemetry.probes import RESTART_AFTER, Beat, Probes
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BytesIO]:
     stream = io.BytesIO()
     monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=stream))
+    before = structlog.get_config()
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     monkeypatch.setattr(logs._Logger, "bound", logs._Logger.bound)  # gone again after the test
@@ -26,7 +27,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BytesIO]:
     yield stream
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 def lines(stream: io.BytesIO) -> list[dict[str, object]]:
