@@ -119,7 +119,8 @@ async def _whole(
             if isinstance(content, SpoolFile):
                 key = house.decodings.key(place, item.path)
                 house.decodings.know(key, facts)
-                if not _is_ranged(facts) and house.decodings.keep(key, content):
+                is_wanted = item.partial is not None and not _is_ranged(facts)
+                if is_wanted and house.decodings.keep(key, content):  # for the next piece
                     draft.hand_over()
     finally:
         draft.close()

@@ -137,3 +137,16 @@ async def test_other_pieces_decode_once(
         got = await pieces_of(user, "BINARY.PEEK[2]", len(decoded))
         assert got == decoded
         assert counted.octets <= 2 * len(encoded) + MIME_OCTETS
+
+        [whole, _] = await user.say("FETCH 1 BINARY.PEEK[2]")
+        assert literal(whole) == decoded
+        assert counted.octets <= 3 * len(encoded) + MIME_OCTETS
+
+
+async def test_nothing_stays_in_the_spool_for_who_fetches_all_at_once(
+    pool: Pool, tmp_path: Path
+) -> None:
+    async with reading(pool, tmp_path, b"base64", ODD) as (user, counted):
+        for item, asked in (("BINARY.SIZE[2]", 1), ("BINARY.PEEK[2]", 2), ("BINARY.SIZE[2]", 2)):
+            await user.say(f"FETCH 1 {item}")
+            assert asked * len(ODD) <= counted.octets <= asked * len(ODD) + 2 * MIME_OCTETS
