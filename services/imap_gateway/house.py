@@ -17,6 +17,7 @@ from imap_gateway.views import Views
 from posthouse.blobs import Blobs
 from posthouse.credentials.authenticator import Authenticator
 from posthouse.credentials.failures import Failures
+from posthouse.extraction.workshop import Workshop
 from posthouse.runtime.rate_settings import Turnstile
 from posthouse.runtime.spool import Spool
 from posthouse.storage.appending import Appender
@@ -71,6 +72,7 @@ class House:
         turnstile: Counts connections, and says which clients are one.
         budget: For large messages in the spool.
         decodings: What is remembered of decoded parts.
+        workshop: Reads the documents of messages that are searched before they are indexed.
         folding: Held by who makes bodies searchable: a batch is up to 8 MiB, or one message.
     """
 
@@ -84,6 +86,7 @@ class House:
     reads: Reads
     appender: Appender
     spool: Spool
+    workshop: Workshop
     limits: Limits
     is_plaintext_allowed: bool
     guests: Guests = field(default_factory=Guests)

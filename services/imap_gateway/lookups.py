@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from array import array
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
+from typing import TypeVar
 
 from imap_gateway.aside import aside
 from imap_gateway.house import House
@@ -18,8 +20,11 @@ from imap_gateway.protocol import keys as k
 from imap_gateway.view.matching import Outside
 from imap_gateway.view.rows import Rows
 from imap_gateway.view.shared import SharedView
+from posthouse.extraction.jobs import Job
+from posthouse.extraction.kinds import has_documents
+from posthouse.extraction.workshop import Broken
 from posthouse.mail.errors import MissingObject
-from posthouse.mime import unpack_parts
+from posthouse.mime import Parts, unpack_parts
 from posthouse.mime.indexed import HeaderText, header_text
 from posthouse.mime.text import fold, search_text
 from posthouse.storage import searching
@@ -35,6 +40,7 @@ BODY_OCTETS_AT_ONCE = 8 * 1024 * 1024
 INLINE_OCTETS = 64 * 1024  # a larger message is folded in a thread
 READS_AT_ONCE = 16
 SET_STEP = 20_000
+_T = TypeVar("_T")
 
 _COLUMNS: dict[k.Where, TextColumn] = {
     k.Where.FROM: "from_f",
@@ -181,26 +187,38 @@ class Lookups:
         places = await house.contents.places(account, contents)
         gate = asyncio.Semaphore(READS_AT_ONCE)
 
-        async def read(place: Place) -> str:
+        async def read(content: int, place: Place) -> str:
             async with gate:
-                return await self._body_text(place)
+                return await self._body_text(content, place)
 
         for batch in _batches(places):
             async with house.folding:
-                texts = await asyncio.gather(*(read(places[content]) for content in batch))
+                texts = await asyncio.gather(*(read(content, places[content]) for content in batch))
                 await searching.add_bodies(house.pool, account, batch, texts)
             _folded.labels("body").inc(len(batch))
 
-    async def _body_text(self, place: Place) -> str:
+    async def _body_text(self, content: int, place: Place) -> str:
         start = len(place.prefix)
         try:
             octets = await self._house.bodies.span(place, start, start + place.size)
         except MissingObject:
             return ""  # it has been told; the others are searched
-        parts = unpack_parts(place.parts)
-        if len(octets) <= INLINE_OCTETS:
-            return search_text(octets, parts)
-        return await asyncio.to_thread(search_text, octets, parts)
+        parts, workshop = unpack_parts(place.parts), self._house.workshop
+        if workshop.is_open and await _near(has_documents, octets, parts):
+            job = Job(account=self._account, content=content, header=b"", parts=place.parts,
+                      octets=octets, with_documents=True)  # fmt: skip
+            with suppress(
+                Broken
+            ):  # it has been told; the indexer too leaves out what breaks a worker
+                return (await workshop.make(job)).body
+        return await _near(search_text, octets, parts)
+
+
+async def _near(look: Callable[[bytes, Parts], _T], octets: bytes, parts: Parts) -> _T:
+    """Look at a message, in a thread if it is large."""
+    if len(octets) <= INLINE_OCTETS:
+        return look(octets, parts)
+    return await asyncio.to_thread(look, octets, parts)
 
 
 def _header_texts(contents: Sequence[int], headers: Sequence[bytes]) -> list[HeaderText]:

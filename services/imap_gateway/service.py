@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
@@ -19,6 +19,7 @@ from imap_gateway.updates import Updates
 from imap_gateway.views import Views
 from posthouse.bus.events import subscribe
 from posthouse.bus.publisher import Publisher
+from posthouse.extraction.workshop import Workshop, open_workshop
 from posthouse.runtime.foundation import START, open_foundation, own_certificate
 from posthouse.runtime.logins import open_authenticator
 from posthouse.runtime.rates import SharedRates
@@ -28,6 +29,8 @@ from posthouse.storage.appending import Appender
 from posthouse.storage.trace import Trace
 
 NAME = "imap-gateway"
+
+DOCUMENT_READERS = 1  # processes; started by the first search that meets a document nobody has read
 
 # So long may a thread that looks at a million messages keep the event loop waiting, each time that
 # it has something to do; Python's own 5 ms are felt by all other sessions (`imap_gateway.aside`).
@@ -75,10 +78,20 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
         authenticator=await enter(open_authenticator(settings, pool)),
         appender=await enter(Appender(pool)),
         spool=await enter(Spool(blobs.nearby)),
+        workshop=await enter(_workshop(settings)),
         limits=_limits(settings),
         is_plaintext_allowed=settings.imap_plaintext_login,
         failures=settings.login_failures(rates),
         turnstile=settings.turnstile(rates, "imap-connections", settings.rate_imap_connections),
+    )
+
+
+def _workshop(settings: ImapSettings) -> AbstractAsyncContextManager[Workshop]:
+    """Read documents that are not indexed yet, if they are searched at all."""
+    return open_workshop(
+        DOCUMENT_READERS if settings.index_documents else 0,
+        patience=timedelta(seconds=settings.index_seconds),
+        memory=settings.index_memory_octets,
     )
 
 

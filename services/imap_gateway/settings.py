@@ -6,12 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
+from posthouse.runtime.index_settings import IndexSettings
 from posthouse.runtime.logins import LoginSettings
 from posthouse.runtime.rate_settings import RateSetting, RateSettings, parse_rate
 from posthouse.runtime.settings import Port
 
 
-class ImapSettings(RateSettings, LoginSettings):
+class ImapSettings(RateSettings, LoginSettings, IndexSettings):
     """The settings of this service beside the common ones.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 
 from posthouse.mail.address import BadAddress, parse_address
+from posthouse.runtime.index_settings import IndexSettings
 from posthouse.runtime.logins import KeySettings
 from posthouse.runtime.name_settings import NameSettings
 from posthouse.runtime.report_settings import ReportSettings
@@ -23,7 +24,9 @@ def _address(text: str) -> str:
         raise ValueError(f"is no address ({wrong})") from wrong
 
 
-class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionSettings):
+class PostmasterSettings(
+    KeySettings, NameSettings, ReportSettings, SuppressionSettings, IndexSettings
+):
     """Settings of the postmaster.
 
     Attributes:
@@ -40,9 +43,6 @@ class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionS
             says nothing else.
         keep_changes: Steps of a mailbox's history that are kept for clients that come back.
         index_workers: Processes that make messages searchable; 0: this service does not.
-        index_seconds: What one message may cost such a process.
-        index_memory_octets: Address space of each of them.
-        index_documents: Attachments that are documents are searched, too.
         index_accounts: Whose messages are indexed before anybody asks: of accounts whose texts
             (BODY, TEXT) were searched within 90 days, or of all.
         database_connections: Of the pool; each duty that one pod does alone keeps one while it works.
@@ -62,9 +62,6 @@ class PostmasterSettings(KeySettings, NameSettings, ReportSettings, SuppressionS
     replay_rate: Annotated[float, Field(gt=0, le=MAX_REPLAY_RATE)] = 10.0
     keep_changes: Annotated[int, Field(ge=100)] = 10_000
     index_workers: Annotated[int, Field(ge=0, le=64)] = 1
-    index_seconds: Annotated[float, Field(gt=0, le=600)] = 20.0
-    index_memory_octets: Annotated[int, Field(ge=256 * 1024 * 1024)] = 512 * 1024 * 1024
-    index_documents: bool = True
     index_accounts: Literal["searching", "all"] = "searching"
     database_connections: Annotated[int, Field(ge=12, le=1000)] = 16
     tls_report_address: Annotated[str, AfterValidator(_address)] = ""

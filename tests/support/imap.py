@@ -27,6 +27,7 @@ from imap_gateway.views import Views
 from onemachine.certificates import Certificates, certificates
 from posthouse.blobs import open_blobs
 from posthouse.credentials.passwords import hash_for_import
+from posthouse.extraction.workshop import open_workshop
 from posthouse.mail.envelope import MailboxChanged
 from posthouse.mail.ids import object_key
 from posthouse.mime import scan
@@ -42,6 +43,7 @@ from support.filings import accepted, add_accounts
 from support.logins import LOGINS
 
 PASSWORD = "secret with spaces"  # noqa: S105 - of accounts that live for one test
+WORKER_OCTETS = 512 * 1024 * 1024
 LIMITS = Limits(message_octets=100_000, login_delay=timedelta(milliseconds=1))
 LETTER = b"From: bert@example.test\r\nSubject: hello\r\n\r\nHello, Anna.\r\n"
 
@@ -187,6 +189,7 @@ async def gateway(
         open_authenticator(LOGINS, pool) as authenticator,
         Appender(pool) as appender,
         Spool(blobs.nearby) as spool,
+        open_workshop(1, patience=timedelta(seconds=20), memory=WORKER_OCTETS) as workshop,
         asyncio.TaskGroup() as tasks,
     ):
         views = Views(pool, asyncio.get_running_loop().time, max_octets=views_octets)
@@ -203,6 +206,7 @@ async def gateway(
             authenticator=authenticator,
             appender=appender,
             spool=spool,
+            workshop=workshop,
             limits=limits,
             is_plaintext_allowed=is_plaintext_allowed,
         )

@@ -9,37 +9,36 @@ from __future__ import annotations
 import logging
 import re
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 from xml.parsers import expat
 
 from pypdf import PdfReader
+
+from posthouse.extraction.kinds import OPEN, PDF, SHEET, SLIDES, WORD
 
 MAX_TEXT = 4 * 1024 * 1024  # characters of one document
 MAX_MEMBER_OCTETS = 64 * 1024 * 1024  # of one file in an archive, unpacked
 MAX_MEMBERS = 5000
 
-_OFFICE = b"application/vnd.openxmlformats-officedocument."
-_ODF = b"application/vnd.oasis.opendocument."
+_Reader: TypeAlias = Callable[[bytes], Iterable[str]]
+
 _TEXT_ELEMENT = "t"  # w:t, a:t, and t of a spreadsheet's strings
 _BLOCKS = frozenset({"p", "h", "si", "tc", "table-cell", "br", "tab", "line-break"})
 
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 
-def document_text(kind: bytes, name: str, octets: bytes) -> str | None:
-    """Return the text of a document, None if it is none that is known.
+def document_text(kind: bytes, octets: bytes) -> str:
+    """Return the text of a document, as far as it can be read.
 
     Args:
-        kind: Its media type, lower case.
-        name: Its file name, which tells where the type does not.
+        kind: As `posthouse.extraction.kinds.document_kind` says.
         octets: Without transfer encoding.
     """
-    reader = _READERS.get(kind) or _READERS.get(_BY_NAME.get(name.rpartition(".")[2].lower(), b""))
-    if reader is None:
-        return None
+    reader = _READERS[kind]
     pieces: list[str] = []
     size = 0
     try:
@@ -58,7 +57,7 @@ def _pdf(octets: bytes) -> Iterable[str]:
         yield page.extract_text()
 
 
-def _members(pattern: re.Pattern[str], *, is_odf: bool) -> Callable[[bytes], Iterable[str]]:
+def _members(pattern: re.Pattern[str], *, is_odf: bool) -> _Reader:
     def read(octets: bytes) -> Iterable[str]:
         with zipfile.ZipFile(BytesIO(octets)) as archive:
             names = [name for name in archive.namelist()[:MAX_MEMBERS] if pattern.fullmatch(name)]
@@ -108,21 +107,10 @@ _SHEET = _members(
 )
 _SLIDES = _members(re.compile(r"ppt/(?:slides|notesSlides)/[^/]*\.xml"), is_odf=False)
 _OPEN = _members(re.compile(r"content\.xml"), is_odf=True)
-_READERS: Final = MappingProxyType({
-    b"application/pdf": _pdf,
-    _OFFICE + b"wordprocessingml.document": _WORD,
-    _OFFICE + b"spreadsheetml.sheet": _SHEET,
-    _OFFICE + b"presentationml.presentation": _SLIDES,
-    _ODF + b"text": _OPEN,
-    _ODF + b"spreadsheet": _OPEN,
-    _ODF + b"presentation": _OPEN,
-})  # fmt: skip
-_BY_NAME: Final = MappingProxyType({
-    "pdf": b"application/pdf",
-    "docx": _OFFICE + b"wordprocessingml.document",
-    "xlsx": _OFFICE + b"spreadsheetml.sheet",
-    "pptx": _OFFICE + b"presentationml.presentation",
-    "odt": _ODF + b"text",
-    "ods": _ODF + b"spreadsheet",
-    "odp": _ODF + b"presentation",
+_READERS: Final[Mapping[bytes, _Reader]] = MappingProxyType({
+    PDF: _pdf,
+    WORD: _WORD,
+    SHEET: _SHEET,
+    SLIDES: _SLIDES,
+    **dict.fromkeys(OPEN, _OPEN),
 })  # fmt: skip

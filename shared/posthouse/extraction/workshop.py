@@ -91,9 +91,14 @@ class Worker:
 
 
 class Workshop:
-    """All workers."""
+    """All workers.
+
+    Attributes:
+        is_open: There are any: else nothing may be asked of it.
+    """
 
     def __init__(self, workers: int, *, patience: timedelta, memory: int) -> None:
+        self.is_open = bool(workers)
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
         self._all = [Worker(patience=patience, memory=memory) for _ in range(workers)]
         for worker in self._all:

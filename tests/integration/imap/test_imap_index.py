@@ -164,14 +164,17 @@ async def test_only_those_are_indexed_who_search_texts(pool: Pool, tmp_path: Pat
         assert (await indexing.backlog(pool, within)).waiting == 0
 
 
-async def test_documents_are_searched_once_they_are_indexed(pool: Pool, tmp_path: Path) -> None:
+async def test_documents_are_searched_before_and_after_they_are_indexed(
+    pool: Pool, tmp_path: Path
+) -> None:
     account = await add_reader(pool)
     async with gateway(pool, tmp_path) as house, indexer(house) as indexes:
         await house.deliver(account, attached("report.docx", docx("Quartals", "zahlen")))
         user = await house.connect()
         await user.login()
         await user.say("SELECT INBOX")
-        assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH"
+        assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH 1"
+        assert (await user.say("SEARCH BODY nothing"))[0] == b"* SEARCH"
         await index_all(pool, indexes)
 
         assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH 1"

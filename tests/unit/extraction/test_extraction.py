@@ -10,6 +10,7 @@ from posthouse.extraction.attachments import attached_texts
 from posthouse.extraction.child import make
 from posthouse.extraction.documents import document_text
 from posthouse.extraction.jobs import Job
+from posthouse.extraction.kinds import WORD, has_documents
 from posthouse.extraction.workshop import Broken, open_workshop
 from posthouse.mime import scan, unpack_parts
 from posthouse.mime.text import fold
@@ -59,14 +60,17 @@ def test_rubbish_has_no_text(octets: bytes) -> None:
 
 def test_a_document_that_grows_is_cut() -> None:
     bomb = zipped(word__document_xml="<w:p><w:t>" + "a" * 80_000_000)
-    text = document_text(b"", "a.docx", bomb)
+    text = document_text(WORD, bomb)
 
-    assert text is not None
     assert len(text) <= 4 * 1024 * 1024
 
 
-def test_what_is_no_document_is_not_read() -> None:
-    assert document_text(b"image/png", "a.png", b"x") is None
+@pytest.mark.parametrize(("name", "is_one"), [("a.png", False), ("pdf", True), ("a.PDF", True)])
+def test_documents_are_known_by_their_names(name: str, *, is_one: bool) -> None:
+    letter = attached(name, b"x")
+
+    assert has_documents(letter, unpack_parts(scan(letter).parts)) == is_one
+    assert has_documents(letter.replace(b"octet-stream", b"pdf"), unpack_parts(scan(letter).parts))
 
 
 def test_a_worker_makes_what_the_message_is_found_by() -> None:
