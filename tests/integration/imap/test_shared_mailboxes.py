@@ -187,7 +187,7 @@ async def test_what_a_guest_has_not_read_is_counted_by_ranges(pool: Pool, tmp_pa
     assert await count_unseen(pool, bert, [other], anna) == {other: 0}
 
 
-async def test_to_count_what_a_guest_has_not_read_unpacks_its_ranges_once(pool: Pool) -> None:
+async def test_what_a_guest_has_read_here_and_there_is_unpacked_once(pool: Pool) -> None:
     anna, bert = await add_reader(pool), await add_reader(pool, "bert")
     [[_, inbox]] = await _boxes(pool, anna)
     await pool.execute(_MANY, anna, inbox, 40_000)
@@ -195,6 +195,13 @@ async def test_to_count_what_a_guest_has_not_read_unpacks_its_ranges_once(pool: 
     await pool.execute(_EVERY_OTHER, anna, inbox, bert, 40_000)
     async with asyncio.timeout(5):  # a minute if each message looks into all ranges
         assert await count_unseen(pool, anna, [inbox], bert) == {inbox: 20_000}
+        for on, unread in ((True, 0), (False, 40_000)):
+            uids = list(range(1, 40_001))
+            done = await store_seen(pool, (anna, inbox), bert, uids, on=on)
+            assert done.changed
+            assert await count_unseen(pool, anna, [inbox], bert) == {inbox: unread}
+            again = await store_seen(pool, (anna, inbox), bert, uids, on=on)
+            assert (again.changed, again.modseq) == (b"", done.modseq)
 
 
 _MANY = """
