@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -10,6 +9,7 @@ from imap_gateway.bodies import Bodies
 from imap_gateway.budget import Budget
 from imap_gateway.contents import Contents
 from imap_gateway.decodings import Decodings
+from imap_gateway.folding import Folding
 from imap_gateway.guests import Guests
 from imap_gateway.reads import Reads
 from imap_gateway.updates import Updates
@@ -22,8 +22,6 @@ from posthouse.runtime.rate_settings import Turnstile
 from posthouse.runtime.spool import Spool
 from posthouse.storage.appending import Appender
 from posthouse.storage.pool import Pool
-
-FOLDED_AT_ONCE = 2  # batches of bodies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +71,7 @@ class House:
         budget: For large messages in the spool.
         decodings: What is remembered of decoded parts.
         workshop: Reads the documents of messages that are searched before they are indexed.
-        folding: Held by who makes bodies searchable: a batch is up to 8 MiB, or one message.
+        folding: The turns of those who make bodies searchable, or threads.
     """
 
     pool: Pool
@@ -94,4 +92,4 @@ class House:
     turnstile: Turnstile = field(default_factory=Turnstile)
     budget: Budget = field(default_factory=Budget)
     decodings: Decodings = field(default_factory=Decodings)
-    folding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FOLDED_AT_ONCE))
+    folding: Folding = field(default_factory=Folding)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeVar
 
+from imap_gateway.allowance import Allowance
 from imap_gateway.aside import aside
 from imap_gateway.house import House
 from imap_gateway.protocol import keys as k
@@ -40,6 +41,7 @@ BODY_OCTETS_AT_ONCE = 8 * 1024 * 1024
 INLINE_OCTETS = 64 * 1024  # a larger message is folded in a thread
 READS_AT_ONCE = 16
 SET_STEP = 20_000
+DOCUMENT_SECONDS = 60.0  # of one search; what is left the indexer makes searchable
 _T = TypeVar("_T")
 
 _COLUMNS: dict[k.Where, TextColumn] = {
@@ -65,6 +67,7 @@ class Lookups:
         self._account = view.account
         self._view = view
         self._rows = rows
+        self._documents = Allowance(DOCUMENT_SECONDS)
 
     async def find(self, key: Outside, places: Sequence[int]) -> frozenset[int]:
         """Return those of ``places`` that match ``key``; `Unavailable` escapes."""
@@ -192,7 +195,7 @@ class Lookups:
                 return await self._body_text(content, place)
 
         for batch in _batches(places):
-            async with house.folding:
+            async with house.folding.turn(account):
                 texts = await asyncio.gather(*(read(content, places[content]) for content in batch))
                 await searching.add_bodies(house.pool, account, batch, texts)
             _folded.labels("body").inc(len(batch))
@@ -204,13 +207,14 @@ class Lookups:
         except MissingObject:
             return ""  # it has been told; the others are searched
         parts, workshop = unpack_parts(place.parts), self._house.workshop
-        if workshop.is_open and await _near(has_documents, octets, parts):
+        may_read = workshop.is_open and self._documents.is_left
+        if may_read and await _near(has_documents, octets, parts):
             job = Job(account=self._account, content=content, header=b"", parts=place.parts,
                       octets=octets, with_documents=True)  # fmt: skip
-            with suppress(
-                Broken
-            ):  # it has been told; the indexer too leaves out what breaks a worker
-                return (await workshop.make(job)).body
+            # A broken worker has been told of; the indexer too leaves out what breaks one.
+            with suppress(Broken, TimeoutError):
+                async with self._documents.spend():
+                    return (await workshop.make(job)).body
         return await _near(search_text, octets, parts)
 
 

@@ -68,7 +68,7 @@ async def thread(client: Client, command: f.Thread) -> Done:
         uids, numbers = await aside(len(found.matched), _named, found, program)
         pages = _pages(house.pool, (view.account, view.mailbox), uids[0] - 1)
         is_by_subject = command.algorithm is f.Algorithm.ORDEREDSUBJECT
-        async with house.folding:
+        async with house.folding.turn(view.account):
             if len(uids) > INLINE_MESSAGES:
                 text = await threads_apart(uids, numbers, pages, is_by_subject=is_by_subject)
             else:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from imap_gateway import lookups
 from posthouse.bus.connection import connect
 from posthouse.bus.indexing import work_off
 from posthouse.bus.publisher import Publisher
@@ -179,6 +180,22 @@ async def test_documents_are_searched_before_and_after_they_are_indexed(
 
         assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH 1"
         assert (await user.say("SEARCH TEXT report.docx"))[0] == b"* SEARCH 1"
+
+
+async def test_documents_take_a_search_only_so_long_and_are_found_once_indexed(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "DOCUMENT_SECONDS", 0.0)
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as house, indexer(house) as indexes:
+        await house.deliver(account, attached("report.docx", docx("Quartals", "zahlen")))
+        user = await house.connect()
+        await user.login()
+        await user.say("SELECT INBOX")
+        assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH"
+        await index_all(pool, indexes)
+
+        assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH 1"
 
 
 async def _is_done(pool: Pool) -> bool:
