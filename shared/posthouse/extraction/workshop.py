@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
 MAX_RESULT_OCTETS = 128 * 1024 * 1024
+END_SECONDS = 1.0  # so long after its last octet a process has ended, or it never will
 _CHILD = "posthouse.extraction.child"
 
 log = get_logger()
@@ -30,7 +32,15 @@ _decoder = msgspec.msgpack.Decoder(Made)
 
 
 class Broken(Exception):
-    """The worker could not do the job."""
+    """The worker could not do the job.
+
+    Attributes:
+        was_killed: Somebody else ended it, for whatever reason: the job may be sound.
+    """
+
+    def __init__(self, *, was_killed: bool = False) -> None:
+        super().__init__()
+        self.was_killed = was_killed
 
 
 class Worker:
@@ -43,17 +53,19 @@ class Worker:
 
     async def make(self, job: Job) -> Made:
         """Return what the process makes of ``job``; raise `Broken` if it cannot."""
+        was_killed = False
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._ask(packed(job))
         except TimeoutError as error:
             await self._fail("time", error)
         except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError) as error:
+            was_killed = await self._code() == -signal.SIGKILL
             await self._fail("death", error)
         except asyncio.CancelledError:
             await self.close()
             raise
-        raise Broken
+        raise Broken(was_killed=was_killed)
 
     async def close(self) -> None:
         """End the process."""
@@ -75,6 +87,15 @@ class Worker:
         if length > MAX_RESULT_OCTETS:
             raise ConnectionError
         return _decoder.decode(await process.stdout.readexactly(length))
+
+    async def _code(self) -> int | None:
+        """Return by what the process ended; None if it has not."""
+        if self._process is None:
+            return None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                return await self._process.wait()
+        return None
 
     async def _start(self) -> Process:
         """Start a process that knows nothing of our settings, and so of no secret."""
@@ -105,10 +126,18 @@ class Workshop:
             self._free.put_nowait(worker)
 
     async def make(self, job: Job) -> Made:
-        """Let the next free worker do ``job``; raise `Broken` if it cannot."""
+        """Let the next free worker do ``job``; raise `Broken` if it cannot.
+
+        Where the worker was killed, the job is tried once more.
+        """
         worker = await self._free.get()
         try:
-            return await worker.make(job)
+            try:
+                return await worker.make(job)
+            except Broken as broken:
+                if not broken.was_killed:
+                    raise
+                return await worker.make(job)
         finally:
             self._free.put_nowait(worker)
 
