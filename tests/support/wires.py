@@ -31,6 +31,11 @@ class Wire:
         """Drop from now on whatever the service says; what it hears goes on."""
         self._flows.clear()
 
+    def resume(self) -> None:
+        """Carry again, over new connections."""
+        self.cut()
+        self._flows.set()
+
     def cut(self) -> None:
         """Break all connections that there are; new ones are taken."""
         for end in self._ends:

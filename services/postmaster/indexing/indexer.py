@@ -23,7 +23,7 @@ from posthouse.mail.index_work import IndexWork
 from posthouse.storage import indexing
 from posthouse.storage.contents import Place, read_column, read_places
 from posthouse.storage.indexing import Indexed
-from posthouse.storage.pool import Pool
+from posthouse.storage.pool import Pool, transaction
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
 
@@ -52,17 +52,24 @@ async def offer_new(
     Raises:
         Unavailable: If PostgreSQL or the broker does not answer; it is offered again later.
     """
-    while offered := await indexing.offer(
-        pool, OFFERED_AT_ONCE, AGAIN_AFTER, searched_within=searched_within
-    ):
+    while await _offer_some(pool, publisher, searched_within) == OFFERED_AT_ONCE:
+        pass
+
+
+async def _offer_some(pool: Pool, publisher: Publisher, searched_within: timedelta | None) -> int:
+    """Offer some; return how many. Noted as offered is only what the broker has confirmed."""
+    async with transaction(pool) as tx:
+        offered = await indexing.offer(
+            tx, OFFERED_AT_ONCE, AGAIN_AFTER, searched_within=searched_within
+        )
         works = [
             IndexWork(account=account, contents=tuple(contents[at : at + MESSAGES_IN_A_WORK]))
             for account, contents in offered.items()
             for at in range(0, len(contents), MESSAGES_IN_A_WORK)
         ]
-        await offer(publisher, works)
-        if sum(len(contents) for contents in offered.values()) < OFFERED_AT_ONCE:
-            break
+        if works:
+            await offer(publisher, works)
+    return sum(len(contents) for contents in offered.values())
 
 
 async def tell_backlog(pool: Pool, searched_within: timedelta | None = None) -> None:
