@@ -42,6 +42,10 @@ AIMS = {  # milliseconds, for 10,000 messages of 4 KiB; the rows in their order
 }
 
 
+# Without an aim, and in no sum: once in the life of a message.
+FIRST_SEARCHES = ("the first SEARCH FROM of all", "the first SEARCH TEXT of all")
+
+
 class Watch:
     """Takes the time of rows."""
 
@@ -66,6 +70,16 @@ def first(connect: Callable[[], Client], watch: Watch) -> None:
         client.say(f"SELECT {MAILBOX}")
     with client, watch.row("FETCH 1:* (ENVELOPE RFC822.SIZE), first"):
         client.say("FETCH 1:* (ENVELOPE RFC822.SIZE)")
+
+
+def search_first(connect: Callable[[], Client], watch: Watch) -> None:
+    """What the very first searches in a mailbox cost: nobody has looked for texts in it before."""
+    with connect() as client:
+        client.say(f"SELECT {MAILBOX}")
+        with watch.row(FIRST_SEARCHES[0]):
+            client.say(f'SEARCH FROM "{NAME.lower()}"')
+        with watch.row(FIRST_SEARCHES[1]):
+            client.say(f'SEARCH TEXT "{RARE}"')
 
 
 def read(connect: Callable[[], Client], watch: Watch) -> None:
@@ -146,6 +160,8 @@ def main() -> None:
             client.fill(MAILBOX, letters(given.fill, seed=7))
     elif given.first:
         first(connect, watch)
+        if given.round == 0:
+            search_first(connect, watch)
     else:
         read(connect, watch)
         write(connect, watch, seed=1000 + given.round)
