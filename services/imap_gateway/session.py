@@ -133,14 +133,15 @@ class Session:
             self._watch()
             await self.refresh_idle()
             return Done("")
-        if self.client.selected is not None:
+        is_checked = tagged.name in OF_MESSAGES
+        if self.client.selected is not None and (is_checked or await self._may_read()):
             await self._tell(
                 allow_expunge=tagged.name not in COUNTING and not _counts(command),
                 with_uid=tagged.name.startswith("UID "),
                 is_answer=tagged.name in EXPUNGING,
             )
-            if self.client.noticing is not None:
-                self._watch()
+        if self.client.noticing is not None:
+            self._watch()
         return done
 
     async def _demand_reading(self) -> None:
@@ -149,6 +150,16 @@ class Session:
             await places.demand_now(self.client, "r")
         except NoSuchMailbox as error:
             raise Farewell("The selected mailbox was deleted") from error
+
+    async def _may_read(self) -> bool:
+        """Say whether news of the mailbox may be told: to a guest, while it may read there."""
+        try:
+            await places.demand_now(self.client, "r")
+        except Refusal:
+            return False
+        except (NoSuchMailbox, Unavailable):
+            return True  # to be told that it is gone; an outage undoes nothing that was done
+        return True
 
     async def _tell(
         self, *, allow_expunge: bool, with_uid: bool = False, is_answer: bool = False
@@ -179,11 +190,12 @@ class Session:
                 await tell_elsewhere(self.client, noticing)
             if selected is not None:
                 await self.client.house.views.recall(selected.position)
+            may_read = selected is not None and await self._may_read()
         except Unavailable as error:
             log.warning("news not told", reason=str(error))
             asyncio.get_running_loop().call_later(AGAIN.total_seconds(), self._wire.wake)
         else:
-            if selected is not None:
+            if may_read:
                 allow = self.is_idling or noticing is None or not noticing.is_delayed
                 await self._tell(allow_expunge=allow)
 
