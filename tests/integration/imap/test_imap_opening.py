@@ -51,5 +51,5 @@ async def test_select_lists_one_name_as_list_does(pool: Pool, tmp_path: Path) ->
             noted.asked.clear()
             assert await listed(anna, f"SELECT {name}") == told
             assert mailboxes._LIST not in noted.asked
-        line = b'* LIST (\\HasNoChildren) "/" user/anna/Work'  # what lies below may not be seen
-        assert await listed(bert, "SELECT user/anna/Work") == [line]
+        expected = b'* LIST (\\HasNoChildren) "/" user/anna/Work'  # what lies below may not be seen
+        assert await listed(bert, "SELECT user/anna/Work") == [expected]

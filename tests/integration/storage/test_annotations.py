@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from posthouse.storage import annotations
+from posthouse.storage import annotations as room
 from posthouse.storage.annotations import EVERYBODY, TooManyAnnotations, write_annotations
 from posthouse.storage.mailboxes import INBOX, create_mailbox, find_mailbox
 from posthouse.storage.pool import Pool
@@ -20,7 +20,7 @@ async def test_all_that_one_reader_says_in_an_account_is_bounded(
 ) -> None:
     anna, bert = (await add_accounts(pool, "anna", "bert")).values()
     inbox, other = await find_mailbox(pool, anna, INBOX), await create_mailbox(pool, anna, "Other")
-    monkeypatch.setattr(annotations, "MAX_OCTETS", 1000)
+    monkeypatch.setattr(room, "MAX_OCTETS", 1000)
 
     await write_annotations(pool, anna, inbox.id, {anna: {ENTRY: bytes(600)}})
     with pytest.raises(TooManyAnnotations):
