@@ -252,7 +252,8 @@ async def _unlock(session: Tx, duty: str) -> None:
     try:
         await session.execute("select pg_advisory_unlock(hashtext($1))", duty)
     except BaseException:
-        session.connection.terminate()
+        if not _is_gone(session.connection):  # it may have broken just now
+            session.connection.terminate()
         raise
 
 

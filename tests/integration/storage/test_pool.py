@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
 from contextlib import suppress
 from datetime import timedelta
 
@@ -282,3 +283,27 @@ async def test_a_duty_that_is_cancelled_twice_keeps_no_lock_in_the_pool(
             async with duty_lock(other, "sweeping") as again:
                 if again:
                     return
+
+
+async def test_a_duty_whose_connection_breaks_as_it_gives_its_lock_back_is_unavailable(
+    pool: Pool, postgres_url: str
+) -> None:
+    async def does_its_duty(mine: Pool) -> None:
+        async with duty_lock(mine, "sweeping") as held:
+            assert held
+            # Without a turn of the loop: that the connection ends is noticed by who unlocks.
+            _end_holders_from_outside(postgres_url)
+
+    async with open_pool(postgres_url, connections=1) as mine:
+        with pytest.raises(Unavailable):
+            await does_its_duty(mine)
+    async with duty_lock(pool, "sweeping") as held:
+        assert held
+
+
+def _end_holders_from_outside(url: str) -> None:
+    ending = """
+        select pg_terminate_backend(pid, 5000) from pg_locks
+         where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
+    """
+    subprocess.run(["psql", "-qc", ending, url], check=True, capture_output=True)
