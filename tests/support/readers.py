@@ -176,7 +176,7 @@ last-version-used=6.26
         screen.await_text("Create?")
         screen.await_text("No")
         screen.type("y")
-        screen.await_text("messages saved]", "Saving DONE]")
+        screen.await_text("messages saved]", "DONE]")
         screen.type("q")
         screen.await_end()
     return [message for message in _FROM_LINES.split(saved.read_bytes()) if message]

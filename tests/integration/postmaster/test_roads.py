@@ -410,10 +410,8 @@ async def test_a_rebuild_brings_back_every_unsettled_envelope_after_the_broker_l
     await ledger.published(postmaster.pool, [mail.id for mail in mails])
     await _lose_everything(broker_url, broker_api)
 
-    missing = await postmaster.cli("broker", "check")
     result = await postmaster.cli("broker", "rebuild", "--json")
 
-    assert missing.exit_code == 1
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["published"] == len(mails)
     assert (await postmaster.cli("broker", "check")).exit_code == 0
