@@ -34,7 +34,6 @@ from support.stack import House
 pytestmark = pytest.mark.journey
 
 SENT = corpus(LETTERS)
-FULL = 1000  # letters: `make clients`
 
 
 def fill(house: House, user: tuple[str, str], letters: list[bytes]) -> None:
@@ -194,7 +193,6 @@ def test_fetchmail_leaves_mail_on_the_server(reader: Desk, protocol: str) -> Non
         assert len(fetchmail_keeping(reader, protocol=protocol)) == len(SENT)
 
 
-@pytest.mark.skipif(LETTERS < FULL, reason="make clients: it once did not end in 50 s")
 def test_getmail_leaves_mail_on_the_server(reader: Desk) -> None:
     got = getmail_keeping(reader)
 
