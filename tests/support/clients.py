@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from support.stack import PATIENCE_SECONDS, House
 
 User = tuple[str, str]
@@ -36,21 +38,25 @@ class Desk:
         return self.house.demo.authority
 
     def run(self, *argv: str, stdin: bytes = b"", ok: Sequence[int] = (0,)) -> str:
-        """Run a program to its end; an exit status that is not ``ok`` fails the test with its words."""
-        told = subprocess.run(
-            argv,
-            input=stdin,
-            env={
-                "PATH": os.environ["PATH"] + ":/usr/sbin",
-                "HOME": str(self.home),
-                "TERM": "xterm",
-            },
-            cwd=self.home,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=PATIENCE_SECONDS + LETTERS * SECONDS_PER_LETTER,
-            check=False,
-        )
+        """Run a program to its end; fail with its last words if it has none, or one that is not ``ok``."""
+        try:
+            told = subprocess.run(
+                argv,
+                input=stdin,
+                env={
+                    "PATH": os.environ["PATH"] + ":/usr/sbin",
+                    "HOME": str(self.home),
+                    "TERM": "xterm",
+                },
+                cwd=self.home,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=PATIENCE_SECONDS + LETTERS * SECONDS_PER_LETTER,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            words = (late.stdout or b"").decode(errors="replace")
+            pytest.fail(f"{argv[0]} did not end; its last words:\n{words[-2000:]}")
         words = told.stdout.decode(errors="replace")
         assert told.returncode in ok, f"{argv[0]} ended with {told.returncode}:\n{words}"
         return words
