@@ -92,7 +92,7 @@ def test_getmail_fetches_and_deletes(desk: Desk) -> None:
         desk.house.send("a@elsewhere.test", [desk.user[0]], one)
     desk.house.await_messages(desk.user, 3)
 
-    got = getmail(desk)
+    got = getmail(desk, delete=True)
 
     assert sorted(_unix(one).partition(b"Subject")[2] for one in got) == sorted(
         _unix(one).partition(b"Subject")[2] for one in sent

@@ -17,15 +17,13 @@ import aioimaplib
 import imapclient
 import pytest
 
-from support.clients import LETTERS, Desk, mbsync, mutt_into_maildir
+from support.clients import LETTERS, Desk, getmail, kept, mbsync, mutt_into_maildir
 from support.corpus import corpus
 from support.letters import letter
 from support.readers import (
     alpine,
     fetchmail_keeping,
-    getmail_keeping,
     imapflow,
-    kept,
     offlineimap,
     unix,
 )
@@ -194,10 +192,10 @@ def test_fetchmail_leaves_mail_on_the_server(reader: Desk, protocol: str) -> Non
 
 
 def test_getmail_leaves_mail_on_the_server(reader: Desk) -> None:
-    got = getmail_keeping(reader)
+    got = getmail(reader, delete=False)
 
     assert sums([without(b"Return-Path", one) for one in got]) == sums(list(map(by_getmail, SENT)))
-    assert len(getmail_keeping(reader)) == len(SENT)
+    assert len(getmail(reader, delete=False)) == len(SENT)
 
 
 def test_isync_carries_deletions_and_new_letters_both_ways(desk: Desk) -> None:

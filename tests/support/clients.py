@@ -164,8 +164,33 @@ poll {HOST} protocol {protocol} port {port} auth password
     return got.read_bytes()
 
 
-def getmail(desk: Desk) -> list[bytes]:
-    """Fetch with getmail over POP3S into a maildir, deleting; return the messages."""
+def kept(maildir: Path) -> list[bytes]:
+    """Return the messages of a Maildir."""
+    return [
+        file.read_bytes()
+        for place in ("new", "cur")
+        for file in sorted((maildir / place).iterdir())
+    ]
+
+
+# getmail (6.18) sets its handler for SIGCHLD only after the fork, so it misses a child that was
+# quick and waits a minute for nothing. Here it waits for the child itself, whenever that ended.
+_GETMAIL = """\
+import os, runpy, sys
+from getmailcore.baseclasses import ForkingBase
+
+def wait(self, child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+ForkingBase._prepare_child = lambda self: None
+ForkingBase._wait_for_child = wait
+sys.argv[0] = "getmail"
+runpy.run_path("/usr/bin/getmail", run_name="__main__")
+"""
+
+
+def getmail(desk: Desk, *, delete: bool) -> list[bytes]:
+    """Fetch with getmail over POP3S what it has not seen yet; return all it ever got."""
     address, password = desk.user
     maildir = desk.home / "Maildir"
     for folder in ("cur", "new", "tmp"):
@@ -192,13 +217,15 @@ path = {maildir}/
 {other}
 
 [options]
-delete = true
+delete = {str(delete).lower()}
+read_all = false
 received = false
 delivered_to = false
 """,
     )
-    desk.run("getmail", f"--getmaildir={desk.home}", "--rcfile=getmailrc")
-    return [file.read_bytes() for file in sorted((maildir / "new").iterdir())]
+    program = desk.write("getmail.py", _GETMAIL)
+    desk.run("/usr/bin/python3", program, f"--getmaildir={desk.home}", "--rcfile=getmailrc")
+    return kept(maildir)
 
 
 def mutt(desk: Desk) -> bytes:

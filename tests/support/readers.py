@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 
 from support.clients import HOST, LETTERS, Desk
 from support.terminal import Terminal
 
 _IMAPFLOW = Path(__file__).parents[1] / "journeys/imapflow"
-_NOBODY = "nobody"
 _FROM_LINES = re.compile(  # as alpine writes them, and no letter has
     rb"^From \S+ \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}(?: [+-]\d{4})?\n", re.MULTILINE
 )
@@ -21,15 +18,6 @@ _FROM_LINES = re.compile(  # as alpine writes them, and no letter has
 def unix(octets: bytes) -> bytes:
     """Return octets as programs keep them in files."""
     return octets.replace(b"\r\n", b"\n")
-
-
-def kept(maildir: Path) -> list[bytes]:
-    """Return the messages of a Maildir."""
-    return [
-        file.read_bytes()
-        for place in ("new", "cur")
-        for file in sorted((maildir / place).iterdir())
-    ]
 
 
 def offlineimap(desk: Desk) -> Path:
@@ -87,44 +75,6 @@ poll {HOST} protocol {protocol} port {port} auth password {uidl}
         "fetchmail", "-f", config, "--nosyslog", "--nodetach", "-i", f"{desk.home}/seen", ok=(0, 1)
     )
     return [file.read_bytes() for file in got.iterdir()]
-
-
-def getmail_keeping(desk: Desk) -> list[bytes]:
-    """Fetch with getmail over POP3S what it has not seen yet; return all it ever got."""
-    address, password = desk.user
-    maildir = desk.home / "Maildir"
-    for folder in ("cur", "new", "tmp"):
-        (maildir / folder).mkdir(parents=True, exist_ok=True)
-    other = ""
-    if os.geteuid() == 0:  # getmail refuses to deliver as root
-        other = f"user = {_NOBODY}"
-        for owned in (maildir, *maildir.iterdir()):
-            shutil.chown(owned, _NOBODY)
-    desk.write(
-        "getmailrc",
-        f"""\
-[retriever]
-type = SimplePOP3SSLRetriever
-server = {HOST}
-port = {desk.house.port("pop3s")}
-username = {address}
-password = {password}
-ca_certs = {desk.authority}
-
-[destination]
-type = Maildir
-path = {maildir}/
-{other}
-
-[options]
-delete = false
-read_all = false
-received = false
-delivered_to = false
-""",
-    )
-    desk.run("getmail", f"--getmaildir={desk.home}", "--rcfile=getmailrc")
-    return kept(maildir)
 
 
 def imapflow(desk: Desk) -> list[dict[str, object]]:
