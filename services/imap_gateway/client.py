@@ -8,8 +8,8 @@ from typing import Any, Protocol, TypeAlias
 
 from imap_gateway.capabilities import ENABLES, capabilities
 from imap_gateway.errors import Misuse, Refusal
-from imap_gateway.guests import Guest
 from imap_gateway.house import House
+from imap_gateway.memory.guests import Guest
 from imap_gateway.noticing import Noticing
 from imap_gateway.protocol import responses
 from imap_gateway.state import State

@@ -17,12 +17,12 @@ from typing import cast
 from imap_gateway.client import Client
 from imap_gateway.door import Door
 from imap_gateway.errors import ConnectionLost, Farewell
-from imap_gateway.inlet import Inlet, Swallowed
-from imap_gateway.outlet import Outlet
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.framing import GoAhead, Hopeless, Part
 from imap_gateway.session import Session
-from imap_gateway.upgrade import upgraded
+from imap_gateway.wire.inlet import Inlet, Swallowed
+from imap_gateway.wire.outlet import Outlet
+from imap_gateway.wire.upgrade import upgraded
 from posthouse.mail.encryption import Tls
 from posthouse.runtime.spool import SpoolFile
 from posthouse.runtime.tls_facts import agreed

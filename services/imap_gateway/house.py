@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from imap_gateway.bodies import Bodies
-from imap_gateway.budget import Budget
-from imap_gateway.contents import Contents
-from imap_gateway.decodings import Decodings
-from imap_gateway.folding import Folding
-from imap_gateway.guests import Guests
-from imap_gateway.reads import Reads
-from imap_gateway.updates import Updates
-from imap_gateway.views import Views
+from imap_gateway.memory.bodies import Bodies
+from imap_gateway.memory.budget import Budget
+from imap_gateway.memory.contents import Contents
+from imap_gateway.memory.decodings import Decodings
+from imap_gateway.memory.folding import Folding
+from imap_gateway.memory.guests import Guests
+from imap_gateway.memory.reads import Reads
+from imap_gateway.memory.updates import Updates
+from imap_gateway.memory.views import Views
 from posthouse.blobs import Blobs
 from posthouse.credentials.authenticator import Authenticator
 from posthouse.credentials.failures import Failures

@@ -8,15 +8,15 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
-from imap_gateway.bodies import Bodies
-from imap_gateway.contents import Contents
 from imap_gateway.handlers import HANDLERS
 from imap_gateway.house import House, Limits
 from imap_gateway.listener import Listener
-from imap_gateway.reads import Reads
+from imap_gateway.memory.bodies import Bodies
+from imap_gateway.memory.contents import Contents
+from imap_gateway.memory.reads import Reads
+from imap_gateway.memory.updates import Updates
+from imap_gateway.memory.views import Views
 from imap_gateway.settings import ImapSettings
-from imap_gateway.updates import Updates
-from imap_gateway.views import Views
 from posthouse.bus.events import subscribe
 from posthouse.bus.publisher import Publisher
 from posthouse.extraction.workshop import Workshop, open_workshop

@@ -15,15 +15,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
-from imap_gateway.bodies import Bodies
-from imap_gateway.contents import Contents
 from imap_gateway.handlers import HANDLERS
 from imap_gateway.house import House, Limits
 from imap_gateway.listener import Listener
-from imap_gateway.reads import Reads
-from imap_gateway.shelf import MAX_OCTETS
-from imap_gateway.updates import Updates
-from imap_gateway.views import Views
+from imap_gateway.memory.bodies import Bodies
+from imap_gateway.memory.contents import Contents
+from imap_gateway.memory.reads import Reads
+from imap_gateway.memory.shelf import MAX_OCTETS
+from imap_gateway.memory.updates import Updates
+from imap_gateway.memory.views import Views
 from onemachine.certificates import Certificates, certificates
 from posthouse.blobs import open_blobs
 from posthouse.credentials.passwords import hash_for_import

@@ -12,12 +12,12 @@ from types import MappingProxyType
 from typing import Final
 
 from imap_gateway import places
-from imap_gateway.assembling import assembled
 from imap_gateway.client import Client, Done, Handlers
-from imap_gateway.drafts import Content
+from imap_gateway.composing.assembling import assembled
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS
 from imap_gateway.handlers.storing import keyword_numbers
+from imap_gateway.memory.drafts import Content
 from imap_gateway.protocol.appending import Append, Literal, NewMessage, Replace
 from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.responses import untagged

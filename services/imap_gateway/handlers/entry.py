@@ -9,7 +9,7 @@ from typing import Final, NoReturn, TypeAlias
 
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Farewell, Misuse, Refusal
-from imap_gateway.guests import Guest
+from imap_gateway.memory.guests import Guest
 from imap_gateway.protocol import commands as c
 from imap_gateway.state import State
 from imap_gateway.view.flags import Keywords

@@ -16,13 +16,13 @@ from typing import Final
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers, Selected
-from imap_gateway.columns import Chunk, needs_seen, template, values
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.own_seen import change_own_seen
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.items import Binary, FetchItem, Item, Section
 from imap_gateway.protocol.sequences import SequenceSet
-from imap_gateway.streaming import send_in_pieces
+from imap_gateway.reading.columns import Chunk, needs_seen, template, values
+from imap_gateway.reading.streaming import send_in_pieces
 from imap_gateway.vanishing import demand_qresync, tell_vanished
 from imap_gateway.view.flags import SEEN
 from imap_gateway.view.position import Position, message_rows

@@ -9,14 +9,14 @@ from typing import Final
 from imap_gateway import places
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
-from imap_gateway.contexts import check_tag, keep_updating
 from imap_gateway.errors import Misuse, Refusal
-from imap_gateway.finding import Found, demand_bounded, find
 from imap_gateway.handlers.searching import check_charset, check_option, found_by, save, written
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.finding_answers import esearch
 from imap_gateway.protocol.responses import untagged
 from imap_gateway.protocol.sources import Kind, Source
+from imap_gateway.searching.contexts import check_tag, keep_updating
+from imap_gateway.searching.finding import Found, demand_bounded, find
 from posthouse.storage.mailboxes import NoSuchMailbox
 from posthouse.storage.subscriptions import lost_subscriptions
 

@@ -10,9 +10,7 @@ from typing import Final
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
-from imap_gateway.contexts import check_tag, keep_updating
 from imap_gateway.errors import Misuse, Refusal
-from imap_gateway.finding import Found, demand_bounded, find
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.finding_answers import (
     esearch,
@@ -22,6 +20,8 @@ from imap_gateway.protocol.finding_answers import (
 )
 from imap_gateway.protocol.responses import untagged
 from imap_gateway.protocol.search_grammar import CHARSETS
+from imap_gateway.searching.contexts import check_tag, keep_updating
+from imap_gateway.searching.finding import Found, demand_bounded, find
 from imap_gateway.view.matching import asks_modseq
 from posthouse.mail.errors import MailFailure
 

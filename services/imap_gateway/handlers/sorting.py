@@ -10,15 +10,15 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from imap_gateway.apart import threads, threads_apart
 from imap_gateway.aside import INLINE_MESSAGES, aside
 from imap_gateway.client import Client, Done, Handlers
-from imap_gateway.contexts import check_tag, keep_updating
-from imap_gateway.finding import Found
 from imap_gateway.handlers.searching import answer, found_by
-from imap_gateway.lookups import Lookups
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.responses import untagged
+from imap_gateway.searching.apart import threads, threads_apart
+from imap_gateway.searching.contexts import check_tag, keep_updating
+from imap_gateway.searching.finding import Found
+from imap_gateway.searching.lookups import Lookups
 from posthouse.storage.ordering import sorted_uids, thread_page
 from posthouse.storage.pool import Queries
 

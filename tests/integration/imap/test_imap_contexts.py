@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from imap_gateway import aside, contexts
+from imap_gateway import aside
 from imap_gateway.connection import Connection
+from imap_gateway.searching import contexts
 from posthouse.storage.pool import Pool
 from support.imap import LETTER, User, add_reader, gateway
 

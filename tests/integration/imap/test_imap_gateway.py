@@ -90,7 +90,7 @@ async def test_without_notices_a_command_finds_what_changed(pool: Pool, tmp_path
 async def test_without_notices_the_slow_timer_finds_what_changed(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imap_gateway.updates.LOOK", timedelta(milliseconds=50))
+    monkeypatch.setattr("imap_gateway.memory.updates.LOOK", timedelta(milliseconds=50))
     await add_reader(pool)
     async with (
         gateway(pool, tmp_path) as here,

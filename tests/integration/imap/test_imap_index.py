@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from imap_gateway import lookups
+from imap_gateway.searching import lookups
 from posthouse.bus.connection import connect
 from posthouse.bus.indexing import work_off
 from posthouse.bus.publisher import Publisher

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imap_gateway.budget import Budget
+from imap_gateway.memory.budget import Budget
 from posthouse.mail.ids import object_key
 from posthouse.storage.pool import Pool
 from support.imap import LIMITS, add_reader, gateway

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imap_gateway import finding
+from imap_gateway.searching import finding
 from posthouse.storage.pool import Pool
 from support.imap import LETTER, add_reader, gateway
 

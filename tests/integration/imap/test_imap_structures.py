@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from imap_gateway import contents
 from imap_gateway.connection import Connection
+from imap_gateway.memory import contents
 from posthouse.storage import contents as storage_contents
 from posthouse.storage.pool import Pool
 from support.imap import add_reader, gateway

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from imap_gateway.errors import Farewell
+from imap_gateway.memory.views import Views
 from imap_gateway.view.position import Position
 from imap_gateway.view.shared import SharedView
-from imap_gateway.views import Views
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import find_mailbox
 from posthouse.storage.messages import FlagChange, Mode, expunge, store_flags
@@ -43,7 +43,7 @@ async def test_a_mailbox_is_read_in_pages_and_after_a_gap_anew(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("posthouse.storage.snapshots.CHUNK_MESSAGES", 3)
-    monkeypatch.setattr("imap_gateway.views.CHUNK_MESSAGES", 3)
+    monkeypatch.setattr("imap_gateway.memory.views.CHUNK_MESSAGES", 3)
     account = await add_reader(pool)
     async with gateway(pool, tmp_path) as imap:
         await imap.deliver(account, *[LETTER] * 8)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from imap_gateway.allowance import Allowance
+from imap_gateway.memory.allowance import Allowance
 
 
 async def test_many_at_once_use_it_once_and_pauses_cost_nothing() -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from imap_gateway import apart
+from imap_gateway.searching import apart
 from posthouse.mail.errors import Unavailable
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from imap_gateway.budget import Budget
+from imap_gateway.memory.budget import Budget
 
 
 async def test_a_late_comer_waits_and_nobody_overtakes() -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from imap_gateway.decodings import MAX_FACTS, Decodings, Facts
+from imap_gateway.memory.decodings import MAX_FACTS, Decodings, Facts
 from posthouse.mime.decoding import QuotedPrintable
 from posthouse.runtime.spool import Spool, SpoolFile
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from imap_gateway.budget import Budget
-from imap_gateway.drafts import HELD_OCTETS, Draft
 from imap_gateway.errors import Refusal
+from imap_gateway.memory.budget import Budget
+from imap_gateway.memory.drafts import HELD_OCTETS, Draft
 from posthouse.runtime.spool import Spool
 
 PIECE = bytes(HELD_OCTETS)

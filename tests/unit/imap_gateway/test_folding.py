@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from imap_gateway.folding import Folding
+from imap_gateway.memory.folding import Folding
 
 
 async def test_an_account_has_one_turn_at_a_time_and_others_theirs() -> None:

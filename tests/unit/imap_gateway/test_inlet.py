@@ -6,12 +6,12 @@ import zlib
 from types import SimpleNamespace
 from typing import cast
 
-from imap_gateway.budget import Budget
-from imap_gateway.compression import PORTION_OCTETS
 from imap_gateway.house import House, Limits
-from imap_gateway.inlet import PORTIONS_AT_ONCE, Inlet, Swallowed
-from imap_gateway.outlet import Outlet
+from imap_gateway.memory.budget import Budget
 from imap_gateway.protocol.framing import TooLarge
+from imap_gateway.wire.compression import PORTION_OCTETS
+from imap_gateway.wire.inlet import PORTIONS_AT_ONCE, Inlet, Swallowed
+from imap_gateway.wire.outlet import Outlet
 
 MIB = 1024 * 1024
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from imap_gateway.latch import Latch
+from imap_gateway.wire.latch import Latch
 
 
 async def test_all_who_wait_go_on() -> None:

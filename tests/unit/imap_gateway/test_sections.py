@@ -4,8 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from imap_gateway.bodies import Bodies
-from imap_gateway.caches import OctetsCache
+from imap_gateway.memory.bodies import Bodies
+from imap_gateway.memory.caches import OctetsCache
 from imap_gateway.view.sections import pick_fields, without_extensions
 from posthouse.mail.errors import MissingObject
 from posthouse.mime import scan

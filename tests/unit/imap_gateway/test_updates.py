@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import cast
 
-from imap_gateway.updates import Teller, Updates
-from imap_gateway.views import Views
+from imap_gateway.memory.updates import Teller, Updates
+from imap_gateway.memory.views import Views
 from posthouse.mail.envelope import MailboxChanged
 from posthouse.storage.pool import Pool
 

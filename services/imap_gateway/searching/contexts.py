@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Context
 from imap_gateway.errors import Misuse
-from imap_gateway.finding import Found, find
-from imap_gateway.lookups import Lookups
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol import keys as k
 from imap_gateway.protocol.finding_answers import change_data, esearch
 from imap_gateway.protocol.responses import status, untagged
 from imap_gateway.protocol.sequences import SequenceSet, runs
+from imap_gateway.searching.finding import Found, find
+from imap_gateway.searching.lookups import Lookups
 from imap_gateway.view.matching import with_uids
 from imap_gateway.view.position import News, Position
 from posthouse.mail.errors import Unavailable

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 from imap_gateway.client import Client
-from imap_gateway.drafts import Content, Draft
+from imap_gateway.composing.linking import linked
 from imap_gateway.errors import Misuse, Refusal
-from imap_gateway.linking import linked
+from imap_gateway.memory.drafts import Content, Draft
 from imap_gateway.protocol.appending import Literal, NewMessage
 from imap_gateway.protocol.octets import Aside
 from posthouse.mime.pages import Octets

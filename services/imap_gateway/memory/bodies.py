@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from imap_gateway.caches import OctetsCache
+from imap_gateway.memory.caches import OctetsCache
 from posthouse.blobs import Blobs
 from posthouse.mail.errors import MissingObject
 from posthouse.mail.ids import object_key

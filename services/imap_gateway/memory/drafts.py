@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from imap_gateway.budget import Budget
 from imap_gateway.errors import Refusal
+from imap_gateway.memory.budget import Budget
 from posthouse.mail.errors import Unavailable
 from posthouse.runtime.spool import Spool, SpoolFile
 

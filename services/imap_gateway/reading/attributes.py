@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from imap_gateway.client import Client
-from imap_gateway.lookups import Lookups
 from imap_gateway.protocol.items import Item
 from imap_gateway.protocol.responses import date_time, string
+from imap_gateway.searching.lookups import Lookups
 from imap_gateway.view.rows import Rows
 from posthouse.mail.errors import MissingObject
 from posthouse.mime import unpack_parts

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imap_gateway.aside import aside
-from imap_gateway.attributes import attributes
-from imap_gateway.binaries import binary_value
 from imap_gateway.client import Client
 from imap_gateway.protocol.items import Binary, FetchItem, Item, Section, Text
 from imap_gateway.protocol.responses import literal
+from imap_gateway.reading.attributes import attributes
+from imap_gateway.reading.binaries import binary_value
 from imap_gateway.telling import know_keywords
 from imap_gateway.view.flags import RECENT_TABLE, TABLE
 from imap_gateway.view.rows import Rows

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 
-from imap_gateway.budget import Share
-from imap_gateway.compression import BadCompression, Inflater
 from imap_gateway.errors import ConnectionLost, Farewell
 from imap_gateway.house import House
-from imap_gateway.latch import Latch
-from imap_gateway.outlet import Outlet
+from imap_gateway.memory.budget import Share
 from imap_gateway.protocol.framing import MAX_LINE_OCTETS, Event, Framer, Hopeless
+from imap_gateway.wire.compression import BadCompression, Inflater
+from imap_gateway.wire.latch import Latch
+from imap_gateway.wire.outlet import Outlet
 from posthouse.runtime.spool import SpoolFile
 from posthouse.telemetry.logs import get_logger
 

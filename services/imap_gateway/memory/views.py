@@ -2,7 +2,7 @@
 
 A view is loaded once, then only the steps after its own are asked for. Whoever changes a mailbox
 here applies the step himself (`flags_changed`, `expunged`) and spares the reading. A view that
-was dropped for want of memory (`imap_gateway.shelf`) is loaded again by the next command, or news,
+was dropped for want of memory (`imap_gateway.memory.shelf`) is loaded again by the next command, or news,
 and the history of the mailbox gives every session the messages back that its client was told of.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from imap_gateway.aside import aside
 from imap_gateway.errors import Farewell
-from imap_gateway.shelf import MAX_OCTETS, VIEW_OCTETS, Entry, Holder, Key, Shelf, Watcher
+from imap_gateway.memory.shelf import MAX_OCTETS, VIEW_OCTETS, Entry, Holder, Key, Shelf, Watcher
 from imap_gateway.view.position import NOTHING, News, Position
 from imap_gateway.view.rows import OCTETS_PER_MESSAGE, Rows
 from imap_gateway.view.shared import SharedView

@@ -1,4 +1,4 @@
-"""``python -m imap_gateway.apart``: threads of very many messages, built in a process of its own.
+"""``python -m imap_gateway.searching.apart``: threads of very many messages, built in a process of its own.
 
 A thread would not do: sorting a million of anything holds the interpreter, and with it every session.
 What goes in is arrays and the pages of `posthouse.storage.ordering`, what comes out is the response.
@@ -48,7 +48,7 @@ async def threads_apart(
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "imap_gateway.apart",
+        "imap_gateway.searching.apart",
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Protocol, TypeAlias
 
-from imap_gateway.views import Views
+from imap_gateway.memory.views import Views
 from posthouse.mail.envelope import MailboxChanged
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import current_steps

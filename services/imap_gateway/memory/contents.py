@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from imap_gateway.caches import OctetsCache
+from imap_gateway.memory.caches import OctetsCache
 from posthouse.storage.contents import (
     Column,
     Place,

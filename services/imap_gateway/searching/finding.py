@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from imap_gateway.aside import aside
 from imap_gateway.client import Client
 from imap_gateway.errors import Misuse, Refusal
-from imap_gateway.lookups import Lookups
 from imap_gateway.own_seen import know_own_seen
 from imap_gateway.protocol import keys as k
+from imap_gateway.searching.lookups import Lookups
 from imap_gateway.telling import know_keywords
 from imap_gateway.view.flags import Keywords
 from imap_gateway.view.matching import (

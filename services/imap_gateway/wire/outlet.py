@@ -11,9 +11,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from time import monotonic
 
-from imap_gateway.compression import Deflater
 from imap_gateway.errors import ConnectionLost
-from imap_gateway.latch import Latch
+from imap_gateway.wire.compression import Deflater
+from imap_gateway.wire.latch import Latch
 
 BUFFER_OCTETS = 256 * 1024  # more than that, and who writes waits for the client
 TURN = timedelta(milliseconds=2)  # how long a session may keep the event loop

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 
 from imap_gateway import places
 from imap_gateway.client import Client
-from imap_gateway.columns import find_section, part_of, section_octets
 from imap_gateway.errors import Refusal
 from imap_gateway.protocol.appending import Url
 from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.items import Text
 from imap_gateway.protocol.urls import MessageUrl, message_url
+from imap_gateway.reading.columns import find_section, part_of, section_octets
 from posthouse.mail.errors import MissingObject
 from posthouse.storage.contents import Place, find_place
 from posthouse.storage.mailboxes import NoSuchMailbox

@@ -14,9 +14,9 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeVar
 
-from imap_gateway.allowance import Allowance
 from imap_gateway.aside import aside
 from imap_gateway.house import House
+from imap_gateway.memory.allowance import Allowance
 from imap_gateway.protocol import keys as k
 from imap_gateway.view.matching import Outside
 from imap_gateway.view.rows import Rows

@@ -2,7 +2,7 @@
 
 What is asked of a part for the first time decodes all of it, in a thread, into memory or into the
 spool: its size stands before its octets, and only all of it tells whether it holds NUL. Of a large
-part that is remembered (`imap_gateway.decodings`), and a piece costs what it holds from then on.
+part that is remembered (`imap_gateway.memory.decodings`), and a piece costs what it holds from then on.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from imap_gateway.client import Client
-from imap_gateway.decodings import Decodings, Facts
-from imap_gateway.drafts import Content, Draft
 from imap_gateway.errors import Refusal
+from imap_gateway.memory.decodings import Decodings, Facts
+from imap_gateway.memory.drafts import Content, Draft
 from imap_gateway.protocol.items import Binary, FetchItem
 from posthouse.mime import unpack_parts
 from posthouse.mime.decoding import DECODERS, AsItIs, Base64, Decoder

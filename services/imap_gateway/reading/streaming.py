@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imap_gateway.binaries import decoded, demand_known, told
-from imap_gateway.columns import Chunk, large_span, template, values
 from imap_gateway.errors import ConnectionLost, Refusal
 from imap_gateway.protocol.items import Binary, FetchItem
+from imap_gateway.reading.binaries import decoded, demand_known, told
+from imap_gateway.reading.columns import Chunk, large_span, template, values
 from imap_gateway.telling import fetch_head
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.storage.contents import Place

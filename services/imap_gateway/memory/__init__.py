@@ -1,0 +1,1 @@
+"""What the sessions of a process share: mailboxes, contents, octets under way, and their bounds."""

@@ -1,0 +1,1 @@
+"""Octets in and out of one connection: framing, compression, TLS, and waiting."""
