@@ -51,7 +51,8 @@ class Gateway:
     def processes(self) -> Mapping[str, int]:
         """All that may be at work for a reader."""
         here = self.house.processes
-        return {name: here[name] for name in (GATEWAY, "postgres", "seaweedfs") if name in here}
+        servers = [name for name in here if name == "seaweedfs"]  # only where objects lie in S3
+        return {name: here[name] for name in (GATEWAY, "postgresql", "rabbitmq", *servers)}
 
     async def renew(self) -> None:
         """Start the gateway anew: it knows no mailbox then."""
