@@ -130,12 +130,15 @@ async def visible(client: Client) -> dict[str, Found]:
         seen[box.name] = Found(place=place, mailbox=box, rights=OWN)
         if not number % ROWS_AT_ONCE:
             await asyncio.sleep(0)  # others get their turn
-    for owner, box in await shared_with(pool, account, await identity(client)):
+    others = await shared_with(pool, account, await identity(client))
+    for number, (owner, box) in enumerate(others, 1):
         given = await rights(client, owner, box)
         if "l" in given:
             there = Elsewhere(is_shared=owner.is_shared, address=owner.address, name=box.name)
             place = Place(owner=owner, account=owner.account, name=box.name)
             seen[name_for(client.user, there)] = Found(place=place, mailbox=box, rights=given)
+        if not number % ROWS_AT_ONCE:
+            await asyncio.sleep(0)
     return seen
 
 
