@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client
+from imap_gateway.committing import after_commit, committing
 from imap_gateway.view.flags import DELETED
 from posthouse.storage.messages import expunge
 
@@ -25,9 +26,11 @@ async def expunge_deleted(client: Client, uids: Sequence[int] | None) -> int | N
     step = None
     for start in range(0, len(uids), MESSAGES_AT_ONCE):
         part = uids[start : start + MESSAGES_AT_ONCE]
-        done = await expunge(house.pool, view.account, view.mailbox, part)
+        with committing(is_partly_done=step is not None):
+            done = await expunge(house.pool, view.account, view.mailbox, part)
         if done.uids:
             step = done.modseq
-            await house.views.expunged(view, step, done.uids)
             house.updates.tell(view.account, view.mailbox, step)
+            with after_commit():
+                await house.views.expunged(view, step, done.uids)
     return step

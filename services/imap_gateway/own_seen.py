@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imap_gateway.client import Client
+from imap_gateway.committing import after_commit, committing
 from imap_gateway.view.position import Position
 from imap_gateway.view.reading import ReaderFlags
 from posthouse.storage.messages import Stored
@@ -33,14 +34,16 @@ async def change_own_seen(
     r"""Set or clear ``\Seen`` of messages of the selected mailbox for this guest alone."""
     house, position = client.house, client.mailbox().position
     view = position.view
-    done = await store_seen(
-        house.pool, (view.account, view.mailbox), client.account, uids,
-        on=on, unchanged_since=unchanged_since,
-    )  # fmt: skip
+    with committing():
+        done = await store_seen(
+            house.pool, (view.account, view.mailbox), client.account, uids,
+            on=on, unchanged_since=unchanged_since,
+        )  # fmt: skip
     if done.changed:
-        if tells_itself:
-            position.tells_itself(done.modseq)
-        await house.views.flags_changed(view, done.modseq, done.changed)
         house.updates.tell(view.account, view.mailbox, done.modseq)
-        await know_own_seen(client, position)
+        with after_commit():
+            await house.views.flags_changed(view, done.modseq, done.changed)
+            await know_own_seen(client, position)
+            if tells_itself:
+                position.tells_itself(done.modseq)
     return done

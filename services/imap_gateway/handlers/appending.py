@@ -13,6 +13,7 @@ from typing import Final
 
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.committing import after_commit, committing
 from imap_gateway.composing.assembling import assembled
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS
@@ -34,10 +35,11 @@ async def append_(client: Client, command: Append) -> Done:
     house = client.house
     try:
         news = await _stored(client, command.mailbox, command.messages)
-        if len(news) == 1 and news[0].reader is None:
-            done = [await house.appender.append(news[0])]
-        else:
-            done = await store.append_together(house.pool, news)
+        with committing():
+            if len(news) == 1 and news[0].reader is None:
+                done = [await house.appender.append(news[0])]
+            else:
+                done = await store.append_together(house.pool, news)
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
     await _tell(client, news[-1].account, done[-1])
@@ -54,7 +56,8 @@ async def replace(client: Client, command: Replace) -> Done:
     old = store.Old(account=view.account, mailbox=view.mailbox, uid=uid)
     try:
         news = await _stored(client, command.mailbox, (command.message,))
-        done = await store.replace(house.pool, old, news[0])
+        with committing():
+            done = await store.replace(house.pool, old, news[0])
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
     except store.NoSuchMessage as error:
@@ -62,8 +65,9 @@ async def replace(client: Client, command: Replace) -> Done:
     # RFC 8508 §4.3: the new UID is told before the old message goes
     client.wire.write(untagged(b"OK [%b] Replacement is there" % _appenduid([done.new])))
     await _tell(client, news[0].account, done.new)
-    await house.views.expunged(view, done.modseq, (uid,))
     house.updates.tell(view.account, view.mailbox, done.modseq)
+    with after_commit():
+        await house.views.expunged(view, done.modseq, (uid,))
     return Done("REPLACE done")
 
 
@@ -140,7 +144,8 @@ async def _tell(client: Client, account: int, done: store.Appended) -> None:
     client.house.updates.tell(account, done.mailbox, done.modseq)
     selected = client.selected
     if selected is not None and selected.position.view.mailbox == done.mailbox:
-        await client.house.views.refresh(selected.position.view, is_stale=True)
+        with after_commit():
+            await client.house.views.refresh(selected.position.view, is_stale=True)
 
 
 def _appenduid(done: list[store.Appended]) -> bytes:

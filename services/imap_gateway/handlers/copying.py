@@ -9,6 +9,7 @@ from typing import Final
 from imap_gateway import places
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.committing import after_commit, committing
 from imap_gateway.errors import Refusal
 from imap_gateway.expunging import expunge_deleted
 from imap_gateway.handlers.fetching import FRESH_SECONDS, choose
@@ -36,7 +37,8 @@ async def copy_(client: Client, command: c.Copy) -> Done:
         target = found.mailbox
         terms = await _terms(client, command, found, indexes)
         here, there = (view.account, view.mailbox), (target.account, target.id)
-        done = await copy_to(house.pool, here, there, uids, terms)
+        with committing():
+            done = await copy_to(house.pool, here, there, uids, terms)
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
     if not done.source_uids:
@@ -47,12 +49,14 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     code = await aside(len(done.source_uids), _copyuid, done)
     if not command.is_move:
         if target.id == view.mailbox:
-            await house.views.refresh(view)
+            with after_commit():
+                await house.views.refresh(view)
         return Done("COPY done", code)
     # RFC 6851 §4.3: where the messages went is told before they are expunged
     client.wire.write(untagged(b"OK [%b] Moved" % code))
-    await house.views.expunged(view, done.source_modseq, done.source_uids)
     house.updates.tell(view.account, view.mailbox, done.source_modseq)
+    with after_commit():
+        await house.views.expunged(view, done.source_modseq, done.source_uids)
     return Done("MOVE done", _step_code(client, done.source_modseq))
 
 
@@ -108,8 +112,12 @@ async def expunge_(client: Client, command: c.Expunge) -> Done:
 
 
 def _step_code(client: Client, modseq: int) -> bytes:
-    """Return the response code that ends an expunge (RFC 7162 §3.2.7; RFC 6851 §4.4)."""
-    return b"HIGHESTMODSEQ %d" % modseq if client.is_condstore else b""
+    """Return the response code that ends an expunge (RFC 7162 §3.2.7; RFC 6851 §4.4).
+
+    Nothing while the news of it cannot be told.
+    """
+    is_told = client.mailbox().position.view.modseq >= modseq
+    return b"HIGHESTMODSEQ %d" % modseq if client.is_condstore and is_told else b""
 
 
 HANDLERS: Final[Handlers] = MappingProxyType({

@@ -16,6 +16,7 @@ from typing import Final
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers, Selected
+from imap_gateway.committing import after_commit
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.own_seen import change_own_seen
 from imap_gateway.protocol import commands as c
@@ -159,11 +160,13 @@ async def _mark_seen(
             continue
         done = await store_flags(house.pool, client.owner, view.mailbox, part, change)
         if done.changed:
-            if tells_flags:
-                selected.position.tells_itself(done.modseq)
-            await house.views.flags_changed(view, done.modseq, done.changed)
             house.updates.tell(client.owner, view.mailbox, done.modseq)
-    await house.reads.note(client.owner, contents)
+            with after_commit():
+                await house.views.flags_changed(view, done.modseq, done.changed)
+                if tells_flags:
+                    selected.position.tells_itself(done.modseq)
+    with after_commit():
+        await house.reads.note(client.owner, contents)
 
 
 def _unseen(position: Position, indexes: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.committing import after_commit, committing
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS, choose
 from imap_gateway.own_seen import change_own_seen
@@ -50,7 +51,8 @@ async def store(client: Client, command: c.Store) -> Done:
     modified: list[int] = []
     for start in range(0, len(indexes), MESSAGES_AT_ONCE):
         part = indexes[start : start + MESSAGES_AT_ONCE]
-        modified += await _store_some(client, command, part, steps)
+        with committing(is_partly_done=start > 0):
+            modified += await _store_some(client, command, part, steps)
     return _ending(client, command, indexes, modified)
 
 
@@ -63,8 +65,11 @@ async def _store_some(
     unread = _unread(position, indexes) if reads else []
     done = await _carry_out(client, position.uids_of(indexes), steps)
     if unread:
-        await client.house.reads.note(client.owner, unread)
-    await _answer(client, command, indexes, done)
+        with after_commit():
+            await client.house.reads.note(client.owner, unread)
+    if position.view.modseq >= done.modseq:  # else an outage keeps the flags from us: they are news
+        with after_commit(lambda: position.tell_again(indexes)):
+            await _answer(client, command, indexes, done)
     return done.modified
 
 
@@ -134,7 +139,8 @@ async def _carry_out(client: Client, uids: Sequence[int], steps: Sequence[FlagCh
     left = done.modified
     for step in others:  # by now the messages are newer than what was asked for
         rest = sorted(set(uids) - set(left))
-        done = await _change(client, rest, replace(step, unchanged_since=None))
+        with committing(is_partly_done=True):
+            done = await _change(client, rest, replace(step, unchanged_since=None))
     return replace(done, modified=left)
 
 
@@ -149,17 +155,20 @@ async def _change(client: Client, uids: Sequence[int], change: FlagChange) -> St
     if not others.flags and not others.keywords:
         return done
     rest = sorted(set(uids) - set(done.modified))
-    return replace(await _change_messages(client, rest, others), modified=done.modified)
+    with committing(is_partly_done=bool(done.changed)):
+        return replace(await _change_messages(client, rest, others), modified=done.modified)
 
 
 async def _change_messages(client: Client, uids: Sequence[int], change: FlagChange) -> Stored:
     house, position = client.house, client.mailbox().position
     view = position.view
-    done = await store_flags(house.pool, view.account, view.mailbox, uids, change)
+    with committing():
+        done = await store_flags(house.pool, view.account, view.mailbox, uids, change)
     if done.changed:
-        position.tells_itself(done.modseq)
-        await house.views.flags_changed(view, done.modseq, done.changed)
         house.updates.tell(view.account, view.mailbox, done.modseq)
+        with after_commit():
+            await house.views.flags_changed(view, done.modseq, done.changed)
+            position.tells_itself(done.modseq)
     return done
 
 

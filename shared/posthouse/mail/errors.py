@@ -45,6 +45,10 @@ class Unavailable(TemporaryFailure):
     """
 
 
+class AnswerLost(Unavailable):
+    """It broke off while it was at work: what was asked for may have been done."""
+
+
 class MissingObject(PermanentFailure):
     """The object of an accepted message is not in object storage; a human must look."""
 

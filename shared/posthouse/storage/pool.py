@@ -4,8 +4,8 @@
 parameter whether it decides about the transaction itself or belongs in the caller's. Whatever
 means "the server does not answer now" (gone, restarting, full, out of connections, read-only
 after a failover, a deadlock, a deadline) leaves here as `Unavailable`; everything else is a bug
-and escapes as it is. A commit that was cut off may have happened: whoever repeats, repeats
-idempotently.
+and escapes as it is. A commit that was cut off (`AnswerLost`) may have happened: whoever repeats,
+repeats idempotently.
 
 After a restart of the server the pool recovers by itself: broken connections are thrown away
 when they are given back, and new ones are made when they are asked for.
@@ -20,7 +20,7 @@ from typing import Protocol, TypeAlias
 
 import asyncpg
 
-from posthouse.mail.errors import Unavailable
+from posthouse.mail.errors import AnswerLost, Unavailable
 
 ACQUIRE_SECONDS = 5.0  # how long a caller waits for a free connection
 CONNECT_SECONDS = 5.0
@@ -73,11 +73,11 @@ def _named_trouble(connection: asyncpg.Connection | None = None) -> Iterator[Non
     try:
         yield
     except _TROUBLE as trouble:
-        raise _unavailable(trouble) from trouble
+        raise _unavailable(trouble, connection) from trouble
     except asyncpg.InterfaceError as trouble:
         if connection is not None and not _is_gone(connection):
             raise  # a bug of ours: a wrong argument, two queries at once
-        raise _unavailable(trouble) from trouble
+        raise _unavailable(trouble, connection) from trouble
 
 
 def _is_gone(connection: asyncpg.Connection) -> bool:
@@ -87,8 +87,12 @@ def _is_gone(connection: asyncpg.Connection) -> bool:
         return True
 
 
-def _unavailable(trouble: BaseException) -> Unavailable:
-    return Unavailable(
+def _unavailable(
+    trouble: BaseException, connection: asyncpg.Connection | None = None
+) -> Unavailable:
+    """Name it; who had a connection and heard nothing knows nothing of what it had asked for."""
+    is_cut = connection is not None and (isinstance(trouble, TimeoutError) or _is_gone(connection))
+    return (AnswerLost if is_cut else Unavailable)(
         "storage is not available", detail=f"PostgreSQL: {type(trouble).__name__}: {trouble}"
     )
 

@@ -227,6 +227,7 @@ async def test_an_outage_is_said_and_the_session_goes_on(
 
         with monkeypatch.context() as outage:
             outage.setattr(Pool, "fetchrow", away)
+            outage.setattr(Pool, "fetch", away)
             with capture_logs() as lines:
                 assert await user.say("NOOP") == [b"NO [UNAVAILABLE] storage is not available"]
             assert (await user.append("INBOX", LETTER)).startswith(b"NO [UNAVAILABLE]")

@@ -1,0 +1,42 @@
+"""What is said of a change when PostgreSQL fails under it: NO only where nothing was done.
+
+with committing():      the answer to a commit was lost ─▶ BYE: the client looks again
+with after_commit():    the news cannot be read         ─▶ OK; they are told later
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from imap_gateway.errors import Farewell
+from posthouse.mail.errors import AnswerLost, Unavailable
+from posthouse.telemetry.logs import get_logger
+
+log = get_logger()
+
+
+@contextmanager
+def committing(*, is_partly_done: bool = False) -> Iterator[None]:
+    """End the session if what is done in here may have been done, or a part of it was before.
+
+    Other failures get out.
+    """
+    try:
+        yield
+    except Unavailable as error:
+        if not (is_partly_done or isinstance(error, AnswerLost)):
+            raise
+        log.warning("outcome not known", reason=str(error))
+        raise Farewell("The storage was lost, please see what was done") from error
+
+
+@contextmanager
+def after_commit(otherwise: Callable[[], None] | None = None) -> Iterator[None]:
+    """Let an outage only delay what is told of a change that was made; do ``otherwise`` then."""
+    try:
+        yield
+    except Unavailable as error:
+        log.warning("news not told", reason=str(error))
+        if otherwise is not None:
+            otherwise()
