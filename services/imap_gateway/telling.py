@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Selected
@@ -12,8 +14,9 @@ from imap_gateway.noticing import selected_events
 from imap_gateway.own_seen import know_own_seen
 from imap_gateway.protocol.notify_grammar import Event
 from imap_gateway.protocol.responses import untagged
-from imap_gateway.view.flags import Keywords
+from imap_gateway.view.flags import RECENT_TABLE, TABLE, Keywords
 from imap_gateway.view.position import NOTHING, News, Position, message_rows
+from imap_gateway.view.rows import Rows, taken
 from imap_gateway.view.vanished import joined, written
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import claim_recent
@@ -107,30 +110,51 @@ async def tell_flags(client: Client, indexes: Sequence[int], *, with_uid: bool) 
     """Write FETCH responses with the flags of these messages, of those that are still there."""
     for start in range(0, len(indexes), LINES_AT_ONCE):
         part = indexes[start : start + LINES_AT_ONCE]
-        client.wire.write(b"".join(await flag_lines(client, part, with_uid=with_uid)))
+        client.wire.write(await flag_lines(client, part, with_uid=with_uid))
         await client.wire.drain()
 
 
-async def flag_lines(client: Client, indexes: Sequence[int], *, with_uid: bool) -> list[bytes]:
+async def flag_lines(client: Client, indexes: Sequence[int], *, with_uid: bool) -> bytes:
     """Return FETCH responses with the flags of these messages, of those that are still there."""
+    rows, indexes, places = message_rows(client.mailbox().position, indexes)
+    uids = taken(rows.uids, places)
+    texts = await flag_texts(client, rows, places, uids)
+    is_uidonly = client.is_uidonly
+    columns: list[Sequence[object]] = [uids if is_uidonly else [at + 1 for at in indexes], texts]
+    line = b"* %d UIDFETCH (FLAGS (%b)" if is_uidonly else b"* %d FETCH (FLAGS (%b)"
+    has_uid = with_uid or client.is_condstore or client.is_rev2  # RFC 7162 §3.2.4, RFC 9051 §7.5.2
+    if has_uid and not is_uidonly:
+        columns.append(uids)
+        line += b" UID %d"
+    if client.is_condstore:
+        columns.append(taken(rows.modseqs, places))
+        line += b" MODSEQ (%d)"
+    return (line + b")\r\n") * len(texts) % tuple(chain.from_iterable(zip(*columns, strict=True)))
+
+
+async def flag_texts(
+    client: Client, rows: Rows, places: Sequence[int], uids: Sequence[int]
+) -> list[bytes]:
+    """Return the flags of messages as they go between the parentheses; ``uids`` ascend.
+
+    They are those of the moment of the return: what is read right after it belongs to them.
+    """
     position = client.mailbox().position
-    rows, indexes, places = message_rows(position, indexes)
     if rows.keywords:
-        used = (rows.keywords.get(rows.uids[place], ()) for place in places)
-        await know_keywords(client, [number for numbers in used for number in numbers])
-    lines, flags = [], position.flags_of(rows)
-    for index, row in zip(indexes, places, strict=True):
-        uid = rows.uids[row]
-        words = rows.keywords.get(uid, ())
-        text = client.keywords.text(flags[row], words, is_recent=position.is_recent(uid))
-        # RFC 7162 §3.2.4, RFC 9051 §7.5.2
-        has_uid = with_uid or client.is_condstore or client.is_rev2
-        more = b" UID %d" % uid if has_uid and not client.is_uidonly else b""
-        if client.is_condstore:
-            more += b" MODSEQ (%d)" % rows.modseqs[row]
-        head = fetch_head(client, index + 1, uid)
-        lines.append(b"%bFLAGS (%b)%b)\r\n" % (head, text, more))
-    return lines
+        used = {number for uid in uids for number in rows.keywords.get(uid, ())}
+        await know_keywords(client, tuple(used))
+    flags = taken(position.flags_of(rows), places)
+    if rows.keywords:
+        words = [rows.keywords.get(uid, ()) for uid in uids]
+        return [
+            client.keywords.text(bits, numbers, is_recent=position.is_recent(uid))
+            for bits, uid, numbers in zip(flags, uids, words, strict=True)
+        ]
+    texts = [TABLE[bits] for bits in flags]
+    for first, last in position.recent:
+        here = slice(bisect_left(uids, first), bisect_left(uids, last))
+        texts[here] = [RECENT_TABLE[bits] for bits in flags[here]]
+    return texts
 
 
 def fetch_head(client: Client, number: int, uid: int) -> bytes:

@@ -13,9 +13,8 @@ from imap_gateway.protocol.items import Binary, FetchItem, Item, Section, Text
 from imap_gateway.protocol.responses import literal
 from imap_gateway.reading.attributes import attributes
 from imap_gateway.reading.binaries import binary_value
-from imap_gateway.telling import know_keywords
-from imap_gateway.view.flags import RECENT_TABLE, TABLE
-from imap_gateway.view.rows import Rows
+from imap_gateway.telling import flag_texts
+from imap_gateway.view.rows import Rows, taken
 from imap_gateway.view.sections import pick_fields, without_extensions
 from imap_gateway.view.structures import with_joined_parameters
 from posthouse.mime import unpack_parts
@@ -60,10 +59,7 @@ class Chunk:
 
     def of(self, column: array[int]) -> Sequence[int]:
         """Return a column of the rows for these messages; neighbours are cut out at once."""
-        places = self.places
-        if isinstance(places, range) and places.step == 1:
-            return column[places.start : places.stop]
-        return [column[place] for place in places]
+        return taken(column, self.places)
 
 
 def template(items: Iterable[FetchItem]) -> bytes:
@@ -92,7 +88,7 @@ async def values(chunk: Chunk, item: FetchItem) -> Sequence[object]:
     if column is not None:
         return chunk.of(column)
     if item is Item.FLAGS:
-        return await _flags(chunk)
+        return await flag_texts(chunk.client, chunk.rows, chunk.places, chunk.of(chunk.rows.uids))
     if item in _STRUCTURES:
         return await _structures(chunk, item)
     return await attributes(chunk.client, chunk.rows, chunk.places, item)
@@ -126,25 +122,6 @@ async def _structures(chunk: Chunk, item: Item) -> Sequence[bytes]:
     if item is Item.BODYSTRUCTURE:
         return found
     return await aside(_weight(found), lambda: list(map(without_extensions, found)))
-
-
-async def _flags(chunk: Chunk) -> Sequence[bytes]:
-    rows, client = chunk.rows, chunk.client
-    position = client.mailbox().position
-    uids, flags = chunk.of(rows.uids), chunk.of(position.flags_of(rows))
-    if not rows.keywords:
-        if not position.recent:
-            return [TABLE[bits] for bits in flags]
-        return [
-            (RECENT_TABLE if position.is_recent(uid) else TABLE)[bits]
-            for uid, bits in zip(uids, flags, strict=True)
-        ]
-    words = [rows.keywords.get(uid, ()) for uid in uids]
-    await know_keywords(client, [number for numbers in words for number in numbers])
-    return [
-        client.keywords.text(bits, numbers, is_recent=position.is_recent(uid))
-        for bits, uid, numbers in zip(flags, uids, words, strict=True)
-    ]
 
 
 async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:

@@ -140,6 +140,13 @@ class Rows:
             self.keywords.pop(uid, None)
 
 
+def taken(column: array[int], places: Sequence[int]) -> Sequence[int]:
+    """Return a column of these messages; neighbours are cut out at once."""
+    if isinstance(places, range) and places.step == 1:
+        return column[places.start : places.stop]
+    return [column[place] for place in places]
+
+
 def read_keywords(text: str) -> Iterable[tuple[int, tuple[int, ...]]]:
     """Read ``uid:number,number;...``."""
     for entry in text.split(";") if text else ():
