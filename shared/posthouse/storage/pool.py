@@ -13,7 +13,6 @@ when they are given back, and new ones are made when they are asked for.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol, TypeAlias
@@ -21,13 +20,10 @@ from typing import Protocol, TypeAlias
 import asyncpg
 
 from posthouse.mail.errors import AnswerLost, Unavailable
+from posthouse.storage.connections import Connection, Connections
 
-ACQUIRE_SECONDS = 5.0  # how long a caller waits for a free connection
-CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 30.0  # the server ends a statement
-COMMAND_SECONDS = 35.0  # we end it, when the server is not heard of any more
 IDLE_IN_TRANSACTION_SECONDS = 60.0
-CLOSE_SECONDS = 5.0
 
 _MILLISECONDS = 1000
 
@@ -126,7 +122,7 @@ class Tx:
 
     __slots__ = ("connection",)
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     async def fetch(self, sql: str, *arguments: object) -> list[Row]:
@@ -158,24 +154,25 @@ class Tx:
 class Pool:
     """Connections to one database; see `Queries` for its methods."""
 
-    __slots__ = ("_pool",)
+    __slots__ = ("_connections",)
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Tx]:
         """Lend one connection outside of a transaction: each statement commits by itself."""
         with _named_trouble():
             try:
-                connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+                connection = await self._connections.take()
             except asyncpg.PostgresError as refusal:  # no statement ran: it is about the server
                 raise _unavailable(refusal) from refusal
+        is_settled = False
         try:
             yield Tx(connection)
+            is_settled = True
         finally:
-            with _named_trouble():
-                await self._pool.release(connection, timeout=CLOSE_SECONDS)
+            self._connections.give_back(connection, is_settled=is_settled)
 
     async def fetch(self, sql: str, *arguments: object) -> list[Row]:
         """Return all rows."""
@@ -264,30 +261,11 @@ async def _unlock(session: Tx, duty: str) -> None:
 @asynccontextmanager
 async def open_pool(url: str, *, connections: int = 8) -> AsyncIterator[Pool]:
     """Open up to ``connections`` connections, as they are needed; the server may be down now."""
-    pool = asyncpg.create_pool(
-        url,
-        min_size=0,
-        max_size=connections,
-        timeout=CONNECT_SECONDS,
-        command_timeout=COMMAND_SECONDS,
-        max_cached_statement_lifetime=0,
-        statement_cache_size=500,
-        server_settings=_SESSION,
-        reset=_keep_settings,
-    )
-    await pool
+    kept = Connections(url, connections, _SESSION)
     try:
-        yield Pool(pool)
+        yield Pool(kept)
     finally:
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await pool.close()
-        except (TimeoutError, *_TROUBLE):
-            pool.terminate()
-
-
-async def _keep_settings(_connection: asyncpg.Connection) -> None:
-    """Spare the round trip of asyncpg's own reset: this room changes no session settings."""
+        await kept.close()
 
 
 def _touched(tag: str) -> int:

@@ -48,7 +48,7 @@ class Failing(Pool):
     __slots__ = ("_has_changed", "before", "is_armed", "is_away", "loses_answer")
 
     def __init__(self, pool: Pool) -> None:
-        super().__init__(pool._pool)
+        super().__init__(pool._connections)
         self.before: Callable[[], Awaitable[object]] | None = None
         self.is_armed = self.is_away = self._has_changed = self.loses_answer = False
 

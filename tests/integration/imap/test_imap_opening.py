@@ -20,7 +20,7 @@ class Noted(Pool):
     __slots__ = ("asked",)
 
     def __init__(self, pool: Pool) -> None:
-        super().__init__(pool._pool)
+        super().__init__(pool._connections)
         self.asked: list[str] = []
 
     async def fetch(self, sql: str, *arguments: object) -> list[Row]:

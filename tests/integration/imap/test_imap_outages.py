@@ -25,7 +25,7 @@ class Moody(Pool):
     __slots__ = ("is_away",)
 
     def __init__(self, pool: Pool) -> None:
-        super().__init__(pool._pool)
+        super().__init__(pool._connections)
         self.is_away = False
 
     @asynccontextmanager

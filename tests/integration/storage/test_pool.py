@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from posthouse.mail.errors import AnswerLost, Unavailable
-from posthouse.storage import pool as pool_module
+from posthouse.storage import connections
 from posthouse.storage.pool import Pool, duty_lock, open_pool, transaction
 from support.servers import needed
 
@@ -200,7 +200,7 @@ async def test_when_every_connection_is_taken_callers_do_not_wait_for_ever(
 ) -> None:
     async with open_pool(postgres_url, connections=1) as pool:
         async with pool.session():
-            monkeypatch.setattr(pool_module, "ACQUIRE_SECONDS", 0.05)
+            monkeypatch.setattr(connections, "ACQUIRE_SECONDS", 0.05)
             with pytest.raises(Unavailable):
                 await pool.fetchval("select 1")
             monkeypatch.undo()
@@ -308,3 +308,54 @@ def _end_holders_from_outside(url: str) -> None:
          where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
     """
     subprocess.run(["psql", "-qc", ending, url], check=True, capture_output=True)
+
+
+async def test_what_is_given_back_goes_to_who_waits_and_no_more_are_made(
+    postgres_url: str,
+) -> None:
+    async with open_pool(postgres_url, connections=2) as pool:
+        ids = await asyncio.gather(*(pool.fetchval("select pg_backend_pid()") for _ in range(50)))
+
+    assert len(set(ids)) <= 2
+
+
+async def test_who_is_cancelled_as_a_connection_comes_leaves_it_to_others(
+    postgres_url: str,
+) -> None:
+    async with open_pool(postgres_url, connections=1) as pool:
+        async with pool.session():
+            waiting = asyncio.create_task(outcome(pool.fetchval("select 1")))
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+        assert waiting.cancelled()
+        assert await pool.fetchval("select 2") == 2
+
+
+async def test_a_transaction_left_open_is_rolled_back_before_the_next_caller(
+    postgres_url: str,
+) -> None:
+    async with open_pool(postgres_url, connections=1) as pool:
+        async with pool.session() as session:
+            await session.execute("begin")
+            await session.execute("insert into domains (domain) values ('a.test')")
+
+        assert await pool.fetchval("select count(*) from domains") == 0
+
+
+async def test_a_connection_is_replaced_after_many_uses_or_when_it_lay_idle(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = "select pg_backend_pid()"
+    async with open_pool(postgres_url, connections=1) as pool:
+        first = await pool.fetchval(me)
+        monkeypatch.setattr(connections, "MAX_USES", 2)
+        assert await pool.fetchval(me) == first
+        assert await pool.fetchval(me) != first
+
+    monkeypatch.setattr(connections, "IDLE", timedelta(0))
+    async with open_pool(postgres_url, connections=1) as pool, asyncio.timeout(10):
+        first = await pool.fetchval(me)
+        while await pool.fetchval(me) == first:
+            pass
