@@ -155,10 +155,13 @@ async def target(client: Client, name: str) -> Target:
 
 
 def demand(given: Collection[str], needed: str, *, any_of: str = "") -> None:
-    """Raise unless all rights ``needed`` are among ``given``, and one of ``any_of``."""
+    """Raise unless all rights ``needed`` are among ``given``, and one of ``any_of``.
+
+    Without ``l`` it must not be known that there is something (RFC 4314 §6).
+    """
     if set(needed) <= set(given) and (not any_of or set(any_of) & set(given)):
         return
-    if not set("lrikxa") & set(given):  # as for MYRIGHTS: it must not be known to exist
+    if "l" not in given:
         raise NoSuchMailbox("No such mailbox")
     raise Refusal("Permission denied", b"NOPERM")  # RFC 5530 §3
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -18,7 +21,7 @@ from imap_gateway.view.rows import Rows
 from posthouse.storage import mailboxes as boxes
 from posthouse.storage.annotations import copy_annotations
 from posthouse.storage.messages import copy
-from posthouse.storage.sharing import nearest_parent
+from posthouse.storage.sharing import Owner, parents_of
 from posthouse.storage.snapshots import Page, load_page
 from posthouse.storage.subscriptions import subscribe as subscribe_own
 from posthouse.storage.subscriptions import subscribe_elsewhere
@@ -48,27 +51,49 @@ async def _new_place(client: Client, name: str) -> tuple[Place, dict[str, str] |
     """Return where a new mailbox is to be, and the ACL that it inherits.
 
     Needs the right ``k`` on the next mailbox above (RFC 4314 §4); among one's own, nothing need be
-    above. In other people's trees INBOX is the root.
+    above. In other people's trees INBOX is the root. Who may not do it hears what would be true if
+    there were only mailboxes that it may see.
     """
-    place = await places.locate(client, name.removesuffix(boxes.SEPARATOR))
-    place = Place(owner=place.owner, account=place.account, name=checked_name(place.name))
+    name = name.removesuffix(boxes.SEPARATOR)
+    there = elsewhere(name, client.user)
+    new = checked_name(name if there is None else there.name)
+    place = replace(await places.locate(client, name), name=new)
     is_guest = place.owner is not None
-    parent = await nearest_parent(
-        client.house.pool, place.account, place.name, below_inbox=is_guest
-    )
-    if parent is None:
-        if is_guest:
-            raise boxes.NoSuchMailbox("No such mailbox")
+    parents = await parents_of(client.house.pool, place.account, new, below_inbox=is_guest)
+    given = [await places.rights(client, place.owner, parent) for parent in parents]
+    if not parents and not is_guest:
         return place, None
-    places.demand(await places.rights(client, place.owner, parent), "k")
-    return place, None if parent.acl is None else dict(parent.acl)
+    if given and "k" in given[0]:
+        return place, None if parents[0].acl is None else dict(parents[0].acl)
+    if any("l" in rights for rights in given):
+        raise Refusal("Permission denied", b"NOPERM")
+    raise boxes.NoSuchMailbox("No such mailbox")
+
+
+@asynccontextmanager
+async def _taken(client: Client, place: Place) -> AsyncIterator[None]:
+    """Let out that a name is taken, but to a guest who may not see what has it."""
+    try:
+        yield
+    except boxes.MailboxExists as error:
+        if place.owner is None or place.name in await _seen_names(client, place.owner):
+            raise
+        raise Refusal("Permission denied", b"NOPERM") from error
+
+
+async def _seen_names(client: Client, owner: Owner) -> set[str]:
+    found = (await places.visible(client)).values()
+    return {one.place.name for one in found if one.place.owner == owner}
 
 
 async def create(client: Client, command: Create) -> Done:
     """CREATE (§6.3.3, RFC 6154 §3); the answer tells the MAILBOXID (RFC 8474 §4.1)."""
     place, acl = await _new_place(client, command.mailbox)
     uses = checked_uses(command.uses, is_own=place.owner is None)
-    made = await boxes.create_mailbox(client.house.pool, place.account, place.name, uses, acl=acl)
+    async with _taken(client, place):
+        made = await boxes.create_mailbox(
+            client.house.pool, place.account, place.name, uses, acl=acl
+        )
     _tell(client, place)
     return Done("CREATE done", b"MAILBOXID (%b)" % made.object_id.encode())
 
@@ -94,7 +119,7 @@ async def rename(client: Client, command: c.Rename) -> Done:
     """
     place = await places.locate(client, command.mailbox)
     if place.name == boxes.INBOX:
-        await _empty_inbox(client, place, command.new)
+        await _empty_inbox(client, place, command)
     else:
         if place.owner is not None:
             await places.find(client, command.mailbox, "x")
@@ -105,7 +130,8 @@ async def rename(client: Client, command: c.Rename) -> Done:
             raise boxes.MailboxExists("Mailbox exists")
         if target.name.startswith(place.name + boxes.SEPARATOR):
             raise Refusal("A mailbox cannot go below itself", b"CANNOT")
-        await boxes.rename_mailbox(client.house.pool, place.account, place.name, target.name)
+        async with _taken(client, target):
+            await boxes.rename_mailbox(client.house.pool, place.account, place.name, target.name)
     _tell(client, place)
     return Done("RENAME done")
 
@@ -116,13 +142,14 @@ def _uids(page: Page) -> list[int]:
     return rows.uids.tolist()
 
 
-async def _empty_inbox(client: Client, place: Place, new: str) -> None:
+async def _empty_inbox(client: Client, place: Place, command: c.Rename) -> None:
     """Move all of INBOX to a new mailbox; INBOX and what lies below it stay."""
     if place.owner is not None:
+        await places.find(client, command.mailbox, "x")
         raise Refusal("Only one's own INBOX can be renamed", b"CANNOT")
     house = client.house
     inbox = await boxes.find_mailbox(house.pool, client.account, boxes.INBOX)
-    there, acl = await _new_place(client, new)
+    there, acl = await _new_place(client, command.new)
     if there.owner is not None:
         raise Refusal("A mailbox stays with its owner", b"CANNOT")
     target = await boxes.create_mailbox(house.pool, client.account, there.name, acl=acl)

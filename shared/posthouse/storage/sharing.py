@@ -135,20 +135,20 @@ async def shared_with(
     return found
 
 
-# The nearest level above that is a mailbox; of a shared tree, and for guests, INBOX is the root.
-_NEAREST = f"""
+# The levels above that are mailboxes; of a shared tree, and for guests, INBOX is the root.
+_PARENTS = f"""
     select {COLUMNS} from mailboxes
      where account_id = $1 and (starts_with($2, name || '/') or $3 and name = 'INBOX')
-     order by name = 'INBOX' and not starts_with($2, 'INBOX/'), length(name) desc limit 1
+     order by name = 'INBOX' and not starts_with($2, 'INBOX/'), length(name) desc
 """  # noqa: S608  constants only
 
 
-async def nearest_parent(
+async def parents_of(
     queries: Queries, account: int, name: str, *, below_inbox: bool
-) -> Mailbox | None:
-    """Return the mailbox next above ``name``, None if there is none (RFC 4314 §4 CREATE)."""
-    row = await queries.fetchrow(_NEAREST, account, name, below_inbox)
-    return None if row is None else mailbox_of(row)
+) -> list[Mailbox]:
+    """Return the mailboxes above ``name``, the nearest first (RFC 4314 §4 CREATE)."""
+    rows = await queries.fetch(_PARENTS, account, name, below_inbox)
+    return [mailbox_of(row) for row in rows]
 
 
 # Row lock: two changes of one ACL come one after the other.
