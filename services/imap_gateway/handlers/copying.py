@@ -29,7 +29,6 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     selected = client.writable() if command.is_move else client.mailbox()
     await places.demand_now(client, "te" if command.is_move else "")  # RFC 6851 §4.1
     view, house = selected.position.view, client.house
-    await house.views.refresh(view, max_age=FRESH_SECONDS)
     indexes = await choose(selected.position, command.numbers, is_uid=command.is_uid)
     uids = await aside(len(indexes), selected.position.uids_of, indexes)
     try:

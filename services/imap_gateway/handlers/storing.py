@@ -11,7 +11,7 @@ from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.committing import after_commit, committing
 from imap_gateway.errors import Refusal
-from imap_gateway.handlers.fetching import FRESH_SECONDS, choose
+from imap_gateway.handlers.fetching import choose
 from imap_gateway.own_seen import change_own_seen
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.sequences import write_set
@@ -38,10 +38,8 @@ _MODES = {
 
 async def store(client: Client, command: c.Store) -> Done:
     """STORE and UID STORE."""
-    selected, house = client.writable(), client.house
+    selected = client.writable()
     position = selected.position
-    view = position.view
-    await house.views.refresh(view, max_age=FRESH_SECONDS)
     if command.unchanged_since is not None:
         client.enable(b"CONDSTORE")
     indexes = await choose(position, command.numbers, is_uid=command.is_uid)
@@ -67,6 +65,9 @@ async def _store_some(
     if unread:
         with after_commit():
             await client.house.reads.note(client.owner, unread)
+    if position.view.modseq < done.modseq:  # others were quicker, and nothing was left to change
+        with after_commit():
+            await client.house.views.refresh(position.view)
     if position.view.modseq >= done.modseq:  # else an outage keeps the flags from us: they are news
         with after_commit(lambda: position.tell_again(indexes)):
             await _answer(client, command, indexes, done)

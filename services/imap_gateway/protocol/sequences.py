@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from imap_gateway.protocol.cursor import BadSyntax, Cursor
+from imap_gateway.protocol.cursor import MAX_NUMBER, BadSyntax, Cursor
 
 STAR = 0  # stands for the largest number in use
+
+_NUMBER = rb"(?:[1-9][0-9]{0,9}|\*)"
+_RANGE = _NUMBER + rb"(?::" + _NUMBER + rb")?"
+_SET = re.compile(_RANGE + rb"(?:," + _RANGE + rb")*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +38,17 @@ class SequenceSet:
         for one, other in self.ranges:
             first, last = one or largest, other or largest
             if first and last:
-                found.append((min(first, last), max(first, last)))
+                found.append((first, last) if first <= last else (last, first))
         found.sort()
         merged: list[tuple[int, int]] = []
+        end = -1  # of the last range in merged
         for first, last in found:
-            if merged and first <= merged[-1][1] + 1:
-                merged[-1] = (merged[-1][0], max(merged[-1][1], last))
-            else:
+            if first > end + 1:
                 merged.append((first, last))
+                end = last
+            elif last > end:
+                merged[-1] = (merged[-1][0], last)
+                end = last
         return merged
 
     def at_most(self, count: int) -> int:
@@ -60,34 +69,41 @@ class SequenceSet:
 
     def indexes_of_uids(self, uids: Sequence[int]) -> Sequence[int]:
         """Return the places of those of these UIDs that are in ``uids`` (ascending)."""
-        ranges = self.resolve(uids[-1] if uids else 0)
-        return _joined([range(bisect_left(uids, a), bisect_right(uids, b)) for a, b in ranges])
+        found, start = [], 0
+        for first, last in self.resolve(uids[-1] if uids else 0):
+            start = bisect_left(uids, first, start)
+            end = bisect_right(uids, last, start) if last > first else start + 1
+            if start < len(uids) and uids[start] <= last:
+                found.append(range(start, end))
+        return _joined(found)
 
 
 def _joined(ranges: Sequence[range]) -> Sequence[int]:
     """Return all numbers of ``ranges``; one range stays one, which is quick to work with."""
     if len(ranges) == 1:
         return ranges[0]
-    return [number for one in ranges for number in one]
+    return list(chain.from_iterable(ranges))
 
 
 def sequence_set(cursor: Cursor) -> SequenceSet:
     """``sequence-set = (seq-number / seq-range) *("," sequence-set) / "$"`` (RFC 5182 §3)."""
     if cursor.skip(b"$"):
         return SequenceSet((), is_saved=True)
-    ranges = [_range(cursor)]
-    while cursor.skip(b","):
-        ranges.append(_range(cursor))
-    return SequenceSet(tuple(ranges))
+    text = cursor.take(_SET, "sequence-set")[0]
+    return SequenceSet(tuple(map(_range, text.split(b","))))
 
 
-def _range(cursor: Cursor) -> tuple[int, int]:
-    first = _number(cursor)
-    return (first, _number(cursor)) if cursor.skip(b":") else (first, first)
+def _range(text: bytes) -> tuple[int, int]:
+    first, colon, last = text.partition(b":")
+    number = _number(first)
+    return (number, _number(last)) if colon else (number, number)
 
 
-def _number(cursor: Cursor) -> int:
-    return STAR if cursor.skip(b"*") else cursor.nz_number()
+def _number(text: bytes) -> int:
+    number = STAR if text == b"*" else int(text)
+    if number > MAX_NUMBER:
+        raise BadSyntax("number too large")
+    return number
 
 
 def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
