@@ -242,16 +242,17 @@ class Position:
 
     def _gone(self) -> tuple[int, ...]:
         """Move to the current rows; return the sequence numbers that went, the highest first."""
-        old, self._rows = self._rows.uids[: self.count], self.view.rows
+        old, self._rows = self._rows, self.view.rows
         since, self._expunged_to = self._expunged_to, self.view.modseq
         if self.view.knows_since(since):
-            gone = {u for e in self.view.events_since(since) if e.is_expunge for u in e.uids}
-            places = sorted(_indexes(old, gone), reverse=True)
+            events = self.view.events_since(since)
+            gone = sorted({u for e in events if e.is_expunge for u in e.uids})
+            places = [at for at in old.places(gone) if at < self.count]
         else:
             left = set(self._rows.uids)
-            places = [at for at, uid in enumerate(old) if uid not in left][::-1]
+            places = [at for at, uid in enumerate(old.uids[: self.count]) if uid not in left]
         self.count -= len(places)
-        return tuple(at + 1 for at in places)
+        return tuple(at + 1 for at in reversed(places))
 
 
 def _with(uids: array[int], end: int, missing: Sequence[int]) -> Rows:
@@ -264,15 +265,6 @@ def _with(uids: array[int], end: int, missing: Sequence[int]) -> Rows:
         start = at
     rows.uids.extend(uids[start:end])
     return rows
-
-
-def _indexes(uids: Sequence[int], wanted: set[int]) -> list[int]:
-    found = []
-    for uid in wanted:
-        at = bisect_left(uids, uid)
-        if at < len(uids) and uids[at] == uid:
-            found.append(at)
-    return found
 
 
 def message_rows(

@@ -10,6 +10,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 
 OCTETS_PER_MESSAGE = 28
 OCTETS_PER_KEYWORDS = 250  # of a message that has any: an entry of a dict, a tuple
@@ -117,12 +118,9 @@ class Rows:
 
     def uids_with(self, bit: int) -> list[int]:
         """Return the UIDs of the messages that have this flag."""
-        found = []
+        found: list[int] = []
         for start, octets in self._flag_octets(bit):
-            at = octets.find(1)
-            while at >= 0:
-                found.append(self.uids[start + at])
-                at = octets.find(1, at + 1)
+            found.extend(compress(self.uids[start : start + CHUNK_MESSAGES], octets))
         return found
 
     def _flag_octets(self, bit: int) -> Iterator[tuple[int, bytes]]:
