@@ -9,14 +9,15 @@ from fastapi import APIRouter
 from pydantic import AfterValidator, Field
 
 from posthouse.storage.directory import tenants as rooms
+from posthouse.storage.pool import transaction
 from posthouse.storage.quotas import (
     Limits,
     Quota,
     Scope,
     find_quota,
     manage_quotas,
+    recount,
     set_limits,
-    sum_up,
 )
 from postmaster.api.actor import Actor
 from postmaster.api.auditing import audited
@@ -71,8 +72,6 @@ async def set_quota(
     async with audited(means.pool, actor, "quota set", f"{scope.value} {name}", detail) as tx:
         if not await set_limits(tx, scope, name.lower(), limits):
             raise not_found(scope.value, name)
-        if scope is not Scope.USER:
-            await sum_up(tx)
     return await show_quota(scope, name, means)
 
 
@@ -121,13 +120,17 @@ async def remove_tenant(tenant: TenantName, means: Means) -> None:
 @router.put("/tenants/{tenant}/domains/{domain}", status_code=HTTPStatus.NO_CONTENT)
 async def assign_domain(tenant: TenantName, domain: DomainName, means: Means) -> None:
     """Make a domain the tenant's; 404 without one of them."""
-    await rooms.assign_domain(means.pool, domain, tenant)
+    async with transaction(means.pool) as tx:
+        await rooms.assign_domain(tx, domain, tenant)
+        await recount(tx)
 
 
 @router.delete("/tenants/{tenant}/domains/{domain}", status_code=HTTPStatus.NO_CONTENT)
 async def free_domain(tenant: TenantName, domain: DomainName, means: Means) -> None:
     """Make a domain nobody's; 404 if it is not the tenant's."""
-    await rooms.free_domain(means.pool, domain, tenant)
+    async with transaction(means.pool) as tx:
+        await rooms.free_domain(tx, domain, tenant)
+        await recount(tx)
 
 
 def _shown(quota: Quota) -> dict[str, Any]:

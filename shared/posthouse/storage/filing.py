@@ -22,7 +22,7 @@ from posthouse.mail.ids import day_of
 from posthouse.storage.ledger.entries import NewMail, enter, storable
 from posthouse.storage.mailboxes import INBOX
 from posthouse.storage.pool import Pool, Row, Tx, transaction
-from posthouse.storage.quotas import Room
+from posthouse.storage.quotas import Debtor, Room, find_rooms
 
 Key: TypeAlias = tuple[UUID, int]  # envelope and number: a row of the ledger
 Wish: TypeAlias = tuple[int, str, str]  # account, the folder its address asks for, who posts there
@@ -151,6 +151,7 @@ async def _lock_ledger(tx: Tx, batch: Sequence[Filing]) -> dict[Key, Result]:
 # Row locks in one order: two deliveries to one mailbox take their UIDs in commit order.
 _LOCK_MAILBOXES = f"""
     select asked.account, asked.folder, asked.poster, m.mailbox_id, m.name, m.uidnext, m.modseq,
+           d.domain, d.tenant,
            a.quota_octets is not null or a.quota_messages is not null or d.quota_octets is not null
              or d.quota_messages is not null or d.tenant is not null as has_quota
       from unnest($1::bigint[], $2::text[], $3::text[]) as asked (account, folder, poster)
@@ -167,19 +168,14 @@ _LOCK_MAILBOXES = f"""
       join domains d on d.domain = a.domain
      order by m.account_id, m.mailbox_id for update of m
 """  # noqa: S608  constants only
-# A statement of its own: its snapshot is taken after the locks were had.
-_ROOM = """
-    select account_id, room.octets, room.messages
-      from unnest($1::bigint[]) as asked (account_id) cross join lateral quota_room(account_id) room
-"""
 
 
 @dataclass(slots=True)
 class _Boxes:
-    """The mailboxes that are locked, and what their accounts may still take (no entry: anything)."""
+    """The mailboxes that are locked, and the rooms that each account takes from (no entry: anything)."""
 
     rows: dict[Wish, Row]
-    room: dict[int, Room]
+    rooms: dict[int, list[Room]]
 
 
 async def _lock_mailboxes(tx: Tx, batch: Iterable[Filing]) -> _Boxes:
@@ -190,12 +186,13 @@ async def _lock_mailboxes(tx: Tx, batch: Iterable[Filing]) -> _Boxes:
         # The mailbox went while we waited for its lock; INBOX is there. Out of order: should that
         # make a circle, PostgreSQL breaks it and the batch is tried again.
         rows |= await _locked(tx, lost)
-    bounded = sorted({row["account"] for row in rows.values() if row["has_quota"]})
-    room = await tx.fetch(_ROOM, bounded) if bounded else []
-    return _Boxes(
-        rows=rows,
-        room={row["account_id"]: Room(row["octets"], row["messages"]) for row in room},
-    )
+    bounded = {
+        Debtor(row["account"], row["domain"], row["tenant"])
+        for row in rows.values()
+        if row["has_quota"]
+    }
+    # A statement of its own: its snapshot is taken after the locks were had.
+    return _Boxes(rows=rows, rooms=await find_rooms(tx, bounded) if bounded else {})
 
 
 async def _locked(tx: Tx, wishes: set[Wish]) -> dict[Wish, Row]:
@@ -212,10 +209,12 @@ def _plan(wanted: Mapping[Key, Filing], boxes: _Boxes) -> dict[Key, Result]:
         if row is None:
             planned[key] = Refused.NO_ACCOUNT
             continue
-        room = boxes.room.get(one.account)
-        if room is not None and not room.take(one.octets):
+        rooms = boxes.rooms.get(one.account, ())
+        if not all(room.fits(one.octets) for room in rooms):
             planned[key] = Refused.OVER_QUOTA
             continue
+        for room in rooms:
+            room.take(one.octets)
         box = one.account, row["mailbox_id"]
         uid = row["uidnext"] + taken.get(box, 0)
         taken[box] = taken.get(box, 0) + 1

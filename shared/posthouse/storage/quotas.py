@@ -1,15 +1,16 @@
 """Quotas of accounts, domains and tenants: limits and what is used (RFC 9208, decision 0004).
 
-An account's use is the sum over its mailboxes, exact at any moment. A domain's and a tenant's are
-summed by the postmaster now and then (`sum_up`): they can be passed by what comes in between.
+An account's use is the sum over its mailboxes, exact at any moment. That of a domain or a tenant with
+limits is counted in the commits that change it (decision 0024); the postmaster counts again now and then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
-from posthouse.storage.pool import Queries, Row
+from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
 
 
 @dataclass(slots=True)
@@ -19,15 +20,16 @@ class Room:
     octets: int | None
     messages: int | None
 
-    def take(self, octets: int) -> bool:
-        """Take a message's room if there is enough, and say whether there was."""
-        is_enough = (self.octets is None or octets <= self.octets) and (
+    def fits(self, octets: int) -> bool:
+        """Tell whether there is room for one more message."""
+        return (self.octets is None or octets <= self.octets) and (
             self.messages is None or self.messages > 0
         )
-        if is_enough:
-            self.octets = None if self.octets is None else self.octets - octets
-            self.messages = None if self.messages is None else self.messages - 1
-        return is_enough
+
+    def take(self, octets: int) -> None:
+        """Take a message's room."""
+        self.octets = None if self.octets is None else self.octets - octets
+        self.messages = None if self.messages is None else self.messages - 1
 
 
 class Scope(Enum):
@@ -80,11 +82,17 @@ _QUOTAS = """
           from mailboxes m where m.account_id = a.account_id) u
      where a.address = $1
      union all
-    select 'domain', domain, quota_octets, quota_messages, quota_mailboxes, used_octets,
-           used_messages, used_mailboxes from domains where domain = $2
+    select 'domain', domain, quota_octets, quota_messages, quota_mailboxes, u.*
+      from domains d cross join lateral (
+        select coalesce(sum(octets), 0), coalesce(sum(messages), 0), coalesce(sum(mailboxes), 0)
+          from quota_use q where q.domain = d.domain) u
+     where domain = $2
      union all
-    select 'tenant', tenant, quota_octets, quota_messages, quota_mailboxes, used_octets,
-           used_messages, used_mailboxes from tenants where tenant = $3
+    select 'tenant', tenant, quota_octets, quota_messages, quota_mailboxes, u.*
+      from tenants t cross join lateral (
+        select coalesce(sum(octets), 0), coalesce(sum(messages), 0), coalesce(sum(mailboxes), 0)
+          from quota_use q where q.tenant = t.tenant) u
+     where tenant = $3
 """
 
 
@@ -129,10 +137,14 @@ _SET = {
 }
 
 
-async def set_limits(queries: Queries, scope: Scope, name: str, limits: Limits) -> bool:
+async def set_limits(queries: Pool | Tx, scope: Scope, name: str, limits: Limits) -> bool:
     """Replace all limits of a quota; return False if there is no such name."""
     values = (limits.octets, limits.messages, limits.mailboxes)
-    return bool(await queries.execute(_SET[scope], name, *values))
+    async with transaction(queries) as tx:
+        is_there = bool(await tx.execute(_SET[scope], name, *values))
+        if is_there and scope is not Scope.USER:
+            await recount(tx)
+    return is_there
 
 
 _MANAGES = """
@@ -162,37 +174,62 @@ async def manage_quotas(queries: Queries, address: str, domain: str, *, on: bool
     return bool(await queries.execute(sql, address.lower(), domain.lower()))
 
 
-# Only what is limited is summed; rows whose sums are as before stay as they are.
-_SUM_DOMAINS = """
-    with wanted as (
-      select d.domain from domains d left join tenants t using (tenant)
-       where num_nonnulls(d.quota_octets, d.quota_messages, d.quota_mailboxes,
-                          t.quota_octets, t.quota_messages, t.quota_mailboxes) > 0
-    ), sums as (
-      select w.domain, coalesce(sum(m.octets), 0)::bigint as octets, coalesce(sum(m.exists_), 0) as messages,
-             count(m.mailbox_id) as mailboxes
-        from wanted w left join accounts a using (domain) left join mailboxes m using (account_id)
-       group by w.domain
-    )
-    update domains d set used_octets = s.octets, used_messages = s.messages, used_mailboxes = s.mailboxes
-      from sums s where s.domain = d.domain
-       and (d.used_octets, d.used_messages, d.used_mailboxes) is distinct from (s.octets, s.messages, s.mailboxes)
-"""
-_SUM_TENANTS = """
-    with sums as (
-      select t.tenant, coalesce(sum(d.used_octets), 0)::bigint as octets,
-             coalesce(sum(d.used_messages), 0)::bigint as messages,
-             coalesce(sum(d.used_mailboxes), 0)::bigint as mailboxes
-        from tenants t left join domains d using (tenant)
-       where num_nonnulls(t.quota_octets, t.quota_messages, t.quota_mailboxes) > 0 group by t.tenant
-    )
-    update tenants t set used_octets = s.octets, used_messages = s.messages, used_mailboxes = s.mailboxes
-      from sums s where s.tenant = t.tenant
-       and (t.used_octets, t.used_messages, t.used_mailboxes) is distinct from (s.octets, s.messages, s.mailboxes)
+# Two that count again at the same moment would both add the same difference.
+_TAKE_TURN = "select pg_advisory_xact_lock(hashtext('recount_use'))"
+_RECOUNT = "select recount_use()"
+
+
+async def recount(queries: Pool | Tx) -> None:
+    """Add to the counts of domains and tenants with limits what they miss: the limits are new, or changed."""
+    async with transaction(queries) as tx:
+        await tx.execute(_TAKE_TURN)
+        await tx.execute(_RECOUNT)
+
+
+# What comes in takes from several rooms: the account's own and, as far as they are limited, those above.
+_ROOMS = """
+    select 'user' as scope, a.account_id::text as name, a.quota_octets - u.octets as octets,
+           a.quota_messages - u.messages as messages
+      from accounts a cross join lateral (
+        select sum(m.octets)::bigint as octets, sum(m.exists_) as messages
+          from mailboxes m where m.account_id = a.account_id) u
+     where a.account_id = any ($1::bigint[]) and num_nonnulls(a.quota_octets, a.quota_messages) > 0
+     union all
+    select 'domain', d.domain, d.quota_octets - u.octets, d.quota_messages - u.messages
+      from domains d cross join lateral (
+        select coalesce(sum(octets), 0)::bigint as octets, coalesce(sum(messages), 0)::bigint as messages
+          from quota_use q where q.domain = d.domain) u
+     where d.domain = any ($2::text[]) and num_nonnulls(d.quota_octets, d.quota_messages) > 0
+     union all
+    select 'tenant', t.tenant, t.quota_octets - u.octets, t.quota_messages - u.messages
+      from tenants t cross join lateral (
+        select coalesce(sum(octets), 0)::bigint as octets, coalesce(sum(messages), 0)::bigint as messages
+          from quota_use q where q.tenant = t.tenant) u
+     where t.tenant = any ($3::text[]) and num_nonnulls(t.quota_octets, t.quota_messages) > 0
 """
 
 
-async def sum_up(queries: Queries) -> None:
-    """Sum what domains and tenants with limits use."""
-    await queries.execute(_SUM_DOMAINS)
-    await queries.execute(_SUM_TENANTS)
+@dataclass(frozen=True, slots=True)
+class Debtor:
+    """Whose quotas count what comes in for an account: its own, its domain's, its tenant's."""
+
+    account: int
+    domain: str
+    tenant: str | None
+
+    @property
+    def names(self) -> tuple[tuple[str, str | None], ...]:
+        """Scope and name of each."""
+        return ("user", str(self.account)), ("domain", self.domain), ("tenant", self.tenant)
+
+
+async def find_rooms(queries: Queries, debtors: Collection[Debtor]) -> dict[int, list[Room]]:
+    """Return what each may still take, by account; those of a domain or a tenant share its room."""
+    asked = (
+        sorted({one.account for one in debtors}),
+        sorted({one.domain for one in debtors}),
+        sorted({one.tenant for one in debtors if one.tenant is not None}),
+    )
+    rows = await queries.fetch(_ROOMS, *asked)
+    rooms = {(row["scope"], row["name"]): Room(row["octets"], row["messages"]) for row in rows}
+    return {one.account: [rooms[key] for key in one.names if key in rooms] for one in debtors}

@@ -9,7 +9,6 @@ import pytest
 
 from posthouse.storage import directory
 from posthouse.storage.filing import Filed, Refused, file
-from posthouse.storage.quotas import sum_up
 from posthouse.storage.sharing import identify, shared_with
 from support.filings import LETTER, PREFIX, accepted
 from support.postmaster import LivePostmaster
@@ -123,7 +122,6 @@ async def test_mail_over_a_quota_of_messages_is_refused(
     await done(clerk, "tenant", "assign", "acme", "example.test")
     await done(clerk, "quota", "set", *whose, "--messages", "1", "--octets", "1000000")
     first = await file(clerk.pool, await accepted(clerk.pool, people[ANNA]))
-    await sum_up(clerk.pool)
 
     second = await file(clerk.pool, await accepted(clerk.pool, people[ANNA]))
 
