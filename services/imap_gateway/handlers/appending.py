@@ -118,10 +118,12 @@ async def _put(
     keywords = await keyword_numbers(client, target.account, words)
     if isinstance(content, bytes):
         summary = scan(content)
+        _demand_ascii(client, summary.header)
         await blobs.put(object_key(ident), content)
     else:
         putting = blobs.put_file(object_key(ident), content.descriptor)
         _, summary = await asyncio.gather(putting, content.work(scan, content.pages()))
+        _demand_ascii(client, summary.header)
     return store.NewMessage(
         account=target.account,
         mailbox=target.name,
@@ -133,6 +135,20 @@ async def _put(
         keywords=keywords,
         reader=reader,
     )
+
+
+def _demand_ascii(client: Client, header: bytes) -> None:
+    """Refuse UTF-8 in the header from who has not enabled it (RFC 6855 §4).
+
+    What is in no charset that could be known is not UTF-8 for anybody: old mail, taken as it is.
+    """
+    if client.is_utf8 or header.isascii():
+        return
+    try:
+        header.decode()
+    except UnicodeDecodeError:
+        return
+    raise Refusal("The header is in UTF-8: ENABLE UTF8=ACCEPT first")
 
 
 def _size(content: Content) -> int:
