@@ -22,6 +22,7 @@ from posthouse.mail.ids import day_of
 from posthouse.storage.pool import Pool, Queries, transaction
 
 BITE = 500  # rows per transaction
+NOTES = 25  # of up to 200 contents each, per transaction
 BOXES = 500  # mailboxes looked at by one statement
 STEPS_PER_BOX = 1000  # rows of history taken from one mailbox by one statement
 
@@ -30,7 +31,7 @@ _TAKE_EXPUNGED = """
     delete from expunged where ctid = any (array(
         select ctid from expunged where at <= now() - $1::interval
          order by at limit $2 for update skip locked))
- returning account_id, content_id
+ returning account_id, contents
 """
 # One statement, so one moment: moving a message away makes the new one in the same transaction.
 _COLLECT = """
@@ -81,13 +82,13 @@ async def collect_contents(pool: Pool, quarantine: timedelta) -> int:
     total = 0
     while True:
         async with transaction(pool) as tx:
-            taken = await tx.fetch(_TAKE_EXPUNGED, quarantine, BITE)
+            taken = await tx.fetch(_TAKE_EXPUNGED, quarantine, NOTES)
             accounts: defaultdict[int, list[int]] = defaultdict(list)
             for row in taken:
-                accounts[row["account_id"]].append(row["content_id"])
+                accounts[row["account_id"]] += row["contents"]
             for account, contents in sorted(accounts.items()):
                 total += await tx.execute(_COLLECT, account, contents)
-        if len(taken) < BITE:
+        if len(taken) < NOTES:
             return total
 
 

@@ -68,6 +68,19 @@ async def test_contents_and_search_text_go_after_the_last_message(pool: Pool) ->
     assert await pool.fetchval("select count(*) from expunged") == 0
 
 
+async def test_a_mailbox_that_was_emptied_goes_part_by_part(pool: Pool) -> None:
+    account = await _anna(pool)
+    boxes = [await _filed(pool, account) for _ in range(450)]
+    [first] = boxes[0][1]
+    gone = await messages.expunge(pool, account, first.mailbox, deleted_only=False)
+    assert len(gone.uids) == len(boxes)
+
+    noted = await pool.fetch("select cardinality(contents) as many from expunged order by many")
+    assert [row["many"] for row in noted] == [50, 200, 200]
+    assert await collect_contents(pool, AT_ONCE) == len(boxes)
+    assert await _contents(pool) == 0
+
+
 async def test_contents_that_a_copy_shows_stay(pool: Pool) -> None:
     account = await _anna(pool)
     ident, [filed] = await _filed(pool, account)
