@@ -13,6 +13,7 @@ from typing import Final
 
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.committing import committing
 from imap_gateway.errors import Refusal
 from imap_gateway.protocol import metadata as m
 from imap_gateway.protocol import responses
@@ -20,6 +21,7 @@ from imap_gateway.special_uses import checked_uses
 from posthouse.storage import annotations as store
 from posthouse.storage.annotations import EVERYBODY, SERVER, Annotation, read_annotations
 from posthouse.storage.mailboxes import Mailbox, set_special_uses
+from posthouse.storage.pool import transaction
 
 ANY_OF = "rswip"  # RFC 5464 §3.3: with l, one of these
 
@@ -126,12 +128,14 @@ async def set_(client: Client, command: m.SetMetadata) -> Done:
     private = {entry: value for entry, value in values.items() if entry not in shared}
     entries = {EVERYBODY: shared, client.account: private}
     try:
-        await store.write_annotations(client.house.pool, account, number, entries)
+        with committing():
+            async with transaction(client.house.pool) as tx:
+                step = await store.write_annotations(tx, account, number, entries)
+                if uses is not None:
+                    await set_special_uses(tx, account, number, uses)
     except store.TooManyAnnotations as error:
         raise Refusal("Too many annotations", b"METADATA TOOMANY") from error
-    if uses is not None:
-        await set_special_uses(client.house.pool, account, number, uses)
-    client.house.updates.tell(account, 0, 0)
+    client.house.updates.tell(account, number, step)
     return Done("SETMETADATA done")
 
 

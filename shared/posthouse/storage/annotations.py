@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from posthouse.mail.errors import PermanentFailure
-from posthouse.storage.pool import Pool, Queries, transaction
+from posthouse.storage.mailboxes import NoSuchMailbox
+from posthouse.storage.pool import Pool, Queries, Tx, transaction
 
 SERVER = 0  # the mailbox of what is said about the server
 EVERYBODY = 0  # the reader of shared entries
@@ -87,17 +88,32 @@ _ADD = """
 """
 
 
+# A step that changes no message; it locks the mailbox before the account, as copies do.
+_TAKE_STEP = """
+    with step as (
+      update mailboxes set modseq = modseq + 1 where account_id = $1 and mailbox_id = $2
+      returning account_id, mailbox_id, modseq
+    )
+    insert into changes (account_id, mailbox_id, modseq, kind, data)
+    select account_id, mailbox_id, modseq, 'm', '' from step returning modseq
+"""
+
+
 async def write_annotations(
-    pool: Pool,
+    queries: Pool | Tx,
     account: int,
     mailbox: int,
     entries: Mapping[int, Mapping[str, bytes | None]],
-) -> None:
+) -> int:
     """Set entries by reader, remove those that are None: all or nothing.
 
-    Raises `TooManyAnnotations`.
+    It is a step of the mailbox (RFC 7162 §3.2), whose modification sequence is returned, 0 for the
+    server. Raises `TooManyAnnotations`, or `NoSuchMailbox` if it is gone.
     """
-    async with transaction(pool) as tx:
+    async with transaction(queries) as tx:
+        step = 0 if mailbox == SERVER else await tx.fetchval(_TAKE_STEP, account, mailbox)
+        if step is None:
+            raise NoSuchMailbox("Mailbox was deleted")
         await tx.execute(_LOCK, account)
         for reader, values in entries.items():
             names = [name.lower() for name in values]
@@ -108,6 +124,7 @@ async def write_annotations(
                 raise TooManyAnnotations("Too many annotations")
             if new and int(str(await tx.fetchval(_WEIGH, account, reader))) > MAX_OCTETS:
                 raise TooManyAnnotations("Too large annotations")
+    return int(str(step))
 
 
 _COPY = """

@@ -200,7 +200,9 @@ async def _take_uses(tx: Tx, account: int, mailbox: int, uses: Sequence[str]) ->
         await tx.execute(_TAKE_USES, account, mailbox, list(uses))
 
 
-async def set_special_uses(pool: Pool, account: int, mailbox: int, uses: Sequence[str]) -> None:
+async def set_special_uses(
+    pool: Pool | Tx, account: int, mailbox: int, uses: Sequence[str]
+) -> None:
     """Give a mailbox these special uses and no others (RFC 6154 §4)."""
     async with transaction(pool) as tx:
         await tx.execute(_SET_USES, account, mailbox, " ".join(uses) or None)
