@@ -149,6 +149,7 @@ class Client:
         failures: Logins that failed.
         tag: Of the command at work.
         progress: How much of it is done, of how much; None if that is not known.
+        is_amid_line: A response was written in part: nothing may come before the rest of it.
     """
 
     def __init__(self, house: House, wire: Wire) -> None:
@@ -157,6 +158,7 @@ class Client:
         self.failures = 0
         self.tag = b""
         self.progress: tuple[int, int] | None = None
+        self.is_amid_line = False
         self.selected: Selected | None = None
         self.guest: Guest | None = None
         self._begin()

@@ -36,10 +36,12 @@ class Progress:
 
     def _say(self) -> None:
         client = self._client
+        self._timer = self._wait()
+        if client.is_amid_line:
+            return
         state = b"NIL NIL" if client.progress is None else b"%d %d" % client.progress
         code = b"INPROGRESS (%b %b)" % (responses.string(client.tag), state)
         client.wire.write_now(responses.status(b"*", b"OK", "Still at work", code))
-        self._timer = self._wait()
 
     def stop(self) -> None:
         """The command is done: nothing more is said of it."""

@@ -11,9 +11,9 @@ from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.handlers.searching import check_charset, check_option, found_by, save, written
+from imap_gateway.long_lines import write_line
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.finding_answers import esearch
-from imap_gateway.protocol.responses import untagged
 from imap_gateway.protocol.sources import Kind, Source
 from imap_gateway.searching.contexts import check_tag, keep_updating
 from imap_gateway.searching.finding import Found, demand_bounded, find
@@ -106,8 +106,7 @@ async def _answer(
     if found.matched:
         many = len(found.matched)
         data = await aside(many, written, program, found, found.matched)
-        client.wire.write(untagged(esearch(client.tag, data, is_uid=True, source=source)))
-        await client.wire.drain()
+        await write_line(client, [esearch(client.tag, data, is_uid=True, source=source)])
 
 
 HANDLERS: Final[Handlers] = MappingProxyType({

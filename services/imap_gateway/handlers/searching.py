@@ -5,12 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from types import MappingProxyType
 from typing import Final
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Misuse, Refusal
+from imap_gateway.long_lines import write_line
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.finding_answers import (
     esearch,
@@ -18,10 +20,10 @@ from imap_gateway.protocol.finding_answers import (
     numbers_after,
     return_data,
 )
-from imap_gateway.protocol.responses import untagged
 from imap_gateway.protocol.search_grammar import CHARSETS
 from imap_gateway.searching.contexts import check_tag, keep_updating
 from imap_gateway.searching.finding import Found, demand_bounded, find
+from imap_gateway.view.hits import AT_ONCE
 from imap_gateway.view.matching import asks_modseq
 from posthouse.mail.errors import MailFailure
 
@@ -64,11 +66,9 @@ async def answer(
     if returns is not None:
         await save(client, returns, found, matched)
     if returns is None or returns.tells or not returns.saves:
-        text = await aside(
-            len(matched), _text, client.tag, program, found, (matched, word, returns)
-        )
-        client.wire.write(untagged(text))
-        await client.wire.drain()
+        results = matched, word, returns
+        text = await aside(len(matched), _text, client.tag, program, found, results)
+        await write_line(client, text)
 
 
 async def save(client: Client, returns: f.Returns, found: Found, matched: Sequence[int]) -> None:
@@ -91,14 +91,15 @@ def _text(
     program: f.Program,
     found: Found,
     results: tuple[Sequence[int], bytes, f.Returns | None],
-) -> bytes:
+) -> list[bytes]:
+    """Return the response in pieces."""
     matched, word, returns = results
     if returns is not None:
         data = written(replace(program, returns=returns), found, matched)
-        return esearch(tag, data, is_uid=program.is_uid)
+        return [esearch(tag, data, is_uid=program.is_uid)]
     numbers = found.numbers(matched, is_uid=program.is_uid)
     modseq = found.modseq(matched) if asks_modseq(program.key) else None
-    return numbers_after(word, numbers) + modseq_after(modseq)
+    return [*numbers_after(word, numbers), modseq_after(modseq)]
 
 
 def _told(matched: Sequence[int], returns: f.Returns) -> Sequence[int]:
@@ -120,9 +121,12 @@ def _saved(found: Found, matched: Sequence[int], returns: f.Returns) -> array[in
         matched = [*page, *_ends(matched, returns)]
     is_matched = bytearray(len(found.rows))
     for place in matched:
-        is_matched[place] = True
-    uids = found.rows.uids
-    return array("I", [uids[place] for place, here in enumerate(is_matched) if here])
+        is_matched[place] = 1
+    uids, saved = found.rows.uids, array("I")
+    for start in range(0, len(uids), AT_ONCE):
+        end = start + AT_ONCE
+        saved.extend(compress(uids[start:end], is_matched[start:end]))
+    return saved
 
 
 def check_option(client: Client, program: f.Program) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from array import array
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -13,12 +12,14 @@ from typing import Final
 from imap_gateway.aside import INLINE_MESSAGES, aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.handlers.searching import answer, found_by
+from imap_gateway.long_lines import write_line
 from imap_gateway.protocol import finding as f
-from imap_gateway.protocol.responses import untagged
 from imap_gateway.searching.apart import threads, threads_apart
 from imap_gateway.searching.contexts import check_tag, keep_updating
 from imap_gateway.searching.finding import Found
 from imap_gateway.searching.lookups import Lookups
+from imap_gateway.view.hits import unpacked
+from imap_gateway.view.rows import Rows
 from posthouse.storage.ordering import sorted_uids, thread_page
 from posthouse.storage.pool import Queries
 
@@ -39,22 +40,22 @@ async def in_order(client: Client, found: Found, order: Sequence[f.Criterion]) -
         return ()
     view, house = client.mailbox().position.view, client.house
     await Lookups(house, view, found.rows).cover(found.matched, with_bodies=False)
-    uids = await aside(len(found.matched), _uids, found)
+    uids = await aside(len(found.matched), found.uids, found.matched)
     named = [(criterion.key.value.decode(), criterion.is_reverse) for criterion in order]
     packed = await sorted_uids(house.pool, (view.account, view.mailbox), named, uids)
-    return await aside(len(packed) // 8, _places, packed, uids, found.matched)
+    return await aside(len(packed) // 8, _places, packed, found.rows, found.matched)
 
 
-def _uids(found: Found) -> list[int]:
-    return [found.rows.uids[place] for place in found.matched]
-
-
-def _places(packed: bytes, uids: Sequence[int], matched: Sequence[int]) -> list[int]:
-    place_of = {uid: place for uid, place in zip(uids, matched, strict=True)}  # noqa: C416 - others get their turn
-    ordered = array("q", packed)
-    if sys.byteorder == "little":
-        ordered.byteswap()
-    return [place_of[uid] for uid in ordered if uid in place_of]
+def _places(packed: bytes, rows: Rows, matched: Sequence[int]) -> array[int]:
+    """Return those of ``matched`` whose UIDs are packed, in that order."""
+    is_matched, places = bytearray(len(rows)), array("I")
+    for place in matched:
+        is_matched[place] = 1
+    for uid in unpacked(packed):
+        place = rows.find(uid)
+        if place >= 0 and is_matched[place]:
+            places.append(place)
+    return places
 
 
 async def thread(client: Client, command: f.Thread) -> Done:
@@ -76,15 +77,13 @@ async def thread(client: Client, command: f.Thread) -> Done:
                 text = await asyncio.to_thread(
                     threads, uids, numbers, few, is_by_subject=is_by_subject
                 )
-    client.wire.write(untagged(b"THREAD" + (b" " + text if text else b"")))
-    await client.wire.drain()
+    await write_line(client, [b"THREAD", b" " if text else b"", text])
     return Done("THREAD done")
 
 
 def _named(found: Found, program: f.Program) -> tuple[array[int], array[int]]:
     """Return UIDs and what the client calls these messages."""
-    numbers = found.numbers(found.matched, is_uid=program.is_uid)
-    return array("I", _uids(found)), array("I", numbers)
+    return found.uids(found.matched), found.numbers(found.matched, is_uid=program.is_uid)
 
 
 async def _pages(pool: Queries, where: tuple[int, int], after: int | None) -> AsyncIterator[bytes]:

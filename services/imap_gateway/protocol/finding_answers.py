@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from imap_gateway.protocol.finding import Returns
 from imap_gateway.protocol.responses import string
 from imap_gateway.protocol.sequences import write_set
 
+NUMBERS_AT_ONCE = 2000  # are written in one go
 
-def numbers_after(word: bytes, numbers: Sequence[int]) -> bytes:
-    """``SEARCH`` or ``SORT`` with numbers."""
-    return word + b"".join([b" %d" % number for number in numbers])
+
+def numbers_after(word: bytes, numbers: Sequence[int]) -> Iterator[bytes]:
+    """``SEARCH`` or ``SORT`` with numbers, in pieces."""
+    yield word
+    for start in range(0, len(numbers), NUMBERS_AT_ONCE):
+        part = tuple(numbers[start : start + NUMBERS_AT_ONCE])
+        yield b" %d" * len(part) % part
 
 
 def modseq_after(modseq: int | None) -> bytes:

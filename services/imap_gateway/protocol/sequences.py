@@ -6,11 +6,12 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 from imap_gateway.protocol.cursor import MAX_NUMBER, BadSyntax, Cursor
 
 STAR = 0  # stands for the largest number in use
+RANGES_AT_ONCE = 1000  # are written in one go, then other threads come
 
 _NUMBER = rb"(?:[1-9][0-9]{0,9}|\*)"
 _RANGE = _NUMBER + rb"(?::" + _NUMBER + rb")?"
@@ -120,6 +121,13 @@ def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
+def written(ranges: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+    """Yield ranges as pieces of a sequence set, which commas are to join: ``1:3,5``."""
+    ranges = iter(ranges)
+    while part := list(islice(ranges, RANGES_AT_ONCE)):
+        yield b",".join([b"%d" % a if a == b else b"%d:%d" % (a, b) for a, b in part])
+
+
 def write_set(numbers: Iterable[int]) -> bytes:
     """Return ``numbers`` in their order as a sequence set: ``1:3,5``."""
-    return b",".join(b"%d" % a if a == b else b"%d:%d" % (a, b) for a, b in runs(numbers))
+    return b",".join(list(written(runs(numbers))))

@@ -66,7 +66,7 @@ class _Updating(Context):
         self._order = order
         position = client.mailbox().position
         self._key = with_uids(program.key, position)
-        self._results = array("I", map(found.rows.uids.__getitem__, found.matched))
+        self._results = found.uids(found.matched)
         self._step, self._last = found.step, _last_uid(position)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,13 +15,14 @@ from imap_gateway.protocol import keys as k
 from imap_gateway.searching.lookups import Lookups
 from imap_gateway.telling import know_keywords
 from imap_gateway.view.flags import Keywords
+from imap_gateway.view.hits import AT_ONCE
 from imap_gateway.view.matching import (
     Scope,
     candidates,
     count_keys,
+    matching,
     names_numbers,
     outside_keys,
-    select,
 )
 from imap_gateway.view.position import Position, message_rows
 from imap_gateway.view.rows import Rows
@@ -48,18 +51,36 @@ class Found:
     matched: Sequence[int]
     step: int
 
-    def numbers(self, matched: Sequence[int], *, is_uid: bool) -> Sequence[int]:
+    def uids(self, matched: Sequence[int]) -> array[int]:
+        """Return the UIDs of these places, in their order."""
+        uids = array("I")
+        for start in range(0, len(matched), AT_ONCE):
+            uids.extend([self.rows.uids[place] for place in matched[start : start + AT_ONCE]])
+        return uids
+
+    def numbers(self, matched: Sequence[int], *, is_uid: bool) -> array[int]:
         """Return what the client calls these places, in their order."""
         if is_uid:
-            return [self.rows.uids[place] for place in matched]
-        if self.indexes is self.places:
-            return [place + 1 for place in matched]
-        index_of = dict(zip(self.places, self.indexes, strict=True))
-        return [index_of[place] + 1 for place in matched]
+            return self.uids(matched)
+        numbers = array("I")
+        for start in range(0, len(matched), AT_ONCE):
+            part = matched[start : start + AT_ONCE]
+            if self.indexes is self.places:
+                numbers.extend([place + 1 for place in part])
+            else:
+                numbers.extend([self._index(place) + 1 for place in part])
+        return numbers
+
+    def _index(self, place: int) -> int:
+        return self.indexes[bisect_left(self.places, place)]
 
     def modseq(self, matched: Sequence[int]) -> int | None:
         """Return the highest modseq of these places, None without any."""
-        return max(map(self.rows.modseqs.__getitem__, matched), default=None)
+        highest = [
+            max(map(self.rows.modseqs.__getitem__, matched[start : start + AT_ONCE]))
+            for start in range(0, len(matched), AT_ONCE)
+        ]
+        return max(highest, default=None)
 
 
 def demand_bounded(position: Position, key: k.Key) -> None:
@@ -88,7 +109,7 @@ async def find(client: Client, position: Position, key: k.Key) -> Found:
         lookups = Lookups(house, position.view, rows)
         left = await aside(tests, candidates, key, scope)
         scope = replace(scope, found={one: await lookups.find(one, left) for one in outside})
-    matched = await aside(tests, select, key, scope, places)
+    matched = await aside(tests, matching, key, scope)
     return Found(rows=rows, indexes=indexes, places=places, matched=matched, step=step)
 
 

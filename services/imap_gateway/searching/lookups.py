@@ -7,8 +7,6 @@ messages are covered is remembered with the view, so that the next search asks n
 from __future__ import annotations
 
 import asyncio
-import sys
-from array import array
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,6 +16,15 @@ from imap_gateway.aside import aside
 from imap_gateway.house import House
 from imap_gateway.memory.allowance import Allowance
 from imap_gateway.protocol import keys as k
+from imap_gateway.view.hits import (
+    Marks,
+    Numbers,
+    contents_of,
+    marked,
+    marked_packed,
+    marked_uids,
+    unpacked,
+)
 from imap_gateway.view.matching import Outside
 from imap_gateway.view.rows import Rows
 from imap_gateway.view.shared import SharedView
@@ -40,7 +47,6 @@ BODIES_AT_ONCE = 200
 BODY_OCTETS_AT_ONCE = 8 * 1024 * 1024
 INLINE_OCTETS = 64 * 1024  # a larger message is folded in a thread
 READS_AT_ONCE = 16
-SET_STEP = 20_000
 DOCUMENT_SECONDS = 60.0  # of one search; what is left the indexer makes searchable
 _T = TypeVar("_T")
 
@@ -69,13 +75,13 @@ class Lookups:
         self._rows = rows
         self._documents = Allowance(DOCUMENT_SECONDS)
 
-    async def find(self, key: Outside, places: Sequence[int]) -> frozenset[int]:
-        """Return those of ``places`` that match ``key``; `Unavailable` escapes."""
+    async def find(self, key: Outside, places: Sequence[int]) -> Marks:
+        """Return which rows match ``key``, of ``places`` at least; `Unavailable` escapes."""
         if not places:
-            return frozenset()
+            return bytearray(len(self._rows))
         return await self._finder(key, places)
 
-    def _finder(self, key: Outside, places: Sequence[int]) -> Awaitable[frozenset[int]]:
+    def _finder(self, key: Outside, places: Sequence[int]) -> Awaitable[Marks]:
         match key:
             case k.Contains():
                 return self._containing(key, places)
@@ -86,10 +92,10 @@ class Lookups:
             case k.Dated(which=which):
                 column: DateColumn = "savedate" if which is k.Which.SAVED else "internaldate"
                 since, before = map(_midnight, _days(key))
-                return self._dated(column, since, before, places)
+                return self._dated(column, since, before)
             case k.Within(seconds=seconds, is_older=is_older):
                 since, before = _span(seconds, is_older=is_older)
-                return self._dated("internaldate", since, before, places)
+                return self._dated("internaldate", since, before)
 
     async def cover(self, places: Sequence[int], *, with_bodies: bool) -> None:
         """See to it that the text of these messages is there."""
@@ -98,16 +104,17 @@ class Lookups:
             covered = view.covered_bodies
         if not places or self._rows.uids[places[-1]] <= covered:
             return
-        contents = await aside(len(places), self._contents, places)
+        contents = await aside(len(places), contents_of, self._rows, places)
         among = await aside(len(places), Among.these, contents)
-        after, wanted = among.first - 1, set[int]()
+        after, wanted = among.first - 1, None
         while after < among.last:
             found = await searching.missing(
                 self._house.pool, self._account, after, among.last, with_bodies=with_bodies
             )
-            if found and not wanted:
-                wanted = await aside(len(contents), _set_of, contents)
-            await self._make([one for one in found if one[0] in wanted], with_bodies=with_bodies)
+            if found and wanted is None:
+                wanted = await aside(len(contents), Numbers, contents)
+            lacking = [one for one in found if wanted is not None and one[0] in wanted]
+            await self._make(lacking, with_bodies=with_bodies)
             after = found[-1][0] if len(found) == searching.MISSING_AT_ONCE else among.last
         if len(places) == len(self._rows):  # else messages before these may be missing
             last = self._rows.uids[places[-1]]
@@ -125,25 +132,19 @@ class Lookups:
             if with_bodies:
                 await self._add_bodies([content for content, _ in part])
 
-    def _contents(self, places: Sequence[int]) -> Sequence[int]:
-        column = self._rows.contents
-        if isinstance(places, range) and places.step == 1:
-            return column[places.start : places.stop]
-        return [column[place] for place in places]
-
-    async def _containing(self, key: k.Contains, places: Sequence[int]) -> frozenset[int]:
+    async def _containing(self, key: k.Contains, places: Sequence[int]) -> Marks:
         if key.where in _NEED_BODY:
             await self._note_search()
         await self.cover(places, with_bodies=key.where in _NEED_BODY)
         text, pool = fold(key.text), self._house.pool
-        contents, among = await self._looked_at(places)
+        among = await self._among(places)
         column = _COLUMNS.get(key.where)
         if column is not None:
             hits = await searching.find_text(pool, self._account, among, column, text)
         else:
             name = "bcc" if key.where is k.Where.BCC else key.header
             hits = await searching.find_field(pool, self._account, among, name, text)
-        return await aside(len(places), _hit, places, contents, hits)
+        return await aside(len(places), marked_packed, self._rows, places, hits)
 
     async def _note_search(self) -> None:
         """Have texts of the account indexed from now on; told once a day."""
@@ -152,32 +153,30 @@ class Lookups:
             await note_searcher(self._house.pool, self._account)
             self._view.searched_on = today
 
-    async def _with_id(self, key: k.HasId, places: Sequence[int]) -> frozenset[int]:
+    async def _with_id(self, key: k.HasId, places: Sequence[int]) -> Marks:
         if key.is_thread:
             await self.cover(places, with_bodies=False)
-        contents, among = await self._looked_at(places)
+        among = await self._among(places)
         between = among.first, among.last
         hits = await find_ids(
             self._house.pool, self._account, between, key.ident, is_thread=key.is_thread
         )
-        return frozenset(p for p, c in zip(places, contents, strict=True) if c in hits)
+        return await aside(len(places), marked, self._rows, places, hits)
 
-    async def _sent(self, key: k.Dated, places: Sequence[int]) -> frozenset[int]:
+    async def _sent(self, key: k.Dated, places: Sequence[int]) -> Marks:
         await self.cover(places, with_bodies=False)
-        contents, among = await self._looked_at(places)
+        among = await self._among(places)
         hits = await searching.find_sent(self._house.pool, self._account, among, *_days(key))
-        return await aside(len(places), _hit, places, contents, hits)
+        return await aside(len(places), marked_packed, self._rows, places, hits)
 
-    async def _looked_at(self, places: Sequence[int]) -> tuple[Sequence[int], Among]:
-        contents = await aside(len(places), self._contents, places)
-        return contents, await aside(len(places), Among.these, contents)
+    async def _among(self, places: Sequence[int]) -> Among:
+        contents = await aside(len(places), contents_of, self._rows, places)
+        return await aside(len(places), Among.these, contents)
 
-    async def _dated(
-        self, column: DateColumn, since: datetime, before: datetime, places: Sequence[int]
-    ) -> frozenset[int]:
+    async def _dated(self, column: DateColumn, since: datetime, before: datetime) -> Marks:
         where = (self._account, self._view.mailbox)
         packed = await searching.find_dated(self._house.pool, where, column, since, before)
-        return await aside(len(packed) // 8, _places_of, self._rows, packed, places)
+        return await aside(len(packed) // 8, marked_uids, self._rows, unpacked(packed))
 
     async def _add_headers(self, contents: Sequence[int]) -> None:
         headers = await self._house.contents.column(self._account, "header", contents)
@@ -227,32 +226,6 @@ async def _near(look: Callable[[bytes, Parts], _T], octets: bytes, parts: Parts)
 
 def _header_texts(contents: Sequence[int], headers: Sequence[bytes]) -> list[HeaderText]:
     return [header_text(c, header) for c, header in zip(contents, headers, strict=True)]
-
-
-def _hit(places: Sequence[int], contents: Sequence[int], packed: bytes) -> frozenset[int]:
-    """Return those of ``places`` whose contents are among the packed ones."""
-    hits = _set_of(_unpacked(packed))
-    return frozenset(p for p, c in zip(places, contents, strict=True) if c in hits)
-
-
-def _places_of(rows: Rows, packed: bytes, places: Sequence[int]) -> frozenset[int]:
-    wanted = _set_of(rows.places(_unpacked(packed)))
-    return frozenset(place for place in places if place in wanted)
-
-
-def _unpacked(packed: bytes) -> array[int]:
-    numbers = array("q", packed)
-    if sys.byteorder == "little":
-        numbers.byteswap()
-    return numbers
-
-
-def _set_of(numbers: Sequence[int]) -> set[int]:
-    """Return them as a set, made in steps: a thread that makes it at once holds up all others."""
-    found: set[int] = set()
-    for start in range(0, len(numbers), SET_STEP):
-        found.update(numbers[start : start + SET_STEP])
-    return found
 
 
 def _days(key: k.Dated) -> tuple[date, date]:

@@ -1,11 +1,14 @@
 """Which messages match a search: sets of rows, narrowed key by key (RFC 3501 §6.4.4).
 
 Keys that need more than the view (texts, dates) are looked up before by who does I/O; what they
-found comes in as `found`.
+found comes in as `found`. Messages are looked at some thousands at a time: a list or a set of a
+million is made and unmade in one go, and no other thread runs meanwhile.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -13,6 +16,7 @@ from typing import TypeAlias
 from imap_gateway.protocol import keys as k
 from imap_gateway.protocol.sequences import SequenceSet, runs
 from imap_gateway.view.flags import Keywords
+from imap_gateway.view.hits import AT_ONCE, Marks, marked_uids
 from imap_gateway.view.position import Position
 from imap_gateway.view.rows import Rows
 
@@ -30,13 +34,15 @@ class Scope:
         position: The session's.
         keywords: Of the account.
         found: For every key of `Outside` the places it matches.
+        named: What sets of numbers stand for, once they were looked at.
     """
 
     rows: Rows
     places: Sequence[int]
     position: Position
     keywords: Keywords
-    found: Mapping[Outside, frozenset[int]] = field(default_factory=dict)
+    found: Mapping[Outside, Marks] = field(default_factory=dict)
+    named: dict[k.InSet, Marks] = field(default_factory=dict)
 
 
 def outside_keys(key: k.Key) -> set[Outside]:
@@ -124,11 +130,19 @@ def candidates(key: k.Key, scope: Scope) -> Sequence[int]:
     """Return places that cannot be ruled out without looking anything up."""
     keys = key.keys if isinstance(key, k.And) else (key,)
     known = tuple(one for one in keys if not outside_keys(one))
-    return select(k.And(known), scope, scope.places)
+    return matching(k.And(known), scope) if known else scope.places
+
+
+def matching(key: k.Key, scope: Scope) -> array[int]:
+    """Return the places that match, ascending."""
+    found = array("I")
+    for start in range(0, len(scope.places), AT_ONCE):
+        found.extend(select(key, scope, scope.places[start : start + AT_ONCE]))
+    return found
 
 
 def select(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
-    """Return those of ``places`` that match, in their order."""
+    """Return those of ``places`` that match, in their order; for some thousands at a time."""
     match key:
         case k.And(keys=keys):
             for one in keys:
@@ -157,8 +171,8 @@ def _by_row(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
         case k.ChangedSince(modseq=modseq):
             return [p for p in places if rows.modseqs[p] >= modseq]
         case k.Contains() | k.Dated() | k.Within() | k.HasId():
-            matched = scope.found[key]
-            return [p for p in places if p in matched]
+            marks = scope.found[key]
+            return [p for p in places if marks[p]]
         case _:
             return _by_uid(key, scope, places)
 
@@ -172,19 +186,27 @@ def _by_uid(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
             number, words = scope.keywords.number(name), scope.rows.keywords
             return [p for p in places if (number in words.get(uids[p], ())) is is_set]
         case k.InSet():
-            matched = _named(key, scope)
-            return [p for p in places if p in matched]
+            marks = _named(key, scope)
+            return [p for p in places if marks[p]]
         case _:
             return places
 
 
-def _named(key: k.InSet, scope: Scope) -> set[int]:
-    """Return the places in a set; numbers of no message match nothing."""
+def _named(key: k.InSet, scope: Scope) -> Marks:
+    """Return which rows are in a set; numbers of no message match nothing."""
+    marks = scope.named.get(key)
+    if marks is None:
+        marks = scope.named[key] = _marks(key, scope)
+    return marks
+
+
+def _marks(key: k.InSet, scope: Scope) -> Marks:
+    uids, position = scope.rows.uids, scope.position
     if key.numbers.is_saved:
-        return set(scope.rows.places(scope.position.saved))
-    if key.is_uid:
-        return set(key.numbers.indexes_of_uids(scope.rows.uids))
-    count = scope.position.count
-    ranges = key.numbers.resolve(count)
-    indexes = (i for first, last in ranges for i in range(first - 1, min(last, count)))
-    return {scope.position.row(index) for index in indexes}
+        return marked_uids(scope.rows, position.saved)
+    marks = bytearray(len(uids))
+    numbers = key.numbers if key.is_uid else _uids_of(key.numbers, position)
+    for first, last in numbers.resolve(uids[-1] if uids else 0):
+        start, end = bisect_left(uids, first), bisect_right(uids, last)
+        marks[start:end] = b"\1" * (end - start)
+    return marks

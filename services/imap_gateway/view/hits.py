@@ -1,0 +1,77 @@
+"""What was looked up elsewhere, as marks of rows: an octet for each row, 1 for those that are meant.
+
+All is done some thousands at a time: what is made or unmade whole of a million holds up all threads.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+from imap_gateway.view.rows import Rows
+
+AT_ONCE = 10_000  # messages
+PART_BITS = 12  # of numbers: so many may be in one part of a large set
+
+Marks: TypeAlias = bytearray
+
+
+class Numbers(Container[int]):
+    """A set of very many numbers, in parts."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._parts: defaultdict[int, set[int]] = defaultdict(set)
+        for number in numbers:
+            self._parts[number >> PART_BITS].add(number)
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and number in self._parts.get(number >> PART_BITS, ())
+
+
+def unpacked(packed: bytes) -> Iterator[int]:
+    """Yield numbers of eight octets each."""
+    step = AT_ONCE * 8
+    for start in range(0, len(packed), step):
+        numbers = array("q", packed[start : start + step])
+        if sys.byteorder == "little":
+            numbers.byteswap()
+        yield from numbers
+
+
+def contents_of(rows: Rows, places: Sequence[int]) -> array[int]:
+    """Return the contents of these messages."""
+    contents = array("Q")
+    for start in range(0, len(places), AT_ONCE):
+        part = places[start : start + AT_ONCE]
+        if isinstance(part, range) and part.step == 1:
+            contents.extend(rows.contents[part.start : part.stop])
+        else:
+            contents.extend([rows.contents[place] for place in part])
+    return contents
+
+
+def marked(rows: Rows, places: Sequence[int], hits: Container[int]) -> Marks:
+    """Mark those of ``places`` whose contents are among ``hits``."""
+    marks, contents = bytearray(len(rows)), rows.contents
+    for place in places:
+        if contents[place] in hits:
+            marks[place] = 1
+    return marks
+
+
+def marked_packed(rows: Rows, places: Sequence[int], packed: bytes) -> Marks:
+    """Mark those of ``places`` whose contents are among the packed ones."""
+    is_small = len(packed) <= AT_ONCE * 8
+    hits = set(unpacked(packed)) if is_small else Numbers(unpacked(packed))
+    return marked(rows, places, hits)
+
+
+def marked_uids(rows: Rows, uids: Iterable[int]) -> Marks:
+    """Mark the messages with these UIDs, which ascend."""
+    marks = bytearray(len(rows))
+    for place in rows.places(uids):
+        marks[place] = 1
+    return marks
