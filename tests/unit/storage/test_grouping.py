@@ -88,6 +88,34 @@ async def test_what_its_caller_gave_up_is_written_only_if_it_must_be(
     assert (7 in written) is not is_wanted_by_caller
 
 
+@pytest.mark.parametrize("is_wanted_by_caller", [True, False])
+async def test_who_is_alone_commits_without_a_writer(*, is_wanted_by_caller: bool) -> None:
+    tasks: list[asyncio.Task[object] | None] = []
+
+    async def write(things: Sequence[int]) -> Sequence[int]:
+        tasks.append(asyncio.current_task())
+        return things
+
+    async with GroupCommit(write, is_wanted_by_caller=is_wanted_by_caller) as group:
+        assert [await group.submit(n) for n in (1, 2)] == [1, 2]
+
+    assert ({asyncio.current_task()} == set(tasks)) is is_wanted_by_caller
+
+
+async def test_who_was_alone_and_gave_up_leaves_the_way_free() -> None:
+    book = Book()
+    async with GroupCommit(book.write, is_wanted_by_caller=True) as group:
+        given_up = asyncio.create_task(group.submit(7))
+        await book.begun.wait()
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+        book.open.set()
+
+        assert await group.submit(8) == 80
+
+    assert book.commits == [[8]]
+
+
 async def test_at_the_end_nobody_is_left_waiting() -> None:
     book = Book()
     async with GroupCommit(book.write, is_wanted_by_caller=False) as group:

@@ -2,6 +2,7 @@
 
     submit ─▶ waiting ─▶ writer ─▶ one statement, one commit ─▶ every caller returns
     submit ─▶
+    submit, nobody else there ─▶ one commit, by the caller itself
 
 A caller alone pays one commit. While a commit is under way, the next callers gather and share
 the following one; the second writer starts when company has come or `GATHER` is over.
@@ -38,8 +39,9 @@ class GroupCommit(Generic[T, R]):
     Args:
         commit: Writes all of them or none, and returns one result each, in order. Raises
             `Unavailable` when the commit was not confirmed.
-        is_wanted_by_caller: Leave out what its caller no longer waits for. False if it must be
-            written all the same, because it tells of something that has happened.
+        is_wanted_by_caller: Leave out what its caller no longer waits for, and break off the commit
+            of one who is alone. False if it must be written all the same, because it tells of
+            something that has happened.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class GroupCommit(Generic[T, R]):
         self._leaves_out = is_wanted_by_caller
         self._waiting: asyncio.Queue[tuple[T, asyncio.Future[R]]] = asyncio.Queue(MAX_WAITING)
         self._writing = 0
+        self._gathering = 0  # writers who wait for company
         self._writers = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -76,12 +79,23 @@ class GroupCommit(Generic[T, R]):
         Raises `Unavailable` when that was not confirmed (it may have happened unheard), or when
         too much waits already.
         """
+        if self._leaves_out and not (self._writing or self._gathering or self._waiting.qsize()):
+            return await self._commit_alone(thing)
         done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         try:
             self._waiting.put_nowait((thing, done))
         except asyncio.QueueFull:
             raise Unavailable("too busy", detail="ledger: too much waits") from None
         return await done
+
+    async def _commit_alone(self, thing: T) -> R:
+        """Spare the caller who has no company the way to a writer and back."""
+        self._writing += 1
+        try:
+            [result] = await self._commit_all([thing])
+        finally:
+            self._writing -= 1
+        return result
 
     async def _write(self) -> None:
         """Commit what has gathered, for ever."""
@@ -97,10 +111,14 @@ class GroupCommit(Generic[T, R]):
                 _fail(batch, Unavailable("shutting down"))
 
     async def _gather(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GATHER.total_seconds()):
-                while len(batch) < MAX_BATCH and self._writing:
-                    batch.append(await self._waiting.get())
+        self._gathering += 1
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHER.total_seconds()):
+                    while len(batch) < MAX_BATCH and self._writing:
+                        batch.append(await self._waiting.get())
+        finally:
+            self._gathering -= 1
 
     async def _commit_wanted(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         self._writing += 1
