@@ -1,6 +1,6 @@
-"""BODYSTRUCTURE as IMAP4rev2 tells it: parameters of RFC 2231 are joined (RFC 9051 §7.5.2).
+"""BODYSTRUCTURE as IMAP4rev2 tells it: parameters of RFC 2231 are decoded (RFC 9051 §7.5.2).
 
-What is stored tells them as they were sent, for those who speak IMAP4rev1 join them themselves.
+What is stored tells their values joined and encoded (RFC 2231 §6), as IMAP4rev1 does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Content-Type, Content-Disposition and their parameters (RFC 2045 §5.1, RFC 2183 §2).
 
-Parameters of RFC 2231 (``name*0*=``) stay as they stand: the stored BODYSTRUCTURE carries them raw;
-who speaks IMAP4rev1 joins them, for others `posthouse.mime.continuations` does.
+Parameters of RFC 2231 (``name*0*=``) stay as they stand; `posthouse.mime.continuations` joins them.
 """
 
 from __future__ import annotations

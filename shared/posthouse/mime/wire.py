@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from posthouse.mime.addresses import Mailbox, parse_addresses
+from posthouse.mime.continuations import join_encoded
 from posthouse.mime.fields import Fields
-from posthouse.mime.parameters import Parametric, parse_disposition, parse_token
+from posthouse.mime.parameters import Parameters, Parametric, parse_disposition, parse_token
 from posthouse.mime.structure import MESSAGE, MULTIPART, TEXT, Entity
 
 # TEXT-CHAR, and so all that a quoted string may hold: no 8-bit, no NUL, CR, LF (RFC 3501 §9).
@@ -95,7 +94,7 @@ def _single(entity: Entity) -> bytes:
     )
 
 
-def _with_charset(entity: Entity) -> tuple[tuple[bytes, bytes], ...]:
+def _with_charset(entity: Entity) -> Parameters:
     given = entity.type.parameters
     if entity.kind == TEXT and not any(name.startswith(b"charset") for name, _ in given):
         return given + _CHARSET
@@ -122,7 +121,9 @@ def _languages(field: bytes) -> bytes:
     return b"(%s)" % b" ".join(map(string, tags)) if tags else b"NIL"
 
 
-def _parameters(parameters: Iterable[tuple[bytes, bytes]]) -> bytes:
+def _parameters(parameters: Parameters) -> bytes:
+    if any(b"*" in name for name, _ in parameters):
+        parameters = join_encoded(parameters)
     written = b" ".join(b"%s %s" % (string(name), string(value)) for name, value in parameters)
     return b"(%s)" % written if written else b"NIL"
 

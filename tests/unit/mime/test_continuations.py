@@ -1,19 +1,21 @@
-"""Parameters of RFC 2231, joined as RFC 9051 §7.5.2 says."""
+"""Parameters of RFC 2231, joined as its §6 says, and decoded as RFC 9051 §7.5.2 does."""
 
 from __future__ import annotations
+
+from urllib.parse import quote_from_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.mime.continuations import join_continuations
-from posthouse.mime.parameters import parse_content_type
+from posthouse.mime.continuations import join_continuations, join_encoded
+from posthouse.mime.parameters import Parameters, parse_content_type
 
 
-def joined(parameters: bytes) -> list[tuple[bytes, bytes]]:
-    parsed = parse_content_type(b"a/b; " + parameters)
-    assert parsed is not None
-    return list(join_continuations(parsed.parameters))
+def parsed(parameters: bytes) -> Parameters:
+    found = parse_content_type(b"a/b; " + parameters)
+    assert found is not None
+    return found.parameters
 
 
 @pytest.mark.parametrize(("given", "told"), [
@@ -52,7 +54,45 @@ def joined(parameters: bytes) -> list[tuple[bytes, bytes]]:
     (b"x*0000000000=a", [(b"x*0000000000", b"a")]),
 ])  # fmt: skip
 def test_sections_become_one_value(given: bytes, told: list[tuple[bytes, bytes]]) -> None:
-    assert joined(given) == told
+    assert list(join_continuations(parsed(given))) == told
+
+
+@pytest.mark.parametrize(("given", "told"), [
+    (b"baz*0=a; y=z; baz*1=b", [(b"baz", b"ab"), (b"y", b"z")]),
+    (b"foo*0*=utf-8'de'%C3; foo*1*=%BC", [(b"foo*", b"utf-8'de'%C3%BC")]),
+    # RFC 2231 §4.1; what was plain is encoded (§7)
+    (
+        (
+            b"title*0*=us-ascii'en'This%20is%20even%20more%20; title*1*=%2A%2A%2Afun%2A%2A%2A%20; "
+            b'title*2="isn\'t it!"'
+        ),
+        [(b"title*", b"us-ascii'en'This%20is%20even%20more%20%2A%2A%2Afun%2A%2A%2A%20isn%27t%20it!")],
+    ),
+    (b'x*0="50% "; x*1*=%41', [(b"x*", b"''50%25%20%41")]),
+    (b"x*=klingon''%FC", [(b"x*", b"klingon''%FC")]),
+    (b"x*0*=klingon''%FC; x*1*=%FD", [(b"x*", b"klingon''%FC%FD")]),
+    (b"x=p; x*0=a; x*1=b", [(b"x", b"p"), (b"x*0", b"a"), (b"x*1", b"b")]),
+])  # fmt: skip
+def test_sections_become_one_encoded_value(given: bytes, told: list[tuple[bytes, bytes]]) -> None:
+    assert list(join_encoded(parsed(given))) == told
+
+
+VALUES = st.one_of(
+    st.tuples(st.just("*"), st.binary().map(lambda value: quote_from_bytes(value, safe="!#"))),
+    st.tuples(st.just(""), st.text(st.characters(max_codepoint=127), max_size=9)),
+)
+
+
+@given(st.lists(VALUES, min_size=1, max_size=5))
+def test_what_was_joined_is_decoded_as_its_sections_would_be(values: list[tuple[str, str]]) -> None:
+    sections = [
+        (
+            f"a*{number}{star}".encode(),
+            ("utf-8''" * (not number) * bool(star) + value).encode(),
+        )
+        for number, (star, value) in enumerate(values)
+    ]
+    assert join_continuations(join_encoded(tuple(sections))) == join_continuations(tuple(sections))
 
 
 NAMES = st.sampled_from(
