@@ -20,6 +20,7 @@ from posthouse.runtime.report_settings import RETURN_PATHS
 from posthouse.runtime.service import Lifecycle
 from posthouse.runtime.tls import client_context
 from posthouse.runtime.web import Web
+from posthouse.storage.indexing import keep_marks
 from posthouse.storage.keyring import shared_secret
 from posthouse.telemetry.probes import Probes
 from postmaster.api import listener
@@ -36,7 +37,8 @@ from postmaster.duties.sums import sum_quotas
 from postmaster.duties.sweeper import sweep
 from postmaster.duties.tls_reports import Desk, forget_old, report_on_tls
 from postmaster.duties.undertaker import Undertaker
-from postmaster.indexing.indexer import Indexer, offer_new, tell_backlog
+from postmaster.indexing.indexer import Indexer
+from postmaster.indexing.offering import Offers, tell_backlog
 from postmaster.settings import PostmasterSettings
 from postmaster.tls_report import Letterhead
 
@@ -48,6 +50,7 @@ SUM_QUOTAS_EVERY = timedelta(minutes=1)
 REPORT_ON_TLS_EVERY = timedelta(minutes=10)
 OFFER_EVERY = timedelta(seconds=1)
 TELL_EVERY = timedelta(seconds=15)  # counting what waits
+MARK_EVERY = timedelta(minutes=1)
 SEARCHED_WITHIN = timedelta(days=90)  # who searches less often is searched without an index
 LONGEST_WALK = timedelta(days=1)
 
@@ -163,15 +166,28 @@ async def _indexing(
         )
     )
     indexer = Indexer(
-        pool=pool, blobs=parts.blobs, workshop=workshop, with_documents=settings.index_documents
+        pool=pool,
+        blobs=parts.blobs,
+        workshop=workshop,
+        with_documents=settings.index_documents,
     )
     within = SEARCHED_WITHIN if settings.index_accounts == "searching" else None
-    telling = partial(tell_backlog, pool, within)
-    offers = alone(pool, names.INDEX_OFFERS, partial(offer_new, pool, parts.publisher, within))
+    marks = alone(pool, names.INDEX_MARKS, partial(keep_marks, pool, within))
+    offers = alone(pool, names.INDEX_OFFERS, Offers(pool, parts.publisher).look)
+    lanes = (f"{INDEX}.{lane}" if lane else INDEX for lane in range(settings.index_workers))
     return [
+        rounds(marks, MARK_EVERY, probes.progress(names.INDEX_MARKS)),
         rounds(offers, OFFER_EVERY, probes.progress(names.INDEX_OFFERS)),
-        rounds(telling, TELL_EVERY, probes.progress(names.INDEX_BACKLOG)),
-        work_off(parts.broker, indexer.index, beat=probes.progress(INDEX, patience=LONGEST_WALK)),
+        rounds(partial(tell_backlog, pool), TELL_EVERY, probes.progress(names.INDEX_BACKLOG)),
+        *(
+            work_off(
+                parts.broker,
+                parts.publisher,
+                indexer.index,
+                beat=probes.progress(lane, patience=LONGEST_WALK),
+            )
+            for lane in lanes
+        ),
     ]
 
 

@@ -42,7 +42,8 @@ class PostmasterSettings(
         replay_rate: Dead letters that are replayed, rerouted or bounced in a second, where the order
             says nothing else.
         keep_changes: Steps of a mailbox's history that are kept for clients that come back.
-        index_workers: Processes that make messages searchable; 0: this service does not.
+        index_workers: Processes that make messages searchable, each with a database connection; 0:
+            this service does not.
         index_accounts: Whose messages are indexed before anybody asks: of accounts whose texts
             (BODY, TEXT) were searched within 90 days, or of all.
         database_connections: Of the pool; each duty that one pod does alone keeps one while it works.

@@ -7,6 +7,7 @@ messages are covered is remembered with the view, so that the next search asks n
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
@@ -99,25 +100,27 @@ class Lookups:
 
     async def cover(self, places: Sequence[int], *, with_bodies: bool) -> None:
         """See to it that the text of these messages is there."""
-        view, covered = self._view, self._view.covered_headers
-        if with_bodies:
-            covered = view.covered_bodies
-        if not places or self._rows.uids[places[-1]] <= covered:
+        view, uids = self._view, self._rows.uids
+        covered = view.covered_bodies if with_bodies else view.covered_headers
+        is_all = len(places) == len(self._rows)  # else messages before these may be missing
+        start = bisect_right(places, covered, key=uids.__getitem__)
+        if start == len(places):
             return
+        places = places[start:] if start else places
         contents = await aside(len(places), contents_of, self._rows, places)
         among = await aside(len(places), Among.these, contents)
         after, wanted = among.first - 1, None
         while after < among.last:
             found = await searching.missing(
-                self._house.pool, self._account, after, among.last, with_bodies=with_bodies
+                self._house.pool, self._account, among, after, with_bodies=with_bodies
             )
             if found and wanted is None:
                 wanted = await aside(len(contents), Numbers, contents)
             lacking = [one for one in found if wanted is not None and one[0] in wanted]
             await self._make(lacking, with_bodies=with_bodies)
             after = found[-1][0] if len(found) == searching.MISSING_AT_ONCE else among.last
-        if len(places) == len(self._rows):  # else messages before these may be missing
-            last = self._rows.uids[places[-1]]
+        if is_all:
+            last = uids[places[-1]]
             view.covered_headers = max(view.covered_headers, last)
             if with_bodies:
                 view.covered_bodies = max(view.covered_bodies, last)

@@ -1,4 +1,4 @@
-"""The indexer: offers on the queue what is new, and makes searchable what comes from there.
+"""The indexer: makes messages searchable, in turns that go round among accounts.
 
 What is not indexed yet is found all the same: the gateway reads it then. So an outage here costs
 time of searches, and nothing else.
@@ -7,77 +7,38 @@ time of searches, and nothing else.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 from msgspec.structs import replace
 
 from posthouse.blobs import Blobs
-from posthouse.bus.indexing import offer
-from posthouse.bus.publisher import Publisher
 from posthouse.extraction.jobs import Job, Made
 from posthouse.extraction.workshop import Broken, Workshop
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.mail.ids import object_key
 from posthouse.mail.index_work import IndexWork
 from posthouse.storage import indexing
-from posthouse.storage.contents import Place, read_column, read_places
+from posthouse.storage.contents import Source, read_sources
 from posthouse.storage.indexing import Indexed
 from posthouse.storage.pool import Pool, transaction
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
+from postmaster.indexing.offering import works
+from postmaster.indexing.turns import Key, plan
 
-OFFERED_AT_ONCE = 2000
-MESSAGES_IN_A_WORK = 50
-HELD_AT_ONCE = 2
-AGAIN_AFTER = timedelta(minutes=30)  # what was offered and not done
+TURN_TIME = timedelta(
+    seconds=10
+)  # then the next account's turn comes, once the message at hand is done
+MESSAGES_AT_ONCE = 32  # go to a worker together
+OCTETS_AT_ONCE = 512 * 1024  # likewise, or one message that is larger
+HELD_AT_ONCE = 2  # batches: the next one is read while a worker has this one
+TAKEN_SECONDS = 1.0  # until an account that another indexer works on is put back
 
 log = get_logger()
 _indexed = metrics.counter("posthouse_index_messages_total", "Messages indexed.", "how")
-_waiting = metrics.gauge("posthouse_index_waiting", "Messages that are not indexed yet.")
-_lag = metrics.gauge("posthouse_index_lag_seconds", "Since when the first of them waits.")
-_coverage = metrics.gauge("posthouse_index_coverage_ratio", "Indexed messages among all, about.")
-
-
-async def offer_new(
-    pool: Pool, publisher: Publisher, searched_within: timedelta | None = None
-) -> None:
-    """Put on the queue what is new, and what was forgotten.
-
-    Args:
-        pool: Where that stands.
-        publisher: To whom the queue is known.
-        searched_within: Only for accounts whose texts were searched as lately as that.
-
-    Raises:
-        Unavailable: If PostgreSQL or the broker does not answer; it is offered again later.
-    """
-    while await _offer_some(pool, publisher, searched_within) == OFFERED_AT_ONCE:
-        pass
-
-
-async def _offer_some(pool: Pool, publisher: Publisher, searched_within: timedelta | None) -> int:
-    """Offer some; return how many. Noted as offered is only what the broker has confirmed."""
-    async with transaction(pool) as tx:
-        offered = await indexing.offer(
-            tx, OFFERED_AT_ONCE, AGAIN_AFTER, searched_within=searched_within
-        )
-        works = [
-            IndexWork(account=account, contents=tuple(contents[at : at + MESSAGES_IN_A_WORK]))
-            for account, contents in offered.items()
-            for at in range(0, len(contents), MESSAGES_IN_A_WORK)
-        ]
-        if works:
-            await offer(publisher, works)
-    return sum(len(contents) for contents in offered.values())
-
-
-async def tell_backlog(pool: Pool, searched_within: timedelta | None = None) -> None:
-    """Tell how far behind we are with what `offer_new` offers; `Unavailable` escapes."""
-    behind = await indexing.backlog(pool, searched_within)
-    _waiting.set(behind.waiting)
-    _lag.set(behind.lag)
-    _coverage.set(max(1 - behind.waiting / max(behind.all_contents, behind.waiting, 1), 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,54 +50,81 @@ class Indexer:
         blobs: Where messages lie.
         workshop: Who reads them.
         with_documents: Attachments that are documents are read, too.
-        gate: Passed by as many messages as are held in memory at once.
+        turn_time: So long a turn goes on with more of its messages.
     """
 
     pool: Pool
     blobs: Blobs
     workshop: Workshop
     with_documents: bool
-    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HELD_AT_ONCE))
+    turn_time: timedelta = TURN_TIME
 
-    async def index(self, work: IndexWork) -> None:
-        """Index what of ``work`` waits still; `Unavailable` escapes."""
-        account = work.account
-        contents = await indexing.still_unindexed(self.pool, account, work.contents)
-        if not contents:
-            return
-        headers = await read_column(self.pool, account, "header", contents)
-        places = await read_places(self.pool, account, contents)
-        wanted = [content for content in contents if content in headers and content in places]
+    async def index(self, work: IndexWork) -> list[IndexWork]:
+        """Do turns; return those that go back on the queue. `Unavailable` escapes: nothing is done then."""
+        async with transaction(self.pool) as tx:
+            ours, taken = await indexing.begin_turns(tx, work.accounts, work.turn)
+            planned = await plan(tx, ours)
+            sources = await read_sources(tx, planned.keys)
+            made = await self._make_all(sources)
+            undone = {_key(source) for source in sources} - made.keys()
+            done = [key for key in planned.keys if key not in undone]
+            standings = planned.without(undone)
+            await indexing.keep(tx, list(made.values()), done)
+            await indexing.end_turns(tx, standings, work.turn)
+        if taken and not ours:
+            await asyncio.sleep(TAKEN_SECONDS)
+        again = [account for account, standing in standings.items() if standing.has_more]
+        # Nobody stays together with one whose messages take long.
+        return works(again, work.turn, *([1] if undone else [])) + works(taken, work.turn)
+
+    async def _make_all(self, sources: Sequence[Source]) -> dict[Key, Indexed]:
+        """Make messages searchable until time is over; one at least."""
+        ends = asyncio.get_running_loop().time() + self.turn_time.total_seconds()
+        gate = asyncio.Semaphore(HELD_AT_ONCE)
+        made: dict[Key, Indexed] = {}
+
+        async def make(batch: Sequence[Source]) -> None:
+            async with gate:
+                if not made or asyncio.get_running_loop().time() < ends:
+                    made.update(await self._make_batch(batch))
+
         try:
             async with asyncio.TaskGroup() as tasks:
-                making = [
-                    tasks.create_task(self._make(account, one, headers[one], places[one]))
-                    for one in wanted
-                ]
+                for batch in _batches(sources):
+                    tasks.create_task(make(batch))
         except ExceptionGroup as failures:
             outages, others = failures.split(Unavailable)
             if outages is None or others is not None:
                 raise
             raise Unavailable("not indexed", detail=str(outages.exceptions[0])) from failures
-        made = [Indexed(header=one.header, body=one.body, keys=one.keys)
-                for one in (task.result() for task in making)]  # fmt: skip
-        await indexing.keep(self.pool, account, made, contents)
+        return made
 
-    async def _make(self, account: int, content: int, header: bytes, place: Place) -> Made:
-        """Make one message searchable; of what breaks its worker, as much as does not."""
-        async with self.gate:
-            return await self._made(account, content, header, place)
-
-    async def _made(self, account: int, content: int, header: bytes, place: Place) -> Made:
-        octets, how = b"", "whole"
+    async def _make_batch(self, batch: Sequence[Source]) -> dict[Key, Indexed]:
+        """Make a batch searchable; if it breaks its worker, one by one for as long as a turn."""
+        jobs = await asyncio.gather(*map(self._job, batch))
         try:
-            octets = await self.blobs.get(object_key(place.object_id))
-        except MissingObject:  # the gateway tells who asks for it
-            how = "without object"
-        job = Job(account=account, content=content, header=header, parts=place.parts,
-                  octets=octets, with_documents=self.with_documents)  # fmt: skip
-        for attempt, fallback in (
-            (job, how),
+            made = await self.workshop.make_all(jobs)
+        except Broken:
+            return await self._make_singly(batch, jobs)
+        for job in jobs:
+            _indexed.labels("whole" if job.octets else "without object").inc()
+        return {_key(s): _indexed_by(s, one) for s, one in zip(batch, made, strict=True)}
+
+    async def _make_singly(
+        self, batch: Sequence[Source], jobs: Sequence[Job]
+    ) -> dict[Key, Indexed]:
+        ends = asyncio.get_running_loop().time() + self.turn_time.total_seconds()
+        made: dict[Key, Indexed] = {}
+        for source, job in zip(batch, jobs, strict=True):
+            if made and asyncio.get_running_loop().time() >= ends:
+                break
+            made[_key(source)] = _indexed_by(source, await self._make_as_possible(job))
+        return made
+
+    async def _make_as_possible(self, job: Job) -> Made:
+        """Make one message searchable; of what breaks its worker, as much as does not."""
+        for attempt, how in (
+            (job, "whole" if job.octets else "without object"),
             (replace(job, with_documents=False), "without documents"),
             (replace(job, octets=b"", with_documents=False), "header"),
             (replace(job, octets=b"", with_documents=False, header=b""), "nothing"),
@@ -144,8 +132,39 @@ class Indexer:
             try:
                 made = await self.workshop.make(attempt)
             except Broken:
-                log.warning("message not indexed whole", account=account, content=content)
+                log.warning("message not indexed whole", account=job.account, content=job.content)
                 continue
-            _indexed.labels(fallback).inc()
+            _indexed.labels(how).inc()
             return made
         raise RuntimeError("a worker cannot even index nothing")
+
+    async def _job(self, source: Source) -> Job:
+        octets = b""
+        with suppress(MissingObject):  # the gateway tells who asks for it
+            octets = await self.blobs.get(object_key(source.place.object_id))
+        return Job(account=source.account, content=source.content, header=source.header,
+                   parts=source.place.parts, octets=octets,
+                   with_documents=self.with_documents)  # fmt: skip
+
+
+def _key(source: Source) -> Key:
+    return source.account, source.content
+
+
+def _indexed_by(source: Source, made: Made) -> Indexed:
+    return Indexed(account=source.account, header=made.header, body=made.body, keys=made.keys)
+
+
+def _batches(sources: Sequence[Source]) -> Iterator[list[Source]]:
+    """Cut them into batches bounded in number and octets."""
+    batch: list[Source] = []
+    octets = 0
+    for source in sources:
+        size = source.place.size
+        if batch and (len(batch) == MESSAGES_AT_ONCE or octets + size > OCTETS_AT_ONCE):
+            yield batch
+            batch, octets = [], 0
+        batch.append(source)
+        octets += size
+    if batch:
+        yield batch

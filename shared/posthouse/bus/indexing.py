@@ -1,7 +1,7 @@
 """The road of the indexer: a queue of its own, which may be emptied at any time.
 
 What is on it stands in PostgreSQL too (`posthouse.storage.indexing`) and is offered again when it was
-not done; so it has no parking place, and what cannot be read is dropped.
+lost; so it has no parking place, and what cannot be read is dropped.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from posthouse.telemetry.probes import Beat
 
 FIRST_HOLD_SECONDS = 0.1
 LONGEST_HOLD_SECONDS = 5.0
-PREFETCH = 2  # messages; each is some dozens of mails
+PREFETCH = 1  # others may have time for the next one
 
 log = get_logger()
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(IndexWork)
 
-Work = Callable[[IndexWork], Awaitable[object]]
+Work = Callable[[IndexWork], Awaitable[Sequence[IndexWork]]]  # what it returns is put back
 
 
 async def offer(publisher: Publisher, works: Sequence[IndexWork]) -> None:
@@ -37,8 +37,8 @@ async def offer(publisher: Publisher, works: Sequence[IndexWork]) -> None:
     )
 
 
-async def work_off(broker: Broker, do: Work, *, beat: Beat) -> None:
-    """Hand what lies on the queue to ``do``, and acknowledge it after that; until cancelled.
+async def work_off(broker: Broker, publisher: Publisher, do: Work, *, beat: Beat) -> None:
+    """Hand what lies on the queue to ``do``, put back what is left, and acknowledge it; until cancelled.
 
     While ``do`` raises `Unavailable` the work is held; anything else it raises is a bug and escapes.
     """
@@ -46,13 +46,13 @@ async def work_off(broker: Broker, do: Work, *, beat: Beat) -> None:
     async with feed.open(prefetch=PREFETCH):
         while deliveries := await feed.take(1):
             bodies = [line for delivery in deliveries for line in delivery.lines]
-            if all([await _done(feed, do, body, beat) for body in bodies]):
+            if all([await _done(feed, publisher, do, body) for body in bodies]):
                 await feed.settle(deliveries)
             else:
                 feed.abandon(deliveries)
 
 
-async def _done(feed: Feed, do: Work, body: bytes, beat: Beat) -> bool:
+async def _done(feed: Feed, publisher: Publisher, do: Work, body: bytes) -> bool:
     """Do the work however long others are away; False if we stop meanwhile."""
     try:
         work = _decoder.decode(body)
@@ -62,12 +62,12 @@ async def _done(feed: Feed, do: Work, body: bytes, beat: Beat) -> bool:
     pause = FIRST_HOLD_SECONDS
     while not feed.is_stopping:
         try:
-            await do(work)
+            await offer(publisher, await do(work))
         except Unavailable as outage:
-            beat.hold(str(outage))
+            feed.beat.hold(str(outage))
             await feed.pause(pause)
             pause = min(2 * pause, LONGEST_HOLD_SECONDS)
         else:
-            beat.release()
+            feed.beat.release()
             return True
     return False

@@ -29,11 +29,11 @@ def main() -> None:
 
 
 def serve(jobs: BinaryIO, results: BinaryIO) -> None:
-    """Do job after job."""
-    decoder = msgspec.msgpack.Decoder(Job)
+    """Do jobs after jobs."""
+    decoder = msgspec.msgpack.Decoder(list[Job])
     while length := jobs.read(LENGTH.size):
-        job = decoder.decode(jobs.read(LENGTH.unpack(length)[0]))
-        results.write(packed(make(job)))
+        together = decoder.decode(jobs.read(LENGTH.unpack(length)[0]))
+        results.write(packed([make(job) for job in together]))
         results.flush()
 
 

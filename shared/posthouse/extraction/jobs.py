@@ -1,8 +1,12 @@
-"""What goes to a worker process and what comes back: msgpack behind its length in four octets."""
+"""What goes to a worker process and what comes back: msgpack behind its length in four octets.
+
+Some jobs go together, and what is made of them comes back together, in the same order.
+"""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -46,7 +50,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     keys: list[int] | None
 
 
-def packed(value: Job | Made) -> bytes:
-    """Return the octets of one value, its length before it."""
-    octets = msgspec.msgpack.encode(value)
+def packed(values: Sequence[Job] | Sequence[Made]) -> bytes:
+    """Return the octets of values that go together, their length before them."""
+    octets = msgspec.msgpack.encode(values)
     return LENGTH.pack(len(octets)) + octets

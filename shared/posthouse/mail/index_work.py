@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 
-class IndexWork(msgspec.Struct, frozen=True, kw_only=True, tag="index"):
-    """Messages of one account that shall be made searchable.
+class IndexWork(msgspec.Struct, frozen=True, kw_only=True, tag="turns"):
+    """A turn for each of some accounts: some of their messages shall be made searchable.
 
     Attributes:
-        account: Whose.
-        contents: Their contents; those that are gone, or done, are passed over.
+        accounts: Whose.
+        turn: When these turns were given; an account that was given another since has lost this one.
     """
 
-    account: int
-    contents: tuple[int, ...]
+    accounts: tuple[int, ...]
+    turn: datetime

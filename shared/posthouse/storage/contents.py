@@ -35,6 +35,16 @@ class Place:
     parts: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What makes a message searchable: its header with the prefix, and where its octets are."""
+
+    account: int
+    content: int
+    header: bytes
+    place: Place
+
+
 _OF = "from contents where account_id = $1 and content_id = any ($2)"
 _COLUMN = {
     "envelope": f"select content_id, envelope {_OF}",
@@ -124,6 +134,28 @@ async def read_places(queries: Queries, account: int, contents: Sequence[int]) -
     """Return where the octets of ``contents`` are."""
     rows = await queries.fetch(_PLACES, account, contents)
     return {row["content_id"]: _place(row) for row in rows}
+
+
+_SOURCES = """
+    select account_id, content_id, prefix || header as whole_header, object_id, size, prefix,
+           length(header) as header_size, parts
+      from unnest($1::bigint[], $2::bigint[]) with ordinality as asked (account_id, content_id, n)
+      join contents using (account_id, content_id) order by n
+"""
+
+
+async def read_sources(queries: Queries, keys: Sequence[tuple[int, int]]) -> list[Source]:
+    """Return headers and places of contents of several accounts, in their order; some may be gone."""
+    accounts, contents = [account for account, _ in keys], [content for _, content in keys]
+    return [
+        Source(
+            account=row["account_id"],
+            content=row["content_id"],
+            header=row["whole_header"],
+            place=_place(row),
+        )
+        for row in await queries.fetch(_SOURCES, accounts, contents)
+    ]
 
 
 _PLACE = """

@@ -42,52 +42,69 @@ class Among(NamedTuple):
         return cls(few, first, max(max(contents[start : start + STEP]) for start in starts))
 
 
-_MISSING = """
-    select u.content_id, s.content_id is null as lacks_header
-      from unindexed u left join search s on s.account_id = $1 and s.content_id = u.content_id
-     where u.account_id = $1 and u.content_id > $2 and u.content_id <= $3
-       and (s.content_id is null or ($4 and s.body_f is null))
-     order by u.content_id limit $5
+_MISSING_OF_FEW = """
+    select c.content_id, s.content_id is null as lacks_header
+      from contents c left join search s on s.account_id = $1 and s.content_id = c.content_id
+     where c.account_id = $1 and c.content_id = any ($2::bigint[]) and c.content_id > $3
+       and (s.content_id is null or ($4 and s.grams is null and s.body_f is null))
+     order by c.content_id limit $5
+"""
+_MISSING_OF_MANY = """
+    select content_id, true as lacks_header from contents c
+     where account_id = $1 and content_id > $3 and content_id <= ($2::bigint[])[2]
+       and not exists (select from search s where s.account_id = $1 and s.content_id = c.content_id)
+    union all
+    select content_id, false from search
+     where $4 and account_id = $1 and content_id > $3 and content_id <= ($2)[2]
+       and grams is null and body_f is null
+     order by content_id limit $5
 """
 MISSING_AT_ONCE = 2000
 
 
 async def missing(
-    queries: Queries, account: int, after: int, last: int, *, with_bodies: bool
+    queries: Queries, account: int, among: Among, after: int, *, with_bodies: bool
 ) -> list[tuple[int, bool]]:
     """Return some contents that nobody has folded yet, ascending, and whether the header lacks too.
 
-    They are above ``after`` and at most ``last``; `MISSING_AT_ONCE` of them if there are more.
+    They are above ``after``; `MISSING_AT_ONCE` of them if there are more.
     """
-    rows = await queries.fetch(_MISSING, account, after, last, with_bodies, MISSING_AT_ONCE)
+    question = _MISSING_OF_MANY if among.few is None else _MISSING_OF_FEW
+    _, where = _looked_at(among)
+    rows = await queries.fetch(question, account, where, after, with_bodies, MISSING_AT_ONCE)
     return [(row["content_id"], row["lacks_header"]) for row in rows]
 
 
-_ADD_HEADERS = """
-    insert into search (account_id, content_id, from_f, to_f, cc_f, subject_f, header_f,
-                        subject_s, from_s, to_s, cc_s, from_d, to_d,
-                        sent, sent_day, is_reply, ident, refs)
+HEADER_COLUMNS = """
+    content_id, from_f, to_f, cc_f, subject_f, header_f, subject_s, from_s, to_s, cc_s, from_d, to_d,
+    sent, sent_day, is_reply, ident, refs
+"""
+_ADD_HEADERS = f"""
+    insert into search (account_id, {HEADER_COLUMNS})
     select $1, * from unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                              $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
                              $14::timestamptz[], $15::date[], $16::boolean[], $17::bigint[], $18::bytea[])
     on conflict do nothing
-"""
+"""  # noqa: S608  constants only
 
 
 async def add_headers(queries: Queries, account: int, texts: Sequence[HeaderText]) -> None:
     """Keep folded headers and sort values."""
-    folded = [(t.sender, t.to, t.cc, t.subject, t.header, *t.sort_texts) for t in texts]
-    columns = [[clean(text) for text in column] for column in zip(*folded, strict=True)]
-    await queries.execute(
-        _ADD_HEADERS,
-        account,
-        [t.content for t in texts],
-        *columns,
-        [_moment(t.sent) for t in texts],
-        [t.sent_day for t in texts],
-        [t.is_reply for t in texts],
-        [t.ident for t in texts],
-        [struct.pack(f">{len(t.references)}q", *t.references) for t in texts],
+    columns = zip(*map(header_row, texts), strict=True)
+    await queries.execute(_ADD_HEADERS, account, *map(list, columns))
+
+
+def header_row(text: HeaderText) -> tuple[object, ...]:
+    """Return the values of `HEADER_COLUMNS`."""
+    folded = (text.sender, text.to, text.cc, text.subject, text.header, *text.sort_texts)
+    return (
+        text.content,
+        *map(clean, folded),
+        _moment(text.sent),
+        text.sent_day,
+        text.is_reply,
+        text.ident,
+        struct.pack(f">{len(text.references)}q", *text.references),
     )
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,21 +12,19 @@ from imap_gateway.searching import lookups
 from posthouse.bus.connection import connect
 from posthouse.bus.indexing import work_off
 from posthouse.bus.publisher import Publisher
-from posthouse.extraction.workshop import open_workshop
-from posthouse.mail.index_work import IndexWork
 from posthouse.mime.indexed import gram_keys, wanted_keys
 from posthouse.mime.text import fold
 from posthouse.storage import indexing
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
-from postmaster.indexing.indexer import AGAIN_AFTER, Indexer, offer_new
+from postmaster.indexing.offering import Offers
 from support.documents import attached, docx
 from support.imap import Gateway, User, add_reader, gateway
+from support.indexing import due, index_all, index_marked, indexer
 from support.postmaster import until
 
 pytestmark = pytest.mark.integration
 
-MEMORY = 512 * 1024 * 1024
 LETTERS = [
     ("Donaudampfschifffahrt", "Die Gebühren für die GRÖSSE der Straße steigen."),
     ("=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "plain words, 42 of them"),
@@ -61,6 +57,13 @@ def letter(number: int, subject: str, text: str) -> bytes:
     ).encode()
 
 
+async def opened(house: Gateway) -> User:
+    user = await house.connect()
+    await user.login()
+    await user.say("SELECT INBOX")
+    return user
+
+
 async def asked(user: User) -> dict[str, list[int]]:
     answers = {}
     for question in QUESTIONS:
@@ -72,31 +75,12 @@ async def asked(user: User) -> dict[str, list[int]]:
     return answers
 
 
-@asynccontextmanager
-async def indexer(house: Gateway) -> AsyncIterator[Indexer]:
-    async with open_workshop(1, patience=timedelta(seconds=20), memory=MEMORY) as workshop:
-        yield Indexer(
-            pool=house.house.pool,
-            blobs=house.house.blobs,
-            workshop=workshop,
-            with_documents=True,
-        )
-
-
-async def index_all(pool: Pool, indexes: Indexer) -> None:
-    while offered := await indexing.offer(pool, 1000, timedelta(minutes=30)):
-        for account, contents in offered.items():
-            await indexes.index(IndexWork(account=account, contents=tuple(contents)))
-
-
 async def test_answers_are_the_same_before_while_and_after(pool: Pool, tmp_path: Path) -> None:
     account = await add_reader(pool)
-    async with gateway(pool, tmp_path) as house, indexer(house) as indexes:
+    async with gateway(pool, tmp_path) as house, indexer(pool, house.house.blobs) as indexes:
         letters = [letter(n, *one) for n, one in enumerate(LETTERS)]
         await house.deliver(account, *letters)
-        user = await house.connect()
-        await user.login()
-        await user.say("SELECT INBOX")
+        user = await opened(house)
 
         assert await asked(user) == QUESTIONS
         await index_all(pool, indexes)
@@ -107,14 +91,12 @@ async def test_answers_are_the_same_before_while_and_after(pool: Pool, tmp_path:
 
 async def test_many_messages_are_found_by_their_grams(pool: Pool, tmp_path: Path) -> None:
     account = await add_reader(pool)
-    async with gateway(pool, tmp_path) as house, indexer(house) as indexes:
+    async with gateway(pool, tmp_path) as house, indexer(pool, house.house.blobs) as indexes:
         for n in range(0, 2100, 100):
             await house.deliver(account, *(letter(n + i, *LETTERS[1]) for i in range(100)))
         await index_all(pool, indexes)
         await house.deliver(account, letter(9999, "latest", "needle"), letter(1, "x", "y"))
-        user = await house.connect()
-        await user.login()
-        await user.say("SELECT INBOX")
+        user = await opened(house)
 
         assert (await user.say("SEARCH BODY needle"))[0] == b"* SEARCH 2101"
         assert (await user.say("SEARCH TEXT sender1777"))[0] == b"* SEARCH 1778"
@@ -128,15 +110,17 @@ async def test_work_comes_by_the_queue(pool: Pool, tmp_path: Path, broker_url: s
     account = await add_reader(pool)
     async with (
         gateway(pool, tmp_path) as house,
-        indexer(house) as indexes,
+        indexer(pool, house.house.blobs) as indexes,
         connect(broker_url, Probes(), "test") as broker,
     ):
         await house.deliver(account, letter(0, *LETTERS[0]))
         await broker.wait_until_up()
+        publisher = Publisher(broker)
         working = asyncio.ensure_future(
-            work_off(broker, indexes.index, beat=Probes().progress("index"))
+            work_off(broker, publisher, indexes.index, beat=Probes().progress("index"))
         )
-        await offer_new(pool, Publisher(broker))
+        await indexing.keep_marks(pool, None)
+        await Offers(pool, publisher).look()
         await until(lambda: _is_done(pool), "all is indexed")
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
@@ -145,35 +129,61 @@ async def test_work_comes_by_the_queue(pool: Pool, tmp_path: Path, broker_url: s
 async def test_only_those_are_indexed_who_search_texts(pool: Pool, tmp_path: Path) -> None:
     within = timedelta(days=90)
     account, other = await add_reader(pool), await add_reader(pool, "other")
-    async with gateway(pool, tmp_path) as house:
+    async with gateway(pool, tmp_path) as house, indexer(pool, house.house.blobs) as indexes:
         for each in (account, other):
             await house.deliver(each, letter(0, *LETTERS[0]))
-        user = await house.connect()
-        await user.login()
-        await user.say("SELECT INBOX")
+        user = await opened(house)
         await user.say("SEARCH FROM sender0")
-        assert await indexing.offer(pool, 1000, AGAIN_AFTER, searched_within=within) == {}
-        assert (await indexing.backlog(pool, within)).waiting == 0
+        assert await due(pool) == []
+        assert (await indexing.backlog(pool)).waiting == 0
+        assert await pool.fetchval("select count(*) from unindexed") == 0
 
         assert (await user.say("SEARCH BODY steigen"))[0] == b"* SEARCH 1"
-        offered = await indexing.offer(pool, 1000, AGAIN_AFTER, searched_within=within)
-        assert offered.keys() == {account}
-        assert (await indexing.backlog(pool, within)).waiting == 1
-        assert (await indexing.backlog(pool)).waiting == 2
+        assert (await indexing.backlog(pool)).waiting == 1
+        for each in (account, other):
+            await house.deliver(each, letter(1, *LETTERS[1]))
+        assert await pool.fetchval("select array_agg(account_id) from unindexed") == [account]
+        [work] = await due(pool)
+        assert work.accounts == (account,)
+        assert await indexes.index(work) == []
+        assert await pool.fetch("select account_id, count(*) from search where grams is not null"
+                                " group by 1") == [(account, 2)]  # fmt: skip
+        assert (await indexing.backlog(pool)).waiting == 0
 
+        await pool.execute("update searchers set last_on = current_date - 90")
+        await indexing.keep_marks(pool, within)
+        assert await pool.fetchval("select count(*) from searchers") == 1
+        await house.deliver(account, letter(2, *LETTERS[2]))
         await pool.execute("update searchers set last_on = current_date - 91")
-        assert (await indexing.backlog(pool, within)).waiting == 0
+        await indexing.keep_marks(pool, within)
+        assert await pool.fetchval("select count(*) from searchers") == 0
+        assert await pool.fetchval("select count(*) from unindexed") == 0
+
+
+async def test_all_are_indexed_when_told_so_and_no_more_when_told_otherwise(
+    pool: Pool, tmp_path: Path
+) -> None:
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as house, indexer(pool, house.house.blobs) as indexes:
+        await house.deliver(account, letter(0, *LETTERS[0]))
+        await index_all(pool, indexes)
+        await house.deliver(account, letter(1, *LETTERS[1]))
+        await index_marked(pool, indexes)
+        assert await pool.fetchval("select count(*) from search where grams is not null") == 2
+
+        await indexing.keep_marks(pool, timedelta(days=90))
+        await house.deliver(account, letter(2, *LETTERS[2]))
+        await index_marked(pool, indexes)
+        assert await pool.fetchval("select count(*) from search where grams is not null") == 2
 
 
 async def test_documents_are_searched_before_and_after_they_are_indexed(
     pool: Pool, tmp_path: Path
 ) -> None:
     account = await add_reader(pool)
-    async with gateway(pool, tmp_path) as house, indexer(house) as indexes:
+    async with gateway(pool, tmp_path) as house, indexer(pool, house.house.blobs) as indexes:
         await house.deliver(account, attached("report.docx", docx("Quartals", "zahlen")))
-        user = await house.connect()
-        await user.login()
-        await user.say("SELECT INBOX")
+        user = await opened(house)
         assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH 1"
         assert (await user.say("SEARCH BODY nothing"))[0] == b"* SEARCH"
         await index_all(pool, indexes)
@@ -187,11 +197,9 @@ async def test_documents_take_a_search_only_so_long_and_are_found_once_indexed(
 ) -> None:
     monkeypatch.setattr(lookups, "DOCUMENT_SECONDS", 0.0)
     account = await add_reader(pool)
-    async with gateway(pool, tmp_path) as house, indexer(house) as indexes:
+    async with gateway(pool, tmp_path) as house, indexer(pool, house.house.blobs) as indexes:
         await house.deliver(account, attached("report.docx", docx("Quartals", "zahlen")))
-        user = await house.connect()
-        await user.login()
-        await user.say("SELECT INBOX")
+        user = await opened(house)
         assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH"
         await index_all(pool, indexes)
 
@@ -204,7 +212,7 @@ async def _is_done(pool: Pool) -> bool:
 
 async def test_a_message_that_is_gone_is_forgotten(pool: Pool, tmp_path: Path) -> None:
     account = await add_reader(pool)
-    async with gateway(pool, tmp_path) as house, indexer(house) as indexes:
+    async with gateway(pool, tmp_path) as house, indexer(pool, house.house.blobs) as indexes:
         await house.deliver(account, letter(0, *LETTERS[0]))
         await pool.execute("delete from contents where account_id = $1", account)
         await index_all(pool, indexes)

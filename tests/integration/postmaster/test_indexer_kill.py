@@ -18,28 +18,26 @@ from posthouse.bus.connection import connect
 from posthouse.bus.publisher import Publisher
 from posthouse.extraction.workshop import open_workshop
 from posthouse.mail.errors import Unavailable
-from posthouse.mail.index_work import IndexWork
 from posthouse.storage import indexing
 from posthouse.storage.pool import Pool, transaction
 from posthouse.telemetry.probes import Probes
-from postmaster.indexing.indexer import Indexer, offer_new
+from postmaster.indexing.indexer import Indexer
+from postmaster.indexing.offering import Offers
 from support.documents import attached, docx
 from support.imap import WORKER_OCTETS, Gateway, User, add_reader, gateway
+from support.indexing import due
 from support.postmaster import TOKEN, until
 from support.processes import Service
 from support.wires import Wire, wire
 
 pytestmark = pytest.mark.integration
 
-LETTERS = 60  # more than one piece of work
+LETTERS = 250  # more than one turn
 _HELD = """
     select count(*) from pg_stat_activity
      where datname = current_database() and wait_event_type = 'Lock'
 """
-_OFFERING = """
-    select count(*) from pg_stat_activity
-     where datname = current_database() and state = 'idle in transaction' and query like '%unindexed%'
-"""
+_GIVEN = "select count(*) from searchers where turn is not null"
 _INDEXED = "select count(*) from search where grams is not null and body_f is not null"
 
 
@@ -151,8 +149,8 @@ async def test_a_message_whose_worker_is_killed_is_indexed_whole(
             pool=pool, blobs=house.house.blobs, workshop=workshop, with_documents=True
         )
         await house.deliver(account, *letters(0, 2))
-        offered = await indexing.offer(pool, 10, timedelta(minutes=30))
-        work = IndexWork(account=account, contents=tuple(offered[account]))
+        await indexing.keep_marks(pool, None)
+        [work] = await due(pool)
         others = children_of(os.getpid())
         indexing_all = asyncio.create_task(indexer.index(work))
         await until(lambda: children_of(os.getpid()) - others, "no worker was started")
@@ -173,18 +171,19 @@ async def test_what_the_broker_did_not_confirm_is_offered_again_at_once(
         connect(broker_wire.url, Probes(), "test") as broker,
     ):
         await house.deliver(account, *letters(0, 2))
+        await indexing.keep_marks(pool, None)
         await broker.wait_until_up()
         broker_wire.hold()
         with pytest.raises(Unavailable):
-            await offer_new(pool, Publisher(broker, timeout=timedelta(milliseconds=100)))
+            await Offers(pool, Publisher(broker, timeout=timedelta(milliseconds=100))).look()
         broker_wire.resume()
 
-        assert await pool.fetchval("select count(*) from unindexed where offered is null") == 2
+        assert not await pool.fetchval(_GIVEN)
 
         async def all_offered() -> bool:
             with suppress(Unavailable):  # the broker may not be back yet
-                await offer_new(pool, Publisher(broker))
-            return not await pool.fetchval("select count(*) from unindexed where offered is null")
+                await Offers(pool, Publisher(broker)).look()
+            return bool(await pool.fetchval(_GIVEN))
 
         await until(all_offered, "it was not offered again")
 
@@ -206,9 +205,7 @@ async def test_what_comes_while_a_server_is_away_is_indexed_afterwards(
         away.hold()
         away.cut()
         await house.deliver(account, *letters(0, 10))
-        # An offer has begun and waits for the broker, or comes not even so far.
-        felt = {"broker": lambda: pool.fetchval(_OFFERING), "database": lambda: away.dropped}
-        await until(felt[server], "the outage was not felt")
+        await until(lambda: away.dropped, "the outage was not felt")
         await user.say("NOOP")
         await check_search(user, 10)
         away.resume()
