@@ -39,6 +39,7 @@ class Noticing:
         accounts: Whose mailboxes are among them.
         known: The mailboxes as the client was last told of them, by name.
         entries: What tells whether their metadata changed, if that is of interest.
+        own: UIDs that the session itself brought into the selected mailbox since it was told of new ones.
         is_stale: Something happened since.
         rests_until: No look before that moment of the event loop.
         is_resting: The session is woken then.
@@ -49,6 +50,7 @@ class Noticing:
     accounts: set[int] = field(default_factory=set)
     known: dict[str, State] = field(default_factory=dict)
     entries: Entries = field(default_factory=dict)
+    own: list[range] = field(default_factory=list)
     is_stale: bool = False
     rests_until: float = 0.0
     is_resting: bool = False
@@ -73,6 +75,11 @@ class Noticing:
     def is_delayed(self) -> bool:
         """Expunges are told while a command runs that allows it (§6.1.2)."""
         return self.selected is not None and self.selected.which is Which.SELECTED_DELAYED
+
+    def take_own(self) -> list[range]:
+        """Return `own`, and begin anew."""
+        own, self.own = self.own, []
+        return own
 
     def looked(self, since: float) -> None:
         """A look has ended that began then: the next one waits a while, in proportion."""

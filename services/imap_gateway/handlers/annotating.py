@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from imap_gateway import places
+from imap_gateway import own_changes, places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.committing import committing
 from imap_gateway.errors import Refusal
@@ -23,7 +23,7 @@ from posthouse.storage.annotations import EVERYBODY, SERVER, Annotation, read_an
 from posthouse.storage.mailboxes import Mailbox, set_special_uses
 from posthouse.storage.pool import transaction
 
-ANY_OF = "rswip"  # RFC 5464 §3.3: with l, one of these
+ANY_OF = "".join(own_changes.METADATA_RIGHTS)
 
 
 async def get(client: Client, command: m.GetMetadata) -> Done:
@@ -135,6 +135,7 @@ async def set_(client: Client, command: m.SetMetadata) -> Done:
                     await set_special_uses(tx, account, number, uses)
     except store.TooManyAnnotations as error:
         raise Refusal("Too many annotations", b"METADATA TOOMANY") from error
+    own_changes.annotated(client, (account, number), dict(command.values), step)
     client.house.updates.tell(account, number, step)
     return Done("SETMETADATA done")
 

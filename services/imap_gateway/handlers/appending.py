@@ -7,11 +7,12 @@ fails before leaves, at worst, octets that no row names; the collector takes tho
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from imap_gateway import places
+from imap_gateway import own_changes, places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.committing import after_commit, committing
 from imap_gateway.composing.assembling import assembled
@@ -42,7 +43,7 @@ async def append_(client: Client, command: Append) -> Done:
                 done = await store.append_together(house.pool, news)
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
-    await _tell(client, news[-1].account, done[-1])
+    await _tell(client, news[-1].account, done)
     return Done("APPEND done", _appenduid(done))
 
 
@@ -64,7 +65,7 @@ async def replace(client: Client, command: Replace) -> Done:
         raise Refusal("The message was expunged", b"EXPUNGEISSUED") from error
     # RFC 8508 §4.3: the new UID is told before the old message goes
     client.wire.write(untagged(b"OK [%b] Replacement is there" % _appenduid([done.new])))
-    await _tell(client, news[0].account, done.new)
+    await _tell(client, news[0].account, [done.new])
     house.updates.tell(view.account, view.mailbox, done.modseq)
     with after_commit():
         await house.views.expunged(view, done.modseq, (uid,))
@@ -155,11 +156,13 @@ def _size(content: Content) -> int:
     return len(content) if isinstance(content, bytes) else content.size
 
 
-async def _tell(client: Client, account: int, done: store.Appended) -> None:
+async def _tell(client: Client, account: int, done: Sequence[store.Appended]) -> None:
     """Let everybody know of the new messages, this session at once."""
-    client.house.updates.tell(account, done.mailbox, done.modseq)
-    selected = client.selected
-    if selected is not None and selected.position.view.mailbox == done.mailbox:
+    mailbox, step, selected = done[-1].mailbox, done[-1].modseq, client.selected
+    came = range(done[0].uid, done[-1].uid + 1)
+    own_changes.filed(client, (account, mailbox), came, step, steps=len(done))
+    client.house.updates.tell(account, mailbox, step)
+    if selected is not None and selected.position.view.mailbox == mailbox:
         with after_commit():
             await client.house.views.refresh(selected.position.view, is_stale=True)
 

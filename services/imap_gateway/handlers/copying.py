@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
-from imap_gateway import places
+from imap_gateway import own_changes, places
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.committing import after_commit, committing
@@ -45,6 +45,8 @@ async def copy_(client: Client, command: c.Copy) -> Done:
             raise Refusal("The messages were expunged", b"EXPUNGEISSUED")
         return Done("nothing to do")
     house.updates.tell(target.account, target.id, done.target_modseq)
+    came = range(done.first_uid, done.first_uid + len(done.source_uids))
+    own_changes.filed(client, there, came, done.target_modseq)
     code = await aside(len(done.source_uids), _copyuid, done)
     if not command.is_move:
         if target.id == view.mailbox:

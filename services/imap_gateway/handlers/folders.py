@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from imap_gateway import places
+from imap_gateway import own_changes, places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
 from imap_gateway.places import Place
@@ -94,6 +94,7 @@ async def create(client: Client, command: Create) -> Done:
         made = await boxes.create_mailbox(
             client.house.pool, place.account, place.name, uses, acl=acl
         )
+    await own_changes.made(client, place, made)
     _tell(client, place)
     return Done("CREATE done", b"MAILBOXID (%b)" % made.object_id.encode())
 
@@ -105,6 +106,7 @@ async def delete(client: Client, command: c.Delete) -> Done:
         raise Refusal("INBOX cannot be deleted", b"CANNOT")
     house, place = client.house, found.place
     mailbox = await boxes.delete_mailbox(house.pool, place.account, found.mailbox.name)
+    own_changes.gone(client, place)
     house.updates.tell(place.account, mailbox, boxes.LAST_STEP)
     _tell(client, place)
     if client.selected is not None and client.selected.position.view.mailbox == mailbox:
@@ -132,6 +134,7 @@ async def rename(client: Client, command: c.Rename) -> Done:
             raise Refusal("A mailbox cannot go below itself", b"CANNOT")
         async with _taken(client, target):
             await boxes.rename_mailbox(client.house.pool, place.account, place.name, target.name)
+        own_changes.renamed(client, place, target)
     _tell(client, place)
     return Done("RENAME done")
 
@@ -165,11 +168,13 @@ async def subscribe(client: Client, command: c.Subscribe) -> Done:
     pool, name = client.house.pool, command.mailbox
     if elsewhere(name, client.user) is None:
         await subscribe_own(pool, client.account, name, on=command.on)
+        own_changes.subscribed(client, name, on=command.on)
         client.house.updates.tell(client.account, 0, 0)
         return Done("done")
     if command.on:
         await places.find(client, name, "l")
     await subscribe_elsewhere(pool, client.account, name, on=command.on)
+    own_changes.subscribed(client, name, on=command.on)
     client.house.updates.tell(client.account, 0, 0)
     return Done("done")
 

@@ -1,7 +1,7 @@
 """NOTIFY (RFC 5465): what happens is told at once, in all mailboxes that are of interest.
 
-An event that the session itself has caused is told as well: to leave it out might leave out
-another's of the same moment.
+What the session itself has changed is left out, see `imap_gateway.own_changes`; where another was
+at work in the same moment both are told.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
-from hashlib import blake2b
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
-from imap_gateway.handlers.annotating import ANY_OF
 from imap_gateway.handlers.fetching import plan_of, send
 from imap_gateway.handlers.listing import all_attributes
 from imap_gateway.handlers.statuses import flag_counts, status_line
 from imap_gateway.noticing import Entries, Noticing
+from imap_gateway.own_changes import digest_of, state_of
 from imap_gateway.places import Found
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.listing import StatusItem
@@ -44,10 +43,9 @@ async def notify(client: Client, command: Notify) -> Done:
     if any(group.has_unknown for group in command.groups):
         raise Refusal("Not an event that can be told", _SUPPORTED)
     made = Noticing(waker=client.wire, groups=command.groups)
-    client.notice(None)
     if made.looks_elsewhere:
         seen = await _look(client, made)
-        if len(made.known) > MAX_MAILBOXES:
+        if _watched(made) > MAX_MAILBOXES:
             raise Refusal("Too many mailboxes", b"NOTIFICATIONOVERFLOW")
         _tell_no_access(client, made, seen)
         if command.asks_status:
@@ -58,6 +56,12 @@ async def notify(client: Client, command: Notify) -> Done:
     if client.selected is not None:
         await client.house.views.refresh(client.selected.position.view)
     return Done("NOTIFY done")
+
+
+def _watched(noticing: Noticing) -> int:
+    """Return how many mailboxes are of interest."""
+    known = noticing.known.items()
+    return sum(bool(events_of(noticing.groups, name, state)) for name, state in known)
 
 
 async def tell_elsewhere(client: Client, noticing: Noticing) -> None:
@@ -91,14 +95,17 @@ async def tell_elsewhere(client: Client, noticing: Noticing) -> None:
 
 async def tell_new(client: Client, noticing: Noticing, news: News) -> None:
     """Write what FETCH is to tell of messages that came into the selected mailbox (§5.2)."""
-    group, position = noticing.selected, client.mailbox().position
+    group, position, own = noticing.selected, client.mailbox().position, noticing.take_own()
     if news.exists is None or group is None or not group.items:
         return
     first = bisect_left(position.uids, news.new_uids[0])
+    new: Sequence[int] = range(first, news.exists)
+    if own:
+        new = [at for at in new if not any(position.uid(at) in uids for uids in own)]
     plan = plan_of(group.items, is_uid=not client.is_uidonly, is_delta=False)
     try:
         await places.demand_now(client, "r")
-        await send(client, plan, range(first, news.exists))
+        await send(client, plan, new)
     except (MailFailure, Refusal) as error:  # the client may ask: it knows that they came
         log.warning("new messages not told", reason=str(error))
 
@@ -108,17 +115,7 @@ async def _look(client: Client, noticing: Noticing) -> Mapping[str, Found]:
     seen = await places.visible(client)
     attributes = await all_attributes(client, seen)
     noticing.known = {
-        name: State(
-            key=(one.mailbox.account, one.mailbox.id),
-            is_own=one.mailbox.account == client.account,
-            is_readable="r" in one.rights,
-            tells_metadata=not one.rights.isdisjoint(ANY_OF),
-            is_subscribed="\\Subscribed" in attributes.get(name, ()),
-            uidvalidity=one.mailbox.uidvalidity,
-            uidnext=one.mailbox.uidnext,
-            exists=one.mailbox.exists,
-            modseq=one.mailbox.modseq,
-        )
+        name: state_of(client, one, is_subscribed="\\Subscribed" in attributes.get(name, ()))
         for name, one in seen.items()
     }
     noticing.accounts = {one.mailbox.account for one in seen.values()} | {client.account}
@@ -136,15 +133,15 @@ async def _entries(client: Client, noticing: Noticing) -> Entries:
         for one in await read_annotations(
             client.house.pool, account, boxes, client.account, ("/shared", "/private")
         ):
-            found[account, one.mailbox][one.entry] = blake2b(one.value or b"").digest()
+            found[account, one.mailbox][one.entry] = digest_of(one.value)
     return found
 
 
 def _tell_no_access(client: Client, noticing: Noticing, seen: Mapping[str, Found]) -> None:
-    """What was named and may be seen, but not read (§3.1)."""
-    named = {name for group in noticing.groups for name in group.names}
-    for name in sorted(named & seen.keys()):
-        if not noticing.known[name].is_readable:
+    """What is asked for and may be seen, but not read (§3.1)."""
+    for name in sorted(seen):
+        state = noticing.known[name]
+        if not state.is_readable and events_of(noticing.groups, name, state):
             line = responses.listed(b"LIST", ["\\NoAccess"], client.shown(name))
             client.wire.write(line)
 

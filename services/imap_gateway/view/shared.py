@@ -71,6 +71,11 @@ class SharedView:
         self._weight = 0
         self._forgotten = 0  # events up to this step are no longer kept
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """The account and the mailbox's id."""
+        return self.account, self.mailbox
+
     def reach(self, modseq: int, uidnext: int) -> None:
         """The view now shows this step."""
         self.modseq, self.uidnext = modseq, uidnext

@@ -32,6 +32,36 @@ async def test_who_wants_to_hear_of_everything_is_refused(
         assert answer.startswith(b"NO [NOTIFICATIONOVERFLOW]")
 
 
+async def test_a_refusal_leaves_what_was_wanted_before_and_counts_only_what_is_of_interest(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifying, "MAX_MAILBOXES", 1)
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as imap:
+        user = await imap.connect()
+        assert (await watching(user, f"(MAILBOXES INBOX ({EVENTS}))")).startswith(b"OK")
+        answer = await user.say(f"NOTIFY SET (PERSONAL ({EVENTS}))")
+        assert answer[-1].startswith(b"NO [NOTIFICATIONOVERFLOW]")
+        await imap.deliver(account, LETTER)
+        assert (await user.hear()).startswith(b"* STATUS INBOX (UIDNEXT 2 MESSAGES 1")
+
+
+async def test_what_may_not_be_read_is_told_as_such_below_what_was_named_too(
+    pool: Pool, tmp_path: Path
+) -> None:
+    await add_reader(pool)
+    await add_reader(pool, "bert")
+    async with gateway(pool, tmp_path) as imap:
+        owner, guest = await imap.connect(), await imap.connect()
+        await owner.login()
+        await owner.say("CREATE Projects/One")
+        await owner.say("SETACL Projects/One bert l")
+        await guest.login("bert")
+        heard = await guest.say(f"NOTIFY SET (SUBTREE user/anna/Projects ({EVENTS}))")
+        assert heard[0] == b'* LIST (\\NoAccess) "/" user/anna/Projects/One'
+        assert heard[-1].startswith(b"OK")
+
+
 async def test_too_many_notices_end_notices(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
