@@ -141,11 +141,11 @@ async def flag_texts(
     """
     position = client.mailbox().position
     if rows.keywords:
-        used = {number for uid in uids for number in rows.keywords.get(uid, ())}
+        used = {number for place in places for number in rows.keywords[place]}
         await know_keywords(client, tuple(used))
     flags = taken(position.flags_of(rows), places)
     if rows.keywords:
-        words = [rows.keywords.get(uid, ()) for uid in uids]
+        words = [rows.keywords[place] for place in places]
         return [
             client.keywords.text(bits, numbers, is_recent=position.is_recent(uid))
             for bits, uid, numbers in zip(flags, uids, words, strict=True)

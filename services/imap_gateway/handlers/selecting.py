@@ -61,8 +61,7 @@ async def _tell(client: Client, command: c.Select, selected: Selected, box: Mail
         client.keywords = Keywords({})
     await know_own_seen(client, position)
     await _claim(client, box, selected)
-    used = tuple(position.view.rows.keywords.values())  # at once: a step may be under way
-    await know_keywords(client, tuple({number for numbers in used for number in numbers}))
+    await know_keywords(client, tuple(position.view.rows.keywords.used()))
     client.wire.write(_opening(client, selected, box))
     if client.is_rev2:
         await list_one(client, box, selected.name, command.given)

@@ -8,13 +8,14 @@ and the history of the mailbox gives every session the messages back that its cl
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from imap_gateway.aside import aside
 from imap_gateway.errors import Farewell
 from imap_gateway.memory.shelf import MAX_OCTETS, VIEW_OCTETS, Entry, Holder, Key, Shelf, Watcher
 from imap_gateway.view.position import NOTHING, News, Position
-from imap_gateway.view.rows import OCTETS_PER_MESSAGE, Rows
+from imap_gateway.view.rows import OCTETS_PER_MESSAGE, Rows, last_uid
 from imap_gateway.view.shared import SharedView
 from posthouse.storage.mailboxes import NoSuchMailbox
 from posthouse.storage.messages import unpack_uids
@@ -194,13 +195,13 @@ class Views:
 
     async def _load(self, entry: Entry) -> bool:
         """Read the mailbox page by page, then what changed while that went on."""
-        view, rows = entry.view, Rows()
-        first = page = await load_page(self._pool, view.account, view.mailbox)
+        view, rows, where = entry.view, Rows(), (entry.view.account, entry.view.mailbox)
+        first = page = await load_page(self._pool, *where)
         self._shelf.make_room(entry, VIEW_OCTETS + first.mailbox.exists * OCTETS_PER_MESSAGE)
-        await _add(rows, page)
         while len(page.messages) == CHUNK_MESSAGES * OCTETS_PER_MESSAGE:
-            page = await load_page(self._pool, view.account, view.mailbox, rows.uids[-1] + 1)
-            await _add(rows, page)
+            ahead = load_page(self._pool, *where, last_uid(page.messages) + 1)
+            page, _ = await asyncio.gather(ahead, _add(rows, page))
+        await _add(rows, page)
         _loaded.inc()
         view.restart(rows, first.mailbox.modseq, page.mailbox.uidnext)
         if page is not first:

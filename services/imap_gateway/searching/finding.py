@@ -98,8 +98,7 @@ async def find(client: Client, position: Position, key: k.Key) -> Found:
     await know_own_seen(client, position)
     step, everything = position.view.modseq, range(position.count)
     rows, indexes, places = await aside(position.count, message_rows, position, everything)
-    used = tuple(rows.keywords.values())  # at once: a step may be under way in a thread
-    keywords = await _keywords(client, position, tuple({n for words in used for n in words}))
+    keywords = await _keywords(client, position, tuple(rows.keywords.used()))
     scope = Scope(rows=rows, places=places, position=position, keywords=keywords)
     outside = outside_keys(key)
     if len(outside) > MAX_LOOKUPS:

@@ -1,4 +1,4 @@
-"""What was looked up elsewhere, as marks of rows: an octet for each row, 1 for those that are meant.
+"""Some messages of a mailbox as marks: an octet for each row, 1 for those that are meant.
 
 All is done some thousands at a time: what is made or unmade whole of a million holds up all threads.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TypeAlias
@@ -75,3 +76,22 @@ def marked_uids(rows: Rows, uids: Iterable[int]) -> Marks:
     for place in rows.places(uids):
         marks[place] = 1
     return marks
+
+
+def mark(marks: Marks, here: Sequence[int], uids: Iterable[int]) -> None:
+    """Mark these UIDs, of those that are ``here``, which ascend and are as many as marks, or more."""
+    count, next_ = len(marks), 0
+    for uid in uids:
+        if next_ >= count or here[next_] != uid:  # mostly neighbours follow each other
+            next_ = bisect_left(here, uid, 0, count)
+        if next_ < count and here[next_] == uid:
+            marks[next_] = 1
+            next_ += 1
+
+
+def places_of(marks: Marks) -> Iterator[int]:
+    """Yield where the marks are. Sets and sorting would do for few; of a million they stop all threads."""
+    at = marks.find(1)
+    while at >= 0:
+        yield at
+        at = marks.find(1, at + 1)

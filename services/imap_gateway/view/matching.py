@@ -184,7 +184,7 @@ def _by_uid(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
             return [p for p in places if scope.position.is_recent(uids[p]) is is_set]
         case k.Keyword(name=name, is_set=is_set):
             number, words = scope.keywords.number(name), scope.rows.keywords
-            return [p for p in places if (number in words.get(uids[p], ())) is is_set]
+            return [p for p in places if (number in words[p]) is is_set]
         case k.InSet():
             marks = _named(key, scope)
             return [p for p in places if marks[p]]

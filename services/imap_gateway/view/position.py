@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imap_gateway.view.hits import mark, places_of
 from imap_gateway.view.reading import ReaderFlags
 from imap_gateway.view.rows import Rows
 from imap_gateway.view.shared import SharedView
@@ -226,31 +227,36 @@ class Position:
         """Return indexes of messages whose flags others changed since the client was told."""
         since, self._flags_to = self._flags_to, self.view.modseq
         own, self._own = {step for step in self._own or () if step > since}, None
-        uids, self._untold = self._untold or set(), None
+        uids, self._untold = self._untold, None
+        marks = bytearray(self.count)
+        mark(marks, self._rows.uids, uids or ())
         if len(own) == self.view.modseq - since:
             pass  # all steps were its own, or there were none
         elif self.view.knows_since(since):
             for event in self.view.events_since(since):
                 if not event.is_expunge and event.modseq not in own:
-                    uids.update(event.uids)
+                    mark(marks, self._rows.uids, event.uids)
         else:
             rows = self.view.rows
-            uids |= {u for u, step in zip(rows.uids, rows.modseqs, strict=True) if step > since}
-        if not uids:
-            return ()
-        return tuple(sorted(index for index in map(self.index, uids) if index >= 0))
+            steps = zip(rows.uids, rows.modseqs, strict=True)
+            mark(marks, self._rows.uids, (uid for uid, step in steps if step > since))
+        return tuple(places_of(marks))
 
     def _gone(self) -> tuple[int, ...]:
         """Move to the current rows; return the sequence numbers that went, the highest first."""
-        old, self._rows = self._rows, self.view.rows
-        since, self._expunged_to = self._expunged_to, self.view.modseq
+        marks, since, left = bytearray(self.count), self._expunged_to, self.view.rows
         if self.view.knows_since(since):
-            events = self.view.events_since(since)
-            gone = sorted({u for e in events if e.is_expunge for u in e.uids})
-            places = [at for at in old.places(gone) if at < self.count]
+            for event in self.view.events_since(since):
+                if event.is_expunge:
+                    mark(marks, self._rows.uids, event.uids)
         else:
-            left = set(self._rows.uids)
-            places = [at for at, uid in enumerate(old.uids[: self.count]) if uid not in left]
+            marks[:] = b"\1" * self.count
+            for at in self._rows.places(left.uids):
+                if at >= self.count:
+                    break
+                marks[at] = 0
+        places = list(places_of(marks))
+        self._rows, self._expunged_to = left, self.view.modseq
         self.count -= len(places)
         return tuple(at + 1 for at in reversed(places))
 

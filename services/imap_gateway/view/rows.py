@@ -12,8 +12,9 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 
+from imap_gateway.view.labels import Labels, Words, kept
+
 OCTETS_PER_MESSAGE = 28
-OCTETS_PER_KEYWORDS = 250  # of a message that has any: an entry of a dict, a tuple
 CHUNK_MESSAGES = 10_000
 _WORDS = OCTETS_PER_MESSAGE // 4
 
@@ -27,7 +28,7 @@ class Rows:
         modseqs: Of each message's last change.
         contents: Which row of contents each shows.
         sizes: RFC822.SIZE.
-        keywords: Keyword numbers by UID, of those that have any.
+        keywords: Keyword numbers by place.
     """
 
     __slots__ = ("_firsts", "contents", "flags", "keywords", "modseqs", "sizes", "uids")
@@ -38,7 +39,7 @@ class Rows:
         self.modseqs = array("Q")
         self.contents = array("Q")
         self.sizes = array("I")
-        self.keywords: dict[int, tuple[int, ...]] = {}
+        self.keywords = Labels()
         self._firsts: dict[int, int] = {}  # by flag; true until flags change
 
     def __len__(self) -> int:
@@ -47,7 +48,7 @@ class Rows:
     @property
     def octets(self) -> int:
         """What these messages take, about."""
-        return OCTETS_PER_MESSAGE * len(self.uids) + OCTETS_PER_KEYWORDS * len(self.keywords)
+        return OCTETS_PER_MESSAGE * len(self.uids) + self.keywords.octets
 
     def extend(self, packed: bytes, keywords: str) -> None:
         """Add messages as `posthouse.storage.snapshots` packs them; all after those here."""
@@ -60,7 +61,8 @@ class Rows:
         self.modseqs.extend(_wide(words[2::_WORDS], words[3::_WORDS]))
         self.contents.extend(_wide(words[4::_WORDS], words[5::_WORDS]))
         self.sizes.extend(words[6::_WORDS])
-        self.keywords.update(read_keywords(keywords))
+        named = ((self.find(uid), numbers) for uid, numbers in read_keywords(keywords))
+        self.keywords.extend(len(self.uids), named)
 
     def find(self, uid: int) -> int:
         """Return where ``uid`` is, -1 if it is not here."""
@@ -93,19 +95,18 @@ class Rows:
             next_ = at + 1
             if at >= 0 and self.modseqs[at] <= modseq:
                 self.flags[at], self.modseqs[at] = flags, modseq
-                self._set_keywords(uid, keywords.get(uid))
+                self.keywords.put(len(self.uids), at, keywords.get(uid, ()))
         return uids
 
     def without(self, places: Sequence[int]) -> Rows:
         """Return rows without the messages at ``places`` (ascending)."""
-        kept, rows = _gaps(places, len(self.uids)), Rows()
-        rows.uids = _cut_out(self.uids, kept)
-        rows.flags = _cut_out(self.flags, kept)
-        rows.modseqs = _cut_out(self.modseqs, kept)
-        rows.contents = _cut_out(self.contents, kept)
-        rows.sizes = _cut_out(self.sizes, kept)
-        gone = {self.uids[at] for at in places}
-        rows.keywords = {uid: words for uid, words in self.keywords.items() if uid not in gone}
+        keep, rows = bytearray(b"\1") * len(self.uids), Rows()
+        for at in places:
+            keep[at] = 0
+        rows.uids, rows.flags = kept(self.uids, keep), kept(self.flags, keep)
+        rows.modseqs, rows.contents = kept(self.modseqs, keep), kept(self.contents, keep)
+        rows.sizes = kept(self.sizes, keep)
+        rows.keywords = self.keywords.kept(keep)
         return rows
 
     def first_without(self, bit: int) -> int:
@@ -131,12 +132,6 @@ class Rows:
             octets = self.flags[start : start + CHUNK_MESSAGES].tobytes()
             yield start, octets[lowest :: self.flags.itemsize].translate(table)
 
-    def _set_keywords(self, uid: int, words: tuple[int, ...] | None) -> None:
-        if words:
-            self.keywords[uid] = words
-        else:
-            self.keywords.pop(uid, None)
-
 
 def taken(column: array[int], places: Sequence[int]) -> Sequence[int]:
     """Return a column of these messages; neighbours are cut out at once."""
@@ -145,7 +140,12 @@ def taken(column: array[int], places: Sequence[int]) -> Sequence[int]:
     return [column[place] for place in places]
 
 
-def read_keywords(text: str) -> Iterable[tuple[int, tuple[int, ...]]]:
+def last_uid(packed: bytes) -> int:
+    """Return the UID of the last of some messages, packed as `Rows.extend` takes them."""
+    return int.from_bytes(packed[-OCTETS_PER_MESSAGE:][:4], "big")
+
+
+def read_keywords(text: str) -> Iterable[tuple[int, Words]]:
     """Read ``uid:number,number;...``."""
     for entry in text.split(";") if text else ():
         uid, _, numbers = entry.partition(":")
@@ -153,26 +153,10 @@ def read_keywords(text: str) -> Iterable[tuple[int, tuple[int, ...]]]:
 
 
 def _wide(high: array[int], low: array[int]) -> array[int]:
-    """Put halves together; mostly the upper ones are nothing."""
-    if high.tobytes().count(0) == high.itemsize * len(high):
-        return array("Q", low)
-    return array("Q", (h << 32 | n for h, n in zip(high, low, strict=True)))
-
-
-def _cut_out(column: array[int], ranges: Sequence[tuple[int, int]]) -> array[int]:
-    kept = array(column.typecode)
-    for first, last in ranges:
-        kept.extend(column[first:last])
-    return kept
-
-
-def _gaps(places: Sequence[int], count: int) -> list[tuple[int, int]]:
-    """Return the half-open ranges below ``count`` that lie between ``places``."""
-    found, start = [], 0
-    for at in places:
-        if at > start:
-            found.append((start, at))
-        start = at + 1
-    if start < count:
-        found.append((start, count))
-    return found
+    """Put halves together."""
+    halves = array("I", bytes(2 * low.itemsize * len(low)))
+    first, second = (low, high) if sys.byteorder == "little" else (high, low)
+    halves[0::2], halves[1::2] = first, second
+    wide = array("Q")
+    wide.frombytes(halves.tobytes())
+    return wide

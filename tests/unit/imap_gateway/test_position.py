@@ -23,6 +23,10 @@ def flags_step(*changes: tuple[int, int], keywords: str = "") -> bytes:
     return struct.pack(">i", len(changes)) + pairs + keywords.encode()
 
 
+def keywords(rows: Rows) -> dict[int, tuple[int, ...]]:
+    return {uid: rows.keywords[at] for at, uid in enumerate(rows.uids) if rows.keywords[at]}
+
+
 def a_view(count: int = 5) -> SharedView:
     view = SharedView(1, 2, 3)
     rows = Rows()
@@ -134,7 +138,7 @@ def test_reading_everything_anew_hides_nothing() -> None:
     assert position.news(allow_expunge=True) == News(
         expunged=(5, 3), vanished=(5, 3), exists=4, new_uids=(6, 9), changed=(2,)
     )
-    assert view.rows.keywords == {4: (7,)}
+    assert keywords(view.rows) == {4: (7,)}
 
 
 def test_sessions_of_one_view_keep_their_own_numbers() -> None:
@@ -171,13 +175,13 @@ def test_an_older_step_never_overwrites_a_newer_one() -> None:
     rows.extend(packed([1], modseq=5, flags=SEEN), "1:3")
 
     rows.change(flags_step((1, 0)), 4)
-    assert (rows.flags[0], rows.keywords) == (SEEN, {1: (3,)})
+    assert (rows.flags[0], keywords(rows)) == (SEEN, {1: (3,)})
 
     rows.change(flags_step((1, DELETED), keywords="1:3,9"), 6)
-    assert (rows.flags[0], rows.modseqs[0], rows.keywords) == (DELETED, 6, {1: (3, 9)})
+    assert (rows.flags[0], rows.modseqs[0], keywords(rows)) == (DELETED, 6, {1: (3, 9)})
 
     rows.change(flags_step((1, 0)), 7)
-    assert rows.keywords == {}
+    assert keywords(rows) == {}
 
 
 def test_large_numbers_are_kept() -> None:
@@ -288,3 +292,54 @@ def test_who_reads_one_by_one_is_followed() -> None:
     assert list(position.follow(70))[:2] == [69, 68]
     assert list(Position(a_view(3)).follow(0)) == []
     assert list(position.follow(70)) == []
+
+
+def test_contents_and_steps_may_be_large() -> None:
+    rows = Rows()
+    rows.extend(struct.pack(">IIqqi", 1, 0, 1 << 40, (1 << 50) + 7, 10), "")
+
+    assert (rows.modseqs[0], rows.contents[0]) == (1 << 40, (1 << 50) + 7)
+
+
+@given(st.sets(st.integers(0, 30)), st.dictionaries(st.integers(0, 30), st.integers(1, 3)))
+def test_rows_without_some_are_those_of_the_others(gone: set[int], words: dict[int, int]) -> None:
+    rows = Rows()
+    named = ";".join(f"{at + 1}:{word}" for at, word in sorted(words.items()))
+    rows.extend(packed(range(1, 32)), named)
+
+    left = rows.without(sorted(gone))
+
+    expected = [at for at in range(31) if at not in gone]
+    assert list(left.uids) == [at + 1 for at in expected]
+    assert list(left.contents) == [1001 + at for at in expected]
+    assert keywords(left) == {at + 1: (words[at],) for at in expected if at in words}
+    assert keywords(rows) == {at + 1: (word,) for at, word in words.items()}
+
+
+def test_keywords_of_all_messages_take_no_more_than_their_numbers() -> None:
+    rows = Rows()
+    rows.extend(packed(range(1, 100_001)), "")
+    without = rows.octets
+
+    rows.change(
+        flags_step(
+            *((uid, 0) for uid in range(1, 100_001)),
+            keywords=";".join(f"{uid}:1,2" for uid in range(1, 100_001)),
+        ),
+        2,
+    )
+
+    assert keywords(rows)[100_000] == (1, 2)
+    assert rows.keywords.used() == {1, 2}
+    assert rows.octets - without < 5 * 100_000
+
+
+def test_new_messages_have_no_keywords_where_others_have() -> None:
+    view = a_view(2)
+    view.change_flags(2, flags_step((1, 0), keywords="1:3"))
+    view.reach(2, 3)
+
+    arrive(view, 3, 4)
+
+    assert keywords(view.rows) == {1: (3,)}
+    assert view.rows.keywords[3] == ()
