@@ -191,6 +191,7 @@ class _Scanner:
             leaf, at = None, delimiter.after
             if not delimiter.is_close:
                 return delimiter
+            self._give_part(self._open[delimiter.level], end)
             self._forget(delimiter.level)
         self._end(leaf, 0, len(self._octets))
         return None
@@ -241,15 +242,16 @@ class _Scanner:
             entity.end = end
             if entity.kind in _COUNTED:
                 entity.lines += self._lines_to(end)
-            elif entity.kind == MULTIPART and not entity.children:
-                entity.children.append(self._only_part(entity))
+            elif entity.kind == MULTIPART:
+                self._give_part(entity, end)
 
-    def _only_part(self, multipart: Entity) -> Entity:
-        """Return the text that a multipart without parts is shown as, so that it can be read."""
-        part = Entity(multipart.body, multipart.body, multipart.depth + 1)
-        part.kind, part.end = TEXT, multipart.end
-        part.lines = self._octets.count(b"\n", part.body, part.end)
-        return part
+    def _give_part(self, multipart: Entity, end: int) -> None:
+        """Show a multipart without parts as one of text up to ``end``, so that it can be read."""
+        if not multipart.children:
+            part = Entity(multipart.body, multipart.body, multipart.depth + 1)
+            part.kind, part.end = TEXT, max(end, part.body)
+            part.lines = self._octets.count(b"\n", part.body, part.end)
+            multipart.children.append(part)
 
     def _lines_to(self, position: int) -> int:
         """Return the line ends before ``position``; only differences of this number matter.

@@ -243,6 +243,22 @@ def test_a_multipart_without_parts_shows_its_body_as_text(header: str) -> None:
     assert octets[slice(*place)] == b"hello\r\n"
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"), [("--b--\n", b""), ("hello\n--b--\n", b"hello"), ("\n--b--\nend\n", b"")]
+)
+def test_a_multipart_that_is_closed_before_its_first_part_shows_what_stands_before(
+    body: str, shown: bytes
+) -> None:
+    octets = crlf(f"Content-Type: multipart/mixed; boundary=b\n\n{body}")
+
+    parts = unpack_parts(scan(octets).parts)
+
+    place = parts.section((1,))
+    assert place is not None
+    assert octets[slice(*place)] == shown
+    assert parts.section((2,)) is None
+
+
 def test_nested_multiparts_end_with_their_parents_delimiter() -> None:
     octets = crlf(
         "Content-Type: multipart/mixed; boundary=outer\n\n--outer\n"
