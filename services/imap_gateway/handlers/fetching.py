@@ -19,6 +19,7 @@ from imap_gateway.client import Client, Done, Handlers, Selected
 from imap_gateway.committing import after_commit
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.own_seen import change_own_seen
+from imap_gateway.places import demand_now
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.items import Binary, FetchItem, Item, Section
 from imap_gateway.protocol.sequences import SequenceSet
@@ -27,12 +28,16 @@ from imap_gateway.reading.streaming import send_in_pieces
 from imap_gateway.vanishing import demand_qresync, tell_vanished
 from imap_gateway.view.flags import SEEN
 from imap_gateway.view.position import Position, message_rows
+from posthouse.mail.errors import MailFailure
 from posthouse.storage.messages import FlagChange, Mode, store_flags
+from posthouse.telemetry.logs import get_logger
 
 CHUNK_MESSAGES = 1000
 CHUNK_OCTETS = 512 * 1024  # of bodies
 SEEN_AT_ONCE = 10_000  # messages that become seen in one step
 FRESH_SECONDS = 0.05  # how old the view may be for commands on messages; notices come sooner
+
+log = get_logger()
 
 
 async def fetch(client: Client, command: c.Fetch) -> Done:
@@ -128,6 +133,19 @@ def plan_of(asked: tuple[FetchItem, ...], *, is_uid: bool, is_delta: bool) -> Pl
 async def send(client: Client, plan: Plan, indexes: Sequence[int]) -> None:
     """Write the responses of these messages, of those that are still there."""
     await _send(client, client.mailbox().position, plan, indexes)
+
+
+async def tell_items(client: Client, items: tuple[FetchItem, ...], indexes: Sequence[int]) -> None:
+    """Write what was asked for of new messages; where it cannot be had it is left out.
+
+    The client may ask: it knows that they came.
+    """
+    plan = plan_of(items, is_uid=not client.is_uidonly, is_delta=False)
+    try:
+        await demand_now(client, "r")
+        await send(client, plan, indexes)
+    except (MailFailure, Refusal) as error:
+        log.warning("new messages not told", reason=str(error))
 
 
 async def send_changed(client: Client, plan: Plan, indexes: Sequence[int], since: int) -> None:

@@ -10,6 +10,7 @@ from imap_gateway import places
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Misuse, Refusal
+from imap_gateway.handlers.fetching import tell_items
 from imap_gateway.handlers.searching import check_charset, check_option, found_by, save, written
 from imap_gateway.long_lines import write_line
 from imap_gateway.protocol import finding as f
@@ -43,7 +44,7 @@ async def search_many(client: Client, command: f.MultiSearch) -> Done:
             view = client.mailbox().position.view
             here = client.shown(client.mailbox().name)
             await _answer(client, program, found, (here, view.uidvalidity))
-        await keep_updating(client, program, found)
+        await keep_updating(client, program, found, tell_items)
     for name, one in (await _meant(client, sources - {_SELECTED})).items():
         if not _is_selected(client, one) or _SELECTED not in sources:
             await _search(client, program, name, one)

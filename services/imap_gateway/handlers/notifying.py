@@ -16,7 +16,7 @@ from typing import Final
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Refusal
-from imap_gateway.handlers.fetching import plan_of, send
+from imap_gateway.handlers.fetching import tell_items
 from imap_gateway.handlers.listing import all_attributes
 from imap_gateway.handlers.statuses import flag_counts, status_line
 from imap_gateway.noticing import Entries, Noticing
@@ -28,13 +28,10 @@ from imap_gateway.protocol.notify_grammar import MESSAGE_EVENTS, Event, Notify
 from imap_gateway.view.listing import NON_EXISTENT
 from imap_gateway.view.notices import State, events_of, happened, name_changes
 from imap_gateway.view.position import News
-from posthouse.mail.errors import MailFailure
 from posthouse.storage.annotations import SERVER, read_annotations
-from posthouse.telemetry.logs import get_logger
 
 MAX_MAILBOXES = 2000  # whose events may be of interest to one session
 MAX_LINES = 1000  # told at once
-log = get_logger()
 _SUPPORTED = b"BADEVENT (" + b" ".join(event.value for event in Event) + b")"
 
 
@@ -102,12 +99,7 @@ async def tell_new(client: Client, noticing: Noticing, news: News) -> None:
     new: Sequence[int] = range(first, news.exists)
     if own:
         new = [at for at in new if not any(position.uid(at) in uids for uids in own)]
-    plan = plan_of(group.items, is_uid=not client.is_uidonly, is_delta=False)
-    try:
-        await places.demand_now(client, "r")
-        await send(client, plan, new)
-    except (MailFailure, Refusal) as error:  # the client may ask: it knows that they came
-        log.warning("new messages not told", reason=str(error))
+    await tell_items(client, group.items, new)
 
 
 async def _look(client: Client, noticing: Noticing) -> Mapping[str, Found]:

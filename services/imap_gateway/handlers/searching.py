@@ -12,6 +12,7 @@ from typing import Final
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import Misuse, Refusal
+from imap_gateway.handlers.fetching import tell_items
 from imap_gateway.long_lines import write_line
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.finding_answers import (
@@ -37,7 +38,7 @@ async def search(client: Client, command: f.Search) -> Done:
     check_tag(client, program)
     found = await found_by(client, program)
     await answer(client, program, found, found.matched, b"SEARCH")
-    await keep_updating(client, program, found)
+    await keep_updating(client, program, found, tell_items)
     return Done("SEARCH done")
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from imap_gateway.aside import INLINE_MESSAGES, aside
 from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.handlers.fetching import tell_items
 from imap_gateway.handlers.searching import answer, found_by
 from imap_gateway.long_lines import write_line
 from imap_gateway.protocol import finding as f
@@ -30,7 +31,7 @@ async def sort(client: Client, command: f.Sort) -> Done:
     found = await found_by(client, command.program)
     found = replace(found, matched=await in_order(client, found, command.order))
     await answer(client, command.program, found, found.matched, b"SORT")
-    await keep_updating(client, command.program, found, command.order)
+    await keep_updating(client, command.program, found, tell_items, command.order)
     return Done("SORT done")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from imap_gateway.protocol.items import FetchItem
 from imap_gateway.protocol.keys import Key
 from imap_gateway.protocol.pages import Partial
 from imap_gateway.protocol.sources import Source
@@ -12,9 +13,9 @@ from imap_gateway.protocol.sources import Source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returns:
-    """Which results are wanted (RFC 4731 §3.1); SAVE is RFC 5182, the last three are RFC 5267.
+    """Which results are wanted (RFC 4731 §3.1); SAVE is RFC 5182, the last four are RFC 5267.
 
-    An empty list stands for ALL.
+    An empty list stands for ALL. UPDATE may name what FETCH is to tell of new ones (RFC 5465 §7).
     """
 
     has_min: bool = False
@@ -23,6 +24,7 @@ class Returns:
     has_count: bool = False
     saves: bool = False
     updates: bool = False
+    items: tuple[FetchItem, ...] = ()
     is_context: bool = False
     partial: Partial | None = None
 

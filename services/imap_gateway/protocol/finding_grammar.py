@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol.commands import Command
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
-from imap_gateway.protocol.pages import partial_range
+from imap_gateway.protocol.fetch_grammar import fetch_items
+from imap_gateway.protocol.pages import Partial, partial_range
 from imap_gateway.protocol.rules import Rule
 from imap_gateway.protocol.search_grammar import search_keys
 from imap_gateway.protocol.sources import Source, sources
@@ -28,6 +29,7 @@ _OPTIONS: Final = MappingProxyType({
     b"SAVE": "saves",
     b"UPDATE": "updates",
     b"CONTEXT": "is_context",
+    b"PARTIAL": "partial",
 })  # fmt: skip
 
 
@@ -48,23 +50,26 @@ def search_return_options(cursor: Cursor) -> f.Returns | None:
     if cursor.data[cursor.at : cursor.at + len(_RETURN)].upper() != _RETURN:
         return None
     cursor.at += len(_RETURN)
-    names: set[bytes] = set()
-    partial = None
+    found: dict[str, Any] = {}
     while not cursor.skip(b")"):
-        if names:
+        if found:
             cursor.space()
         name = cursor.word()
-        if name in names or (name not in _OPTIONS and name != b"PARTIAL"):
+        option = _OPTIONS.get(name)
+        if option is None or option in found:
             raise BadSyntax("unknown result option, or given twice")
-        names.add(name)
-        if name == b"PARTIAL":
+        found[option] = True if name != b"PARTIAL" else _partial(cursor)
+        if name == b"UPDATE" and cursor.data[cursor.at : cursor.at + 2] == b" (":
             cursor.space()
-            partial = partial_range(cursor)
-    if {b"ALL", b"PARTIAL"} <= names:
+            found["items"] = fetch_items(cursor)
+    if {"has_all", "partial"} <= found.keys():
         raise BadSyntax("ALL and PARTIAL together")  # RFC 5267 §4.4
-    if not names:
-        return f.Returns(has_all=True)  # RFC 4731 §3.1
-    return f.Returns(partial=partial, **{_OPTIONS[n]: True for n in names if n != b"PARTIAL"})
+    return f.Returns(**found) if found else f.Returns(has_all=True)  # RFC 4731 §3.1
+
+
+def _partial(cursor: Cursor) -> Partial:
+    cursor.space()
+    return partial_range(cursor)
 
 
 def _search(cursor: Cursor, *, is_uid: bool) -> Command:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeAlias
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Context
@@ -16,6 +18,7 @@ from imap_gateway.errors import Misuse
 from imap_gateway.protocol import finding as f
 from imap_gateway.protocol import keys as k
 from imap_gateway.protocol.finding_answers import change_data, esearch
+from imap_gateway.protocol.items import FetchItem
 from imap_gateway.protocol.responses import status, untagged
 from imap_gateway.protocol.sequences import SequenceSet, runs
 from imap_gateway.searching.finding import Found, find
@@ -29,6 +32,10 @@ from posthouse.telemetry.logs import get_logger
 MAX_CONTEXTS = 20  # of one session
 MAX_RESULTS = 2_000_000  # of all of these, 4 octets each
 
+TellItems: TypeAlias = Callable[
+    [Client, tuple[FetchItem, ...], Sequence[int]], Awaitable[None]
+]  # writes FETCH responses of messages
+
 log = get_logger()
 
 
@@ -40,9 +47,16 @@ def check_tag(client: Client, program: f.Program) -> None:
 
 
 async def keep_updating(
-    client: Client, program: f.Program, found: Found, order: Sequence[f.Criterion] = ()
+    client: Client,
+    program: f.Program,
+    found: Found,
+    tell_items: TellItems,
+    order: Sequence[f.Criterion] = (),
 ) -> None:
-    """Tell the client from now on what changes in these results, if it has asked for that."""
+    """Tell the client from now on what changes in these results, if it has asked for that.
+
+    Of new messages ``tell_items`` tells what it has asked for besides (RFC 5465 §7).
+    """
     if program.returns is None or not program.returns.updates:
         return
     contexts = client.mailbox().contexts
@@ -52,6 +66,8 @@ async def keep_updating(
         client.wire.write(status(b"*", b"NO", "Too many contexts", code))
         return
     updating = await aside(len(found.rows), _Updating, client, program, found, order)
+    if program.returns.items:
+        updating.tell_new = partial(tell_items, client, program.returns.items)
     contexts[client.tag] = updating
 
 
@@ -61,6 +77,7 @@ class _Updating(Context):
     def __init__(
         self, client: Client, program: f.Program, found: Found, order: Sequence[f.Criterion]
     ) -> None:
+        self.tell_new: Callable[[Sequence[int]], Awaitable[None]] | None = None
         self._tag = client.tag
         self._is_uid = program.is_uid
         self._order = order
@@ -97,8 +114,10 @@ class _Updating(Context):
         except Unavailable as error:
             log.warning("context not updated", reason=str(error))
             return
-        self._step, self._last = step, last
+        first, self._step, self._last = self._last + 1, step, last
         if results is not None:
+            if self.tell_new is not None:  # behind EXISTS, before ESEARCH
+                await self.tell_new([position.index(uid) for uid in results if uid >= first])
             names = _Names(position, is_uid=self._is_uid)
             _write(client, await aside(self.many + len(results), self._become, results, names))
             await client.wire.drain()
