@@ -39,8 +39,11 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no 
     __slots__ = ("since", "uses")
 
     def get_reset_query(self) -> str:
-        """Ask for a sign of life; nothing is to be reset, for this room changes no settings."""
-        return "select"
+        """Ask for a sign of life, and give back the locks that a caller did not live to know of.
+
+        Nothing else is to be reset, for this room changes no settings.
+        """
+        return "select pg_advisory_unlock_all()"
 
 
 class Connections:

@@ -359,3 +359,20 @@ async def test_a_connection_is_replaced_after_many_uses_or_when_it_lay_idle(
         first = await pool.fetchval(me)
         while await pool.fetchval(me) == first:
             pass
+
+
+async def test_a_lock_that_its_caller_did_not_live_to_know_of_is_given_back(
+    pool: Pool, postgres_url: str
+) -> None:
+    class Gone(Exception):
+        """The caller was ended between the server's answer and its own next step."""
+
+    with suppress(Gone):
+        async with pool.session() as session:
+            assert await session.fetchval("select pg_try_advisory_lock(hashtext('a duty'))")
+            raise Gone
+
+    connection = await asyncpg.connect(postgres_url)
+    async with asyncio.timeout(10):
+        await connection.execute("select pg_advisory_lock(hashtext('a duty'))")
+    await connection.close()
