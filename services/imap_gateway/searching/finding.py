@@ -12,6 +12,7 @@ from imap_gateway.client import Client
 from imap_gateway.errors import Misuse, Refusal
 from imap_gateway.own_seen import know_own_seen
 from imap_gateway.protocol import keys as k
+from imap_gateway.protocol.responses import status
 from imap_gateway.searching.lookups import Lookups
 from imap_gateway.telling import know_keywords
 from imap_gateway.view.flags import Keywords
@@ -108,6 +109,9 @@ async def find(client: Client, position: Position, key: k.Key) -> Found:
         lookups = Lookups(house, position.view, rows)
         left = await aside(tests, candidates, key, scope)
         scope = replace(scope, found={one: await lookups.find(one, left) for one in outside})
+        if lookups.unread:  # a warning; what was found is told all the same (RFC 3501 §7.1.2)
+            said = f"Documents in {lookups.unread} messages not searched yet, search again"
+            client.wire.write(status(b"*", b"NO", said, b"LIMIT"))
     matched = await aside(tests, matching, key, scope)
     return Found(rows=rows, indexes=indexes, places=places, matched=matched, step=step)
 

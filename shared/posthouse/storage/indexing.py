@@ -213,7 +213,8 @@ class Standing:
 _VALUES = ", ".join(f"${n}" for n in range(1, 21))
 _KEEP = f"""
     insert into search (account_id, {HEADER_COLUMNS}, body_f, grams) values ({_VALUES})
-        on conflict (account_id, content_id) do update set body_f = excluded.body_f, grams = excluded.grams
+        on conflict (account_id, content_id) do update
+       set body_f = excluded.body_f, grams = excluded.grams, lacks_documents = false
 """  # noqa: S608  constants only
 _DONE = """
     delete from unindexed

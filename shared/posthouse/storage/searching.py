@@ -43,36 +43,44 @@ class Among(NamedTuple):
 
 
 _MISSING_OF_FEW = """
-    select c.content_id, s.content_id is null as lacks_header
+    select c.content_id, s.content_id is null as lacks_header, s.body_f is not null as has_body
       from contents c left join search s on s.account_id = $1 and s.content_id = c.content_id
      where c.account_id = $1 and c.content_id = any ($2::bigint[]) and c.content_id > $3
-       and (s.content_id is null or ($4 and s.grams is null and s.body_f is null))
+       and (s.content_id is null or ($4 and s.grams is null and (s.body_f is null or s.lacks_documents)))
      order by c.content_id limit $5
 """
 _MISSING_OF_MANY = """
-    select content_id, true as lacks_header from contents c
+    select content_id, true as lacks_header, false as has_body from contents c
      where account_id = $1 and content_id > $3 and content_id <= ($2::bigint[])[2]
        and not exists (select from search s where s.account_id = $1 and s.content_id = c.content_id)
     union all
-    select content_id, false from search
+    select content_id, false, body_f is not null from search
      where $4 and account_id = $1 and content_id > $3 and content_id <= ($2)[2]
-       and grams is null and body_f is null
+       and grams is null and (body_f is null or lacks_documents)
      order by content_id limit $5
 """
 MISSING_AT_ONCE = 2000
 
 
+class Missing(NamedTuple):
+    """Contents that are not searchable whole: the header's text lacks, or only that of documents, or the body's."""
+
+    content: int
+    lacks_header: bool
+    lacks_documents_only: bool
+
+
 async def missing(
     queries: Queries, account: int, among: Among, after: int, *, with_bodies: bool
-) -> list[tuple[int, bool]]:
-    """Return some contents that nobody has folded yet, ascending, and whether the header lacks too.
+) -> list[Missing]:
+    """Return some contents that nobody has folded yet, ascending, whose number is above ``after``.
 
-    They are above ``after``; `MISSING_AT_ONCE` of them if there are more.
+    `MISSING_AT_ONCE` of them if there are more.
     """
     question = _MISSING_OF_MANY if among.few is None else _MISSING_OF_FEW
     _, where = _looked_at(among)
     rows = await queries.fetch(question, account, where, after, with_bodies, MISSING_AT_ONCE)
-    return [(row["content_id"], row["lacks_header"]) for row in rows]
+    return [Missing(*row) for row in rows]
 
 
 HEADER_COLUMNS = """
@@ -108,17 +116,27 @@ def header_row(text: HeaderText) -> tuple[object, ...]:
     )
 
 
+class BodyText(NamedTuple):
+    """The folded text of a message's body, maybe without that of documents in it."""
+
+    text: str
+    lacks_documents: bool = False
+
+
 _ADD_BODIES = """
-    update search s set body_f = new.text from unnest($2::bigint[], $3::text[]) as new (content, text)
-     where s.account_id = $1 and s.content_id = new.content and s.body_f is null
+    update search s set body_f = new.text, lacks_documents = new.lacks
+      from unnest($2::bigint[], $3::text[], $4::boolean[]) as new (content, text, lacks)
+     where s.account_id = $1 and s.content_id = new.content
+       and (s.body_f is null or s.lacks_documents and not new.lacks)
 """
 
 
 async def add_bodies(
-    queries: Queries, account: int, contents: Sequence[int], texts: Sequence[str]
+    queries: Queries, account: int, contents: Sequence[int], texts: Sequence[BodyText]
 ) -> None:
-    """Keep folded bodies of those that have none: the indexer's have more in them."""
-    await queries.execute(_ADD_BODIES, account, contents, [clean(text) for text in texts])
+    """Keep folded bodies of those that have none, or less in them."""
+    bodies, lacks = [clean(one.text) for one in texts], [one.lacks_documents for one in texts]
+    await queries.execute(_ADD_BODIES, account, contents, bodies, lacks)
 
 
 _FEW = "from search where account_id = $1 and content_id = any ($2::bigint[])"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imap_gateway.searching import lookups
+from imap_gateway.searching import texts
 from posthouse.bus.connection import connect
 from posthouse.bus.indexing import work_off
 from posthouse.bus.publisher import Publisher
@@ -192,16 +192,43 @@ async def test_documents_are_searched_before_and_after_they_are_indexed(
         assert (await user.say("SEARCH TEXT report.docx"))[0] == b"* SEARCH 1"
 
 
-async def test_documents_take_a_search_only_so_long_and_are_found_once_indexed(
+async def test_documents_for_which_no_time_was_left_are_told_and_searched_next(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookups, "DOCUMENT_SECONDS", 0.0)
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as house:
+        await house.deliver(
+            account,
+            attached("report.docx", docx("Quartals", "zahlen")),
+            letter(1, *LETTERS[1]),
+            attached("other.docx", docx("Jahreszahlen")),
+        )
+        user = await opened(house)
+        warning = b"* NO [LIMIT] Documents in 2 messages not searched yet, search again"
+        with monkeypatch.context() as hasty:
+            hasty.setattr(texts, "DOCUMENT_SECONDS", 0.0)
+            for _ in range(2):
+                assert (await user.say("SEARCH BODY quartalszahlen"))[:2] == [warning, b"* SEARCH"]
+            assert (await user.say("SEARCH BODY 42"))[:2] == [warning, b"* SEARCH 2"]
+            assert (await user.say("SEARCH OR BODY xyz TEXT report.docx"))[1] == b"* SEARCH 1"
+            few = await user.say("SEARCH 3 BODY zahlen")
+            assert few[0].startswith(b"* NO [LIMIT] Documents in 1 messages")
+            assert (await user.say("SEARCH SUBJECT look"))[0] == b"* SEARCH 1 3"
+
+        assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH 1"
+        assert (await user.say("SEARCH BODY zahlen"))[0] == b"* SEARCH 1 3"
+
+
+async def test_documents_for_which_no_time_was_left_are_found_once_indexed(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "DOCUMENT_SECONDS", 0.0)
     account = await add_reader(pool)
     async with gateway(pool, tmp_path) as house, indexer(pool, house.house.blobs) as indexes:
         await house.deliver(account, attached("report.docx", docx("Quartals", "zahlen")))
         user = await opened(house)
-        assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH"
-        await index_all(pool, indexes)
+        assert (await user.say("SEARCH BODY quartalszahlen"))[1] == b"* SEARCH"
+        await index_marked(pool, indexes)
 
         assert (await user.say("SEARCH BODY quartalszahlen"))[0] == b"* SEARCH 1"
 

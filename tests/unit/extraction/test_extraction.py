@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -93,6 +94,30 @@ async def test_a_worker_that_takes_too_long_is_ended_and_the_next_job_done() -> 
         first.kill()
         await first.wait()
         assert "wort" in (await workshop.make(job(letter))).body
+
+
+async def test_a_worker_that_has_nothing_to_do_ends() -> None:
+    letter = attached("a.docx", docx("Wort"))
+    async with open_workshop(
+        1,
+        patience=timedelta(seconds=30),
+        memory=MEMORY,
+        idleness=timedelta(milliseconds=1),
+    ) as workshop:
+        for _ in range(2):  # the next job gets a new one
+            assert "wort" in (await workshop.make(job(letter))).body
+            worker = workshop._all[0]._process
+            assert worker is not None
+            async with asyncio.timeout(10):
+                assert await worker.wait() == 0
+
+
+async def test_jobs_go_together_and_come_back_in_order() -> None:
+    letters = [attached("a.docx", docx(word)) for word in ("eins", "zwei", "drei")]
+    async with open_workshop(1, patience=timedelta(seconds=30), memory=MEMORY) as workshop:
+        made = await workshop.make_all([job(letter) for letter in letters])
+
+    assert [one.body.split()[-1] for one in made] == ["eins", "zwei", "drei"]
 
 
 async def test_a_worker_that_needs_too_much_memory_ends_alone() -> None:
