@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
         """Somebody has logged in, or out: then there is as much time to log in as there was first."""
         if not on:
             self.opened_at = self._door.now()
-        self._inlet.trust(on=on)
+        self._inlet.trust(self._session.client.guest, on=on)
 
     @property
     def put_aside(self) -> SpoolFile | None:

@@ -26,8 +26,9 @@ PIECE_OCTETS = 256 * 1024  # read and written at once
 async def assembled(client: Client, message: NewMessage) -> AsyncIterator[Content]:
     """Lend the octets of ``message``; raise `Refusal` or `Misuse` if there can be no such one."""
     house = client.house
-    draft = Draft(house.spool, house.budget, house.limits.message_octets)
-    readable = Draft(house.spool, house.budget, 2 * house.limits.message_octets)
+    most = house.limits.message_octets
+    draft = Draft(house.spool, house.budget, most, client.guest)
+    readable = Draft(house.spool, house.budget, 2 * most, client.guest)
     try:
         content = _as_it_came(client, message)
         if content is None:

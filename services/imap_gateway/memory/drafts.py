@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from imap_gateway.errors import Refusal
 from imap_gateway.memory.budget import Budget
+from imap_gateway.memory.guests import Guest
 from posthouse.mail.errors import Unavailable
 from posthouse.runtime.spool import Spool, SpoolFile
 
@@ -17,9 +18,10 @@ Content: TypeAlias = bytes | SpoolFile
 class Draft:
     """A message that grows; `close` it at the end."""
 
-    def __init__(self, spool: Spool, budget: Budget, most: int) -> None:
+    def __init__(self, spool: Spool, budget: Budget, most: int, who: Guest | None = None) -> None:
         self._spool = spool
         self._budget = budget
+        self._bounds = budget.bounds(who)
         self._spooled = 0  # octets
         self._most = most
         self._held = bytearray()
@@ -43,7 +45,7 @@ class Draft:
 
     async def _spill(self) -> SpoolFile:
         held, self._held = self._held, bytearray()
-        if not self._budget.grow(len(held)):
+        if not self._budget.grow(len(held), self._bounds):
             raise Refusal("Too many large messages at once, try again later", b"LIMIT")
         self._spooled += len(held)
         try:
@@ -60,7 +62,7 @@ class Draft:
 
     def close(self) -> None:
         """Forget it; harmless if that is so."""
-        self._budget.give_back(self._spooled)
+        self._budget.give_back(self._spooled, self._bounds)
         self._spooled = 0
         if self._file is not None:
             self._file.close()

@@ -110,7 +110,7 @@ async def _whole(
 ) -> AsyncIterator[Decoded]:
     """Decode all of a part, and remember what spares that the next time if it is large."""
     house, most = client.house, span[1] - span[0]  # no encoding makes octets fewer
-    draft = Draft(house.spool, house.budget, most)
+    draft = Draft(house.spool, house.budget, most, client.guest)
     try:
         content, facts = await _decode(client, place, item, span, draft)
         try:

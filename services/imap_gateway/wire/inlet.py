@@ -11,6 +11,7 @@ import asyncio
 from imap_gateway.errors import ConnectionLost, Farewell
 from imap_gateway.house import House
 from imap_gateway.memory.budget import Share
+from imap_gateway.memory.guests import Guest
 from imap_gateway.protocol.framing import MAX_LINE_OCTETS, Event, Framer, Hopeless
 from imap_gateway.wire.compression import BadCompression, Inflater
 from imap_gateway.wire.latch import Latch
@@ -160,9 +161,10 @@ class Inlet:
             self.aside.close()
             self.aside = None
 
-    def trust(self, *, on: bool) -> None:
-        """Somebody has logged in, or out: how large literals may be."""
+    def trust(self, who: Guest | None, *, on: bool) -> None:
+        """Somebody has logged in, or out: how large literals may be, and whose they are."""
         self._framer.is_trusted = on
+        self.share.who = who
 
     def begin_inflating(self) -> None:
         """What comes from now on is compressed, and so is what came early."""

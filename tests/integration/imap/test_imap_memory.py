@@ -75,6 +75,31 @@ async def test_a_large_message_that_goes_missing_on_the_way_ends_the_connection(
         assert answer.startswith(b"NO [SERVERBUG]")
 
 
+async def test_who_trickles_large_messages_keeps_only_itself_waiting(
+    pool: Pool, tmp_path: Path
+) -> None:
+    await add_reader(pool)
+    await add_reader(pool, "bert")
+    limits = replace(LIMITS, message_octets=10 * MIB)
+    async with gateway(pool, tmp_path, limits=limits) as house:
+        budget = Budget(8 * len(LARGE))  # of which an account may have two messages
+        house.listener.house = replace(house.house, budget=budget)
+        head = f"APPEND INBOX {{{len(LARGE)}+}}\r\n".encode()
+        tricklers = [await house.connect() for _ in range(20)]
+        for user in tricklers:
+            await user.login()
+            await user.send(b"t " + head + LARGE[:1000])
+        other = await house.connect()
+        await other.login("bert")
+        assert (await other.append("INBOX", LARGE)).startswith(b"OK [APPENDUID ")
+        assert budget.held == 2 * len(LARGE)
+
+        for user in tricklers:
+            await user.send(LARGE[1000:] + b"\r\n")
+            assert (await user.hear()).startswith(b"t OK [APPENDUID ")
+        assert budget.held == 0
+
+
 @pytest.mark.parametrize("plus", ["", "+"])
 async def test_appended_messages_wait_for_each_other_and_a_stalled_one_is_ended(
     pool: Pool, tmp_path: Path, plus: str

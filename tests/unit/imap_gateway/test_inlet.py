@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 def test_a_bomb_that_is_thrown_away_goes_off_in_small_parts() -> None:
     house = SimpleNamespace(limits=Limits(message_octets=20 * MIB), budget=Budget(), spool=None)
     inlet = Inlet(cast("House", house), Outlet())
-    inlet.trust(on=True)
+    inlet.trust(None, on=True)
     inlet.begin_inflating()
     line = b"a APPEND INBOX {%d+}\r\n" % (40 * MIB) + bytes(40 * MIB) + b"\r\n"
     engine = zlib.compressobj(wbits=-15)
