@@ -51,6 +51,7 @@ class GroupCommit(Generic[T, R]):
         self._leaves_out = is_wanted_by_caller
         self._waiting: asyncio.Queue[tuple[T, asyncio.Future[R]]] = asyncio.Queue(MAX_WAITING)
         self._writing = 0
+        self._alone_until: asyncio.Timeout | None = None
         self._gathering = 0  # writers who wait for company
         self._writers = asyncio.TaskGroup()
 
@@ -67,6 +68,8 @@ class GroupCommit(Generic[T, R]):
     ) -> None:
         for task in self._tasks:
             task.cancel()
+        if self._alone_until is not None:
+            self._alone_until.reschedule(asyncio.get_running_loop().time())
         try:
             await self._writers.__aexit__(kind, raised, traceback)
         finally:
@@ -92,8 +95,12 @@ class GroupCommit(Generic[T, R]):
         """Spare the caller who has no company the way to a writer and back."""
         self._writing += 1
         try:
-            [result] = await self._commit_all([thing])
+            async with asyncio.timeout(None) as self._alone_until:
+                [result] = await self._commit_all([thing])
+        except TimeoutError:
+            raise Unavailable("shutting down") from None
         finally:
+            self._alone_until = None
             self._writing -= 1
         return result
 
