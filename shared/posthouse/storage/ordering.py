@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from posthouse.mime.ordering import Member
+from posthouse.storage.packed import fetch_packed
 from posthouse.storage.pool import Queries
 
 FEW_UIDS = 2000  # are named one by one; of more the whole mailbox is sorted
@@ -50,10 +51,8 @@ async def sorted_uids(
     by = ", ".join(f"{_VALUES[name]}{' desc' if is_reverse else ''}" for name, is_reverse in order)
     sql = f"select string_agg(int8send(m.uid), '' order by {by}, m.uid) as uids {_JOINED}"
     if len(uids) <= FEW_UIDS:
-        row = await queries.fetchrow(f"{sql} and m.uid = any ($3::bigint[])", *where, uids)
-    else:
-        row = await queries.fetchrow(f"{sql} and m.uid <= $3", *where, uids[-1])
-    return (row["uids"] if row is not None else None) or b""
+        return await fetch_packed(queries, f"{sql} and m.uid = any ($3::bigint[])", *where, uids)
+    return await fetch_packed(queries, f"{sql} and m.uid <= $3", *where, uids[-1])
 
 
 _MEMBERS = f"""

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple, TypeAlias
 
 from posthouse.mime.indexed import HeaderText, wanted_keys
+from posthouse.storage.packed import fetch_packed
 from posthouse.storage.pool import Queries
 
 TextColumn: TypeAlias = Literal["from_f", "to_f", "cc_f", "subject_f", "body_f", "text"]
@@ -149,7 +150,7 @@ _GRAMMED = """
           select * from search where account_id = $1 and grams is null) s
    where content_id between ($2::bigint[])[1] and ($2)[2]
 """
-_PACKED = "select string_agg(int8send(content_id), '') as found"
+_PACKED = "select string_agg(int8send(content_id), '')"
 _TESTS = {
     "from_f": "strpos(from_f, $3) > 0",
     "to_f": "strpos(to_f, $3) > 0",
@@ -165,8 +166,7 @@ async def find_text(
 ) -> bytes:
     """Return contents that have ``text`` there, int8 each: those looked for, and maybe others."""
     source, arguments = _source(account, among, text)
-    row = await queries.fetchrow(f"{_PACKED} {source} and {_TESTS[column]}", *arguments)
-    return (row["found"] if row is not None else None) or b""
+    return await fetch_packed(queries, f"{_PACKED} {source} and {_TESTS[column]}", *arguments)
 
 
 async def find_field(queries: Queries, account: int, among: Among, name: str, text: str) -> bytes:
@@ -174,8 +174,7 @@ async def find_field(queries: Queries, account: int, among: Among, name: str, te
     source, arguments = _source(account, among, text)
     line = rf"(?n)^{re.escape(clean(name))}: .*{re.escape(clean(text))}"
     tests = f"strpos(header_f, $3) > 0 and header_f ~ ${len(arguments) + 1}"
-    row = await queries.fetchrow(f"{_PACKED} {source} and {tests}", *arguments, line)
-    return (row["found"] if row is not None else None) or b""
+    return await fetch_packed(queries, f"{_PACKED} {source} and {tests}", *arguments, line)
 
 
 async def find_sent(
@@ -184,12 +183,11 @@ async def find_sent(
     """Return contents whose Date field names a day from ``since`` to before ``before``, likewise."""
     source, where = _looked_at(among)
     sql = f"{_PACKED} {source} and sent_day >= $3 and sent_day < $4"
-    row = await queries.fetchrow(sql, account, where, since, before)
-    return (row["found"] if row is not None else None) or b""
+    return await fetch_packed(queries, sql, account, where, since, before)
 
 
 _DATED = """
-    select coalesce(string_agg(int8send(uid), '' order by uid), '') as uids from messages
+    select string_agg(int8send(uid), '' order by uid) from messages
      where account_id = $1 and mailbox_id = $2 and {column} >= $3 and {column} < $4
 """
 
@@ -202,8 +200,7 @@ async def find_dated(
     before: datetime,
 ) -> bytes:
     """Return the UIDs of a mailbox's messages dated so, int8 each; ``where`` is account and mailbox."""
-    row = await queries.fetchrow(_DATED.format(column=column), *where, since, before)
-    return bytes(row["uids"]) if row is not None else b""
+    return await fetch_packed(queries, _DATED.format(column=column), *where, since, before)
 
 
 def _looked_at(among: Among) -> tuple[str, Sequence[int]]:
