@@ -1,7 +1,7 @@
 #!/bin/bash
 # Install what the project needs on Debian 12: its servers (packages) and .venv (from the lock).
 # Root gets the packages installed; an ordinary user is told the one line that is missing.
-# `setup.sh tests` adds the clients and tools that only the tests use.
+# `setup.sh tests` adds the clients and tools that only the tests use, `setup.sh clients` the large ones.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 purpose=${1:-run}
@@ -34,7 +34,7 @@ missing_packages() {
     for pair in curl:curl swaks:swaks msmtp:msmtp s-nail:s-nail openssl:openssl node:nodejs npm:npm mutt:mutt mbsync:isync fetchmail:fetchmail \
       getmail:getmail6 /usr/sbin/smtp-sink:postfix promtool:prometheus \
       /usr/sbin/slapd:slapd gsasl:gsasl doveadm:dovecot-core /usr/lib/dovecot/lmtp:dovecot-lmtpd \
-      /usr/lib/dovecot/imap:dovecot-imapd /usr/lib/dovecot/pop3:dovecot-pop3d alpine:alpine offlineimap:offlineimap3; do
+      /usr/lib/dovecot/imap:dovecot-imapd /usr/lib/dovecot/pop3:dovecot-pop3d alpine:alpine offlineimap:offlineimap3 interimap:interimap; do
       command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
     done
     # What Debian only recommends: TLS for swaks, and the odd messages of Python's own tests.
@@ -45,6 +45,9 @@ missing_packages() {
       libidn.so.12:libidn12 libgnutls-dane.so.0:libgnutls-dane0; do
       compgen -G "/usr/lib/*/${pair%%:*}" >/dev/null || echo "${pair##*:}"
     done
+  fi
+  if [ "$purpose" = clients ]; then
+    command -v thunderbird >/dev/null || echo thunderbird
   fi
 }
 

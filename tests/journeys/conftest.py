@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from support.arrivals import Arrivals
 from support.clients import Desk
 from support.outside_world import OutsideWorld
+from support.readers import SENT
 from support.stack import House, a_house
 
 
@@ -38,7 +40,29 @@ def house(world: OutsideWorld, arrivals: Arrivals) -> Iterator[House]:
 @pytest.fixture
 def desk(house: House) -> Iterator[Desk]:
     """A new user with an empty home folder for mail programs."""
+    with _home() as home:
+        yield Desk(house=house, home=home, user=house.account())
+
+
+@pytest.fixture(scope="session")
+def library(house: House) -> tuple[str, str]:
+    """An account whose INBOX holds `SENT`; its readers leave everything as it is."""
+    user = house.account()
+    house.append(user, SENT)
+    return user
+
+
+@pytest.fixture
+def reader(house: House, library: tuple[str, str]) -> Iterator[Desk]:
+    """The account of `library` with an empty home folder."""
+    with _home() as home:
+        yield Desk(house=house, home=home, user=library)
+
+
+@contextmanager
+def _home() -> Iterator[Path]:
+    """Make an empty home folder."""
     with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
         home = Path(folder)
         home.chmod(0o755)
-        yield Desk(house=house, home=home, user=house.account())
+        yield home

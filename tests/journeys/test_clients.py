@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from support.clients import Desk, fetchmail, getmail, mbsync, msmtp, mutt, swaks
+from support.clients import Desk, fetchmail, getmail, msmtp, mutt, swaks
 from support.letters import letter
+from support.mirrors import mbsync
 from support.stack import eventually
 
 pytestmark = pytest.mark.journey

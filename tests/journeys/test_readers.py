@@ -7,63 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tempfile
-from collections.abc import Iterator
 from email import message_from_bytes, policy
 from hashlib import sha256
-from pathlib import Path
 
 import aioimaplib
 import imapclient
 import pytest
 
-from support.clients import LETTERS, Desk, getmail, kept, mbsync, mutt_into_maildir
-from support.corpus import corpus
+from support.clients import Desk, getmail, kept, mutt_into_maildir
 from support.letters import letter
+from support.mirrors import mbsync, offlineimap
 from support.readers import (
+    SENT,
     alpine,
     fetchmail_keeping,
     imapflow,
-    offlineimap,
+    names,
+    sums,
     unix,
+    without,
 )
-from support.stack import House
 
 pytestmark = pytest.mark.journey
-
-SENT = corpus(LETTERS)
-
-
-def fill(house: House, user: tuple[str, str], letters: list[bytes]) -> None:
-    """Append letters to INBOX."""
-    with house.imap(user) as client:
-        for octets in letters:
-            assert client.append("INBOX", "", "", octets)[0] == "OK"
-
-
-@pytest.fixture(scope="module")
-def library(house: House) -> Iterator[Desk]:
-    """An account whose INBOX holds `SENT`; its readers leave everything as it is."""
-    user = house.account()
-    fill(house, user, SENT)
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Desk(house=house, home=Path(folder), user=user)
-
-
-@pytest.fixture
-def reader(library: Desk) -> Iterator[Desk]:
-    """The account of `library` with an empty home folder."""
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
-        home = Path(folder)
-        home.chmod(0o755)
-        yield Desk(house=library.house, home=home, user=library.user)
-
-
-def without(names: bytes, octets: bytes) -> bytes:
-    """Leave out header fields that a program adds to its copies."""
-    return re.sub(rb"^(?:%b): .*\n(?:[ \t].*\n)*" % names, b"", octets, flags=re.MULTILINE)
-
 
 _OFFLINE = policy.default.clone(cte_type="8bit", utf8=True, refold_source="none")
 
@@ -77,16 +42,6 @@ def by_offlineimap(octets: bytes) -> bytes:
     """Return what it makes of a message by the policies of offlineimap3, which writes nothing else."""
     read = message_from_bytes(octets, policy=_OFFLINE.clone(linesep="\r\n"))
     return read.as_bytes(policy=_OFFLINE)
-
-
-def names(letters: list[bytes]) -> list[bytes]:
-    """Return the Message-IDs."""
-    marks = [re.search(rb"^Message-ID: *(\S+)", octets, re.MULTILINE) for octets in letters]
-    return sorted(mark[1] for mark in marks if mark)
-
-
-def sums(letters: list[bytes]) -> list[str]:
-    return sorted(sha256(octets).hexdigest() for octets in letters)
 
 
 def test_imaplib(reader: Desk) -> None:
@@ -198,62 +153,8 @@ def test_getmail_leaves_mail_on_the_server(reader: Desk) -> None:
     assert len(getmail(reader, delete=False)) == len(SENT)
 
 
-def test_isync_carries_deletions_and_new_letters_both_ways(desk: Desk) -> None:
-    house, letters = desk.house, SENT[:60]
-    fill(house, desk.user, letters)
-    inbox = mbsync(desk) / "INBOX"
-    here = sorted((inbox / "cur").iterdir()) + sorted((inbox / "new").iterdir())
-    gone_here = [without(b"X-TUID", file.read_bytes()) for file in here[:20]]
-    for file in here[:20]:
-        file.rename(inbox / "cur" / (file.name.partition(":")[0] + ":2,ST"))
-    written = [letter(f"offline {n}") for n in range(5)]
-    for number, octets in enumerate(written):
-        (inbox / "new" / f"{number}.offline").write_bytes(unix(octets))
-    with house.imap(desk.user) as client:
-        client.select("INBOX")
-        client.store("41:60", "+FLAGS", r"(\Deleted)")
-        client.expunge()
-    fill(house, desk.user, [letter("online")])
-
-    mbsync(desk)
-
-    there = [without(b"X-TUID", unix(octets)) for octets in house.messages(desk.user)]
-    assert sums(there) == sums([without(b"X-TUID", one) for one in kept(inbox)])
-    expected = {unix(octets) for octets in letters[:40]} - set(gone_here)
-    assert expected <= set(there)
-    assert not set(gone_here) & set(there)
-    assert {unix(octets) for octets in written} <= set(there)
-    assert len(there) == len(expected) + len(written) + 1
-
-
-def test_offlineimap_carries_deletions_and_flags_both_ways(desk: Desk) -> None:
-    house, letters = desk.house, SENT[:30]
-    fill(house, desk.user, letters)
-    inbox = offlineimap(desk) / "INBOX"
-    here = sorted((inbox / "new").iterdir()) + sorted((inbox / "cur").iterdir())
-    gone_here = names([file.read_bytes() for file in here[:10]])
-    for file in here[:10]:
-        file.unlink()
-    (inbox / "cur" / (here[10].name.partition(":")[0] + ":2,F")).write_bytes(here[10].read_bytes())
-    here[10].unlink()
-    with house.imap(desk.user) as client:
-        client.select("INBOX")
-        found = client.search(None, "ALL")[1][0].split()
-        client.store(found[-1].decode(), "+FLAGS", r"(\Deleted)")
-        client.expunge()
-
-    offlineimap(desk)
-
-    there = house.messages(desk.user)
-    assert names(there) == names(kept(inbox))
-    assert len(there) == 30 - len({*gone_here, *names(letters[-1:])})
-    with house.imap(desk.user) as client:
-        client.select("INBOX", readonly=True)
-        assert len(client.search(None, "FLAGGED")[1][0].split()) == 1
-
-
 def test_imaplib_moves_everything_by_copy_and_expunge(desk: Desk) -> None:
-    fill(desk.house, desk.user, SENT[:50])
+    desk.house.append(desk.user, SENT[:50])
     with desk.house.imap(desk.user) as client:
         client.select("INBOX")
         client.copy("1:*", "Archive")

@@ -12,7 +12,7 @@ import pytest
 from support.stack import PATIENCE_SECONDS, House
 
 User = tuple[str, str]
-_NOBODY = "nobody"
+NOBODY = "nobody"
 LETTERS = int(os.environ.get("POSTHOUSE_TEST_LETTERS", "200"))  # that a client reads in one go
 SECONDS_PER_LETTER = 0.1
 HOST = "localhost"  # a name the certificate is for; some of these programs check no addresses
@@ -107,44 +107,6 @@ tls_trust_file {desk.authority}
     desk.run("msmtp", "-C", config, *recipients, stdin=letter)
 
 
-def mbsync(desk: Desk) -> Path:
-    """Synchronize all mailboxes with isync over IMAPS; return the folder of the maildirs."""
-    address, password = desk.user
-    maildirs = desk.home / "maildirs"
-    maildirs.mkdir(exist_ok=True)
-    config = desk.write(
-        "mbsyncrc",
-        f"""\
-IMAPAccount house
-Host {HOST}
-Port {desk.house.port("imaps")}
-User {address}
-Pass {password}
-SSLType IMAPS
-CertificateFile {desk.authority}
-AuthMechs LOGIN
-
-IMAPStore far
-Account house
-
-MaildirStore near
-Path {maildirs}/
-Inbox {maildirs}/INBOX
-SubFolders Verbatim
-
-Channel all
-Far :far:
-Near :near:
-Patterns *
-Create Both
-Expunge Both
-SyncState *
-""",
-    )
-    desk.run("mbsync", "-c", config, "-a", "-V")
-    return maildirs
-
-
 def fetchmail(desk: Desk, *, protocol: str) -> bytes:
     """Fetch and delete with fetchmail (pop3 or imap, implicit TLS); return what it got."""
     address, password = desk.user
@@ -197,9 +159,9 @@ def getmail(desk: Desk, *, delete: bool) -> list[bytes]:
         (maildir / folder).mkdir(parents=True, exist_ok=True)
     other = ""
     if os.geteuid() == 0:  # getmail refuses to deliver as root
-        other = f"user = {_NOBODY}"
+        other = f"user = {NOBODY}"
         for owned in (maildir, *maildir.iterdir()):
-            shutil.chown(owned, _NOBODY)
+            shutil.chown(owned, NOBODY)
     desk.write(
         "getmailrc",
         f"""\

@@ -165,6 +165,14 @@ class House:
             client.login(*user)
             yield client
 
+    def append(
+        self, user: tuple[str, str], letters: Sequence[bytes], mailbox: str = "INBOX"
+    ) -> None:
+        """Append letters to a mailbox."""
+        with self.imap(user) as client:
+            for octets in letters:
+                assert client.append(mailbox, "", "", octets)[0] == "OK"
+
     def messages(self, user: tuple[str, str], mailbox: str = "INBOX") -> list[bytes]:
         """Return every message in a mailbox, by UID."""
         with self.imap(user) as client:

@@ -8,11 +8,13 @@ import re
 import select
 import signal
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from support.clients import LETTERS, SECONDS_PER_LETTER, Desk
 
 _CONTROL = re.compile(rb"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>])|[\x00-\x08\x0e-\x1a]")
+_AGAIN_SECONDS = 5.0
 _WITHIN_SECONDS = 30.0 + LETTERS * SECONDS_PER_LETTER
 
 
@@ -59,10 +61,18 @@ class Terminal:
     def await_text(self, *texts: str) -> None:
         """Wait until one of ``texts`` was shown, behind what was awaited before; fail with what was."""
         until = time.monotonic() + _WITHIN_SECONDS
-        while not any(text in self._words() for text in texts):
-            assert self._read(until), f"{texts} were not shown, but {self._words()[-4000:]}"
-        text = next(text for text in texts if text in self._words())
-        self._shown = self._words().partition(text)[2].encode()
+        assert self._comes(texts, until), f"{texts} were not shown, but {self._words()[-4000:]}"
+
+    def insist(self, key: str, *texts: str) -> None:
+        """Press ``key`` until one of ``texts`` is shown, as people do.
+
+        What is typed while a question is still being drawn, alpine throws away.
+        """
+        until = time.monotonic() + _WITHIN_SECONDS
+        self.type(key)
+        while not self._comes(texts, min(until, time.monotonic() + _AGAIN_SECONDS)):
+            assert time.monotonic() < until, f"{key} did nothing: {self._words()[-4000:]}"
+            self.type(key)
 
     def await_end(self) -> None:
         """Wait until the program has ended."""
@@ -74,6 +84,14 @@ class Terminal:
         if not ended:
             os.waitpid(self._pid, 0)
         self._pid = 0
+
+    def _comes(self, texts: Sequence[str], until: float) -> bool:
+        while not any(text in self._words() for text in texts):
+            if not self._read(until):
+                return False
+        text = next(text for text in texts if text in self._words())
+        self._shown = self._words().partition(text)[2].encode()
+        return True
 
     def _words(self) -> str:
         return _CONTROL.sub(b" ", self._shown).decode(errors="replace")
