@@ -7,6 +7,7 @@ BIN := .venv/bin
 PYTHON := $(BIN)/python
 SETUP := .venv/.ready
 TOOLS := .venv/.ready-for-tests
+DESKTOP := .venv/.ready-for-clients
 # Tests on servers wait a third of their time: more workers than two cores.
 WORKERS ?= 3
 PROFILE := check
@@ -16,6 +17,7 @@ UNKNOWN = $(filter-out STORE COPIES WORKERS BENCH STORM_% POSTHOUSE_% $(PORTS) M
 ONEMACHINE := PYTHONPATH=deploy/local $(PYTHON) -m onemachine
 WITH_SERVERS := $(ONEMACHINE).testservers --
 PYTEST := env -u MAKEFLAGS $(PYTHON) -m pytest -q
+CLIENTS := $(addprefix tests/journeys/test_,$(addsuffix .py,readers mirrors thunderbird))
 CODE := shared services tests deploy bench
 
 # Without bytecode each process compiles everything anew: a third of the time of a check.
@@ -38,6 +40,10 @@ $(SETUP): requirements-dev.lock pyproject.toml deploy/local/setup.sh
 
 $(TOOLS): $(SETUP) tests/journeys/nodemailer/package-lock.json tests/journeys/imapflow/package-lock.json
 	@deploy/local/setup.sh tests
+	@touch $@
+
+$(DESKTOP): $(TOOLS)
+	@deploy/local/setup.sh clients
 	@touch $@
 
 run: $(SETUP) ## the whole system here, with a demo domain, until Ctrl-C
@@ -77,8 +83,8 @@ integration: $(TOOLS) ## tests of parts on real servers
 journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m journey
 
-clients: $(TOOLS) ## every mail program reads 5,000 letters of varied structure
-	POSTHOUSE_TEST_LETTERS=5000 $(WITH_SERVERS) $(PYTEST) -m journey --timeout 3600 tests/journeys/test_readers.py
+clients: $(DESKTOP) ## every mail program, Thunderbird too, and 5,000 letters of varied structure
+	POSTHOUSE_TEST_LETTERS=5000 $(WITH_SERVERS) $(PYTEST) -m "journey or desktop" --timeout 3600 $(CLIENTS)
 
 soak: $(TOOLS) ## 100,000 mails for a dead site and one for a live one
 	@POSTHOUSE_SOAK_DEAD=100000 POSTHOUSE_SOAK_SLOW=5000 POSTHOUSE_SOAK_BURST=5000 $(WITH_SERVERS) $(PYTEST) -s -m integration --timeout 3600 tests/integration/remote/test_fairness.py tests/integration/remote/test_bursts.py
