@@ -51,6 +51,20 @@ def use(client: imaplib.IMAP4) -> None:
     client.expunge()
 
 
+def share(client: imaplib.IMAP4, mate: str) -> None:
+    """Name mailboxes as people do, subscribe, share, send, use the words of others."""
+    for name in ("Gesendet", "user.old", "Entw&APw-rfe"):
+        client.create(name)
+        client.append(name, r"(\Seen)", None, LETTERS[0])
+    for name in ("INBOX", "Gesendet", "user.old"):
+        client.subscribe(name)
+    client.select("INBOX")
+    client.store("1", "+FLAGS", "(Work)")
+    client.store("2", "+FLAGS", "(work $Label2)")
+    client.setacl("Gesendet", mate, "lrs")
+    client.setacl("Gesendet", "nobody", "lr")
+
+
 def seen_by_imap(client: imaplib.IMAP4, name: str) -> tuple[bytes, dict[int, tuple[object, ...]]]:
     """Return UIDVALIDITY, and by UID: flags, date, octets."""
     client.select(name, readonly=True)
@@ -76,11 +90,7 @@ def seen_by_pop3(client: poplib.POP3, user: str, password: str) -> list[tuple[by
 
 
 def posthouse(house: House, *arguments: str) -> Result:
-    environment = {
-        "POSTHOUSE_API_URL": house.demo.api_url,
-        "POSTHOUSE_API_TOKEN": house.demo.api_token,
-    }
-    told = CliRunner().invoke(app, list(arguments), env=environment)
+    told = CliRunner().invoke(app, list(arguments), env=environment(house))
     assert told.exit_code == 0, told.output
     return told
 
@@ -97,7 +107,7 @@ def test_uids_flags_dates_and_unique_ids_come_along(house: House) -> None:
         posthouse(house, "mailbox", "import", user[0], str(store.maildir(OLD)))
         again = posthouse(house, "mailbox", "import", user[0], str(store.maildir(OLD)))
 
-    assert "INBOX: 0 imported, 5 were here" in again.output
+    assert "INBOX: 0 imported, 5 were here, 0 with new flags" in again.output
     with house.imap(user) as new:
         assert {name: seen_by_imap(new, name) for name in before} == before
         assert new.status("INBOX", "(UIDNEXT)")[1] == uidnext
@@ -120,7 +130,7 @@ def test_mail_that_came_meanwhile_is_kept_beside_it(house: House, tmp_path: Path
 
     told = posthouse(house, "mailbox", "import", user[0], str(tmp_path))
 
-    assert "INBOX: 1 imported, 1 were here, 1 with another UID" in told.output
+    assert "INBOX: 1 imported, 1 were here, 0 with new flags, 1 with another UID" in told.output
     kept = house.messages(user)
     assert (kept[0], kept[2]) == (LETTERS[0], LETTERS[1])
     pop3 = poplib.POP3_SSL("localhost", house.port("pop3s"), context=house.trust)
@@ -135,12 +145,93 @@ def test_a_mailbox_with_mail_of_its_own_is_not_taken_over(house: House, tmp_path
     for place in ("cur", "new", "tmp"):
         (tmp_path / place).mkdir()
     (tmp_path / "cur" / "1.a:2,").write_bytes(LETTERS[0])
-    environment = {
-        "POSTHOUSE_API_URL": house.demo.api_url,
-        "POSTHOUSE_API_TOKEN": house.demo.api_token,
-    }
 
-    told = CliRunner().invoke(app, ["mailbox", "import", user[0], str(tmp_path)], env=environment)
+    told = CliRunner().invoke(
+        app, ["mailbox", "import", user[0], str(tmp_path)], env=environment(house)
+    )
 
     assert told.exit_code == 1
     assert "INBOX has had messages of its own" in told.output
+
+
+def shared_and_subscribed(client: imaplib.IMAP4) -> dict[str, object]:
+    acl = client.getacl("Gesendet")[1]
+    lines = [line for line in client.list()[1] if isinstance(line, bytes)]
+    subscribed = b"\n".join(line for line in client.lsub()[1] if isinstance(line, bytes))
+    client.select("INBOX", readonly=True)
+    keywords = [
+        sorted(flag.lower() for flag in imaplib.ParseFlags(line) if not flag.startswith(b"\\"))
+        for line in client.fetch("1:2", "(FLAGS)")[1]
+        if isinstance(line, bytes)
+    ]
+    return {
+        "subscribed": [
+            name in subscribed for name in (b"Gesendet", b'"own user/old"', b"Entw&APw-rfe")
+        ],
+        "keywords": keywords,
+        "sent": any(b"\\Sent" in line and b"Gesendet" in line for line in lines),
+        "acl": any(b"mate-" in line for line in acl if isinstance(line, bytes)),
+        "own": client.select('"own user/old"', readonly=True)[1],
+    }
+
+
+def words_of(way: str, store: Store, address: str, folder: Path) -> list[str]:
+    """Return the command that takes the old mailboxes over, by their files or by IMAP and POP3."""
+    if way == "maildir":
+        return ["mailbox", "import", address, str(store.maildir(OLD))]
+    secret = folder / "secret"
+    secret.write_text(f"{PASSWORD}\n")
+    command = ["mailbox", "import-imap", address, f"imap://127.0.0.1:{store.imap}", "--user", OLD]
+    pop3 = f"pop3://127.0.0.1:{store.pop3}"
+    return [*command, "--password-file", str(secret), "--pop3", pop3]
+
+
+@pytest.mark.parametrize("way", ["maildir", "imap"])
+def test_what_is_shared_subscribed_and_flagged_comes_along_and_later_flags_follow(
+    house: House, tmp_path: Path, way: str
+) -> None:
+    user = house.account()
+    house.account(f"mate-{way}")
+    with old_server() as store:
+        command = words_of(way, store, user[0], tmp_path)
+        with imaplib.IMAP4("127.0.0.1", store.imap) as client:
+            client.login(OLD, PASSWORD)
+            use(client)
+            share(client, f"mate-{way}")
+            before = seen_by_imap(client, "INBOX")
+        by_pop3 = seen_by_pop3(poplib.POP3("127.0.0.1", store.pop3), OLD, PASSWORD)
+        first = CliRunner().invoke(app, command, env=environment(house))
+        with imaplib.IMAP4("127.0.0.1", store.imap) as client:
+            client.login(OLD, PASSWORD)
+            client.select("INBOX")
+            client.store("1", "-FLAGS", r"(\Seen)")
+            client.store("2", "+FLAGS", "(late)")
+        with house.imap(user) as new:
+            moved = seen_by_imap(new, "INBOX")
+            new.select("INBOX")
+            new.store("1", "+FLAGS", r"(\Flagged mine)")
+        again = CliRunner().invoke(app, command, env=environment(house))
+
+    assert moved == before
+    assert "left out: rights lr of nobody@" in first.output
+    assert "INBOX: 0 imported, 5 were here, 2 with new flags" in again.output
+    with house.imap(user) as new:
+        assert shared_and_subscribed(new) == {
+            "subscribed": [True, True, False],
+            "keywords": [
+                [b"$label1", b"mine", b"work"],
+                [b"$label2", b"late", b"nonjunk", b"work"],
+            ],
+            "sent": way == "imap",
+            "acl": True,
+            "own": [b"1"],
+        }
+    pop3 = poplib.POP3_SSL("localhost", house.port("pop3s"), context=house.trust)
+    assert seen_by_pop3(pop3, *user) == by_pop3
+
+
+def environment(house: House) -> dict[str, str]:
+    return {
+        "POSTHOUSE_API_URL": house.demo.api_url,
+        "POSTHOUSE_API_TOKEN": house.demo.api_token,
+    }

@@ -65,6 +65,20 @@ service {name}-login {{
   }}
 }}
 """
+_READERS = """
+namespace inbox {
+  inbox = yes
+  mailbox Gesendet {
+    special_use = \\Sent
+  }
+}
+protocol imap {
+  mail_plugins = quota acl imap_acl
+}
+plugin {
+  acl = vfile
+}
+"""
 PASSWORD = "unused"  # noqa: S105 - of users that live for one test
 
 
@@ -122,6 +136,7 @@ async def dovecot(users: Mapping[str, str], *, has_readers: bool = False) -> Asy
     doors = [("imap", imap), ("pop3", pop3)] if has_readers else []
     readers = "".join(f" {name}" for name, _ in doors)
     text = "".join(_DOOR.format(name=name, port=number) for name, number in doors)
+    text += _READERS if has_readers else ""
     conf.write_text(_CONF.format(readers=readers, **words) + text)
     process = await asyncio.create_subprocess_exec(
         *mortal("/usr/sbin/dovecot", "-F", "-c", str(conf), ends_by=signal.SIGTERM)

@@ -178,6 +178,18 @@ def _given(query: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (query or {}).items() if value is not None}
 
 
+class Problem(Failure):
+    """The API understood, and said no.
+
+    Attributes:
+        code: The status of its answer.
+    """
+
+    def __init__(self, sentence: str, code: HTTPStatus) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
 def _refuse_problem(answer: httpx.Response) -> None:
     if answer.status_code < HTTPStatus.BAD_REQUEST:
         return
@@ -187,4 +199,4 @@ def _refuse_problem(answer: httpx.Response) -> None:
         detail = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):
         detail = f"The API answered {answer.status_code} {answer.reason_phrase}."
-    raise Failure(str(detail))
+    raise Problem(str(detail), HTTPStatus(answer.status_code))

@@ -6,20 +6,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from postmaster.cli.client import Client, connect, path
+from postmaster.cli.client import connect
 from postmaster.cli.help import Commands
-from postmaster.cli.maildirs import DOVECOT_UIDL, Maildir, OldMessage, mailboxes
-from postmaster.cli.output import AsJson, print_json, say
+from postmaster.cli.maildirs import DOVECOT_UIDL, mailboxes, subscriptions
+from postmaster.cli.moving import move, tell
+from postmaster.cli.old_server import Login, Server, unique_ids
+from postmaster.cli.output import AsJson
 
 mailbox = Commands("Mailboxes of people.")
+
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose, as name@domain.")]
 
 
 @mailbox.add("import")
 def mailbox_import(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose, as name@domain.")],
+    address: Address,
     maildir: Annotated[
         Path,
         typer.Argument(exists=True, file_okay=False, help="A Maildir++ of Dovecot or Courier."),
@@ -35,63 +37,39 @@ def mailbox_import(
 
     Clients notice no move: UIDVALIDITY and UIDs stay what dovecot-uidlist or courierimapuiddb say.
     So import before the account gets mail here. What was imported is passed over when the command
-    is run again; a message whose UID new mail has taken gets the next one, and is told.
+    is run again, but for flags that changed; a message whose UID new mail has taken gets the next
+    one, and is told. Subscriptions and rights come along.
     """
-    with connect() as api, Progress(console=Console(stderr=True), transient=True) as progress:
-        told = [
-            {"mailbox": folder.name, **_import(api, address, folder, progress)}
-            for folder in mailboxes(maildir, uidl)
-        ]
-    if as_json:
-        print_json(told)
-        return
-    for each in told:
-        say(
-            f"{each['mailbox']}: {each['imported']} imported, {each['unchanged']} were here, "
-            f"{each['renumbered']} with another UID, {each['empty']} without an octet left out."
-        )
+    with connect() as api:
+        told = move(api, address, mailboxes(maildir, address, uidl), subscriptions(maildir))
+    tell(told, as_json=as_json)
 
 
-def _import(api: Client, address: str, folder: Maildir, progress: Progress) -> dict[str, int]:
-    """Import one mailbox; return what became of its messages."""
-    counts = {"imported": 0, "unchanged": 0, "renumbered": 0, "empty": 0}
-    imported = _begin(api, address, folder, uidnext=1)
-    for message in progress.track(folder.messages, description=folder.name):
-        octets = message.octets() if message.uid > imported else b""
-        if message.uid <= imported:
-            counts["unchanged"] += 1
-        elif not octets:
-            counts["empty"] += 1
-        else:
-            uid = _send(api, address, folder, message, octets)
-            counts["unchanged" if uid is None else "imported"] += 1
-            counts["renumbered"] += uid not in (None, message.uid)
-    _begin(api, address, folder, uidnext=folder.uidnext)
-    return counts
+@mailbox.add("import-imap")
+def mailbox_import_imap(
+    address: Address,
+    url: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="imaps://HOST[:PORT], or imap:// for STARTTLS."),
+    ],
+    *,
+    password_file: Annotated[
+        Path, typer.Option("--password-file", exists=True, dir_okay=False, help="One line.")
+    ],
+    user: Annotated[
+        str, typer.Option(metavar="NAME", help="At the old server; ADDRESS if left out.")
+    ] = "",
+    pop3: Annotated[
+        str, typer.Option(metavar="URL", help="pop3s:// or pop3://, for the unique ids.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take over all mailboxes of a person from a running server, whatever keeps them there.
 
-
-def _begin(api: Client, address: str, folder: Maildir, *, uidnext: int) -> int:
-    body = {
-        "address": address,
-        "mailbox": folder.name,
-        "uidvalidity": folder.uidvalidity,
-        "uidnext": uidnext,
-    }
-    return int(api.ask("POST", path("imports", "mailboxes"), body=body)["imported_uid"])
-
-
-def _send(
-    api: Client, address: str, folder: Maildir, message: OldMessage, octets: bytes
-) -> int | None:
-    query = {
-        "address": address,
-        "mailbox": folder.name,
-        "uidvalidity": folder.uidvalidity,
-        "uid": message.uid,
-        "date": message.date.isoformat(),
-        "uidl": message.uidl,
-        "flags": list(message.flags),
-    }
-    answer = api.ask("PUT", path("imports", "messages"), octets=octets, query=query)
-    uid: int | None = answer["uid"]
-    return uid
+    As 'import' does, and special uses too; POP3's unique ids if its URL is given.
+    """
+    login = Login(user=user or address, password=password_file.read_text().rstrip("\r\n"))
+    uidls = unique_ids(login, pop3) if pop3 else ()
+    with connect() as api, Server(login, url, owner=address, uidls=uidls) as old:
+        told = move(api, address, old.mailboxes(), old.subscriptions())
+    tell(told, as_json=as_json)

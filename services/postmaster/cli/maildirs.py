@@ -5,6 +5,9 @@
     courierimapuiddb       1 <uidvalidity> <uidnext>, then: <uid> <file>
     courierpop3dsizelist   /2 <next> <uidvalidity>, then: <file> <size> <n>:<uidvalidity>
     courierimapkeywords/:list   names, an empty line, then: <file>:<numbers>
+    subscriptions          folders, or "V<tab>2", an empty line, then levels divided by tabs
+    courierimapsubscribed  folders below "INBOX."
+    dovecot-acl            <identifier> <rights>; "user=", "group=", "owner", "anyone", "authenticated"
 
 Files are known by their base name, before the ``:``, for flags rename them.
 """
@@ -12,13 +15,13 @@ Files are known by their base name, before the ``:``, for flags rename them.
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from postmaster.cli.failure import Failure
+from postmaster.cli.old_mailboxes import OldMailbox, from_utf7, identifier_here
 
 DOVECOT_UIDL = "%08Xu%08Xv"  # pop3_uidl_format as Dovecot comes
 _FLAGS = {"P": "$Forwarded", "R": r"\Answered", "S": r"\Seen", "T": r"\Deleted", "D": r"\Draft",
@@ -26,22 +29,25 @@ _FLAGS = {"P": "$Forwarded", "R": r"\Answered", "S": r"\Seen", "T": r"\Deleted",
 _FORMAT = re.compile(r"%(0?)(\d*)(X?)([uvfg])")
 _ODD = re.compile(r"[^!-~]|['\"+]")  # what Courier writes as +XX in a unique id
 _LONE_LF = re.compile(rb"(?<!\r)\n")
+_ACL_LINE = re.compile(r'(?:"([^"]+)"|([^\s"#]\S*)) ([a-z]+)')
 _COURIER_SIZE = re.compile(r"(\S+) \d+(?: (\d+)(?::(\d+)(?::\d)?)?)?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OldMessage:
+class MaildirMessage:
     """One message of a Maildir.
 
     Attributes:
         file: Where it lies.
         uid: Its UID; one beyond all others if nobody had given it one.
+        is_listed: Somebody had.
         flags: System flags and keywords, as IMAP names them.
         uidl: Its unique id by POP3; empty if it had none.
     """
 
     file: Path
     uid: int
+    is_listed: bool
     flags: tuple[str, ...]
     uidl: str
 
@@ -68,34 +74,48 @@ class _Notes:
     keywords: dict[str, list[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Maildir:
-    """One mailbox.
-
-    Attributes:
-        name: As IMAP shows it.
-        uidvalidity: Of the server that kept it.
-        uidnext: The first UID it has not given.
-        messages: By UID.
-    """
-
-    name: str
-    uidvalidity: int
-    uidnext: int
-    messages: tuple[OldMessage, ...]
-
-
-def mailboxes(root: Path, uidl_format: str = DOVECOT_UIDL) -> Iterator[Maildir]:
+def mailboxes(root: Path, owner: str, uidl_format: str = DOVECOT_UIDL) -> Iterator[OldMailbox]:
     """Yield the mailboxes of a Maildir++: INBOX, then its folders by name; raise `Failure`.
 
-    Only INBOX has unique ids: POP3 shows no other.
+    Only INBOX has unique ids: POP3 shows no other. ``owner`` is the address whose mailboxes they are.
     """
     if not (root / "cur").is_dir():
         raise Failure(f"{root} is no Maildir: it has no folder cur.")
-    yield _mailbox(root, "INBOX", uidl_format)
+    yield replace(_mailbox(root, "INBOX", uidl_format), acl=_acl(root, owner))
     for folder in sorted(root.glob(".?*")):
         if (folder / "cur").is_dir():
-            yield _mailbox(folder, _utf7(folder.name[1:]).replace(".", "/"), "")
+            made = _mailbox(folder, _name(folder.name[1:]), "")
+            yield replace(made, acl=_acl(folder, owner))
+
+
+def subscriptions(root: Path) -> list[str]:
+    """Return the names of the mailboxes that were subscribed to; none if nobody wrote them down."""
+    if (root / "subscriptions").is_file():
+        head, *rest = _lines(root / "subscriptions") or [""]
+        if head.startswith("V\t"):
+            return ["/".join(map(from_utf7, line.split("\t"))) for line in rest if line]
+        return [_name(line) for line in (head, *rest) if line]
+    if (root / "courierimapsubscribed").is_file():
+        lines = _lines(root / "courierimapsubscribed")
+        return [_name(line.removeprefix("INBOX.")) for line in lines if line]
+    return []
+
+
+def _name(folder: str) -> str:
+    return from_utf7(folder).replace(".", "/")
+
+
+def _acl(folder: Path, owner: str) -> dict[str, str]:
+    """Return who else may do what; rights that Dovecot calls by whole words it has alone."""
+    acl: dict[str, str] = {}
+    if not (folder / "dovecot-acl").is_file():
+        return acl
+    for line in _lines(folder / "dovecot-acl"):
+        found = _ACL_LINE.match(line)
+        who = identifier_here(found[1] or found[2], owner) if found else ""
+        if found and who:
+            acl[who] = "".join(dict.fromkeys(acl.get(who, "") + found[3]))
+    return acl
 
 
 def unique_id(form: str, uid: int, uidvalidity: int, *, guid: str, name: str) -> str:
@@ -114,21 +134,22 @@ def unique_id(form: str, uid: int, uidvalidity: int, *, guid: str, name: str) ->
     return made
 
 
-def _mailbox(folder: Path, name: str, uidl_format: str) -> Maildir:
+def _mailbox(folder: Path, name: str, uidl_format: str) -> OldMailbox:
     notes = _notes(folder)
     files = {path.name.partition(":")[0]: path for path in _files(folder)}
     known = sorted((uid, base) for base, uid in notes.uids.items() if base in files)
     uidnext = max([notes.uidnext, *(uid + 1 for uid, _ in known)])
     strangers = sorted(files.keys() - notes.uids.keys())
     numbered = [*known, *zip(range(uidnext, uidnext + len(strangers)), strangers, strict=True)]
-    return Maildir(
+    return OldMailbox(
         name=name,
         uidvalidity=notes.uidvalidity or int(folder.stat().st_mtime),
         uidnext=uidnext + len(strangers),
         messages=tuple(
-            OldMessage(
+            MaildirMessage(
                 file=files[base],
                 uid=uid,
+                is_listed=base in notes.uids,
                 flags=_flags(files[base].name, base, notes),
                 uidl=_uidl(notes, base, uidl_format) if uidl_format else "",
             )
@@ -232,16 +253,3 @@ def _fields(line: str, count: int, folder: Path) -> list[str]:
     if len(fields) != count or not fields[0].isdigit():
         raise Failure(f"{folder} has a list of messages with a line that is none: {line!r}")
     return fields
-
-
-def _utf7(name: str) -> str:
-    """Return a folder's name from modified UTF-7 (RFC 3501 §5.1.3); one that is none stays."""
-
-    def unshifted(found: re.Match[str]) -> str:
-        coded = found[1].replace(",", "/")
-        return b64decode(coded + "=" * (-len(coded) % 4)).decode("utf-16-be") if coded else "&"
-
-    try:
-        return re.sub("&([A-Za-z0-9+,]*)-", unshifted, name)
-    except ValueError:
-        return name

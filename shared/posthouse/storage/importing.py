@@ -7,14 +7,30 @@ UID meanwhile, the message from the other server gets the next one, and the call
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from posthouse.mail.errors import PermanentFailure
 from posthouse.storage.appending import Appended, NewMessage, append_all
-from posthouse.storage.mailboxes import NoSuchMailbox, create_mailbox, find_mailbox
-from posthouse.storage.pool import Pool, transaction
+from posthouse.storage.mailboxes import (
+    INBOX,
+    MAX_NAME_OCTETS,
+    SEPARATOR,
+    Mailbox,
+    NoSuchMailbox,
+    create_mailbox,
+    find_mailbox,
+    set_special_uses,
+)
+from posthouse.storage.messages import add_keywords, keyword_names
+from posthouse.storage.pool import Pool, Tx, transaction
 
 LAST_UID = 2**32 - 1  # RFC 3501 §9 nz-number
+MAX_LEVELS = 50
+MAX_KEYWORDS = 1000  # of one account, with those it brings; by itself it makes fewer
+
+Where: TypeAlias = tuple[int, str, int]  # account, name, uidvalidity
 
 
 class NotEmpty(PermanentFailure):
@@ -25,6 +41,24 @@ class UidlTaken(PermanentFailure):
     """Another message of the mailbox has this unique id."""
 
 
+def name_here(name: str) -> str:
+    """Return what a mailbox of another server is called here: a name that IMAP can say.
+
+    What is called ``user`` or ``shared`` would be other people's; levels without a name, and characters
+    that stand for patterns or cannot be seen, become ``_``.
+    """
+    levels = [
+        "".join("_" if ch in "*%" or not ch.isprintable() else ch for ch in level) or "_"
+        for level in name.split(SEPARATOR)[:MAX_LEVELS]
+    ]
+    if levels[0].upper() == INBOX:
+        levels[0] = INBOX
+    if levels[0] in ("user", "shared"):
+        levels[0] = f"own {levels[0]}"
+    whole = SEPARATOR.join(levels).encode()[:MAX_NAME_OCTETS]
+    return whole.decode("utf-8", "ignore").rstrip(SEPARATOR)
+
+
 # A mailbox is another's only as long as nobody can have seen a UID of it.
 _ADOPT = """
     update mailboxes set uidvalidity = $3
@@ -33,20 +67,58 @@ _ADOPT = """
 """
 
 
-async def adopt(pool: Pool, account: int, name: str, uidvalidity: int) -> int:
-    """Make ``name`` the mailbox of another server; return the last UID that came from there, or 0.
+async def adopt(pool: Pool, where: Where, uses: Sequence[str] = ()) -> int:
+    """Make a mailbox that of another server; return the last UID that came from there, or 0.
 
+    It gets the special ``uses``, which another mailbox loses (RFC 6154 §3).
     Raises `NotEmpty`, or `TooManyMailboxes`.
     """
+    account, name, _ = where
     async with transaction(pool) as tx:
-        try:
-            await find_mailbox(tx, account, name)
-        except NoSuchMailbox:
-            await create_mailbox(tx, account, name)
-        row = await tx.fetchrow(_ADOPT, account, name, uidvalidity)
-    if row is None:
-        raise NotEmpty(f"{name} has had messages of its own")
+        box = await _found_or_made(tx, account, name)
+        row = await tx.fetchrow(_ADOPT, *where)
+        if row is None:
+            raise NotEmpty(f"{name} has had messages of its own")
+        if uses:
+            await set_special_uses(tx, account, box.id, uses)
     return int(row["imported_uid"])
+
+
+async def _found_or_made(tx: Tx, account: int, name: str) -> Mailbox:
+    try:
+        return await find_mailbox(tx, account, name)
+    except NoSuchMailbox:
+        return await create_mailbox(tx, account, name)
+
+
+_SUBSCRIBE = """
+    with had as (
+      update mailboxes set subscribed = true where account_id = $1 and name = any ($2::text[]) returning name
+    )
+    insert into subscriptions (account_id, name)
+    select $1, name from unnest($2::text[]) as wanted (name) except select $1, name from had
+    on conflict do nothing
+"""
+
+
+async def subscribe_all(pool: Pool, account: int, names: Collection[str]) -> None:
+    """Subscribe to ``names``, also to those that are no mailbox (RFC 3501 §6.3.6); none is ended."""
+    await pool.execute(_SUBSCRIBE, account, list(names))
+
+
+async def keyword_ids(pool: Pool, account: int, names: Sequence[str]) -> dict[str, int]:
+    """Return the ids of keywords by name, new ones made; those beyond `MAX_KEYWORDS` are left out."""
+    known = _by_name(await keyword_names(pool, account)) if names else {}
+    new = dict.fromkeys(name.lower() for name in names if name.lower() not in known)
+    if new:
+        fitting = list(new)[: max(0, MAX_KEYWORDS - len(known))]
+        made = [name for name in names if name.lower() in fitting]
+        known = _by_name(await add_keywords(pool, account, made, MAX_KEYWORDS))
+    return {name: known[name.lower()] for name in names if name.lower() in known}
+
+
+def _by_name(known: dict[str, int]) -> dict[str, int]:
+    return {name.lower(): number for name, number in known.items()}
 
 
 _REACH = """
@@ -94,6 +166,10 @@ _NAME = """
     on conflict (account_id, mailbox_id, uidl) do nothing
     returning uid
 """
+_REMEMBER = """
+    insert into imports (account_id, mailbox_id, old_uid, uid, flags, keywords)
+    values ($1, $2, $3, $4, $5, $6)
+"""
 
 
 async def import_message(pool: Pool, one: Import) -> Appended | None:
@@ -112,6 +188,15 @@ async def import_message(pool: Pool, one: Import) -> Appended | None:
         [done] = await append_all(tx, [message])
         if isinstance(done, PermanentFailure):
             raise done
+        await tx.execute(
+            _REMEMBER,
+            message.account,
+            done.mailbox,
+            one.uid,
+            done.uid,
+            message.flags,
+            sorted(message.keywords),
+        )
         if one.uidl:
             key = message.account, done.mailbox, done.uid
             if await tx.fetchval(_NAME, *key, one.uidl) is None:

@@ -186,15 +186,21 @@ async def keyword_names(pool: Queries, account: int) -> dict[str, int]:
     return dict(await pool.fetch(_KEYWORDS, account))
 
 
-async def add_keywords(pool: Pool, account: int, names: Sequence[str]) -> dict[str, int]:
-    """Give ids to new keywords and return all of the account; raise `TooManyMailboxes`."""
+async def add_keywords(
+    pool: Pool, account: int, names: Sequence[str], most: int = MAX_KEYWORDS
+) -> dict[str, int]:
+    """Give ids to new keywords and return all of the account; raise `TooManyMailboxes` beyond ``most``.
+
+    Names differ by case in nothing (RFC 3501 §2.3.2): what is there in another case is not new.
+    """
     async with transaction(pool) as tx:
         await tx.execute(_LOCK_ACCOUNT, account)
         known = dict(await tx.fetch(_KEYWORDS, account))
-        missing = [name for name in dict.fromkeys(names) if name not in known]
-        if len(known) + len(missing) > MAX_KEYWORDS:
+        there = {name.lower() for name in known}
+        new = {name.lower(): name for name in reversed(names) if name.lower() not in there}
+        if len(known) + len(new) > most:
             raise TooManyMailboxes("Too many keywords")
-        await tx.execute(_ADD_KEYWORDS, account, missing)
+        await tx.execute(_ADD_KEYWORDS, account, list(reversed(new.values())))
         return dict(await tx.fetch(_KEYWORDS, account))
 
 
