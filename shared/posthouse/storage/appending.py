@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from posthouse.mail.envelope import Summary
@@ -119,19 +120,24 @@ class Appender(GroupCommit[NewMessage, Appended | PermanentFailure]):
 
 
 _APPEND = "select * from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+_APPEND_ONE = "select * from append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 
 
 async def append_all(
     queries: Queries, messages: Sequence[NewMessage]
 ) -> list[Appended | PermanentFailure]:
     """File ``messages`` in one commit; return what became of each: `Appended` or its refusal."""
-    columns = [list(column) for column in zip(*map(_columns_of, messages), strict=True)]
-    return [_result(row) for row in await queries.fetch(_APPEND, *columns)]
+    if len(messages) == 1:  # arrays of one cost both sides as much again
+        rows = await queries.fetch(_APPEND_ONE, *_columns_of(messages[0]))
+    else:
+        columns = [list(column) for column in zip(*map(_columns_of, messages), strict=True)]
+        columns[-1] = [f"{{{','.join(map(str, words))}}}" for words in columns[-1]]
+        rows = await queries.fetch(_APPEND, *columns)
+    return [_result(row) for row in rows]
 
 
-def _columns_of(message: NewMessage) -> tuple[object, ...]:
+def _columns_of(message: NewMessage) -> tuple[Any, ...]:
     made = message.summary
-    words = ",".join(map(str, sorted(set(message.keywords))))
     return (
         message.account,
         message.mailbox,
@@ -143,7 +149,7 @@ def _columns_of(message: NewMessage) -> tuple[object, ...]:
         made.parts,
         message.internaldate,
         message.flags,
-        f"{{{words}}}",
+        sorted(set(message.keywords)),
     )
 
 

@@ -67,6 +67,43 @@ async def test_what_is_refused_spoils_nothing_else(pool: Pool) -> None:
         await check_sums(pool, account)
 
 
+async def test_one_alone_is_filed_as_among_others(pool: Pool) -> None:
+    anna = (await add_accounts(pool, "anna"))["anna"]
+    poor = (await add_accounts(pool, "poor", quota=len(LETTER)))["poor"]
+    archive = await create_mailbox(pool, anna, "Letters")
+    alone = (
+        a_message(anna, "Letters", flags=4),
+        a_message(poor),
+        a_message(anna, "Nowhere"),
+        a_message(poor),
+        a_message(anna, "Letters"),
+    )
+
+    done = [(await append_all(pool, [message]))[0] for message in alone]
+
+    assert [type(one) for one in done] == [
+        Appended, Appended, NoSuchMailbox, OverQuota, Appended,
+    ]  # fmt: skip
+    assert [done[at] for at in (0, 4)] == [
+        Appended(mailbox=archive.id, modseq=step, uid=uid, uidvalidity=archive.uidvalidity)
+        for uid, step in ((1, 2), (2, 3))
+    ]
+    rows = await pool.fetch(
+        """select uid, flags, keywords, modseq, m.size, object_id, envelope, bodystructure, header, parts
+             from messages m join contents using (account_id, content_id)
+            where account_id = $1 and mailbox_id = $2 order by uid""",
+        anna,
+        archive.id,
+    )
+    made = (SUMMARY.envelope, SUMMARY.bodystructure, SUMMARY.header, SUMMARY.parts)
+    assert [tuple(row) for row in rows] == [
+        (1, 4, [4], 2, len(LETTER), alone[0].object_id, *made),
+        (2, 0, None, 3, len(LETTER), alone[4].object_id, *made),
+    ]
+    for account in (anna, poor):
+        await check_sums(pool, account)
+
+
 async def test_two_gateways_append_to_the_same_mailboxes_and_never_deadlock(pool: Pool) -> None:
     accounts = list((await add_accounts(pool, "anna", "bert")).values())
     for account in accounts:
