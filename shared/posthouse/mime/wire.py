@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from posthouse.mime.addresses import Mailbox, parse_addresses
 from posthouse.mime.continuations import join_encoded
 from posthouse.mime.fields import Fields
@@ -10,6 +12,7 @@ from posthouse.mime.structure import MESSAGE, MULTIPART, TEXT, Entity
 
 # TEXT-CHAR, and so all that a quoted string may hold: no 8-bit, no NUL, CR, LF (RFC 3501 §9).
 _QUOTABLE = bytes(octet for octet in range(1, 128) if octet not in b"\r\n")
+_AS_IT_IS = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-!#-\[\]-\x7f]{0,1000}").fullmatch  # nearly all
 _NUL_STAND_IN = b"\x80"  # a literal cannot hold NUL: CHAR8 is %x01-ff
 # Of one name's fields: thousands of addresses. An ENVELOPE stays below a million octets, more than
 # which in a line makes Python's imaplib, and all that use it, give up the mailbox.
@@ -22,6 +25,8 @@ _CHARSET = ((b"charset", b"us-ascii"),)  # RFC 2046 §4.1.2: what a text without
 
 def string(text: bytes) -> bytes:
     """Write a quoted string, or a literal where none can be."""
+    if _AS_IT_IS(text):
+        return b'"%s"' % text
     if len(text) > MAX_QUOTED_OCTETS or text.translate(None, _QUOTABLE):
         text = text.replace(b"\0", _NUL_STAND_IN)
         return b"{%d}\r\n%s" % (len(text), text)
