@@ -211,12 +211,12 @@ async def _send_chunk(client: Client, plan: Plan, part: Sequence[int], *, is_alo
     next_ = position.follow(part[0]) if plan.bodies and is_alone else range(0)
     ahead = [rows.contents[place] for place in next_] if position.is_current() else ()
     if len(here) == 1 and plan.bodies and rows.sizes[places[0]] > CHUNK_OCTETS:
-        chunk = Chunk(client=client, rows=rows, places=places, ahead=ahead)
+        chunk = Chunk(client=client, rows=rows, places=places, items=plan.items, ahead=ahead)
         await send_in_pieces(chunk, here[0] + 1, plan.items)
         await client.wire.drain()
         return is_missing
     while here:
-        chunk = Chunk(client=client, rows=rows, places=places, ahead=ahead)
+        chunk = Chunk(client=client, rows=rows, places=places, items=plan.items, ahead=ahead)
         text, many = await _lines(chunk, here, plan)
         client.wire.write(text)
         del text  # nothing of it is kept here while a slow client takes it

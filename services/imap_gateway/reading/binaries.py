@@ -1,4 +1,4 @@
-"""FETCH BINARY and BINARY.SIZE: parts without their transfer encoding (RFC 3516 §4).
+"""FETCH BINARY: parts without their transfer encoding (RFC 3516 §4).
 
 What is asked of a part for the first time decodes all of it, in a thread, into memory or into the
 spool: its size stands before its octets, and only all of it tells whether it holds NUL. Of a large
@@ -7,30 +7,27 @@ part that is remembered (`imap_gateway.memory.decodings`), and a piece costs wha
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from imap_gateway.client import Client
-from imap_gateway.errors import Refusal
 from imap_gateway.memory.decodings import Decodings, Facts
 from imap_gateway.memory.drafts import Content, Draft
 from imap_gateway.protocol.items import Binary, FetchItem
-from posthouse.mime import unpack_parts
-from posthouse.mime.decoding import DECODERS, AsItIs, Base64, Decoder
-from posthouse.mime.fields import CONTENT_FIELDS, pick
+from imap_gateway.reading.sizing import (
+    ENCODED,
+    PORTION_OCTETS,
+    decoder_of,
+    fed,
+    parts_of,
+)
+from posthouse.mime.decoding import AsItIs, Base64, Decoder
 from posthouse.mime.lines import LineFinder
-from posthouse.mime.parameters import parse_token
-from posthouse.mime.structure import LEAF, OPAQUE, TEXT
 from posthouse.runtime.spool import SpoolFile
 from posthouse.storage.contents import Place
 
-PORTION_OCTETS = 256 * 1024
-INLINE_OCTETS = 64 * 1024  # more is decoded in a thread
 NIL = b"NIL"
-
-_ENCODED = frozenset({LEAF, TEXT, OPAQUE})  # a multipart or message has no encoding (RFC 2045 §6.4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +57,7 @@ async def told(part: Decoded | None, item: Binary) -> AsyncIterator[bytes]:
     The first piece holds octets of the part already, so that what fails early fails before it.
     """
     if part is None:
-        yield b"0" if item.is_size else NIL
-        return
-    if item.is_size:
-        yield b"%d" % part.size
+        yield NIL
         return
     start, end = _range(part.size, item)
     ahead = b"%b{%d}\r\n" % (b"~" * part.has_nul, end - start)
@@ -93,7 +87,7 @@ async def decoded(
     decodings = client.house.decodings
     key = decodings.key(place, item.path)
     facts = decodings.facts(key)
-    if facts is not None and (item.is_size or _is_ranged(facts)):
+    if facts is not None and _is_ranged(facts):
         yield _ranged(client, place, span[0], facts)
         return
     with decodings.lend(key) as kept:
@@ -133,7 +127,7 @@ async def _decode(
     finder, has_nul = LineFinder(), False
     for at in range(*span, PORTION_OCTETS):
         octets = await client.house.bodies.span(place, at, min(at + PORTION_OCTETS, span[1]))
-        piece = await _fed(decoder, octets, finder)
+        piece = await fed(decoder, octets, finder)
         has_nul = has_nul or b"\0" in piece
         await draft.add(piece)
     rest = decoder.end()
@@ -145,15 +139,6 @@ async def _decode(
         lines=finder.found() if isinstance(decoder, Base64) else None,
         decoder=type(decoder),
     )
-
-
-async def _fed(decoder: Decoder, octets: bytes, finder: LineFinder) -> bytes:
-    def feed() -> bytes:
-        if isinstance(decoder, Base64):
-            finder.feed(octets)
-        return decoder.feed(octets)
-
-    return feed() if len(octets) <= INLINE_OCTETS else await asyncio.to_thread(feed)
 
 
 def _size(content: Content) -> int:
@@ -181,7 +166,7 @@ def _ranged(client: Client, place: Place, origin: int, facts: Facts) -> Decoded:
             first, last, skipped = facts.lines.encoded(start, end)
         octets = await client.house.bodies.span(place, origin + first, origin + last)
         decoder = facts.decoder()
-        piece = await _fed(decoder, octets, LineFinder()) + decoder.end()
+        piece = await fed(decoder, octets, LineFinder()) + decoder.end()
         return piece[skipped : skipped + end - start]
 
     return Decoded(size=facts.size, has_nul=facts.has_nul, read=read)
@@ -192,15 +177,15 @@ def _span(place: Place, path: tuple[int, ...]) -> tuple[int, int] | None:
     prefix = len(place.prefix)
     if not path:
         return 0, prefix + place.size
-    found = unpack_parts(place.parts).section(path)
+    found = parts_of(place.parts).section(path)
     return None if found is None else (prefix + found[0], prefix + found[1])
 
 
 async def demand_known(client: Client, place: Place | None, items: Iterable[FetchItem]) -> None:
-    """Raise `Refusal` if one of ``items`` asks for a part in a strange encoding."""
+    """Raise `Refusal` if one of ``items`` asks for the octets of a part in a strange encoding."""
     if place is not None:
         for item in items:
-            if isinstance(item, Binary):
+            if isinstance(item, Binary) and not item.is_size:
                 await _decoder(client, place, item)
 
 
@@ -209,13 +194,9 @@ async def _decoder(client: Client, place: Place, item: Binary) -> Decoder:
     facts = client.house.decodings.facts(Decodings.key(place, item.path))
     if facts is not None:
         return facts.decoder()
-    part = unpack_parts(place.parts).find(item.path)
-    if not item.path or part is None or part.kind not in _ENCODED:
+    part = parts_of(place.parts).find(item.path)
+    if not item.path or part is None or part.kind not in ENCODED:
         return AsItIs()
     prefix = len(place.prefix)
     header = await client.house.bodies.span(place, prefix + part.start, prefix + part.body)
-    field = pick(header, CONTENT_FIELDS).get(b"content-transfer-encoding", [b""])[0]
-    decoder = DECODERS.get(parse_token(field))
-    if decoder is None:
-        raise Refusal("Transfer encoding not known", b"UNKNOWN-CTE")
-    return decoder()
+    return decoder_of(header)()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client
@@ -13,11 +13,11 @@ from imap_gateway.protocol.items import Binary, FetchItem, Item, Section, Text
 from imap_gateway.protocol.responses import literal
 from imap_gateway.reading.attributes import attributes
 from imap_gateway.reading.binaries import binary_value
+from imap_gateway.reading.sizing import Path, decoded_sizes, parts_of
 from imap_gateway.telling import flag_texts
 from imap_gateway.view.rows import Rows, taken
 from imap_gateway.view.sections import pick_fields, without_extensions
 from imap_gateway.view.structures import with_joined_parameters
-from posthouse.mime import unpack_parts
 from posthouse.storage.contents import Place
 
 READS_AT_ONCE = 16  # of one command, from the object store
@@ -45,12 +45,18 @@ _HEADERS = {Text.HEADER, Text.FIELDS, Text.FIELDS_NOT}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Some messages of one FETCH: their places in ``rows``; contents that may be next: ``ahead``."""
+    """Some messages of one FETCH: their places in ``rows``; contents that may be next: ``ahead``.
+
+    All that is asked of them stands in ``items``; ``sizes`` are those of decoded parts, by content,
+    when they have been looked for.
+    """
 
     client: Client
     rows: Rows
     places: Sequence[int]
+    items: Sequence[FetchItem]
     ahead: Sequence[int] = ()
+    sizes: dict[int, Mapping[Path, int]] = field(default_factory=dict)
 
     @property
     def contents(self) -> list[int]:
@@ -150,7 +156,21 @@ async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:
 async def _binaries(chunk: Chunk, item: Binary) -> Sequence[bytes]:
     client, contents = chunk.client, chunk.contents
     places = await client.house.contents.places(client.owner, contents, chunk.ahead)
-    return [await binary_value(client, places.get(content), item) for content in contents]
+    if not item.is_size:
+        return [await binary_value(client, places.get(content), item) for content in contents]
+    await learn_sizes(chunk, places)
+    return [b"%d" % chunk.sizes.get(content, {}).get(item.path, 0) for content in contents]
+
+
+async def learn_sizes(chunk: Chunk, places: Mapping[int, Place]) -> None:
+    """See to it that the chunk has the sizes of all decoded parts that are asked for.
+
+    Raises `Refusal` for a strange encoding.
+    """
+    paths = {one.path for one in chunk.items if isinstance(one, Binary) and one.is_size}
+    if paths and not chunk.sizes:
+        for content, place in places.items():
+            chunk.sizes[content] = await decoded_sizes(chunk.client, place, paths)
 
 
 async def _section(client: Client, place: Place, section: Section) -> bytes:
@@ -204,7 +224,7 @@ def find_section(place: Place, section: Section) -> tuple[int, int] | None:
         split = prefix + place.header_size
         return (split, prefix + place.size) if section.text is Text.TEXT else (0, split)
     what = "HEADER" if section.text in _HEADERS else section.text.value.decode()
-    found = unpack_parts(place.parts).section(section.path, what)
+    found = parts_of(place.parts).section(section.path, what)
     return None if found is None else (prefix + found[0], prefix + found[1])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from imap_gateway.errors import ConnectionLost, Refusal
 from imap_gateway.protocol.items import Binary, FetchItem
 from imap_gateway.reading.binaries import decoded, demand_known, told
-from imap_gateway.reading.columns import Chunk, large_span, template, values
+from imap_gateway.reading.columns import Chunk, large_span, learn_sizes, template, values
 from imap_gateway.telling import fetch_head
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.storage.contents import Place
@@ -30,6 +30,7 @@ async def send_in_pieces(chunk: Chunk, number: int, items: Sequence[FetchItem]) 
     client, wire = chunk.client, chunk.client.wire
     found_places = await client.house.contents.places(client.owner, chunk.contents)
     await demand_known(client, next(iter(found_places.values()), None), items)
+    await learn_sizes(chunk, found_places)
     ahead = fetch_head(chunk.client, number, chunk.rows.uids[chunk.places[0]])
     is_begun = False
     try:

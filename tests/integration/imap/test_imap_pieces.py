@@ -43,6 +43,7 @@ class Counted:
     blobs: Blobs
     whole: int = 0
     octets: int = 0
+    reads: int = 0
 
     async def get(self, key: str) -> bytes:
         self.whole += 1
@@ -50,6 +51,7 @@ class Counted:
 
     async def get_range(self, key: str, start: int, end: int) -> bytes:
         self.octets += end - start
+        self.reads += 1
         return await self.blobs.get_range(key, start, end)
 
 
@@ -150,3 +152,28 @@ async def test_nothing_stays_in_the_spool_for_who_fetches_all_at_once(
         for item, asked in (("BINARY.SIZE[2]", 1), ("BINARY.PEEK[2]", 2), ("BINARY.SIZE[2]", 2)):
             await user.say(f"FETCH 1 {item}")
             assert asked * len(ODD) <= counted.octets <= asked * len(ODD) + 2 * MIME_OCTETS
+
+
+async def test_the_sizes_of_many_parts_are_found_in_one_pass(pool: Pool, tmp_path: Path) -> None:
+    head = b"--b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    bodies = [b"=C3=BC" * (20 + n % 50) for n in range(999)]
+    encoded = head + (b"\r\n" + head).join(bodies)
+    message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n%b\r\n--b--\r\n" % encoded
+    account = await add_reader(pool)
+    limits = replace(LIMITS, message_octets=10 * MIB)
+    async with gateway(pool, tmp_path, limits=limits) as house, counting(house) as counted:
+        await house.deliver(account, message)
+        user = await house.connect()
+        await user.login()
+        await user.say("SELECT INBOX")
+
+        async with asyncio.timeout(10):
+            asked = b" ".join(b"BINARY.SIZE[%d]" % (n + 1) for n in range(len(bodies)))
+            heard, *answer = await user.say(b"FETCH 1 (" + asked + b" BINARY.SIZE[9999])")
+
+        assert answer[0].startswith(b"OK"), heard
+        told = list(map(int, re.findall(rb"SIZE\[\d+\] (\d+)", heard)))
+        assert told == [2 * (20 + n % 50) for n in range(len(bodies))] + [0]
+        assert counted.whole == 0
+        assert counted.octets <= len(message)
+        assert counted.reads <= 3
