@@ -16,6 +16,7 @@ from imap_gateway.memory.contents import Contents
 from imap_gateway.memory.reads import Reads
 from imap_gateway.memory.updates import Updates
 from imap_gateway.memory.views import Views
+from imap_gateway.searching.covering import keep_covering
 from imap_gateway.settings import ImapSettings
 from posthouse.bus.events import subscribe
 from posthouse.bus.publisher import Publisher
@@ -49,6 +50,7 @@ async def serve(settings: ImapSettings, lifecycle: Lifecycle) -> None:
         if settings.imaps_port and certificate is not None:
             await listener.listen(settings.imap_host, settings.imaps_port, tls=True)
         lifecycle.tasks.create_task(listener.keep_time(), name="timeouts")
+        lifecycle.tasks.create_task(keep_covering(house), name="folding")
         lifecycle.probes.forget(START)
         await lifecycle.stopping.wait()
         await listener.drain(lifecycle.grace)

@@ -1,6 +1,7 @@
 """Whose turn it is to make messages searchable, or threads: few at once, and of an account one.
 
 Some letters take long to read, and whoever sends himself a thousand of them must not keep others from searching.
+What a search could answer without is made afterwards, a mailbox at a time (`imap_gateway.searching.covering`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
+from imap_gateway.view.shared import SharedView
+
 FOLDED_AT_ONCE = 2  # batches of bodies, each up to 8 MiB, or one message
+MAX_WANTED = 1000  # mailboxes; of one more the next search tells again
 
 
 class Folding:
@@ -19,6 +23,21 @@ class Folding:
     def __init__(self, at_once: int = FOLDED_AT_ONCE) -> None:
         self._gate = asyncio.Semaphore(at_once)
         self._accounts: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._wanted: dict[tuple[int, int], SharedView] = {}
+        self._has_wanted = asyncio.Event()
+
+    def want(self, view: SharedView) -> None:
+        """Have the headers of a mailbox folded soon; never waits."""
+        if len(self._wanted) < MAX_WANTED:
+            self._wanted[view.key] = view
+            self._has_wanted.set()
+
+    async def wanted(self) -> SharedView:
+        """Wait for the next mailbox that is wanted."""
+        while not self._wanted:
+            self._has_wanted.clear()
+            await self._has_wanted.wait()
+        return self._wanted.pop(next(iter(self._wanted)))
 
     @asynccontextmanager
     async def turn(self, account: int) -> AsyncIterator[None]:

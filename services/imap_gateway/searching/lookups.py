@@ -42,6 +42,7 @@ _COLUMNS: dict[k.Where, TextColumn] = {
 }
 _NEED_BODY = {k.Where.BODY, k.Where.TEXT}
 _DAY = timedelta(days=1)
+FEW_MESSAGES = 500  # are folded in a moment, and then the next searches know them
 
 
 class Lookups:
@@ -81,8 +82,14 @@ class Lookups:
                 since, before = _span(seconds, is_older=is_older)
                 return self._dated("internaldate", since, before)
 
-    async def cover(self, places: Sequence[int], *, with_bodies: bool) -> None:
-        """See to it that the text of these messages is there."""
+    async def cover(
+        self, places: Sequence[int], *, with_bodies: bool, sought: str | None = None
+    ) -> None:
+        """See to it that the text of these messages is there.
+
+        With ``sought`` only of those whose header may have this text, where many are to be folded:
+        the others are folded in the background.
+        """
         view, uids = self._view, self._rows.uids
         covered = view.covered_bodies if with_bodies else view.covered_headers
         is_all = len(places) == len(self._rows)  # else messages before these may be missing
@@ -100,9 +107,14 @@ class Lookups:
             if found and wanted is None:
                 wanted = await aside(len(contents), Numbers, contents)
             lacking = [one for one in found if wanted is not None and one.content in wanted]
-            await self._texts.make(lacking, with_bodies=with_bodies)
+            is_many = len(lacking) > FEW_MESSAGES or self._texts.has_left_out
+            await self._texts.make(
+                lacking, with_bodies=with_bodies, sought=sought if is_many else None
+            )
             after = found[-1].content if len(found) == searching.MISSING_AT_ONCE else among.last
-        if is_all:
+        if self._texts.has_left_out:
+            self._house.folding.want(view)
+        elif is_all:
             last = uids[places[-1]]
             view.covered_headers = max(view.covered_headers, last)
             if with_bodies and not self._texts.unread:
@@ -111,8 +123,9 @@ class Lookups:
     async def _containing(self, key: k.Contains, places: Sequence[int]) -> Marks:
         if key.where in _NEED_BODY:
             await self._note_search()
-        await self.cover(places, with_bodies=key.where in _NEED_BODY)
-        text, pool = fold(key.text), self._house.pool
+        text, pool, with_bodies = fold(key.text), self._house.pool, key.where in _NEED_BODY
+        sought = None if with_bodies else text
+        await self.cover(places, with_bodies=with_bodies, sought=sought)
         among = await self._among(places)
         column = _COLUMNS.get(key.where)
         if column is not None:

@@ -15,7 +15,7 @@ from posthouse.extraction.workshop import Broken
 from posthouse.mail.errors import MissingObject
 from posthouse.mime import Parts, unpack_parts
 from posthouse.mime.indexed import HeaderText, header_text
-from posthouse.mime.text import search_text
+from posthouse.mime.text import may_have, search_text
 from posthouse.storage import searching
 from posthouse.storage.contents import Place
 from posthouse.storage.searching import BodyText, Missing
@@ -37,6 +37,7 @@ class Texts:
 
     Attributes:
         unread: Contents with documents for which no time was left: the search has not seen these.
+        has_left_out: Some headers were not folded, as they have not what is looked for.
     """
 
     def __init__(self, house: House, account: int) -> None:
@@ -44,14 +45,17 @@ class Texts:
         self._account = account
         self._documents = Allowance(DOCUMENT_SECONDS)
         self.unread: set[int] = set()
+        self.has_left_out = False
 
-    async def make(self, missing: Sequence[Missing], *, with_bodies: bool) -> None:
-        """Fold what nobody has folded yet."""
+    async def make(
+        self, missing: Sequence[Missing], *, with_bodies: bool, sought: str | None = None
+    ) -> None:
+        """Fold what nobody has folded yet; with ``sought`` only headers that may have this text."""
         for start in range(0, len(missing), HEADERS_AT_ONCE):
             part = missing[start : start + HEADERS_AT_ONCE]
             headers = [one.content for one in part if one.lacks_header]
             if headers:
-                await self._add_headers(headers)
+                await self._add_headers(headers, sought)
             if with_bodies:
                 await self._add_bodies([one.content for one in part if self._may_help(one)])
 
@@ -62,11 +66,13 @@ class Texts:
             return False
         return True
 
-    async def _add_headers(self, contents: Sequence[int]) -> None:
+    async def _add_headers(self, contents: Sequence[int], sought: str | None) -> None:
         headers = await self._house.contents.column(self._account, "header", contents)
-        texts = await asyncio.to_thread(_header_texts, contents, headers)
-        await searching.add_headers(self._house.pool, self._account, texts)
-        _folded.labels("header").inc(len(texts))
+        texts = await asyncio.to_thread(_header_texts, contents, headers, sought)
+        self.has_left_out |= len(texts) < len(contents)
+        if texts:
+            await searching.add_headers(self._house.pool, self._account, texts)
+            _folded.labels("header").inc(len(texts))
 
     async def _add_bodies(self, contents: Sequence[int]) -> None:
         house, account = self._house, self._account
@@ -116,8 +122,14 @@ async def _near(look: Callable[[bytes, Parts], _T], octets: bytes, parts: Parts)
     return await asyncio.to_thread(look, octets, parts)
 
 
-def _header_texts(contents: Sequence[int], headers: Sequence[bytes]) -> list[HeaderText]:
-    return [header_text(c, header) for c, header in zip(contents, headers, strict=True)]
+def _header_texts(
+    contents: Sequence[int], headers: Sequence[bytes], sought: str | None
+) -> list[HeaderText]:
+    return [
+        header_text(content, header)
+        for content, header in zip(contents, headers, strict=True)
+        if sought is None or may_have(header, sought)
+    ]
 
 
 def _batches(places: dict[int, Place]) -> Iterable[list[int]]:

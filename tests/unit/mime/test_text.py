@@ -5,10 +5,19 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from posthouse.mime import scan, unpack_parts
 from posthouse.mime.charsets import codec_of, decode
-from posthouse.mime.text import MAX_TEXT_OCTETS, decode_words, fold, header_lines, search_text
+from posthouse.mime.text import (
+    MAX_TEXT_OCTETS,
+    decode_words,
+    fold,
+    header_lines,
+    may_have,
+    search_text,
+)
 
 
 def text_of(octets: bytes) -> str:
@@ -126,3 +135,27 @@ def test_rubbish_costs_little(page: bytes) -> None:
     decode_words(page)
 
     assert time.process_time() - begin < 3
+
+
+_PIECES = st.sampled_from(
+    [b"From: ", b"Subject:", b"Anna", b"ADLER", b" ", b"\t", b"\r\n", b"\n", b"\r", b":", b"=?", b"\x1b$B",
+     b"=?utf-8?q?=C3=BC?=", b"=?us-ascii?q?anna?=", b"\0", "\u00dc".encode(), b"\xff", b"<a@b>"]
+)  # fmt: skip
+
+
+@given(st.lists(_PIECES, max_size=12).map(b"".join), st.data())
+def test_what_a_header_has_it_may_have(header: bytes, data: st.DataObject) -> None:
+    for _, text in header_lines(header):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, len(text)))
+
+        assert may_have(header, text[start:end])
+
+
+def test_a_plain_header_has_not_what_is_not_written_in_it() -> None:
+    header = b"From: Anna\r\n Adler <anna@example.test>\r\n\r\n"
+
+    assert may_have(header, fold("anna adler <"))
+    assert not may_have(header, fold("bert"))
+    assert not may_have(header, fold("Ännä"))
+    assert may_have(b"Subject: =?utf-8?q?x?=\r\n", "anything")
