@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.clients import LETTERS, Desk, User, kept
+from support.clients import LETTERS, Desk, User, kept, mutt_asked, mutt_into_maildir
 from support.letters import letter
 from support.mirrors import dsync, interimap, mbsync, offlineimap
 from support.readers import SENT, names, sums, unix, without
@@ -38,13 +38,13 @@ def lots(letters: list[bytes], count: int) -> list[list[bytes]]:
     return [names(letters[first:last]) for first, last in pairwise(bounds)]
 
 
-def change(house: House, user: User, lot: Iterable[bytes], flags: str, how: str = "+") -> None:
-    """Add flags to letters of INBOX, or take them away; expunge what is deleted then."""
+def change(house: House, user: User, lot: Iterable[bytes], flags: str) -> None:
+    """Add flags to letters of INBOX; expunge what is deleted then."""
     wanted = set(lot)
     with house.imap(user) as client:
         client.select("INBOX")
         numbers = [number for number, name in enumerate(state(house, user), 1) if name in wanted]
-        client.store(",".join(map(str, numbers)), f"{how}FLAGS.SILENT", f"({flags})")
+        client.store(",".join(map(str, numbers)), "+FLAGS.SILENT", f"({flags})")
         client.expunge()
 
 
@@ -194,3 +194,22 @@ def test_interimap_carries_what_both_sides_did(desk: Desk) -> None:
     }
     assert sums(house.messages(user)) == sums(house.messages(other))
     assert sums(house.messages(user, '"Reisen &- &AMQ-pfel"')) == sums(SENT[:10])
+
+
+def test_mutt_learns_only_what_has_changed(desk: Desk) -> None:
+    house, user = desk.house, desk.user
+    house.append(user, LETTERS_HERE)
+    mutt_into_maildir(desk, "before")
+    gone, marked, left = lots(LETTERS_HERE, 3)
+    change(house, user, gone, r"\Deleted")
+    change(house, user, marked, r"\Flagged \Seen")
+    new = letter("new")
+    house.append(user, [new])
+
+    copies = state_here(mutt_into_maildir(desk, "after"))
+
+    assert " VANISHED)" in mutt_asked(desk)  # of UID FETCH (RFC 7162 §3.2.6)
+    assert {*copies} == {*marked, *left, *names([new])}
+    assert {name: marks for name, (_, marks) in copies.items() if marks} == {
+        name: frozenset({r"\Flagged", r"\Seen"}) for name in marked
+    }

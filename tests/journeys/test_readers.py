@@ -108,7 +108,7 @@ def test_imapflow(reader: Desk) -> None:
 
 
 def test_mutt(reader: Desk) -> None:
-    got = mutt_into_maildir(reader)
+    got = kept(mutt_into_maildir(reader))
 
     assert sums([without(b"Content-Length|Lines|Status", one) for one in got]) == sums(
         [unix(octets) for octets in SENT]

@@ -197,13 +197,18 @@ def mutt(desk: Desk) -> bytes:
     return copied.read_bytes()
 
 
-def mutt_into_maildir(desk: Desk) -> list[bytes]:
-    """Likewise into a Maildir; return the messages."""
-    copied = desk.home / "copied"
+def mutt_into_maildir(desk: Desk, name: str = "copied") -> Path:
+    """Likewise into a new Maildir; return it. What mutt learnt of INBOX it keeps for the next time."""
+    copied = desk.home / name
     for place in ("cur", "new", "tmp"):
         (copied / place).mkdir(parents=True)
     _mutt(desk, copied, "maildir")
-    return [file.read_bytes() for place in ("cur", "new") for file in (copied / place).iterdir()]
+    return copied
+
+
+def mutt_asked(desk: Desk) -> str:
+    """Return what mutt and the server said the last time, as mutt noted it."""
+    return (desk.home / ".muttdebug0").read_text(errors="replace")
 
 
 def _mutt(desk: Desk, copied: Path, kind: str) -> None:
@@ -224,8 +229,10 @@ set wait_key=no
 set quit=yes
 set delete=yes
 set mbox_type={kind}
-set header_cache=""
+set header_cache="{desk.home}/headers"
+set imap_qresync=yes
 push "{keys}"
 """,
     )
-    desk.run("script", "--quiet", "--return", "--command", f"mutt -n -F {config}", "/dev/null")
+    command = f"mutt -n -d 2 -F {config}"
+    desk.run("script", "--quiet", "--return", "--command", command, "/dev/null")
