@@ -26,7 +26,7 @@ from imap_gateway.view.hits import (
 from imap_gateway.view.matching import Outside
 from imap_gateway.view.rows import Rows
 from imap_gateway.view.shared import SharedView
-from posthouse.mime.text import fold
+from posthouse.mime.folding import fold
 from posthouse.storage import searching
 from posthouse.storage.contents import find_ids
 from posthouse.storage.indexing import note_searcher

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from posthouse.extraction.documents import document_text
 from posthouse.extraction.kinds import described
 from posthouse.mime import Part, Parts
+from posthouse.mime.folding import fold
 from posthouse.mime.structure import LEAF
-from posthouse.mime.text import decoded_body, fold
+from posthouse.mime.text import decoded_body
 
 MAX_DOCUMENTS = 100  # of one message
 MAX_TEXT = 8 * 1024 * 1024  # characters of all of them

@@ -120,20 +120,61 @@ def codec_of(charset: bytes) -> str | None:
     return _KNOWN.get(name) or _KNOWN.get(name.replace("iso_8859", "iso8859"))
 
 
+# What is written under these names: they have fewer characters than the mailers use that write them.
+_MEANT = {
+    "latin_1": ("cp1252", "latin_1"),
+    "iso8859_9": ("cp1254", "iso8859_9"),
+    "iso8859_11": ("cp874", "iso8859_11"),
+    "tis_620": ("cp874", "tis_620"),
+    "gb2312": ("gb18030",),
+    "gbk": ("gb18030",),
+    "shift_jis": ("shift_jis", "cp932"),
+    "iso2022_jp": ("iso2022_jp", "iso2022_jp_ext"),
+    "euc_kr": ("euc_kr", "cp949"),
+    "big5": ("big5", "big5hkscs", "cp950"),
+}
+_ASCII_COMPATIBLE = frozenset({None, "ascii", "utf_8", "latin_1", "cp1252", "iso8859_15"})
+_BAD = "\ufffd"
+_LEAST_SOUND = 4  # characters to a bad one
+
+
 def decode(octets: bytes, charset: bytes = b"") -> str:
     """Return the text of ``octets``; never fails.
 
-    What is not in its charset, or in an unknown one, is taken as UTF-8, then as Latin-1.
+    What is not in its charset, or in an unknown one, is taken as UTF-8, then as the one with some
+    octets wrong, then as Windows-1252 or Latin-1.
     """
-    if octets.isascii() and codec_of(charset) in _ASCII_COMPATIBLE:
+    codec = codec_of(charset)
+    if octets.isascii() and codec in _ASCII_COMPATIBLE:
         return octets.decode("ascii")
-    for codec in (codec_of(charset), "utf_8"):
-        if codec is not None:
-            try:
-                return codecs.decode(octets, codec)
-            except ValueError:
-                continue
-    return octets.decode("latin-1")
+    text = _exactly(octets, charset)
+    if text is None:
+        text = _exactly(octets, b"utf-8")
+    return _roughly(octets, codec) if text is None else text
 
 
-_ASCII_COMPATIBLE = frozenset({None, "ascii", "utf_8", "latin_1", "cp1252", "iso8859_15"})
+def decode_run(run: list[bytes], charset: bytes) -> str:
+    """Return the text of pieces in one charset, of which one may end in the midst of a character."""
+    texts = [_exactly(octets, charset) for octets in run]
+    sound = [text for text in texts if text is not None]
+    return "".join(sound) if len(sound) == len(run) else decode(b"".join(run), charset)
+
+
+def _exactly(octets: bytes, charset: bytes) -> str | None:
+    """Return the text if every octet is in the charset."""
+    codec = codec_of(charset)
+    for each in _MEANT.get(codec, (codec,)) if codec else ():
+        try:
+            return codecs.decode(octets, each)
+        except ValueError:
+            continue
+    return None
+
+
+def _roughly(octets: bytes, codec: str | None) -> str:
+    for each in (_MEANT.get(codec, (codec,))[-1] if codec else "utf_8", "utf_8"):
+        text = codecs.decode(octets, each, "replace")
+        marks = len(text) - len(text.encode("ascii", "ignore"))
+        if text.count(_BAD) * _LEAST_SOUND < marks:
+            return text
+    return _exactly(octets, b"latin-1") or ""

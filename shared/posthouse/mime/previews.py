@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from posthouse.mime.charsets import decode
 from posthouse.mime.fields import CONTENT_FIELDS, pick
+from posthouse.mime.hypertext import visible
 from posthouse.mime.parameters import parse_content_type, parse_token
 from posthouse.mime.parts import Part, Parts
 from posthouse.mime.structure import TEXT
-from posthouse.mime.text import PLAIN, decoded_body, visible
+from posthouse.mime.text import PLAIN, decoded_body
 
 MAX_CHARACTERS = 200  # §3.3: should be no more
 READ_OCTETS = 262_144  # of a message: what stands behind them is no beginning

@@ -1,7 +1,6 @@
 """The text of a message for searching: decoded, folded, in no particular form (RFC 3501 §6.4.4).
 
-Folding makes what a reader holds for equal equal: case, width, and how accents are written. Both
-the text and what is looked for are folded; then a plain substring search is right.
+Both the text and what is looked for are folded (`folding`); then a plain substring search is right.
 
 Any octets are read, in linear time: charsets are those of `charsets` and not whatever Python has
 a codec for, and text beyond `MAX_TEXT_OCTETS` of one message is not searched.
@@ -10,60 +9,109 @@ a codec for, and text beyond `MAX_TEXT_OCTETS` of one message is not searched.
 from __future__ import annotations
 
 import binascii
-import html
 import re
-import unicodedata
 from base64 import b64decode
 from collections.abc import Iterator
 from quopri import decodestring
+from types import MappingProxyType
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
-from posthouse.mime.charsets import decode
+from posthouse.mime.charsets import decode, decode_run
+from posthouse.mime.continuations import join_continuations
 from posthouse.mime.fields import CONTENT_FIELDS, pick, unfold
-from posthouse.mime.parameters import Parametric, parse_content_type, parse_token
+from posthouse.mime.folding import fold
+from posthouse.mime.hypertext import charset_within, visible
+from posthouse.mime.parameters import (
+    Parametric,
+    parse_content_type,
+    parse_disposition,
+    parse_token,
+)
 from posthouse.mime.parts import Part, Parts
 from posthouse.mime.structure import TEXT
 
 # encoded-word = "=?" charset "?" encoding "?" encoded-text "?=" (RFC 2047 §2; language: RFC 2231 §5)
 _ENCODED_WORD = re.compile(rb"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([BbQq])\?([^?\s]*)\?=")
 _BETWEEN_WORDS = re.compile(rb"(?<=\?=)[ \t\r\n]+(?==\?[^?\s]+\?[BbQq]\?)")
-# Written so that rubbish costs no more than once its length: a tag never reaches over a "<".
-_TAG = re.compile(r"<[^<>]*>")
-_UNSEEN = re.compile(r"<!--|<(?:style|script)\b", re.IGNORECASE)
-_UNSEEN_END = re.compile(r"</(?:style|script)[^<>]*>", re.IGNORECASE)
+# A line that goes on in the next one, which may be quoted as deep (RFC 3676 §4.1, §4.5).
+_FLOWED = re.compile(r" \r?\n(?:>+ ?| )?")
+_SHIFTED: Final = b"\x1b$"  # ISO 2022: such octets are ASCII, and never meant so
+_ENCODING: Final = (b"=?", b"*", _SHIFTED)  # without these, an ASCII header says what it says
+_WHITE: Final = bytes.maketrans(b"\x1c\x1d\x1e\x1f", b"    ")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
+_PARAMETRIC: Final = MappingProxyType(
+    {"content-type": parse_content_type, "content-disposition": parse_disposition}
+)
 PLAIN: Final = Parametric(b"text/plain", ())
 
 MAX_TEXT_OCTETS = 8_388_608  # of decoded text parts of one message
 
 
-def fold(text: str) -> str:
-    """Return ``text`` in the form in which texts are compared."""
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+def decode_words(field: bytes, hint: bytes = b"") -> str:
+    """Return the text of an unstructured field: encoded words decoded (RFC 2047 §6.2).
 
+    Words of one charset that follow each other are read together: mailers cut characters in two.
 
-def decode_words(field: bytes) -> str:
-    """Return the text of an unstructured field: encoded words decoded (RFC 2047 §6.2)."""
+    Args:
+        field: Without line ends.
+        hint: The charset of octets that are not encoded and no UTF-8.
+    """
     if b"=?" not in field:
-        return decode(field)
+        return _raw(field, hint)
     field = _BETWEEN_WORDS.sub(b"", field)
-    pieces, at = [], 0
+    pieces, at = list[str](), 0
+    run, charset = list[bytes](), b""
     for word in _ENCODED_WORD.finditer(field):
-        pieces.append(decode(field[at : word.start()]))
-        pieces.append(decode(_word(word[2].upper(), word[3]), word[1]))
-        at = word.end()
-    return "".join(pieces) + decode(field[at:])
+        if run and (word.start() != at or word[1].lower() != charset):
+            pieces.append(decode_run(run, charset))
+            run = []
+        if word.start() != at:
+            pieces.append(_raw(field[at : word.start()], hint))
+        charset, at = word[1].lower(), word.end()
+        run.append(_word(word[2].upper(), word[3]))
+    if run:
+        pieces.append(decode_run(run, charset))
+    return "".join(pieces) + _raw(field[at:], hint)
+
+
+def _raw(octets: bytes, hint: bytes) -> str:
+    """Return the text of what is not encoded as it should be (RFC 6532 §3.1 makes it UTF-8)."""
+    if _SHIFTED in octets:
+        return decode(octets, b"iso-2022-jp")
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return decode(octets, hint)
 
 
 def header_lines(header: bytes) -> Iterator[tuple[str, str]]:
-    """Yield names (lower case) and folded texts of the fields of a header."""
+    """Yield names (lower case) and folded texts of the fields of a header.
+
+    Parameters in sections or in percents (RFC 2231) follow their field's text once more, decoded.
+    """
+    hint = b""
+    if not header.isascii():
+        kind = parse_content_type(pick(header, CONTENT_FIELDS).get(b"content-type", [b""])[0])
+        hint = kind.get(b"charset") if kind else b""
     for line in unfold(header).split(b"\n"):
         name, colon, value = line.partition(b":")
         if colon:
             shown = name.strip().decode("ascii", "replace").lower()
-            yield shown, fold(decode_words(value.strip(b" \t\r")))
+            text = decode_words(value.strip(b" \t\r"), hint)
+            yield shown, fold(" ".join([text, *_parameters(shown, value)]))
+
+
+def _parameters(name: str, value: bytes) -> Iterator[str]:
+    """Yield the values of parameters that RFC 2231 encodes."""
+    read = _PARAMETRIC.get(name)
+    parametric = read(value) if read is not None and b"*" in value else None
+    if parametric is not None:
+        for key, joined in join_continuations(parametric.parameters):
+            if (key, joined) not in parametric.parameters:
+                yield decode(joined)
+            elif key.endswith(b"*"):  # in a charset that nobody knows
+                yield decode(unquote_to_bytes(joined.rpartition(b"'")[2]))
 
 
 def may_have(header: bytes, text: str) -> bool:
@@ -71,9 +119,10 @@ def may_have(header: bytes, text: str) -> bool:
 
     True tells nothing: where letters are encoded, all must be folded to know.
     """
-    if not header.isascii() or b"=?" in header or "\n" in text or "\r" in text:
+    if not header.isascii() or any(map(header.__contains__, _ENCODING)):
         return True
-    return text.isascii() and text.encode() in unfold(header).lower()
+    words = b" ".join(header.translate(_WHITE).lower().split())
+    return text.isascii() and text.encode() in b" %b " % words
 
 
 def search_text(octets: bytes, parts: Parts) -> str:
@@ -102,26 +151,13 @@ def _text_of(octets: bytes, part: Part, limit: int) -> tuple[str, int]:
     kind = parse_content_type(fields.get(b"content-type", [b""])[0]) or PLAIN
     encoding = parse_token(fields.get(b"content-transfer-encoding", [b""])[0])
     body = decoded_body(octets[part.body : min(part.end, part.body + 4 * limit)], encoding)[:limit]
-    text = decode(body, kind.get(b"charset"))
-    return (visible(text) if kind.value == b"text/html" else text), len(body)
-
-
-def visible(page: str) -> str:
-    """Return what a reader sees of a page of HTML: no comments, styles, scripts, tags."""
-    pieces, at = [], 0
-    while hidden := _UNSEEN.search(page, at):
-        pieces.append(page[at : hidden.start()])
-        if hidden[0] == "<!--":
-            end = page.find("-->", hidden.end())
-            at = end + len("-->") if end >= 0 else len(page)
-        else:
-            close = _UNSEEN_END.search(page, hidden.end())
-            at = close.end() if close else len(page)
-    text = _TAG.sub(" ", " ".join([*pieces, page[at:]]))
-    try:
-        return html.unescape(text)
-    except ValueError:  # a character reference of thousands of digits
-        return text
+    charset = kind.get(b"charset")
+    if kind.value == b"text/html":
+        return visible(decode(body, charset or charset_within(body))), len(body)
+    text = decode(body, charset)
+    if kind.get(b"format").lower() == b"flowed":
+        text = _FLOWED.sub("" if kind.get(b"delsp").lower() == b"yes" else " ", text)
+    return text, len(body)
 
 
 def decoded_body(body: bytes, encoding: bytes) -> bytes:

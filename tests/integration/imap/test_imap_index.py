@@ -12,8 +12,8 @@ from imap_gateway.searching import texts
 from posthouse.bus.connection import connect
 from posthouse.bus.indexing import work_off
 from posthouse.bus.publisher import Publisher
+from posthouse.mime.folding import fold
 from posthouse.mime.indexed import gram_keys, wanted_keys
-from posthouse.mime.text import fold
 from posthouse.storage import indexing
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes

@@ -14,7 +14,7 @@ from posthouse.extraction.jobs import Job
 from posthouse.extraction.kinds import WORD, has_documents
 from posthouse.extraction.workshop import Broken, open_workshop
 from posthouse.mime import scan, unpack_parts
-from posthouse.mime.text import fold
+from posthouse.mime.folding import fold
 from support.documents import attached, docx, pdf, zipped
 
 MEMORY = 512 * 1024 * 1024

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from posthouse.mime import scan, unpack_parts
 from posthouse.mime.charsets import codec_of, decode
+from posthouse.mime.folding import fold
 from posthouse.mime.text import (
     MAX_TEXT_OCTETS,
     decode_words,
-    fold,
     header_lines,
     may_have,
     search_text,
@@ -139,7 +139,8 @@ def test_rubbish_costs_little(page: bytes) -> None:
 
 _PIECES = st.sampled_from(
     [b"From: ", b"Subject:", b"Anna", b"ADLER", b" ", b"\t", b"\r\n", b"\n", b"\r", b":", b"=?", b"\x1b$B",
-     b"=?utf-8?q?=C3=BC?=", b"=?us-ascii?q?anna?=", b"\0", "\u00dc".encode(), b"\xff", b"<a@b>"]
+     b"=?utf-8?q?=C3=BC?=", b"=?us-ascii?q?anna?=", b"\0", "\u00dc".encode(), b"\xff", b"<a@b>",
+     b"\x1c", b"\x0b", b"Content-Type: a/b;", b"; name*0=x", b"; name*1*=%41"]
 )  # fmt: skip
 
 
