@@ -38,10 +38,15 @@ def _replace(cursor: Cursor, *, is_uid: bool) -> Command:
 
 
 def _message(cursor: Cursor) -> NewMessage:
-    """``append-message = append-opts SP append-data`` (RFC 4466 §2.7)."""
+    """``append-message = append-opts SP append-data`` (RFC 4466 §2.7).
+
+    More blanks before it are let pass: Python's IMAPClient (3.1) puts two between two literals.
+    """
     flags: tuple[str, ...] = ()
     date = None
     cursor.space()
+    while cursor.skip(b" "):
+        pass
     if cursor.peek() == 0x28:
         flags = flag_list(cursor)
         cursor.space()
