@@ -13,8 +13,9 @@ MAX_ENTRY_OCTETS = 255
 INFINITE = 2**31
 
 _ENTRY = re.compile(
-    r"/(?:private|shared)(?:/[\x21-\x24\x26-\x29\x2b-\x2e\x30-\x7e]+)+", re.IGNORECASE
+    r"/(?:private|shared)(?:/[\x21-\x24\x26-\x29\x2b-\x2e\x30-\x7e]+)*", re.IGNORECASE
 )
+_ROOTS = {"/private", "/shared"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,11 @@ class SetMetadata:
     values: Mapping[str, bytes | None] = field(repr=False)
 
 
-def is_entry(name: str) -> bool:
-    """True for the name of an entry (§3.2)."""
+def is_path(name: str) -> bool:
+    """True for the name of an entry, or of what entries lie below (§3.2)."""
     return len(name) <= MAX_ENTRY_OCTETS and _ENTRY.fullmatch(name) is not None
+
+
+def is_entry(name: str) -> bool:
+    """True for the name of an entry that may have a value."""
+    return is_path(name) and name.lower() not in _ROOTS

@@ -17,9 +17,9 @@ _DEPTHS: Final = MappingProxyType({b"0": 0, b"1": 1, b"INFINITY": m.INFINITE})
 
 
 def entry(cursor: Cursor) -> str:
-    """``entry = astring``; a path below ``/private`` or ``/shared``."""
+    """``entry = astring``; ``/private`` or ``/shared`` or a path below."""
     name = text(cursor.astring())
-    if not m.is_entry(name):
+    if not m.is_path(name):
         raise BadSyntax("not the name of an entry")
     return name
 
@@ -86,8 +86,12 @@ def _set(cursor: Cursor) -> Command:
     name = mailbox(cursor)
     cursor.expect(b" (")
     values: dict[str, bytes | None] = {}
+    named: dict[str, str] = {}  # by lower case: the last of several counts
     while not values or cursor.skip(b" "):
         key = entry(cursor)
+        if not m.is_entry(key):
+            raise BadSyntax("not the name of an entry")
+        key = named.setdefault(key.lower(), key)
         cursor.space()
         values[key] = _value(cursor)
         if len(values) > MAX_ENTRIES:

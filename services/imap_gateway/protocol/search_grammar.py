@@ -150,8 +150,8 @@ _TEXTS: Final = MappingProxyType(
 _WITH_ARGUMENT: Final = MappingProxyType({
     "KEYWORD": lambda cursor: _keyword(cursor, is_set=True),
     "UNKEYWORD": lambda cursor: _keyword(cursor, is_set=False),
-    "LARGER": lambda cursor: k.Size(cursor.number(), is_larger=True),
-    "SMALLER": lambda cursor: k.Size(cursor.number(), is_larger=False),
+    "LARGER": lambda cursor: k.Size(cursor.number64(), is_larger=True),
+    "SMALLER": lambda cursor: k.Size(cursor.number64(), is_larger=False),
     "UID": lambda cursor: k.InSet(sequence_set(cursor), is_uid=True),
     "MODSEQ": _modseq,
     "EMAILID": lambda cursor: k.HasId(_object_id(cursor), is_thread=False),
