@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import imapclient
 
 from onemachine import demo
 from onemachine.options import DOMAIN, HOSTNAME, Options
@@ -30,6 +31,7 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 30.0
 _LOOK_EVERY_SECONDS = 0.05
+_APPENDED_AT_ONCE = 100
 _FOR_TESTS = ("fsync=off", "full_page_writes=off")
 # Tests do not wait for a sweeper that takes its time.
 _QUICK = {"POSTHOUSE_SWEEP_SECONDS": "0.5", "POSTHOUSE_SWEEP_AFTER_SECONDS": "2"}
@@ -168,10 +170,13 @@ class House:
     def append(
         self, user: tuple[str, str], letters: Sequence[bytes], mailbox: str = "INBOX"
     ) -> None:
-        """Append letters to a mailbox."""
-        with self.imap(user) as client:
-            for octets in letters:
-                assert client.append(mailbox, "", "", octets)[0] == "OK"
+        """Append letters to a mailbox, as many at once as is quick (RFC 3502)."""
+        with imapclient.IMAPClient(
+            LOOPBACK, self.port("imaps"), ssl_context=self.trust, timeout=PATIENCE_SECONDS
+        ) as client:
+            client.login(*user)
+            for first in range(0, len(letters), _APPENDED_AT_ONCE):
+                client.multiappend(mailbox, letters[first : first + _APPENDED_AT_ONCE])
 
     def messages(self, user: tuple[str, str], mailbox: str = "INBOX") -> list[bytes]:
         """Return every message in a mailbox, by UID."""
