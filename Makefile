@@ -84,7 +84,7 @@ journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m journey
 
 clients: $(DESKTOP) ## every mail program, Thunderbird too, and 5,000 letters of varied structure
-	POSTHOUSE_TEST_LETTERS=5000 $(WITH_SERVERS) $(PYTEST) -m "journey or desktop" --timeout 3600 $(CLIENTS)
+	POSTHOUSE_TEST_LETTERS=5000 $(WITH_SERVERS) $(PYTEST) -m "journey or desktop" --durations 25 --timeout 3600 $(CLIENTS)
 
 soak: $(TOOLS) ## 100,000 mails for a dead site and one for a live one
 	@POSTHOUSE_SOAK_DEAD=100000 POSTHOUSE_SOAK_SLOW=5000 POSTHOUSE_SOAK_BURST=5000 $(WITH_SERVERS) $(PYTEST) -s -m integration --timeout 3600 tests/integration/remote/test_fairness.py tests/integration/remote/test_bursts.py
