@@ -13,6 +13,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
+from itertools import chain
 from typing import Final
 from zlib import crc32
 
@@ -26,6 +28,13 @@ _EAST: Final = "\u1100-\u11ff\u2e80-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\
 _WORDS = re.compile(rf"[^\W_{_EAST}]{{3,}}")
 _EASTERN = re.compile(rf"[{_EAST}]{{2,}}")
 _SIGN = 1 << 31
+_GRAM: Final = 3
+# ASCII that is no letter or digit; text is folded, so there are no capitals.
+_SEPARATED: Final = bytes(
+    ord(" ") if (c := chr(octet)).isascii() and not c.isalnum() else octet for octet in range(256)
+)
+KNOWN_WORDS: Final = 20_000  # are remembered, ten megabytes at most
+LONGEST_KNOWN: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +91,35 @@ def gram_keys(account: int, *texts: str) -> list[int] | None:
 
     None if they are too many.
     """
-    found: set[str] = set()
-    for text in texts:
-        found.update(_grams(_plain(text)))
-    return sorted(_keys(account, found)) if len(found) <= MAX_GRAMS else None
+    chunks = set(chain.from_iterable(map(_chunks, texts)))
+    others = {chunk for chunk in chunks if not chunk.isascii()}
+    long = {chunk for chunk in chunks if len(chunk) > LONGEST_KNOWN} - others
+    plain = set(chain.from_iterable(map(_numbers, chunks - others - long)))
+    plain.update(chain.from_iterable(map(_count, long)))
+    grams = set[str]()
+    for chunk in others:
+        grams.update(_grams(_plain(chunk.decode())))
+        if len(grams) > MAX_GRAMS:
+            return None
+    seed = _seed(account)
+    turn = crc32(bytes(_GRAM), seed) ^ crc32(bytes(_GRAM))  # CRC is linear
+    keys = [(number ^ turn) - _SIGN for number in plain]
+    if grams:
+        keys += _keys(account, grams).difference(keys)
+    return keys if len(keys) <= MAX_GRAMS else None
+
+
+def _chunks(text: str) -> list[bytes]:
+    """Cut a text where no gram reaches over."""
+    return text.encode("utf-8", "replace").translate(_SEPARATED).split()
+
+
+def _count(word: bytes) -> tuple[int, ...]:
+    """Return a number for each gram of an ASCII word, the same for all accounts."""
+    return tuple(crc32(word[at : at + _GRAM]) for at in range(len(word) - _GRAM + 1))
+
+
+_numbers = lru_cache(KNOWN_WORDS)(_count)
 
 
 def wanted_keys(account: int, text: str) -> list[int]:
@@ -111,6 +145,10 @@ def _grams(text: str) -> Iterable[str]:
                 yield word[at : at + 2]
 
 
+def _seed(account: int) -> int:
+    return crc32(struct.pack(">q", account))
+
+
 def _keys(account: int, grams: Iterable[str]) -> set[int]:
-    seed = crc32(struct.pack(">q", account))
+    seed = _seed(account)
     return {crc32(gram.encode("utf-8", "replace"), seed) - _SIGN for gram in grams}
