@@ -17,7 +17,14 @@ from support.imap import LETTER, Gateway, User, add_reader, check_sums, gateway
 
 pytestmark = pytest.mark.integration
 
-_COMMITS = ("append_messages", "copy_messages", "store_flags", "expunge_messages", "for update")
+_COMMITS = (
+    "append_messages",
+    "append_one",
+    "copy_messages",
+    "store_flags",
+    "expunge_messages",
+    "for update",
+)
 _LITERAL = f"{{{len(LETTER)}+}}\r\n".encode() + LETTER
 COMMANDS = (
     b"APPEND Here " + _LITERAL,
