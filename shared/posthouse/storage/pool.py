@@ -13,8 +13,9 @@ when they are given back, and new ones are made when they are asked for.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
 from typing import Protocol, TypeAlias
 
 import asyncpg
@@ -63,17 +64,28 @@ _TROUBLE = (
 )
 
 
-@contextmanager
-def _named_trouble(connection: asyncpg.Connection | None = None) -> Iterator[None]:
-    """Raise `Unavailable` for what concerns the server or the way to it."""
-    try:
-        yield
-    except _TROUBLE as trouble:
-        raise _unavailable(trouble, connection) from trouble
-    except asyncpg.InterfaceError as trouble:
-        if connection is not None and not _is_gone(connection):
-            raise  # a bug of ours: a wrong argument, two queries at once
-        raise _unavailable(trouble, connection) from trouble
+class _NamedTrouble:
+    """Raises `Unavailable` for what concerns the server or the way to it."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: asyncpg.Connection | None = None) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: object, trouble: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if trouble is None:
+            return
+        if isinstance(trouble, asyncpg.InterfaceError) and not isinstance(trouble, _TROUBLE):
+            if self._connection is not None and not _is_gone(self._connection):
+                return  # a bug of ours: a wrong argument, two queries at once
+        elif not isinstance(trouble, _TROUBLE):
+            return
+        raise _unavailable(trouble, self._connection) from trouble
 
 
 def _is_gone(connection: asyncpg.Connection) -> bool:
@@ -127,28 +139,50 @@ class Tx:
 
     async def fetch(self, sql: str, *arguments: object) -> list[Row]:
         """Return all rows."""
-        with _named_trouble(self.connection):
+        with _NamedTrouble(self.connection):
             return list(await self.connection.fetch(sql, *arguments))
 
     async def fetchrow(self, sql: str, *arguments: object) -> Row | None:
         """Return the first row, or None."""
-        with _named_trouble(self.connection):
+        with _NamedTrouble(self.connection):
             return await self.connection.fetchrow(sql, *arguments)
 
     async def fetchval(self, sql: str, *arguments: object) -> object:
         """Return the first column of the first row, or None."""
-        with _named_trouble(self.connection):
+        with _NamedTrouble(self.connection):
             return await self.connection.fetchval(sql, *arguments)
 
     async def execute(self, sql: str, *arguments: object) -> int:
         """Run the statement; return how many rows it touched."""
-        with _named_trouble(self.connection):
+        with _NamedTrouble(self.connection):
             return _touched(await self.connection.execute(sql, *arguments))
 
     async def executemany(self, sql: str, arguments: Iterable[Sequence[object]]) -> None:
         """Run the statement once per row of arguments."""
-        with _named_trouble(self.connection):
+        with _NamedTrouble(self.connection):
             await self.connection.executemany(sql, arguments)
+
+
+class _Session:
+    """The time for which a connection is lent; a class, for it comes with every query."""
+
+    __slots__ = ("_connection", "_connections")
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def __aenter__(self) -> Tx:
+        with _NamedTrouble():
+            try:
+                self._connection = await self._connections.take()
+            except asyncpg.PostgresError as refusal:  # no statement ran: it is about the server
+                raise _unavailable(refusal) from refusal
+        return Tx(self._connection)
+
+    async def __aexit__(
+        self, kind: object, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connections.give_back(self._connection, is_settled=raised is None)
 
 
 class Pool:
@@ -159,20 +193,9 @@ class Pool:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[Tx]:
+    def session(self) -> AbstractAsyncContextManager[Tx]:
         """Lend one connection outside of a transaction: each statement commits by itself."""
-        with _named_trouble():
-            try:
-                connection = await self._connections.take()
-            except asyncpg.PostgresError as refusal:  # no statement ran: it is about the server
-                raise _unavailable(refusal) from refusal
-        is_settled = False
-        try:
-            yield Tx(connection)
-            is_settled = True
-        finally:
-            self._connections.give_back(connection, is_settled=is_settled)
+        return _Session(self._connections)
 
     async def fetch(self, sql: str, *arguments: object) -> list[Row]:
         """Return all rows."""
@@ -219,16 +242,16 @@ async def transaction(queries: Pool | Tx) -> AsyncIterator[Tx]:
 async def _transaction(session: Tx) -> AsyncIterator[None]:
     """Begin, then commit or roll back; what the block itself raises stays as it is."""
     frame = session.connection.transaction()
-    with _named_trouble(session.connection):
+    with _NamedTrouble(session.connection):
         await frame.start()
     try:
         yield
     except BaseException:
         if not _is_gone(session.connection):
-            with _named_trouble(session.connection):
+            with _NamedTrouble(session.connection):
                 await frame.rollback()
         raise
-    with _named_trouble(session.connection):
+    with _NamedTrouble(session.connection):
         await frame.commit()
 
 
