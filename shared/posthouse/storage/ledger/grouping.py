@@ -51,7 +51,7 @@ class GroupCommit(Generic[T, R]):
         self._leaves_out = is_wanted_by_caller
         self._waiting: asyncio.Queue[tuple[T, asyncio.Future[R]]] = asyncio.Queue(MAX_WAITING)
         self._writing = 0
-        self._alone_until: asyncio.Timeout | None = None
+        self._loner: asyncio.Task[object] | None = None  # who commits without a writer
         self._gathering = 0  # writers who wait for company
         self._writers = asyncio.TaskGroup()
 
@@ -68,8 +68,9 @@ class GroupCommit(Generic[T, R]):
     ) -> None:
         for task in self._tasks:
             task.cancel()
-        if self._alone_until is not None:
-            self._alone_until.reschedule(asyncio.get_running_loop().time())
+        if self._loner is not None:
+            self._loner.cancel()
+            self._loner = None  # it is cancelled by us
         try:
             await self._writers.__aexit__(kind, raised, traceback)
         finally:
@@ -94,13 +95,15 @@ class GroupCommit(Generic[T, R]):
     async def _commit_alone(self, thing: T) -> R:
         """Spare the caller who has no company the way to a writer and back."""
         self._writing += 1
+        self._loner = asyncio.current_task()
         try:
-            async with asyncio.timeout(None) as self._alone_until:
-                [result] = await self._commit_all([thing])
-        except TimeoutError:
-            raise Unavailable("shutting down") from None
+            [result] = await self._commit_all([thing])
+        except asyncio.CancelledError:
+            if self._loner is None and not _uncancelled():
+                raise Unavailable("shutting down") from None
+            raise
         finally:
-            self._alone_until = None
+            self._loner = None
             self._writing -= 1
         return result
 
@@ -155,6 +158,12 @@ class GroupCommit(Generic[T, R]):
             return
         for one in batch:
             await self._commit([one])
+
+
+def _uncancelled() -> int:
+    """Take one cancellation of this task back; return how many others there are."""
+    task = asyncio.current_task()
+    return task.uncancel() if task is not None else 0
 
 
 def _fail(batch: Sequence[tuple[T, asyncio.Future[R]]], why: Exception) -> None:
