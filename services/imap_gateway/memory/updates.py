@@ -21,7 +21,7 @@ from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
 LOOK = timedelta(seconds=30)  # the slow timer
-PAUSE = timedelta(milliseconds=10)  # between notices: who changes much is not told of at each step
+PAUSE = timedelta(milliseconds=50)  # between notices: who changes much is not told of at each step
 MAX_PENDING = 10_000  # notices not yet told to others; the oldest are dropped, which only delays
 REFRESHES_AT_ONCE = 8
 
