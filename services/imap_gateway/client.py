@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeAlias
 
 from imap_gateway.capabilities import ENABLES, capabilities
 from imap_gateway.errors import Misuse, Refusal
@@ -13,7 +14,7 @@ from imap_gateway.memory.guests import Guest
 from imap_gateway.noticing import Noticing
 from imap_gateway.protocol import responses
 from imap_gateway.state import State
-from imap_gateway.view.flags import Keywords
+from imap_gateway.view.flags import NO_KEYWORDS
 from imap_gateway.view.position import News, Position
 from posthouse.credentials.exchange import Channel
 from posthouse.mail.encryption import Tls
@@ -88,6 +89,10 @@ class Done:
     then: Callable[[], None] | None = None
 
 
+# Shared by thousands who idle: they are only ever replaced.
+NOTHING_ENABLED: Final[frozenset[bytes]] = frozenset()
+
+
 class Context(Protocol):
     """A search whose client is told what changes in its results (RFC 5267 §4.3)."""
 
@@ -100,6 +105,9 @@ class Context(Protocol):
     @property
     def many(self) -> int:
         """How many results there are."""
+
+
+NO_CONTEXTS: Final[Mapping[bytes, Context]] = MappingProxyType({})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,7 +128,7 @@ class Selected:
     is_read_only: bool
     rights: frozenset[str]
     owner: Owner | None = None
-    contexts: dict[bytes, Context] = field(default_factory=dict)
+    contexts: Mapping[bytes, Context] = field(default_factory=lambda: NO_CONTEXTS)
 
     @property
     def claims_recent(self) -> bool:
@@ -168,10 +176,10 @@ class Client:
         self.state = State.NOT_AUTHENTICATED
         self.account = 0
         self.user = ""
-        self.enabled: frozenset[bytes] = frozenset()
+        self.enabled = NOTHING_ENABLED
         self.noticing: Noticing | None = None
         self.identity: tuple[Identity, float] | None = None
-        self.keywords = Keywords({})
+        self.keywords = NO_KEYWORDS
 
     @property
     def capabilities(self) -> bytes:
@@ -212,9 +220,12 @@ class Client:
 
     def enable(self, *words: bytes) -> list[bytes]:
         """Turn on those of ``words`` that can be, with what they imply; return which are new."""
-        known = [word for word in words if word in ENABLES]
+        known, was_condstore = [word for word in words if word in ENABLES], self.is_condstore
         new = [word for word in known if word not in self.enabled]
         self.enabled = self.enabled.union(known, *(ENABLES[word] for word in known))
+        if self.is_condstore and not was_condstore and self.selected is not None:
+            step = self.selected.position.step  # RFC 7162 §3.1: the first in a selected mailbox
+            self.wire.write(responses.untagged(b"OK [HIGHESTMODSEQ %d] Told up to here" % step))
         return list(dict.fromkeys(new))
 
     @property
@@ -257,7 +268,7 @@ class Client:
         self.house.views.unwatch(position.view, self.wire)
         self.house.views.release(position)
         if position.view.account != self.account:
-            self.keywords = Keywords({})  # its own are read when they are needed
+            self.keywords = NO_KEYWORDS  # its own are read when they are needed
         self.selected = None
         self.state = State.AUTHENTICATED
 

@@ -53,7 +53,7 @@ async def enable(client: Client, command: c.Enable) -> Done:
     """ENABLE (RFC 5161 §3.1): unknown names are passed over."""
     enabled = client.enable(*command.capabilities)
     if b"IMAP4REV2" in enabled and client.selected is not None:
-        client.selected.position.recent.clear()  # RFC 9051 appendix E, 12
+        client.selected.position.recent = ()  # RFC 9051 appendix E, 12
     told = [_SPELLED.get(word, word) for word in enabled]
     client.wire.write(responses.untagged(b" ".join([b"ENABLED", *told])))
     return Done("ENABLE done")

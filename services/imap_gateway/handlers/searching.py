@@ -144,11 +144,11 @@ def check_charset(program: f.Program) -> None:
 
 async def cancel_update(client: Client, command: f.CancelUpdate) -> Done:
     """CANCELUPDATE (RFC 5267 §4.3.5)."""
-    contexts = client.mailbox().contexts
-    if not contexts.keys() >= set(command.tags):
+    selected = client.mailbox()
+    if not selected.contexts.keys() >= set(command.tags):
         raise Misuse("No such context")
-    for tag in command.tags:
-        contexts.pop(tag, None)
+    left = {tag: one for tag, one in selected.contexts.items() if tag not in command.tags}
+    selected.contexts = left
     return Done("No further updates")
 
 

@@ -17,7 +17,7 @@ from imap_gateway.protocol import responses
 from imap_gateway.state import State
 from imap_gateway.telling import know_keywords
 from imap_gateway.vanishing import demand_qresync
-from imap_gateway.view.flags import ALL_BITS, SEEN, TABLE, Keywords
+from imap_gateway.view.flags import ALL_BITS, NO_KEYWORDS, SEEN, TABLE
 from imap_gateway.view.position import Position
 from posthouse.mail.errors import MailFailure
 from posthouse.storage.mailboxes import Mailbox, NoSuchMailbox, claim_recent
@@ -58,7 +58,7 @@ async def select(client: Client, command: c.Select) -> Done:
 async def _tell(client: Client, command: c.Select, selected: Selected, box: Mailbox) -> None:
     position = selected.position
     if selected.owner is not None:
-        client.keywords = Keywords({})
+        client.keywords = NO_KEYWORDS
     await know_own_seen(client, position)
     await _claim(client, box, selected)
     await know_keywords(client, tuple(position.view.rows.keywords.used()))

@@ -59,7 +59,8 @@ async def keep_updating(
     """
     if program.returns is None or not program.returns.updates:
         return
-    contexts = client.mailbox().contexts
+    selected = client.mailbox()
+    contexts = selected.contexts
     many = len(found.matched) + sum(context.many for context in contexts.values())
     if len(contexts) >= MAX_CONTEXTS or many > MAX_RESULTS:
         code = b'NOUPDATE "%b"' % client.tag
@@ -68,7 +69,7 @@ async def keep_updating(
     updating = await aside(len(found.rows), _Updating, client, program, found, order)
     if program.returns.items:
         updating.tell_new = partial(tell_items, client, program.returns.items)
-    contexts[client.tag] = updating
+    selected.contexts = {**contexts, client.tag: updating}
 
 
 class _Updating(Context):

@@ -65,3 +65,6 @@ class Keywords:
         parts = [TABLE[flags & ALL_BITS]] if flags & ALL_BITS else []
         parts += [self.names[number].encode() for number in numbers if number in self.names]
         return b" ".join([*parts, RECENT] if is_recent else parts)
+
+
+NO_KEYWORDS = Keywords({})  # shared: thousands who idle have none

@@ -68,7 +68,7 @@ class Position:
         self.is_here = True
         self.is_behind = False
         self._last_read = self._stride = 0
-        self.recent: list[tuple[int, int]] = []
+        self.recent: tuple[tuple[int, int], ...] = ()
         self.seen: ReaderFlags | None = None
         self.saved = NONE_SAVED
         self._flags_to = view.modseq
@@ -170,9 +170,9 @@ class Position:
     def claim(self, first: int, last: int) -> None:
         r"""Make the UIDs from ``first`` to before ``last`` ``\Recent`` in this session."""
         if self.recent and self.recent[-1][1] == first:
-            self.recent[-1] = (self.recent[-1][0], last)
+            self.recent = (*self.recent[:-1], (self.recent[-1][0], last))
         elif first < last:
-            self.recent.append((first, last))
+            self.recent = (*self.recent, (first, last))
 
     def recent_count(self) -> int:
         r"""Return how many of the told messages are ``\Recent``."""

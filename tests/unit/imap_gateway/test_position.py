@@ -164,7 +164,7 @@ def test_recent_messages_are_counted_among_those_that_are_there() -> None:
     expunge(view, 5)
     position.news(allow_expunge=True)
 
-    assert position.recent == [(4, 8)]
+    assert position.recent == ((4, 8),)
     assert position.recent_count() == 3
     assert position.is_recent(7)
     assert not position.is_recent(3)
