@@ -151,8 +151,8 @@ runpy.run_path("/usr/bin/getmail", run_name="__main__")
 """
 
 
-def getmail(desk: Desk, *, delete: bool) -> list[bytes]:
-    """Fetch with getmail over POP3S what it has not seen yet; return all it ever got."""
+def getmail(desk: Desk, *, delete: bool, protocol: str = "POP3") -> list[bytes]:
+    """Fetch with getmail (POP3 or IMAP, TLS) what it has not seen yet; return all it ever got."""
     address, password = desk.user
     maildir = desk.home / "Maildir"
     for folder in ("cur", "new", "tmp"):
@@ -166,9 +166,9 @@ def getmail(desk: Desk, *, delete: bool) -> list[bytes]:
         "getmailrc",
         f"""\
 [retriever]
-type = SimplePOP3SSLRetriever
+type = Simple{protocol}SSLRetriever
 server = {HOST}
-port = {desk.house.port("pop3s")}
+port = {desk.house.port(f"{protocol.lower()}s")}
 username = {address}
 password = {password}
 ca_certs = {desk.authority}
