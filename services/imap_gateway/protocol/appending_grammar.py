@@ -40,7 +40,7 @@ def _replace(cursor: Cursor, *, is_uid: bool) -> Command:
 def _message(cursor: Cursor) -> NewMessage:
     """``append-message = append-opts SP append-data`` (RFC 4466 §2.7).
 
-    More blanks before it are let pass: Python's IMAPClient (3.1) puts two between two literals.
+    More blanks before it are let pass: Python's IMAPClient (4.1) puts two between two literals.
     """
     flags: tuple[str, ...] = ()
     date = None
