@@ -182,8 +182,9 @@ async def test_without_room_for_a_journal_nothing_is_stored(tmp_path: Path) -> N
 def instant_flushes() -> Iterator[None]:
     """Keep the real disk, which others use, out of deadlines of milliseconds."""
     with pytest.MonkeyPatch.context() as patch:
-        for flush in ("fsync", "fdatasync"):
-            patch.setattr(os, flush, lambda _descriptor: None)
+        pwritev = os.pwritev
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        patch.setattr(os, "pwritev", lambda number, octets, at, _flags: pwritev(number, octets, at))
         yield
 
 
@@ -216,13 +217,13 @@ async def test_a_disk_that_hangs_is_unavailable(
 async def test_an_input_output_error_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, octets: bytes
 ) -> None:
-    def fail(_descriptor: int) -> None:
+    def fail(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     async with open_blobs(f"disk:{tmp_path}") as blobs:
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", fail)
-            patch.setattr(os, "fdatasync", fail)
+            patch.setattr(os, "pwritev", fail)
             with pytest.raises(Unavailable):
                 await blobs.put("mail/a.eml", octets)
         assert unfinished(tmp_path) == []

@@ -16,6 +16,14 @@ def write_at(descriptor: int, octets: bytes, at: int) -> None:
         rest, at = rest[written:], at + written
 
 
+def write_durably_at(descriptor: int, octets: bytes, at: int) -> None:
+    """As `write_at`, and return when they are durable (RWF_DSYNC, see pwritev2(2))."""
+    rest = memoryview(octets)
+    while rest:
+        written = os.pwritev(descriptor, [rest], at, os.RWF_DSYNC)
+        rest, at = rest[written:], at + written
+
+
 def sync_folder(folder: str) -> None:
     """Make the names in ``folder`` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

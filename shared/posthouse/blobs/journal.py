@@ -1,6 +1,6 @@
 """The journal of a directory of objects: one flush makes a whole batch durable (decision 0010).
 
-    write ─▶ records, into a file whose blocks are there already ─▶ one fdatasync
+    write ─▶ records, into a file whose blocks are there already ─▶ one durable write
     full  ─▶ go on in the other half; syncfs makes the objects durable, then the first one is free
     open  ─▶ what is found in the journal of a process that died is made objects again
 
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
-from posthouse.blobs.flushes import sync_file_system, sync_folder, write_at
+from posthouse.blobs.flushes import sync_file_system, sync_folder, write_at, write_durably_at
 
 JOURNAL = ".journal"  # folder of the journals, on the same file system
 HALF_OCTETS = 16 * 1024 * 1024  # of each of the two files a process writes in turn
@@ -74,8 +74,7 @@ class Journal:
         bodies = [(key.encode(), octets) for key, octets in records]
         half = self._with_room(sum(_HEAD.size + len(key) + len(octets) for key, octets in bodies))
         framed = b"".join(_framed(half.turn, key, octets) for key, octets in bodies)
-        write_at(half.descriptor, framed, half.at)
-        os.fdatasync(half.descriptor)
+        write_durably_at(half.descriptor, framed, half.at)
         half.at += len(framed)
 
     def close(self) -> None:

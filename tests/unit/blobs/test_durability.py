@@ -26,29 +26,31 @@ class Witness:
     seen: list[tuple[str, Path]] = field(default_factory=list)
 
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        fsync, fdatasync, rename = os.fsync, os.fdatasync, os.rename
+        fsync, pwritev, rename = os.fsync, os.pwritev, os.rename
 
         def watched_fsync(descriptor: int) -> None:
             fsync(descriptor)
             self.seen.append(("fsync", Path(f"/proc/self/fd/{descriptor}").readlink()))
 
-        def watched_fdatasync(descriptor: int) -> None:
-            fdatasync(descriptor)
-            self.seen.append(("fdatasync", Path(f"/proc/self/fd/{descriptor}").readlink()))
+        def watched_pwritev(descriptor: int, buffers: list[bytes], at: int, flags: int) -> int:
+            written = pwritev(descriptor, buffers, at, flags)
+            what = "durable write" if flags & os.RWF_DSYNC else "write"
+            self.seen.append((what, Path(f"/proc/self/fd/{descriptor}").readlink()))
+            return written
 
         def watched_rename(source: Path, target: Path) -> None:
             rename(source, target)
             self.seen.append(("rename", Path(target)))
 
         monkeypatch.setattr(os, "fsync", watched_fsync)
-        monkeypatch.setattr(os, "fdatasync", watched_fdatasync)
+        monkeypatch.setattr(os, "pwritev", watched_pwritev)
         monkeypatch.setattr(os, "rename", watched_rename)
 
     def index(self, what: str, path: Path) -> int:
         return self.seen.index((what, path))
 
     def flushes_of_journals(self) -> int:
-        return sum(what == "fdatasync" and JOURNAL in path.parts for what, path in self.seen)
+        return sum(what == "durable write" and JOURNAL in path.parts for what, path in self.seen)
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ async def test_of_a_small_object_the_octets_are_in_a_journal_that_is_on_the_disk
         at_return = list(witness.seen)
         (journal,) = (p for p in (tmp_path / JOURNAL).iterdir() if p.name != "lock")
 
-        assert at_return[-1] == ("fdatasync", journal)
+        assert at_return[-1] == ("durable write", journal)
         assert octets in journal.read_bytes()
         # Its blocks and its name were there before: the flush had nothing but octets to write.
         assert journal.stat().st_size == journal.stat().st_blocks * 512 == HALF_OCTETS
