@@ -50,16 +50,7 @@ _MISSING_OF_FEW = """
        and (s.content_id is null or ($4 and s.grams is null and (s.body_f is null or s.lacks_documents)))
      order by c.content_id limit $5
 """
-_MISSING_OF_MANY = """
-    select content_id, true as lacks_header, false as has_body from contents c
-     where account_id = $1 and content_id > $3 and content_id <= ($2::bigint[])[2]
-       and not exists (select from search s where s.account_id = $1 and s.content_id = c.content_id)
-    union all
-    select content_id, false, body_f is not null from search
-     where $4 and account_id = $1 and content_id > $3 and content_id <= ($2)[2]
-       and grams is null and (body_f is null or lacks_documents)
-     order by content_id limit $5
-"""
+_MISSING_OF_MANY = "select * from missing_texts($1, $3, ($2::bigint[])[2], $4, $5)"
 MISSING_AT_ONCE = 2000
 
 
