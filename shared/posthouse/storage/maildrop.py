@@ -1,8 +1,8 @@
 """Maildrops: an account's INBOX as POP3 sees it, under an exclusive lease (RFC 1939 §4, §6).
 
 The lease is a row with an end, renewed while the session lives: PostgreSQL's own locks would hold
-one connection per session. Whoever comes to delete shows that the lease is still its own; a
-lease that was lost (we slept, or the database was away) deletes nothing.
+one connection per session. Whoever comes to delete shows that the lease is still its own: one that
+somebody else took meanwhile (we slept, or the database was away) deletes nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from posthouse.storage.mailboxes import INBOX, find_mailbox
 from posthouse.storage.messages import expunge
 from posthouse.storage.pool import Pool, Queries, transaction
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=10)  # so long a killed process locks its maildrops
 CHUNK_MESSAGES = 50_000
 
 
@@ -161,11 +161,9 @@ async def read_uidls(
     return {row["uid"]: row["uidl"] for row in rows}
 
 
-# Row lock: nobody takes the maildrop between this look and our commit.
-_STILL_MINE = """
-    select 1 from maildrop_leases
-     where account_id = $1 and holder = $2 and until >= now() for update
-"""
+# Row lock: nobody takes the maildrop between this look and our commit. A lease that is over, but that
+# nobody took, is ours still.
+_STILL_MINE = "select 1 from maildrop_leases where account_id = $1 and holder = $2 for update"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

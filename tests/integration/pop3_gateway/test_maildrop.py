@@ -76,6 +76,16 @@ async def test_a_lease_that_is_over_goes_to_the_next_and_its_old_holder_deletes_
     assert len((await maildrop.open_drop(pool, account)).uids) == 1
 
 
+async def test_a_lease_that_is_over_and_that_nobody_took_is_its_holder_s_still(pool: Pool) -> None:
+    account = await _filled(pool, 2)
+    drop = await maildrop.open_drop(pool, account)
+    lease = Lease(account=account, holder=uuid4())
+    await maildrop.take(pool, lease)
+    await _expire(pool)
+
+    assert (await maildrop.delete(pool, lease, drop.mailbox, [1])).count == 1
+
+
 async def test_deleting_gives_the_lease_back_and_tells_what_went(pool: Pool) -> None:
     account = await _filled(pool, 3)
     drop = await maildrop.open_drop(pool, account)

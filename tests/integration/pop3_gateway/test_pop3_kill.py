@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from posthouse.storage import maildrop
 from posthouse.storage.pool import Pool
 from support.dialogue import play
 from support.pop3 import PASSWORD, add_reader
@@ -70,7 +72,37 @@ async def test_a_gateway_killed_at_quit_removed_all_or_nothing(
     exists = await pool.fetchval("select exists_ from mailboxes where name = 'INBOX'")
     assert exists == len(left)
     if len(left) == MESSAGES:  # the lease ends by itself
-        assert await pool.fetchval("select until < now() + interval '31 s' from maildrop_leases")
+        assert await pool.fetchval("select until < now() + interval '11 s' from maildrop_leases")
+
+
+async def _log_in(service: Service, answer: str) -> asyncio.StreamWriter:
+    port = int(service.settings["POSTHOUSE_POP3_PORT"])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await play(f"{LOG_IN.rpartition('S:')[0]}S: {answer}", reader, writer)
+    return writer
+
+
+async def test_a_killed_session_locks_its_maildrop_for_its_lease_and_no_longer(
+    pool: Pool, service: Service
+) -> None:
+    await add_reader(pool)
+    await service.start()
+    sessions = [await _log_in(service, "+OK 0 messages, 0 octets")]
+
+    await service.kill()
+    await service.start()
+    sessions.append(await _log_in(service, "-ERR [IN-USE] …"))
+    is_short = await pool.fetchval(
+        "select until <= now() + $1::interval from maildrop_leases", maildrop.LEASE
+    )
+    await pool.execute("update maildrop_leases set until = now() - interval '1 ms'")
+    sessions.append(await _log_in(service, "+OK 0 messages, 0 octets"))
+
+    assert is_short
+    for each in sessions:
+        each.close()
+        with suppress(ConnectionError):  # the first was killed at the other end
+            await each.wait_closed()
 
 
 _BUSY = """
