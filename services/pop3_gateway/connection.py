@@ -115,6 +115,16 @@ class Connection(asyncio.Protocol):
         """True if the client sent something that was not read yet."""
         return bool(self._buffer)
 
+    @property
+    def has_line(self) -> bool:
+        """True if `read_line` need not wait: a line was pipelined (RFC 2449 §6.6)."""
+        return b"\n" in self._buffer
+
+    @property
+    def is_taking(self) -> bool:
+        """True if the client is there and takes what we send: `drain` need not wait."""
+        return self._transport is not None and self._writable.is_set()
+
     def write(self, octets: bytes) -> None:
         """Send; dropped if the client has gone."""
         if self._transport is not None:

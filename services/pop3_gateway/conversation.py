@@ -6,6 +6,8 @@ session's from the login to the end, however that comes; only QUIT removes what 
 
 from __future__ import annotations
 
+import asyncio
+
 from pop3_gateway import commands
 from pop3_gateway.connection import Gone, LineTooLong
 from pop3_gateway.drop import NoSuchMessage
@@ -17,6 +19,7 @@ from posthouse.telemetry.logs import about, get_logger
 from posthouse.telemetry.metrics import counter
 
 MAX_LINE_OCTETS = 1024  # RFC 2449 §4 asks for 255; passwords may be long
+TURNS_AT_ONCE = 50  # commands, before other sessions get their turn
 MAX_TROUBLES = 10  # lines that are no command, before the connection is ended
 
 log = get_logger()
@@ -29,10 +32,13 @@ async def converse(session: Session) -> None:
     with about(peer=connection.peer):
         try:
             session.say("Posthouse POP3 ready")
-            troubles = 0
+            troubles = turns = 0
             while not session.is_over:
                 troubles += not await _turn(session)
                 session.is_over |= troubles >= MAX_TROUBLES
+                turns += 1
+                if not turns % TURNS_AT_ONCE:
+                    await asyncio.sleep(0)  # pipelined commands may never wait
             connection.close()
         except (Gone, TimeoutError):
             connection.abort()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Any
@@ -185,6 +186,7 @@ async def _listed(
     try:
         for group in groups:
             await session.drain()
+            await asyncio.sleep(0)  # others get their turn, however quickly this client takes it
             session.connection.write(b"".join([line + b"\r\n" for line in await lines(group)]))
     except Unavailable as trouble:
         raise Gone from trouble

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from pop3_gateway.ahead import Ahead
 from pop3_gateway.drop import View
 from pop3_gateway.leases import Leases
 from posthouse.blobs import Blobs
@@ -26,7 +27,8 @@ from posthouse.telemetry.metrics import counter
 
 CHUNK_OCTETS = 262_144  # of a message that is read piece by piece
 WHOLE_OCTETS = 1_048_576  # up to here a message is read at once
-
+PLACES_AHEAD = 64  # messages; some hundred octets each
+HEADERS_AHEAD = 16  # some thousand each
 
 log = get_logger()
 _missing = counter(
@@ -57,10 +59,14 @@ class Opened:
     Attributes:
         lease: The right to it.
         view: Its messages.
+        places: Where their octets are.
+        headers: With what stands before them for this recipient.
     """
 
     lease: Lease
     view: View
+    places: Ahead[Place]
+    headers: Ahead[bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +95,19 @@ class Maildrops:
         except BaseException:
             await self.leases.give_back(lease)
             raise
-        return Opened(lease=lease, view=View(drop))
+
+        async def places(of: Sequence[int]) -> dict[int, Place]:
+            return await contents.read_places_ahead(self.pool, account, of)
+
+        async def headers(of: Sequence[int]) -> dict[int, bytes]:
+            return await contents.read_headers_ahead(self.pool, account, of)
+
+        return Opened(
+            lease=lease,
+            view=View(drop),
+            places=Ahead(drop.contents, places, PLACES_AHEAD),
+            headers=Ahead(drop.contents, headers, HEADERS_AHEAD),
+        )
 
     async def close(self, opened: Opened) -> None:
         """Give the maildrop back; nothing is removed."""
@@ -129,11 +147,10 @@ class Maildrops:
 
     async def place(self, opened: Opened, at: int) -> Place:
         """Return where the message at a position is; raise `MissingObject`."""
-        content = opened.view.drop.contents[at]
-        found = await contents.read_places(self.pool, opened.lease.account, [content])
-        if content not in found:
-            raise MissingObject("The message is gone", detail=f"content {content}")
-        return found[content]
+        found = await opened.places.of(at)
+        if found is None:
+            raise MissingObject("The message is gone", detail=f"message {at + 1}")
+        return found
 
     async def read(self, place: Place, *, is_utf8: bool) -> AsyncGenerator[bytes, None]:
         """Yield the octets of a message; the first piece comes only when the object is there.
@@ -146,6 +163,8 @@ class Maildrops:
         for start in range(0, place.size or 1, step or 1):
             piece = head + await self._octets(place, start, min(start + step, place.size))
             head = b""
+            if step == place.size and piece.isascii():
+                surrogate = None  # the whole message, and nothing to be said otherwise
             yield surrogate.feed(piece) if surrogate else piece
         if surrogate and (rest := surrogate.finish()):
             yield rest
@@ -154,11 +173,10 @@ class Maildrops:
         self, opened: Opened, at: int, lines: int, *, is_utf8: bool
     ) -> AsyncGenerator[bytes, None]:
         """Yield the header and so many lines of the body, of the surrogate where there is one."""
-        content, account = opened.view.drop.contents[at], opened.lease.account
-        header = await contents.read_column(self.pool, account, "header", [content])
-        if content not in header:
-            raise MissingObject("The message is gone", detail=f"content {content}")
-        yield header[content] if is_utf8 else ascii_header(header[content])
+        header = await opened.headers.of(at)
+        if header is None:
+            raise MissingObject("The message is gone", detail=f"message {at + 1}")
+        yield header if is_utf8 else ascii_header(header)
         if not lines:
             return
         place = await self.place(opened, at)

@@ -100,6 +100,8 @@ class Session:
 
     async def read(self, limit: int) -> bytes:
         """Return the client's next line; raise `TimeoutError`, `LineTooLong` or `Gone`."""
+        if self.connection.has_line and not self.is_stopping:
+            return await self.connection.read_line(limit)
         try:
             async with asyncio.timeout(self._patience().total_seconds()) as self._deadline:
                 return await self.connection.read_line(limit)
@@ -108,34 +110,44 @@ class Session:
 
     async def drain(self) -> None:
         """Wait until the client took what was said; raise `TimeoutError` or `Gone`."""
+        if self.connection.is_taking:
+            return
         async with asyncio.timeout(self.house.limits.silence.total_seconds()):
             await self.connection.drain()
 
     def say(self, text: str = "", *values: int) -> None:
         """Say that the command worked, in the client's language."""
+        self.connection.write(self._ok(text, *values))
+
+    def _ok(self, text: str, *values: int) -> bytes:
         said = spoken(text, self.language)
-        self.connection.write(replies.ok(said % values if values else said))
+        return replies.ok(said % values if values else said)
 
     def refuse(self, text: str, code: str = "") -> None:
         """Say that it did not; ``code`` is a response code (RFC 2449 §8, RFC 3206)."""
         self.connection.write(replies.err(spoken(text, self.language), code))
 
     async def send(self, pieces: AsyncGenerator[bytes, None], text: str = "", *values: int) -> None:
-        """Send a message; what fails before its first octet is an error, later the end."""
+        """Send a message; what fails before its first octet has gone is an error, later the end.
+
+        The first piece waits for the second: most messages have none, and go out in one write.
+        """
         stuffing = replies.Stuffing()
-        is_begun = False
+        held, is_begun = b"", False
         try:
             async with aclosing(pieces) as source:
                 async for piece in source:
-                    if not is_begun:
-                        self.say(text, *values)
-                        is_begun = True
                     _octets.inc(len(piece))
-                    self.connection.write(stuffing.feed(piece))
+                    stuffed = stuffing.feed(piece)
+                    if not is_begun:
+                        held, is_begun = self._ok(text, *values) + stuffed, True
+                        continue
+                    self.connection.write(held + stuffed)
+                    held = b""
                     await self.drain()
         except (Unavailable, MissingObject) as trouble:
-            if not is_begun:
+            if held or not is_begun:
                 raise
             log.warning("message cut off", reason=str(trouble))
             raise Gone from trouble
-        self.connection.write(stuffing.finish())
+        self.connection.write(held + stuffing.finish())

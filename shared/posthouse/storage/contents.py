@@ -136,6 +136,25 @@ async def read_places(queries: Queries, account: int, contents: Sequence[int]) -
     return {row["content_id"]: _place(row) for row in rows}
 
 
+_PLACES_AHEAD = f"{_PLACES} and (content_id = $3 or length(parts) <= $4)"
+_HEADERS_AHEAD = f"{_COLUMN['header']} and (content_id = $3 or length(header) <= $4)"
+
+
+async def read_places_ahead(
+    queries: Queries, account: int, contents: Sequence[int]
+) -> dict[int, Place]:
+    """Return where the octets of the first of ``contents`` are, and of those with few parts."""
+    rows = await queries.fetch(_PLACES_AHEAD, account, contents, contents[0], LARGE_OCTETS)
+    return {row["content_id"]: _place(row) for row in rows}
+
+
+async def read_headers_ahead(
+    queries: Queries, account: int, contents: Sequence[int]
+) -> dict[int, bytes]:
+    """Return the header with the prefix of the first of ``contents``, and of those where it is small."""
+    return dict(await queries.fetch(_HEADERS_AHEAD, account, contents, contents[0], LARGE_OCTETS))
+
+
 _SOURCES = """
     select account_id, content_id, prefix || header as whole_header, object_id, size, prefix,
            length(header) as header_size, parts
