@@ -67,6 +67,7 @@ class Connection(asyncio.Protocol):
             self.bid_farewell(*objection)
         else:
             self._session.greet()
+            self._outlet.flush()
 
     def data_received(self, data: bytes) -> None:
         """Take octets, and see to it that somebody works on them."""
@@ -112,7 +113,7 @@ class Connection(asyncio.Protocol):
         return self._door.certificate is not None and not self._secured
 
     def write(self, octets: bytes) -> None:
-        """Send, without waiting."""
+        """Send, soon."""
         self._outlet.write(octets)
 
     def write_now(self, octets: bytes) -> None:
@@ -134,6 +135,7 @@ class Connection(asyncio.Protocol):
         if certificate is None or transport is None or self._inlet.held:
             log.warning("plaintext after STARTTLS")
             raise ConnectionLost
+        self._outlet.flush()
         self._is_upgrading = True
         self._transport = await upgraded(transport, self, certificate.context)
         if self._outlet.is_lost:

@@ -1,7 +1,8 @@
 """The way out of a connection: who writes gives way to others now and then, and to a slow client.
 
-Writes of one turn of the event loop leave together, so a session that goes on without waiting
-saves its client half of the packets. It may do so for `TURN`, then the others come.
+What a session writes is gathered, and leaves when the session has nothing more to do, when it is
+much, or when `TURN` is over and the others come: a client is woken once for an answer, not once for
+each of its lines.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from imap_gateway.wire.compression import Deflater
 from imap_gateway.wire.latch import Latch
 
 BUFFER_OCTETS = 256 * 1024  # more than that, and who writes waits for the client
+GATHERED_OCTETS = 64 * 1024  # that much leaves at once
 TURN = timedelta(milliseconds=2)  # how long a session may keep the event loop
+_TURN_SECONDS = TURN.total_seconds()
 
 
 class Outlet:
@@ -26,13 +29,16 @@ class Outlet:
         is_lost: The client is gone.
     """
 
-    __slots__ = ("_began", "_clock", "_deflater", "_transport", "_writable", "is_lost")
+    __slots__ = ("_began", "_clock", "_deflater", "_gathered", "_octets", "_transport", "_writable",
+                 "is_lost")  # fmt: skip
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._began = 0.0
         self._transport: asyncio.WriteTransport | None = None
         self._deflater: Deflater | None = None
+        self._gathered: list[bytes] = []
+        self._octets = 0  # gathered
         self.is_lost = False
         self._writable = Latch(is_open=True)
 
@@ -42,13 +48,14 @@ class Outlet:
         transport.set_write_buffer_limits(high=BUFFER_OCTETS)
 
     def write(self, octets: bytes) -> None:
-        """Send, without waiting; nothing, if the client is gone or was sent away."""
-        self._send(octets if self._deflater is None or not octets else self._deflater.add(octets))
+        """Send, soon; nothing, if the client is gone or was sent away."""
+        self._gather(octets if self._deflater is None or not octets else self._deflater.add(octets))
 
     def flush(self) -> None:
         """See to it that the client can read all that was written."""
         if self._deflater is not None:
-            self._send(self._deflater.flush())
+            self._gather(self._deflater.flush())
+        self._send()
 
     @property
     def is_compressed(self) -> bool:
@@ -62,12 +69,23 @@ class Outlet:
     def end_deflating(self) -> None:
         """Compress nothing any more."""
         if self._deflater is not None:
-            self._send(self._deflater.finish())
+            self._gather(self._deflater.finish())
             self._deflater = None
 
-    def _send(self, octets: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing() and octets:
-            self._transport.write(octets)
+    def _gather(self, octets: bytes) -> None:
+        if octets:
+            self._gathered.append(octets)
+            self._octets += len(octets)
+            if self._octets >= GATHERED_OCTETS:
+                self._send()
+
+    def _send(self) -> None:
+        if not self._gathered:
+            return
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.writelines(self._gathered)
+        self._gathered.clear()
+        self._octets = 0
 
     def begin_turn(self) -> None:
         """The session has the event loop from now on."""
@@ -78,11 +96,12 @@ class Outlet:
 
         Raises `ConnectionLost` if it is gone.
         """
-        self.flush()
-        if self._clock() - self._began > TURN.total_seconds():
+        if self._clock() - self._began > _TURN_SECONDS:
+            self.flush()
             await asyncio.sleep(0)
             self._began = self._clock()
         if not self._writable.is_open:
+            self.flush()
             await self._writable.wait()
             self._began = self._clock()
         if self.is_lost:
