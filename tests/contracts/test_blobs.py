@@ -101,6 +101,16 @@ async def test_many_at_once_are_all_stored(blobs: Blobs) -> None:
     assert {key: await blobs.get(key) for key in objects} == objects
 
 
+async def test_many_are_got_in_their_order_and_what_is_missing_is_none(blobs: Blobs) -> None:
+    objects = {object_key(new_id()): secrets.token_bytes(n * 50) for n in range(150)}
+    await asyncio.gather(*(blobs.put(key, octets) for key, octets in objects.items()))
+    missing = object_key(new_id())
+
+    keys = [*objects, missing, next(iter(objects))]
+    assert await blobs.get_many(keys) == [*objects.values(), None, b""]
+    assert await blobs.get_many([]) == []
+
+
 async def test_what_is_not_there_is_missing(blobs: Blobs) -> None:
     with pytest.raises(MissingObject):
         await blobs.get(object_key(new_id()))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
@@ -23,7 +22,7 @@ from imap_gateway.places import demand_now
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol.items import Binary, FetchItem, Item, Section
 from imap_gateway.protocol.sequences import SequenceSet
-from imap_gateway.reading.columns import Chunk, needs_seen, template, values
+from imap_gateway.reading.columns import Chunk, Reader, needs_seen, reader, template
 from imap_gateway.reading.streaming import send_in_pieces
 from imap_gateway.vanishing import demand_qresync, tell_vanished
 from imap_gateway.view.flags import SEEN
@@ -101,6 +100,7 @@ class Plan:
     Attributes:
         items: Those asked for and those answered all the same.
         line: The template of a response: its number, then the items' values.
+        readers: Of these, in their order.
         bodies: How many of the items may be as large as the message.
         needs_seen: Some of them set the flag.
         tells_modseq: The client knows of modification sequences (RFC 7162 §3.1).
@@ -108,6 +108,7 @@ class Plan:
 
     items: tuple[FetchItem, ...]
     line: bytes
+    readers: tuple[Reader, ...]
     bodies: int
     needs_seen: bool
     tells_modseq: bool
@@ -124,6 +125,7 @@ def plan_of(asked: tuple[FetchItem, ...], *, is_uid: bool, is_delta: bool) -> Pl
     return Plan(
         items=tuple(items),
         line=b"* %%d FETCH (%b)\r\n" % template(items),
+        readers=tuple(map(reader, items)),
         bodies=sum(isinstance(item, Section | Binary) for item in items),
         needs_seen=any(map(needs_seen, items)),
         tells_modseq=Item.MODSEQ in items,
@@ -209,18 +211,21 @@ async def _send_chunk(client: Client, plan: Plan, part: Sequence[int], *, is_alo
     rows, here, places = message_rows(position, part)
     is_missing = len(here) < len(part)
     next_ = position.follow(part[0]) if plan.bodies and is_alone else range(0)
-    ahead = [rows.contents[place] for place in next_] if position.is_current() else ()
+    if not position.is_current():
+        next_ = range(0)  # these are no places in the rows
     if len(here) == 1 and plan.bodies and rows.sizes[places[0]] > CHUNK_OCTETS:
-        chunk = Chunk(client=client, rows=rows, places=places, items=plan.items, ahead=ahead)
+        chunk = Chunk(client=client, rows=rows, places=places, items=plan.items, next=next_)
         await send_in_pieces(chunk, here[0] + 1, plan.items)
         await client.wire.drain()
         return is_missing
     while here:
-        chunk = Chunk(client=client, rows=rows, places=places, items=plan.items, ahead=ahead)
+        chunk = Chunk(client=client, rows=rows, places=places, items=plan.items, next=next_)
         text, many = await _lines(chunk, here, plan)
         client.wire.write(text)
         del text  # nothing of it is kept here while a slow client takes it
         await client.wire.drain()
+        if many == len(here):
+            break
         rows, left, places = message_rows(position, here[many:])
         is_missing = is_missing or len(left) < len(here) - many
         here = left
@@ -229,15 +234,18 @@ async def _send_chunk(client: Client, plan: Plan, part: Sequence[int], *, is_alo
 
 async def _lines(chunk: Chunk, indexes: Sequence[int], plan: Plan) -> tuple[bytes, int]:
     """Return the responses of the first of the messages, and how many these are."""
-    columns = [await values(chunk, item) for item in plan.items]
+    columns = [await read(chunk) for read in plan.readers]
     many = min(map(len, columns))
     line, numbers = plan.line, [index + 1 for index in indexes[:many]]
     if chunk.client.is_uidonly:  # RFC 9586 §3.3
         line = line.replace(b" FETCH (", b" UIDFETCH (", 1)
         numbers = list(chunk.of(chunk.rows.uids))[:many]
-    columns = [column[:many] for column in columns]
-    flat = tuple(chain.from_iterable(zip(numbers, *columns, strict=True)))
-    return line * many % flat, many
+    width = 1 + len(columns)
+    flat: list[object] = [None] * (width * many)
+    flat[::width] = numbers
+    for at, column in enumerate(columns, 1):
+        flat[at::width] = column[:many]
+    return line * many % tuple(flat), many
 
 
 def _chunks(position: Position, bodies: int, indexes: Sequence[int]) -> Iterator[Sequence[int]]:

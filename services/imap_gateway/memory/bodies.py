@@ -1,11 +1,13 @@
 """The octets of messages: the prefix of the recipient, then the stored object.
 
-Small objects are read whole and kept for a while, for clients ask for one message in pieces; of
-large ones only the range that is wanted is read.
+Small objects are read whole and kept for a while, for clients ask for one message in pieces, and
+for one after the other: those of several messages are read in one go. Of large ones only the range
+that is wanted is read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 from imap_gateway.memory.caches import OctetsCache
@@ -32,6 +34,27 @@ class Bodies:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
         self._cache: OctetsCache[UUID] = OctetsCache(CACHE_OCTETS)
+
+    async def load(
+        self, places: Sequence[Place], ahead: Callable[[], Iterable[Place]] = tuple
+    ) -> None:
+        """Read small objects in one go, so that `span` finds them; what is missing `span` tells.
+
+        If something must be read, ``ahead`` is read as well: it may be asked for next.
+        """
+        if all(place.object_id in self._cache or place.size > WHOLE_OCTETS for place in places):
+            return
+        wanted = {
+            place.object_id: object_key(place.object_id)
+            for place in (*places, *ahead())
+            if place.size <= WHOLE_OCTETS and place.object_id not in self._cache
+        }
+        if len(wanted) == 1:
+            return
+        found = await self._blobs.get_many(list(wanted.values()))
+        for ident, octets in zip(wanted, found, strict=True):
+            if octets is not None:
+                self._cache.put(ident, octets)
 
     async def span(self, place: Place, start: int, end: int) -> bytes:
         """Return octets ``start`` to before ``end`` of the message, counted with its prefix."""

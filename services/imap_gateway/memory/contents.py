@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+from types import MappingProxyType
+from typing import Final, TypeAlias, cast
 
 from imap_gateway.memory.caches import OctetsCache
 from posthouse.storage.contents import (
@@ -16,12 +20,21 @@ from posthouse.storage.contents import (
 )
 from posthouse.storage.pool import Pool
 
-CACHE_OCTETS = 64 * 1024 * 1024
+_MIB = 1024 * 1024
+CACHE_OCTETS: Final[Mapping[Column, int]] = MappingProxyType(
+    {
+        "envelope": 24 * _MIB,
+        "bodystructure": 16 * _MIB,
+        "header": 16 * _MIB,
+        "emailid": 4 * _MIB,
+        "threadid": 4 * _MIB,
+    }
+)
 MAX_PLACES = 20_000
-START_OCTETS = (
-    4 * 1024 * 1024
-)  # of a column that are held at once; one structure is a million at most
+START_OCTETS = 4 * _MIB  # of a column that are held at once; one structure is a million at most
 PLACE_OCTETS = 2048  # messages of more parts are not kept: 40 MB at most, mostly a tenth
+
+Ahead: TypeAlias = Callable[[], Iterable[int]]  # the contents that may be asked for next
 
 
 class Contents:
@@ -29,21 +42,24 @@ class Contents:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._cache: OctetsCache[tuple[Column, int]] = OctetsCache(CACHE_OCTETS)
+        self._caches = {column: OctetsCache[int](most) for column, most in CACHE_OCTETS.items()}
         self._places: OrderedDict[int, Place] = OrderedDict()
 
-    async def column(self, account: int, column: Column, contents: Sequence[int]) -> list[bytes]:
+    async def column(
+        self, account: int, column: Column, contents: Sequence[int], ahead: Ahead = tuple
+    ) -> list[bytes]:
         """Return one column of ``contents`` in their order; ``header`` includes the prefix.
 
-        What was deleted meanwhile is empty.
+        What was deleted meanwhile is empty. If something must be read, ``ahead`` is read as well.
         """
-        found = [self._cache.get((column, content)) for content in contents]
+        cache = self._caches[column]
+        found = cache.get_all(contents)
         missing = [c for c, octets in zip(contents, found, strict=True) if octets is None]
         if not missing:
             return [octets or b"" for octets in found]
-        read = await read_column(self._pool, account, column, missing)
-        for content, octets in read.items():
-            self._cache.put((column, content), octets)
+        next_ = [content for content in ahead() if content not in cache]
+        read = await read_column(self._pool, account, column, missing + next_)
+        cache.put_all(read)
         return [
             read.get(content, b"") if octets is None else octets
             for content, octets in zip(contents, found, strict=True)
@@ -54,28 +70,24 @@ class Contents:
 
         A thousand structures can be a gigabyte.
         """
-        known: dict[int, bytes | None] = {
-            c: octets for c in contents if (octets := self._cache.get((column, c))) is not None
-        }
-        missing = [content for content in dict.fromkeys(contents) if content not in known]
-        if missing:
+        cache = self._caches[column]
+        found = cache.get_all(contents)
+        if None in found:
+            missing = [c for c, octets in zip(contents, found, strict=True) if octets is None]
             read = await read_start(self._pool, account, column, missing, START_OCTETS)
-            for content, octets in read.items():
-                if octets is not None:
-                    self._cache.put((column, content), octets)
-            known |= read
-        found: list[bytes] = []
-        weight = 0
-        for content in contents:
-            octets = known.get(content, b"")
-            if octets is None or weight >= START_OCTETS:
-                break
-            found.append(octets)
-            weight += len(octets)
-        return found
+            cache.put_all({c: octets for c, octets in read.items() if octets is not None})
+            found = [
+                read.get(content, b"") if octets is None else octets
+                for content, octets in zip(contents, found, strict=True)
+            ]
+        return _start(found)
+
+    def known_places(self, contents: Iterable[int]) -> list[Place]:
+        """Return where the octets of those of ``contents`` are of which that is in memory."""
+        return [place for content in contents if (place := self._places.get(content)) is not None]
 
     async def places(
-        self, account: int, contents: Sequence[int], ahead: Sequence[int] = ()
+        self, account: int, contents: Sequence[int], ahead: Ahead = tuple
     ) -> dict[int, Place]:
         """Return where the octets of ``contents`` are; what was deleted meanwhile is missing.
 
@@ -84,7 +96,7 @@ class Contents:
         found = {c: place for c in contents if (place := self._places.get(c)) is not None}
         missing = [content for content in contents if content not in found]
         if missing:
-            missing += [content for content in ahead if content not in self._places]
+            missing += [content for content in ahead() if content not in self._places]
             read = await read_places(self._pool, account, missing)
             for content, place in read.items():
                 if len(place.parts) + len(place.prefix) <= PLACE_OCTETS:
@@ -93,3 +105,10 @@ class Contents:
             while len(self._places) > MAX_PLACES:
                 self._places.popitem(last=False)
         return found
+
+
+def _start(found: Sequence[bytes | None]) -> list[bytes]:
+    """Return the first texts up to `START_OCTETS`, or to one that was not read; one at least."""
+    whole = cast("Sequence[bytes]", found[: found.index(None)] if None in found else found)
+    ends = list(accumulate(map(len, whole)))
+    return list(whole[: bisect_left(ends, START_OCTETS) + 1])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from imap_gateway.aside import aside
 from imap_gateway.client import Client
@@ -20,7 +22,7 @@ from imap_gateway.view.sections import pick_fields, without_extensions
 from imap_gateway.view.structures import with_joined_parameters
 from posthouse.storage.contents import Place
 
-READS_AT_ONCE = 16  # of one command, from the object store
+AHEAD_OCTETS = 256 * 1024  # of messages that are read before they are asked for
 OCTETS_OF_A_MESSAGE = 16  # that are looked at in the time a row takes
 NOTHING = b"NIL"
 
@@ -39,13 +41,12 @@ _TEMPLATES = {
     Item.PREVIEW: b"PREVIEW %b",
     Item.LAZY_PREVIEW: b"PREVIEW %b",
 }
-_STRUCTURES = {Item.ENVELOPE, Item.BODYSTRUCTURE, Item.BODY}
 _HEADERS = {Text.HEADER, Text.FIELDS, Text.FIELDS_NOT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Some messages of one FETCH: their places in ``rows``; contents that may be next: ``ahead``.
+    """Some messages of one FETCH: their places in ``rows``, and of those that may be ``next``.
 
     All that is asked of them stands in ``items``; ``sizes`` are those of decoded parts, by content,
     when they have been looked for.
@@ -55,7 +56,7 @@ class Chunk:
     rows: Rows
     places: Sequence[int]
     items: Sequence[FetchItem]
-    ahead: Sequence[int] = ()
+    next: range = range(0)
     sizes: dict[int, Mapping[Path, int]] = field(default_factory=dict)
 
     @property
@@ -63,9 +64,22 @@ class Chunk:
         """The contents that these messages show."""
         return list(self.of(self.rows.contents))
 
+    def ahead(self) -> Iterator[int]:
+        """Yield the contents that may be asked for next, as long as they are small together."""
+        left = AHEAD_OCTETS
+        for place in self.next:
+            left -= self.rows.sizes[place]
+            if left < 0:
+                return
+            yield self.rows.contents[place]
+
     def of(self, column: array[int]) -> Sequence[int]:
         """Return a column of the rows for these messages; neighbours are cut out at once."""
         return taken(column, self.places)
+
+
+# Returns one value for each message of the chunk, or for the first of them where they are large.
+Reader: TypeAlias = Callable[[Chunk], Awaitable[Sequence[object]]]
 
 
 def template(items: Iterable[FetchItem]) -> bytes:
@@ -85,19 +99,14 @@ def needs_seen(item: FetchItem) -> bool:
     return not isinstance(item, Item) and not item.is_peek
 
 
-async def values(chunk: Chunk, item: FetchItem) -> Sequence[object]:
-    """Return the item's value for every message of the chunk; of structures maybe only the first."""
-    if not isinstance(item, Item):
-        read = _sections(chunk, item) if isinstance(item, Section) else _binaries(chunk, item)
-        return await read
-    column = _column(chunk.rows, item)
-    if column is not None:
-        return chunk.of(column)
-    if item is Item.FLAGS:
-        return await flag_texts(chunk.client, chunk.rows, chunk.places, chunk.of(chunk.rows.uids))
-    if item in _STRUCTURES:
-        return await _structures(chunk, item)
-    return await attributes(chunk.client, chunk.rows, chunk.places, item)
+def reader(item: FetchItem) -> Reader:
+    """Return what reads the item's value for every message of a chunk; see `Reader`."""
+    if isinstance(item, Section):
+        is_header = not item.path and item.text in _HEADERS
+        return partial(_headers if is_header else _sections, section=item)
+    if isinstance(item, Binary):
+        return partial(_binaries, item=item)
+    return _READERS.get(item) or partial(_attributes, item=item)
 
 
 def _weight(texts: Sequence[bytes]) -> int:
@@ -105,61 +114,86 @@ def _weight(texts: Sequence[bytes]) -> int:
     return sum(map(len, texts)) // OCTETS_OF_A_MESSAGE
 
 
-def _column(rows: Rows, item: Item) -> array[int] | None:
-    """Return where the view itself has the item."""
-    match item:
-        case Item.UID:
-            return rows.uids
-        case Item.SIZE:
-            return rows.sizes
-        case Item.MODSEQ:
-            return rows.modseqs
-        case _:
-            return None
+async def _uids(chunk: Chunk) -> Sequence[int]:
+    return chunk.of(chunk.rows.uids)
 
 
-async def _structures(chunk: Chunk, item: Item) -> Sequence[bytes]:
-    contents, account = chunk.client.house.contents, chunk.client.owner
-    if item is Item.ENVELOPE:
-        return await contents.start(account, "envelope", chunk.contents)
-    found = await contents.start(account, "bodystructure", chunk.contents)
-    if chunk.client.is_rev2:
-        found = await aside(_weight(found), lambda: list(map(with_joined_parameters, found)))
-    if item is Item.BODYSTRUCTURE:
+async def _sizes(chunk: Chunk) -> Sequence[int]:
+    return chunk.of(chunk.rows.sizes)
+
+
+async def _modseqs(chunk: Chunk) -> Sequence[int]:
+    return chunk.of(chunk.rows.modseqs)
+
+
+async def _envelopes(chunk: Chunk) -> Sequence[bytes]:
+    client = chunk.client
+    return await client.house.contents.start(client.owner, "envelope", chunk.contents)
+
+
+async def _structures(chunk: Chunk) -> Sequence[bytes]:
+    client = chunk.client
+    found = await client.house.contents.start(client.owner, "bodystructure", chunk.contents)
+    if not client.is_rev2:
         return found
+    return await aside(_weight(found), lambda: list(map(with_joined_parameters, found)))
+
+
+async def _bodies(chunk: Chunk) -> Sequence[bytes]:
+    found = await _structures(chunk)
     return await aside(_weight(found), lambda: list(map(without_extensions, found)))
 
 
+async def _flags(chunk: Chunk) -> Sequence[bytes]:
+    return await flag_texts(chunk.client, chunk.rows, chunk.places, chunk.of(chunk.rows.uids))
+
+
+async def _attributes(chunk: Chunk, item: Item) -> Sequence[bytes]:
+    return await attributes(chunk.client, chunk.rows, chunk.places, item)
+
+
+_READERS: Final[Mapping[Item, Reader]] = MappingProxyType({
+    Item.UID: _uids,
+    Item.SIZE: _sizes,
+    Item.MODSEQ: _modseqs,
+    Item.FLAGS: _flags,
+    Item.ENVELOPE: _envelopes,
+    Item.BODYSTRUCTURE: _structures,
+    Item.BODY: _bodies,
+})  # fmt: skip
+
+
+async def _headers(chunk: Chunk, section: Section) -> Sequence[bytes]:
+    contents, owner = chunk.client.house.contents, chunk.client.owner
+    headers = await contents.column(owner, "header", chunk.contents, chunk.ahead)
+    return await aside(
+        _weight(headers),
+        lambda: [literal(_cut(_of_header(header, section), section)) for header in headers],
+    )
+
+
 async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:
-    client, contents = chunk.client, chunk.contents
-    if not section.path and section.text in _HEADERS:
-        headers = await client.house.contents.column(client.owner, "header", contents)
-        return await aside(
-            _weight(headers),
-            lambda: [literal(_cut(_of_header(header, section), section)) for header in headers],
-        )
-    places = await client.house.contents.places(client.owner, contents, chunk.ahead)
-    gate = asyncio.Semaphore(READS_AT_ONCE)
-
-    async def read(content: int) -> bytes:
-        place = places.get(content)
-        if place is None:
-            return NOTHING  # its account is being removed
-        async with gate:
-            return await _section(client, place, section)
-
-    if len(contents) == 1:
-        return [await read(contents[0])]
-    return await asyncio.gather(*map(read, contents))
+    client, house = chunk.client, chunk.client.house
+    found = await _located(chunk)
+    here = [place for place in found if place is not None]
+    await house.bodies.load(here, lambda: house.contents.known_places(chunk.ahead()))
+    return [NOTHING if place is None else await _section(client, place, section) for place in found]
 
 
 async def _binaries(chunk: Chunk, item: Binary) -> Sequence[bytes]:
+    found = await _located(chunk)
+    if not item.is_size:
+        return [await binary_value(chunk.client, place, item) for place in found]
+    places = zip(chunk.contents, found, strict=True)
+    await learn_sizes(chunk, {content: place for content, place in places if place is not None})
+    return [b"%d" % chunk.sizes.get(content, {}).get(item.path, 0) for content in chunk.contents]
+
+
+async def _located(chunk: Chunk) -> list[Place | None]:
+    """Return where the octets of the messages are; None where an account is being removed."""
     client, contents = chunk.client, chunk.contents
     places = await client.house.contents.places(client.owner, contents, chunk.ahead)
-    if not item.is_size:
-        return [await binary_value(client, places.get(content), item) for content in contents]
-    await learn_sizes(chunk, places)
-    return [b"%d" % chunk.sizes.get(content, {}).get(item.path, 0) for content in contents]
+    return [places.get(content) for content in contents]
 
 
 async def learn_sizes(chunk: Chunk, places: Mapping[int, Place]) -> None:

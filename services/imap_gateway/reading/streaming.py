@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from imap_gateway.errors import ConnectionLost, Refusal
 from imap_gateway.protocol.items import Binary, FetchItem
 from imap_gateway.reading.binaries import decoded, demand_known, told
-from imap_gateway.reading.columns import Chunk, large_span, learn_sizes, template, values
+from imap_gateway.reading.columns import Chunk, large_span, learn_sizes, reader, template
 from imap_gateway.telling import fetch_head
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.storage.contents import Place
@@ -41,7 +41,7 @@ async def send_in_pieces(chunk: Chunk, number: int, items: Sequence[FetchItem]) 
                 continue
             found = await large_span(chunk, item, PIECE_OCTETS)
             if found is None:
-                [value] = await values(chunk, item)
+                [value] = await reader(item)(chunk)
                 wire.write(ahead + template((item,)) % value)
             else:
                 place, (start, end) = found

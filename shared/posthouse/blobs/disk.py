@@ -3,6 +3,7 @@
     put ─▶ queue ─▶ one thread: takes what has gathered, one flush ─▶ all return
     put_file ─▶ its turn ─▶ a thread: one flush, then the file gets its name
     get ─▶ page cache, without waiting ─▶ else a thread
+    get_many ─▶ a thread: the disk is told of all, then they are read
 
 Several processes may use one directory. What hangs (a dead network mount) becomes `Unavailable`
 after the deadline; the thread it hangs in is left behind.
@@ -11,7 +12,6 @@ after the deadline; the thread it hangs in is left behind.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +25,7 @@ from typing import TypeAlias, TypeVar
 
 from posthouse.blobs.files import Files, Write, walk
 from posthouse.blobs.port import CHECK_KEY, StoredObject, checked_key, checked_prefix
+from posthouse.blobs.reading import read, read_cached, read_many
 from posthouse.blobs.turns import Turns
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.telemetry.logs import get_logger
@@ -35,10 +36,6 @@ WAITING_MAX = 1000  # objects; more are refused
 READERS = 4
 FILERS = 4  # threads that make objects of files; none before the first of these
 LISTED_AT_ONCE = 1000
-_INLINE_OCTETS = 262_144  # a larger copy from the page cache would hold up the event loop
-
-# The page is not in the cache; the file system cannot tell; it knows no such flag.
-_NOT_WITHOUT_WAITING = {errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL}
 
 _RESTORED = counter(
     "posthouse_blobs_restored_total", "Objects that a power cut took and the journal gave back."
@@ -104,6 +101,11 @@ class DiskBlobs:
         """See `posthouse.blobs.port.Blobs.get_range`."""
         return await self._read(key, start, end)
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """See `posthouse.blobs.port.Blobs.get_many`."""
+        paths = [self._files.path_of(checked_key(key)) for key in keys]
+        return await self._elsewhere(read_many, paths)
+
     async def delete(self, keys: Sequence[str]) -> None:
         """See `posthouse.blobs.port.Blobs.delete`."""
         paths = [self._files.path_of(checked_key(key)) for key in keys]
@@ -131,9 +133,9 @@ class DiskBlobs:
     async def _read(self, key: str, start: int, end: int | None) -> bytes:
         path = self._files.path_of(checked_key(key))
         with _named_trouble(key):
-            octets = _read_cached(path, start, end)
+            octets = read_cached(path, start, end)
         if octets is None:
-            octets = await self._elsewhere(_read, path, start, end, key=key)
+            octets = await self._elsewhere(read, path, start, end, key=key)
         return octets
 
     async def _elsewhere(self, work: Callable[..., T], *arguments: object, key: str = "") -> T:
@@ -233,40 +235,6 @@ def _too_busy() -> Unavailable:
 
 def _unavailable(trouble: OSError) -> Unavailable:
     return Unavailable("object store is not available", detail=f"disk: {trouble}")
-
-
-def _read_cached(path: str, start: int, end: int | None) -> bytes | None:
-    """Return what is asked for if it is small and all in the page cache; else None."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        wanted = _wanted(descriptor, start, end)
-        if wanted > _INLINE_OCTETS:
-            return None
-        buffer = bytearray(wanted)
-        try:
-            found = os.preadv(descriptor, [buffer], start, os.RWF_NOWAIT) if wanted else 0
-        except OSError as refused:
-            if refused.errno in _NOT_WITHOUT_WAITING:
-                return None
-            raise
-        return bytes(buffer) if found == wanted else None
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: str, start: int, end: int | None) -> bytes:
-    with Path(path).open("rb", buffering=0) as file:
-        wanted = _wanted(file.fileno(), start, end)
-        parts: list[bytes] = []
-        while wanted > 0 and (part := os.pread(file.fileno(), wanted, start)):
-            parts.append(part)
-            start, wanted = start + len(part), wanted - len(part)
-        return b"".join(parts)
-
-
-def _wanted(descriptor: int, start: int, end: int | None) -> int:
-    size = os.fstat(descriptor).st_size
-    return max(0, (size if end is None else min(size, end)) - start)
 
 
 def _remove(paths: Sequence[str]) -> None:

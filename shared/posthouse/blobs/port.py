@@ -63,6 +63,10 @@ class Blobs(Protocol):
         """
         ...
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the octets of small objects in the order of ``keys``, None for what is missing."""
+        ...
+
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove these objects; those that are not there are removed already."""
         ...

@@ -69,10 +69,19 @@ async def read_column(
     return dict(await queries.fetch(_COLUMN[column], account, contents))
 
 
+STRANGERS = 100  # so many more may be read with neighbours
 LARGE_OCTETS = 8192  # a thousand smaller ones are read at once
 # The lengths are known without the texts being read.
 _SMALL = {
     column: f"select content_id, case when length({column}) <= $3 then {column} end {_OF}"
+    for column in ("envelope", "bodystructure")
+}
+# The same of neighbours: nearly twice as quick as looking for each of them.
+_SMALL_BETWEEN = {
+    column: f"""
+        select content_id, case when length({column}) <= $4 then {column} end
+          from contents where account_id = $1 and content_id between $2 and $3
+    """  # noqa: S608  constants only
     for column in ("envelope", "bodystructure")
 }
 _LARGE = {
@@ -93,11 +102,14 @@ async def read_start(
 ) -> dict[int, bytes | None]:
     """Return one column of ``contents``; large ones only in their order, until so many octets are read.
 
-    The others are None.
+    The others are None. Some of what lies between them may be there as well.
     """
-    found: dict[int, bytes | None] = dict(
-        await queries.fetch(_SMALL[column], account, contents, LARGE_OCTETS)
-    )
+    first, last = min(contents), max(contents)
+    if last - first < len(contents) + STRANGERS:
+        rows = await queries.fetch(_SMALL_BETWEEN[column], account, first, last, LARGE_OCTETS)
+    else:
+        rows = await queries.fetch(_SMALL[column], account, contents, LARGE_OCTETS)
+    found: dict[int, bytes | None] = dict(rows)
     large = [content for content in contents if found.get(content, b"") is None]
     if large:
         found |= dict(await queries.fetch(_LARGE[column], account, large, octets))

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import random
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +48,10 @@ class Counted:
     async def get(self, key: str) -> bytes:
         self.whole += 1
         return await self.blobs.get(key)
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        self.whole += len(keys)
+        return await self.blobs.get_many(keys)
 
     async def get_range(self, key: str, start: int, end: int) -> bytes:
         self.octets += end - start

@@ -8,6 +8,7 @@ import pytest
 
 from imap_gateway.connection import Connection
 from imap_gateway.memory import contents
+from imap_gateway.memory.caches import OctetsCache
 from posthouse.storage import contents as storage_contents
 from posthouse.storage.pool import Pool
 from support.imap import add_reader, gateway
@@ -48,7 +49,7 @@ async def test_much_that_is_told_of_little_is_told_in_portions(
         assert await user.say(EVERYTHING) == whole  # as it is remembered
         other = await imap.connect()
         await other.login()
-        imap.house.contents._cache._entries.clear()
+        imap.house.contents._caches = dict.fromkeys(contents.CACHE_OCTETS, OctetsCache[int](0))
         await other.say("SELECT INBOX")
         assert await other.say(EVERYTHING) == whole  # as it is read
         longest = max(map(len, whole))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -68,9 +69,13 @@ class PaperBlobs:
     def __init__(self, **objects: bytes) -> None:
         self.objects = {UUID(int=int(n[1:])): octets for n, octets in objects.items()}
         self.asked: list[tuple[int, int] | None] = []
+        self.many: list[int] = []
+
+    def _named(self, key: str) -> bytes | None:
+        return self.objects.get(UUID(key.rpartition("/")[2].removesuffix(".eml")))
 
     def _of(self, key: str) -> bytes:
-        octets = self.objects.get(UUID(key.rpartition("/")[2].removesuffix(".eml")))
+        octets = self._named(key)
         if octets is None:
             raise MissingObject("gone")
         return octets
@@ -79,13 +84,17 @@ class PaperBlobs:
         self.asked.append(None)
         return self._of(key)
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        self.many.append(len(keys))
+        return [None if self._named(key) is None else self._of(key) for key in keys]
+
     async def get_range(self, key: str, start: int, end: int) -> bytes:
         self.asked.append((start, end))
         return self._of(key)[start:end]
 
 
-def place(size: int, prefix: bytes = b"") -> Place:
-    return Place(object_id=UUID(int=1), size=size, prefix=prefix, header_size=0, parts=b"")
+def place(size: int, prefix: bytes = b"", number: int = 1) -> Place:
+    return Place(object_id=UUID(int=number), size=size, prefix=prefix, header_size=0, parts=b"")
 
 
 async def test_a_small_object_is_read_once_however_it_is_cut() -> None:
@@ -107,6 +116,21 @@ async def test_of_a_large_object_only_the_range_is_read() -> None:
     assert blobs.asked == [(499_998, 500_098)]
 
 
+async def test_several_small_objects_are_read_in_one_go_with_those_that_may_be_next() -> None:
+    blobs = PaperBlobs(o1=b"one", o2=b"two", o4=b"four", o5=bytes(1_000_000))
+    bodies = Bodies(blobs)  # type: ignore[arg-type]
+    one, two, gone, four = (place(size, number=n) for n, size in enumerate((3, 3, 4, 4), 1))
+
+    await bodies.load([one, two, gone], lambda: [four, place(1_000_000, number=5)])
+    await bodies.load([one, two], lambda: pytest.fail("all of it is here"))
+
+    assert blobs.many == [4]
+    assert [await bodies.span(each, 0, 9) for each in (one, two, four)] == [b"one", b"two", b"four"]
+    assert blobs.asked == []
+    with pytest.raises(MissingObject):
+        await bodies.span(gone, 0, 4)
+
+
 def test_the_cache_forgets_the_longest_unused_and_keeps_nothing_huge() -> None:
     cache: OctetsCache[int] = OctetsCache(4000)
     for key in range(8):
@@ -121,3 +145,14 @@ def test_the_cache_forgets_the_longest_unused_and_keeps_nothing_huge() -> None:
     for key in range(8, 30):
         cache.put(key, bytes(250))
     assert cache.get(1) is None
+
+
+def test_what_is_used_outlives_what_is_not_for_two_generations() -> None:
+    cache: OctetsCache[int] = OctetsCache(8000)
+    for key in range(100):
+        cache.put(key, bytes(200))
+        assert cache.get_all([0, key, -1]) == [bytes(200), bytes(200), None]
+
+    assert 0 in cache
+    assert 50 not in cache
+    assert sum(key in cache for key in range(100)) <= 8000 // 400
