@@ -153,7 +153,8 @@ class Client:
         enabled: What ENABLE turned on, or a command that implies it (RFC 5161), upper case.
         selected: The selected mailbox.
         identity: For whom ACLs may have entries, and when that was read; None while not needed.
-        keywords: Of the account whose mailbox is selected; else of its own.
+        keywords: Of the account whose mailbox is selected; else of its own, as far as they were
+            needed.
         failures: Logins that failed.
         tag: Of the command at work.
         progress: How much of it is done, of how much; None if that is not known.

@@ -15,6 +15,7 @@ from imap_gateway.errors import Refusal
 from imap_gateway.view.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from imap_gateway.view.names import Elsewhere, elsewhere, name_for
 from posthouse.mail.rights import ALL, rights_of
+from posthouse.storage import snapshots
 from posthouse.storage.mailboxes import (
     ROWS_AT_ONCE,
     Mailbox,
@@ -113,6 +114,19 @@ async def find(client: Client, name: str, needed: str = "", *, any_of: str = "")
     """
     place = await locate(client, name)
     mailbox = await find_mailbox(client.house.pool, place.account, place.name)
+    return await _permitted(client, place, mailbox, needed, any_of=any_of)
+
+
+async def find_to_open(client: Client, name: str) -> tuple[Found, dict[str, int]]:
+    """Return a mailbox that may be read, and the ids of its owner's keywords; raise as `find`."""
+    place = await locate(client, name)
+    mailbox, keywords = await snapshots.find_to_open(client.house.pool, place.account, place.name)
+    return await _permitted(client, place, mailbox, "r"), keywords
+
+
+async def _permitted(
+    client: Client, place: Place, mailbox: Mailbox, needed: str, *, any_of: str = ""
+) -> Found:
     given = await rights(client, place.owner, mailbox)
     demand(given, needed, any_of=any_of)
     return Found(place=place, mailbox=mailbox, rights=given)

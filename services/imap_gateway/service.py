@@ -16,6 +16,7 @@ from imap_gateway.memory.contents import Contents
 from imap_gateway.memory.reads import Reads
 from imap_gateway.memory.updates import Updates
 from imap_gateway.memory.views import Views
+from imap_gateway.rehearsal import rehearse
 from imap_gateway.searching.covering import keep_covering
 from imap_gateway.settings import ImapSettings
 from posthouse.bus.events import subscribe
@@ -44,6 +45,7 @@ async def serve(settings: ImapSettings, lifecycle: Lifecycle) -> None:
     async with AsyncExitStack() as stack:
         house = await _house(settings, lifecycle, stack)
         certificate = own_certificate(settings, lifecycle)
+        await rehearse(house.pool)
         listener = Listener(house, HANDLERS, certificate, lifecycle.tasks, settings.manners)
         if settings.imap_port:
             await listener.listen(settings.imap_host, settings.imap_port, tls=False)

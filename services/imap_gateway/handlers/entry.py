@@ -12,10 +12,8 @@ from imap_gateway.errors import Farewell, Misuse, Refusal
 from imap_gateway.memory.guests import Guest
 from imap_gateway.protocol import commands as c
 from imap_gateway.state import State
-from imap_gateway.view.flags import Keywords
 from posthouse.credentials.exchange import Accepted, Channel, Failed
 from posthouse.credentials.failures import pause_after
-from posthouse.storage.messages import keyword_names
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
@@ -73,9 +71,7 @@ async def _enter(client: Client, converse: Exchange) -> Done:
     if isinstance(end, Failed):
         return await _refuse(client, end)
     identity = end.identity
-    keywords = Keywords(await keyword_names(house.pool, identity.account_id))
     _count(client, identity.account_id)
-    client.keywords = keywords
     client.account, client.user = identity.account_id, identity.address
     client.state = State.AUTHENTICATED
     client.wire.trust(on=True)

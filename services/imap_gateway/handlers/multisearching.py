@@ -90,7 +90,7 @@ async def _search(client: Client, program: f.Program, name: str, one: places.Fou
     if not box.exists:
         return
     try:
-        position = await views.open(box.account, box.id, box.uidvalidity, client.wire)
+        position = await views.open(box, client.wire)
     except NoSuchMailbox:
         return
     try:

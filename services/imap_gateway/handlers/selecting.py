@@ -17,7 +17,7 @@ from imap_gateway.protocol import responses
 from imap_gateway.state import State
 from imap_gateway.telling import know_keywords
 from imap_gateway.vanishing import demand_qresync
-from imap_gateway.view.flags import ALL_BITS, NO_KEYWORDS, SEEN, TABLE
+from imap_gateway.view.flags import ALL_BITS, NO_KEYWORDS, SEEN, TABLE, Keywords
 from imap_gateway.view.position import Position
 from posthouse.mail.errors import MailFailure
 from posthouse.storage.mailboxes import Mailbox, NoSuchMailbox, claim_recent
@@ -35,9 +35,9 @@ async def select(client: Client, command: c.Select) -> Done:
         client.wire.write(responses.untagged(b"OK [CLOSED] Mailbox left"))  # RFC 7162 §3.2.11
     if b"CONDSTORE" in command.parameters:
         client.enable(b"CONDSTORE")
-    found = await places.find(client, command.mailbox, "r")
+    found, keywords = await places.find_to_open(client, command.mailbox)
     box = found.mailbox
-    position = await house.views.open(box.account, box.id, box.uidvalidity, client.wire)
+    position = await house.views.open(box, client.wire)
     client.selected = selected = Selected(
         name=command.mailbox,
         position=position,
@@ -45,6 +45,8 @@ async def select(client: Client, command: c.Select) -> Done:
         rights=found.rights,
         owner=found.place.owner,
     )
+    is_own = found.place.owner is None  # of others no more names are told than are needed
+    client.keywords = Keywords(keywords) if is_own and keywords else NO_KEYWORDS
     client.state = State.SELECTED
     try:
         await _tell(client, command, selected, box)
@@ -57,8 +59,6 @@ async def select(client: Client, command: c.Select) -> Done:
 
 async def _tell(client: Client, command: c.Select, selected: Selected, box: Mailbox) -> None:
     position = selected.position
-    if selected.owner is not None:
-        client.keywords = NO_KEYWORDS
     await know_own_seen(client, position)
     await _claim(client, box, selected)
     await know_keywords(client, tuple(position.view.rows.keywords.used()))

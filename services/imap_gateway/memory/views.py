@@ -17,7 +17,7 @@ from imap_gateway.memory.shelf import MAX_OCTETS, VIEW_OCTETS, Entry, Holder, Ke
 from imap_gateway.view.position import NOTHING, News, Position
 from imap_gateway.view.rows import OCTETS_PER_MESSAGE, Rows, last_uid
 from imap_gateway.view.shared import SharedView
-from posthouse.storage.mailboxes import NoSuchMailbox
+from posthouse.storage.mailboxes import Mailbox, NoSuchMailbox
 from posthouse.storage.messages import unpack_uids
 from posthouse.storage.pool import Pool
 from posthouse.storage.snapshots import (
@@ -50,13 +50,13 @@ class Views:
         """What all views take."""
         return self._shelf.octets
 
-    async def open(self, account: int, mailbox: int, uidvalidity: int, holder: Holder) -> Position:
-        """Return a position in the view of a mailbox, up to date; raise `NoSuchMailbox`."""
-        entry = self._shelf.place(account, mailbox, uidvalidity)
+    async def open(self, box: Mailbox, holder: Holder) -> Position:
+        """Return a position in the view of a mailbox, not older than ``box``; raise `NoSuchMailbox`."""
+        entry = self._shelf.place(box.account, box.id, box.uidvalidity)
         entry.openers += 1
         try:
             async with entry.lock:
-                await self._renew(entry, whole=True)
+                await self._renew(entry, whole=True, known=box.modseq)
                 if entry.view.is_gone:
                     raise NoSuchMailbox("No such mailbox")
                 position = Position(entry.view)
@@ -156,10 +156,13 @@ class Views:
                 return
         await self.refresh(view)
 
-    async def _renew(self, entry: Entry, *, whole: bool = False, is_stale: bool = False) -> None:
+    async def _renew(
+        self, entry: Entry, *, whole: bool = False, is_stale: bool = False, known: int | None = None
+    ) -> None:
         """Bring the view up to date; wake who waits if it changed, or is gone.
 
-        With ``whole`` the messages are there afterwards, even if nothing is new.
+        With ``whole`` the messages are there afterwards, even if nothing is new. What is the latest
+        step is not asked where it is ``known``.
         """
         if entry.view.is_gone:
             return
@@ -168,7 +171,7 @@ class Views:
             if whole and not entry.view.is_loaded:
                 is_changed = await self._load(entry)
             else:
-                is_changed = await self._catch_up(entry, is_stale=is_stale)
+                is_changed = await self._catch_up(entry, is_stale=is_stale, known=known)
         except NoSuchMailbox:
             entry.view.is_gone = is_changed = True
             self._shelf.remove(entry)
@@ -177,11 +180,12 @@ class Views:
             self._shelf.used(entry)
             entry.wake()
 
-    async def _catch_up(self, entry: Entry, *, is_stale: bool) -> bool:
+    async def _catch_up(self, entry: Entry, *, is_stale: bool, known: int | None) -> bool:
         view, step = entry.view, entry.view.modseq
-        is_asked = not (is_stale and view.is_loaded)
-        if is_asked and await current_step(self._pool, view.account, view.mailbox) == step:
-            return False
+        if not (is_stale and view.is_loaded):
+            latest = known or await current_step(self._pool, view.account, view.mailbox)
+            if latest <= step:
+                return False
         if not view.is_loaded:
             return await self._load(entry)
         delta = await changes_since(

@@ -45,6 +45,26 @@ class Page:
     keywords: str
 
 
+_FIND_TO_OPEN = f"""
+    select {COLUMNS}, words, numbers
+      from mailboxes, (select array_agg(name) as words, array_agg(keyword_id) as numbers
+                         from keywords where account_id = $1) k
+     where account_id = $1 and mailboxes.name = $2
+"""  # noqa: S608  constants only
+
+
+async def find_to_open(pool: Queries, account: int, name: str) -> tuple[Mailbox, dict[str, int]]:
+    """Return the mailbox called ``name``, and the ids of all keywords that ``account`` has used, by name.
+
+    Raises `NoSuchMailbox`.
+    """
+    row = await pool.fetchrow(_FIND_TO_OPEN, account, name)
+    if row is None:
+        raise NoSuchMailbox("No such mailbox")
+    keywords = zip(row["words"] or (), row["numbers"] or (), strict=True)
+    return mailbox_of(row), dict(keywords)
+
+
 _LOAD = f"""
     select {COLUMNS}, p.messages, p.keywords from mailboxes, ({_PACKED}) p
      where account_id = $1 and mailbox_id = $2

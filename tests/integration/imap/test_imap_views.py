@@ -36,7 +36,7 @@ async def opened(pool: Pool, account: int) -> tuple[Views, SharedView]:
 
 async def open_inbox(views: Views, pool: Pool, account: int, reader: Reader) -> Position:
     box = await find_mailbox(pool, account, "INBOX")
-    return await views.open(account, box.id, box.uidvalidity, reader)
+    return await views.open(box, reader)
 
 
 async def test_a_mailbox_is_read_in_pages_and_after_a_gap_anew(
