@@ -49,12 +49,11 @@ class Progress:
 
 
 @contextmanager
-def reported(client: Client, name: str) -> Iterator[None]:
-    """Tell of the command ``name`` while the block runs, if it is one that may take long."""
+def reported(client: Client) -> Iterator[None]:
+    """Tell of the command while the block runs; for those that are `LONG`."""
     client.progress = None
-    progress = Progress(client, client.house.limits.progress) if name in LONG else None
+    progress = Progress(client, client.house.limits.progress)
     try:
         yield
     finally:
-        if progress is not None:
-            progress.stop()
+        progress.stop()

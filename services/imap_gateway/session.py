@@ -9,7 +9,7 @@ from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.errors import ConnectionLost, Farewell, Misuse, Refusal
 from imap_gateway.handlers.notifying import tell_elsewhere, tell_new
-from imap_gateway.progress import reported
+from imap_gateway.progress import LONG, reported
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.commands import Command, Idle, StartTls, Tagged
 from imap_gateway.protocol.cursor import BadSyntax
@@ -120,14 +120,19 @@ class Session:
     async def _run(self, tagged: Tagged) -> Done:
         command: Command = tagged.command
         self.client.tag = tagged.tag
-        if self.client.selected is not None and tagged.name not in LEAVING:
-            await self.client.house.views.recall(self.client.selected.position)
-            if tagged.name in OF_MESSAGES:
+        selected = self.client.selected
+        if selected is not None and tagged.name not in LEAVING:
+            await self.client.house.views.recall(selected.position)
+            if selected.owner is not None and tagged.name in OF_MESSAGES:
                 await self._demand_reading()
         if self.client.is_uidonly and tagged.name in NUMBERED:
             raise Misuse("Only UIDs are in use", b"UIDREQUIRED")  # RFC 9586 §3.2
-        with reported(self.client, tagged.name):
-            done = await self._handlers[type(command)](self.client, command)
+        handler = self._handlers[type(command)]
+        if tagged.name in LONG:
+            with reported(self.client):
+                done = await handler(self.client, command)
+        else:
+            done = await handler(self.client, command)
         if isinstance(command, Idle):
             self._idle_tag = tagged.tag
             self._watch()

@@ -145,7 +145,7 @@ class Framer:
 
     def frame(self) -> Event | None:
         """Return what comes next, None if more octets are needed."""
-        while True:
+        while self._buffer:
             if self._away or self._skip or self._start > len(self._buffer):
                 return self._part()
             end = self._buffer.find(b"\n", self._start)
@@ -153,15 +153,16 @@ class Framer:
             if self._lines + length > MAX_LINE_OCTETS:
                 return Hopeless("Command line too long")
             if end < 0:
-                return None
+                break
             tail = self._buffer[max(self._start, end - 26) : end + 1]
-            literal = _LITERAL_AT_END.search(tail)
+            literal = _LITERAL_AT_END.search(tail) if b"}" in tail else None
             if literal is None:
                 return self._complete(end)
             self._lines += length
             event = self._literal(int(literal[1]), end + 1, is_waiting=not literal[2])
             if event is not None:
                 return event
+        return None
 
     def _part(self) -> Part | None:
         """Return what is to be put aside, if it is enough."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
@@ -41,6 +42,10 @@ RULES: Final = MappingProxyType(
 )
 
 
+# How nearly all commands begin; what is unusual is read rule by rule, and its errors are named.
+_USUAL = re.compile(rb"([A-Za-z0-9.]{1,256}) ((?:UID )?[A-Z]+)(?![A-Za-z0-9.-])")
+
+
 class BadCommand(BadSyntax):
     """A command that could not be read, with the tag to answer to.
 
@@ -60,13 +65,13 @@ def parse(octets: bytes, aside: Sequence[Aside] = (), *, is_utf8: bool = False) 
     """
     cursor, tag = Cursor(octets, aside={one.at: one for one in aside}), b"*"
     cursor.is_utf8 = is_utf8
+    usual = _USUAL.match(octets)
     try:
-        tag = cursor.tag()
-        cursor.space()
-        name = cursor.word().decode()
-        if name == "UID":
-            cursor.space()
-            name = f"UID {cursor.word().decode()}"
+        if usual is not None and (name := usual[2].decode()) in RULES:
+            tag, cursor.at = usual[1], usual.end()
+        else:
+            tag = cursor.tag()
+            name = _name(cursor)
         rule = RULES.get(name)
         if rule is None:
             raise BadSyntax("unknown command")
@@ -75,3 +80,13 @@ def parse(octets: bytes, aside: Sequence[Aside] = (), *, is_utf8: bool = False) 
     except BadSyntax as error:
         raise BadCommand(tag, str(error)) from error
     return c.Tagged(tag=tag, name=name, command=command)
+
+
+def _name(cursor: Cursor) -> str:
+    """``SP command-name``: one word, or two of which the first is ``UID``."""
+    cursor.space()
+    name = cursor.word().decode()
+    if name == "UID":
+        cursor.space()
+        name = f"UID {cursor.word().decode()}"
+    return name

@@ -7,7 +7,13 @@ from enum import Enum
 from typing import TypeAlias
 
 
-class Item(Enum):
+class Word(Enum):
+    """A word of the grammar: looked up by what it is, not by the text of its name as others are."""
+
+    __hash__ = object.__hash__
+
+
+class Item(Word):
     """Data items without arguments; the value is the name on the wire."""
 
     FLAGS = b"FLAGS"
@@ -25,7 +31,7 @@ class Item(Enum):
     LAZY_PREVIEW = b"PREVIEW (LAZY)"
 
 
-class Text(Enum):
+class Text(Word):
     """What of a message or part (``section-text``)."""
 
     ALL = b""

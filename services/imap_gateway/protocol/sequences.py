@@ -40,6 +40,8 @@ class SequenceSet:
             first, last = one or largest, other or largest
             if first and last:
                 found.append((first, last) if first <= last else (last, first))
+        if len(found) < 2:
+            return found
         found.sort()
         merged: list[tuple[int, int]] = []
         end = -1  # of the last range in merged

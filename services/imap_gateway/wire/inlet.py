@@ -140,7 +140,9 @@ class Inlet:
         return Swallowed()
 
     def _inflate(self) -> bool:
-        portion = self._inflater.portion() if self._inflater is not None else b""
+        if self._inflater is None:
+            return False
+        portion = self._inflater.portion()
         self._framer.feed(portion)
         return bool(portion)
 
