@@ -91,6 +91,7 @@ class Done:
 
 # Shared by thousands who idle: they are only ever replaced.
 NOTHING_ENABLED: Final[frozenset[bytes]] = frozenset()
+NO_CONTEXTS: Final[Mapping[bytes, Context]] = MappingProxyType({})
 
 
 class Context(Protocol):
@@ -105,9 +106,6 @@ class Context(Protocol):
     @property
     def many(self) -> int:
         """How many results there are."""
-
-
-NO_CONTEXTS: Final[Mapping[bytes, Context]] = MappingProxyType({})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -160,6 +158,9 @@ class Client:
         progress: How much of it is done, of how much; None if that is not known.
         is_amid_line: A response was written in part: nothing may come before the rest of it.
     """
+
+    __slots__ = ("account", "enabled", "failures", "guest", "house", "identity", "is_amid_line", "keywords", "noticing",
+                 "progress", "selected", "state", "tag", "user", "wire")  # fmt: skip
 
     def __init__(self, house: House, wire: Wire) -> None:
         self.house = house

@@ -63,6 +63,8 @@ class Session:
         client: Its state.
     """
 
+    __slots__ = ("_bad", "_handlers", "_idle_tag", "_wire", "client")
+
     def __init__(self, client: Client, handlers: Handlers) -> None:
         self.client = client
         self._wire = client.wire
