@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+
+# The file system, or what stands for the kernel (gVisor), knows no such flag.
+_UNKNOWN_FLAG = {errno.EOPNOTSUPP, errno.EINVAL}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def write_at(descriptor: int, octets: bytes, at: int) -> None:
+def write_at(descriptor: int, octets: bytes | memoryview, at: int) -> None:
     """Write all of ``octets`` to the place ``at``."""
     rest = memoryview(octets)
     while rest:
@@ -17,11 +21,17 @@ def write_at(descriptor: int, octets: bytes, at: int) -> None:
 
 
 def write_durably_at(descriptor: int, octets: bytes, at: int) -> None:
-    """As `write_at`, and return when they are durable (RWF_DSYNC, see pwritev2(2))."""
+    """As `write_at`, and return when they are durable."""
     rest = memoryview(octets)
-    while rest:
-        written = os.pwritev(descriptor, [rest], at, os.RWF_DSYNC)
-        rest, at = rest[written:], at + written
+    try:
+        while rest:  # pwritev2(2): one call for what would be a write and a flush
+            written = os.pwritev(descriptor, [rest], at, os.RWF_DSYNC)
+            rest, at = rest[written:], at + written
+    except OSError as refused:
+        if refused.errno not in _UNKNOWN_FLAG:
+            raise
+        write_at(descriptor, rest, at)
+        os.fdatasync(descriptor)
 
 
 def sync_folder(folder: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -127,6 +128,30 @@ async def test_of_a_small_object_the_octets_are_in_a_journal_that_is_on_the_disk
         # Its blocks and its name were there before: the flush had nothing but octets to write.
         assert journal.stat().st_size == journal.stat().st_blocks * 512 == HALF_OCTETS
         assert at_return.index(("fsync", tmp_path / JOURNAL)) < len(at_return) - 1
+
+
+async def test_where_no_write_can_be_durable_the_journal_is_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    fdatasync = os.fdatasync
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    def watched(descriptor: int) -> None:
+        fdatasync(descriptor)
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "pwritev", refuse)
+    monkeypatch.setattr(os, "fdatasync", watched)
+    async with open_blobs(f"disk:{tmp_path}") as blobs:
+        octets = secrets.token_bytes(5000)
+        await blobs.put("mail/2026/11/22/a.eml", octets)
+        (journal,) = (p for p in (tmp_path / JOURNAL).iterdir() if p.name != "lock")
+
+        assert octets in journal.read_bytes()
+        assert flushed == [journal]
 
 
 async def test_the_store_s_own_folder_is_on_the_disk_too(tmp_path: Path, witness: Witness) -> None:
