@@ -10,12 +10,14 @@ from postmaster.cli.client import connect, path
 from postmaster.cli.help import Commands
 from postmaster.cli.output import AsJson, listing, plain, say
 
-delegate = Commands("Accounts that may send as somebody else.")
+delegate = Commands("Accounts and groups that may send as somebody else.")
 
 Address = Annotated[
     str, typer.Argument(metavar="ADDRESS", help="As whom; '*@example.org' is all of a domain.")
 ]
-Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Who may, as name@domain.")]
+Account = Annotated[
+    str, typer.Argument(metavar="ACCOUNT", help="name@domain, or group:name@domain (an alias).")
+]
 
 
 @delegate.add("allow")
@@ -27,7 +29,7 @@ def delegate_allow(
         bool, typer.Option("--on-behalf", help="Mail names the account in its Sender field.")
     ] = False,
 ) -> None:
-    """Let an account send as an address besides its own."""
+    """Let an account, or all of a group, send as an address besides their own."""
     with connect() as api:
         api.ask("PUT", path("delegates", address, account), body={"on_behalf": on_behalf})
     say(f"{account} may send {'on behalf of' if on_behalf else 'as'} {address}.")

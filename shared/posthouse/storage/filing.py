@@ -147,7 +147,7 @@ async def _lock_ledger(tx: Tx, batch: Sequence[Filing]) -> dict[Key, Result]:
 
 # The mailbox that the address names if the account has it, by its exact name rather than by one
 # that differs in case; otherwise INBOX. Strangers choose the name, so never what the owner wrote, and
-# in a shared tree only where anybody may post, or who submitted it (RFC 4314 §2.1, the right p).
+# in a shared tree only where anybody may post, or who submitted it, or a group of theirs (the right p).
 # Row locks in one order: two deliveries to one mailbox take their UIDs in commit order.
 _LOCK_MAILBOXES = f"""
     select asked.account, asked.folder, asked.poster, m.mailbox_id, m.name, m.uidnext, m.modseq,
@@ -160,8 +160,8 @@ _LOCK_MAILBOXES = f"""
          where account_id = asked.account
            and (name = '{INBOX}' or asked.folder <> '' and lower(name) = lower(asked.folder)
                 and not string_to_array(coalesce(special_use, ''), ' ') && array['\\Sent', '\\Drafts']
-                and (acl ->> 'anyone' like '%p%' or acl ->> asked.poster like '%p%'
-                     or exists (select from accounts where account_id = asked.account and not is_shared)))
+                and (exists (select from accounts where account_id = asked.account and not is_shared)
+                     or may_post(acl, asked.poster)))
          order by name = asked.folder desc, name = '{INBOX}', name limit 1) found
       join mailboxes m on m.account_id = asked.account and m.mailbox_id = found.mailbox_id
       join accounts a on a.account_id = asked.account

@@ -190,6 +190,15 @@ async def test_mail_goes_into_a_shared_mailbox_only_where_anybody_may_post(pool:
     await change_acl(pool, owner.account, box.id, lambda _: {"anna@example.test": "p"})
     assert await folder() == "INBOX"
     assert await folder(poster="anna@example.test") == "Offers"
+    await directory.set_alias(pool, "inner@example.test", ["Anna@Example.Test"])
+    await directory.set_alias(pool, "team@example.test", ["inner@example.test"])
+    await change_acl(pool, owner.account, box.id, lambda _: {"group:team@example.test": "lp"})
+    assert await folder(poster="anna@example.test") == "Offers"
+    assert await folder(poster="bert@example.test") == "INBOX"
+    acl = {"anyone": "p", "-group:team@example.test": "p"}
+    await change_acl(pool, owner.account, box.id, lambda _: acl)
+    assert await folder(poster="anna@example.test") == "INBOX"
+    assert await folder() == "Offers"
     assert accounts["anna"] != owner.account
 
 

@@ -76,6 +76,28 @@ async def test_who_may_answer_in_its_name_is_said_with_the_rights(clerk: LivePos
     assert await rows(clerk, "acl", "list", SALES) == []
 
 
+async def test_all_of_a_group_may_send_as_a_shared_tree_until_the_group_goes(
+    clerk: LivePostmaster,
+) -> None:
+    team = "group:team@example.test"
+    await done(clerk, "shared", "add", SALES)
+    await done(clerk, "alias", "set", "team@example.test", "Bert@Example.Test")
+
+    await done(clerk, "acl", "set", SALES, team, "lrp", "--send-as")
+    await done(clerk, "delegate", "allow", SALES, BERT, "--on-behalf")
+    listed = await rows(clerk, "delegate", "list")
+    [only] = await rows(clerk, "delegate", "list", "--account", team)
+    lent = await directory.lent(clerk.pool, [ANNA, BERT])
+
+    assert [row["account"] for row in listed] == [BERT, team]
+    assert only == {"address": SALES, "account": team, "on_behalf": False}
+    assert lent == {ANNA: {}, BERT: {SALES: False}}
+    assert (await clerk.cli("delegate", "allow", SALES, "group:no@example.test")).exit_code == 1
+    await done(clerk, "alias", "remove", "team@example.test")
+    assert await directory.lent(clerk.pool, [BERT]) == {BERT: {SALES: True}}
+    assert (await clerk.cli("delegate", "revoke", SALES, team)).exit_code == 1
+
+
 async def test_who_comes_later_under_an_address_finds_no_rights_of_the_first(
     clerk: LivePostmaster,
 ) -> None:
