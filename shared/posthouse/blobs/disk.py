@@ -66,9 +66,9 @@ class DiskBlobs:
         if self._waiting >= WAITING_MAX:
             raise _too_busy()
         done: asyncio.Future[None] = self._loop.create_future()
-        self._waiting += 1
-        self._jobs.put((write, done))
         late = self._loop.call_later(self._deadline.total_seconds(), _give_up, done)
+        self._waiting += 1
+        self._jobs.put((write, done))  # at last: the thread wants the interpreter at once
         try:
             await done
         finally:
