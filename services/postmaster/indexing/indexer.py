@@ -7,7 +7,7 @@ time of searches, and nothing else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,6 +34,7 @@ TURN_TIME = timedelta(
 )  # then the next account's turn comes, once the message at hand is done
 MESSAGES_AT_ONCE = 32  # go to a worker together
 OCTETS_AT_ONCE = 512 * 1024  # likewise, or one message that is larger
+TURN_CHARACTERS = 32 * 1024 * 1024  # of texts in memory until all is kept: then a turn is over, too
 HELD_AT_ONCE = 2  # batches: the next one is read while a worker has this one
 TAKEN_SECONDS = 1.0  # until an account that another indexer works on is put back
 
@@ -78,14 +79,14 @@ class Indexer:
         return works(again, work.turn, *([1] if undone else [])) + works(taken, work.turn)
 
     async def _make_all(self, sources: Sequence[Source]) -> dict[Key, Indexed]:
-        """Make messages searchable until time is over; one at least."""
-        ends = asyncio.get_running_loop().time() + self.turn_time.total_seconds()
+        """Make messages searchable until the turn is over; one at least."""
+        ends = self._end()
         gate = asyncio.Semaphore(HELD_AT_ONCE)
         made: dict[Key, Indexed] = {}
 
         async def make(batch: Sequence[Source]) -> None:
             async with gate:
-                if not made or asyncio.get_running_loop().time() < ends:
+                if not _is_enough(made, ends):
                     made.update(await self._make_batch(batch))
 
         try:
@@ -98,6 +99,9 @@ class Indexer:
                 raise
             raise Unavailable("not indexed", detail=str(outages.exceptions[0])) from failures
         return made
+
+    def _end(self) -> float:
+        return asyncio.get_running_loop().time() + self.turn_time.total_seconds()
 
     async def _make_batch(self, batch: Sequence[Source]) -> dict[Key, Indexed]:
         """Make a batch searchable; if it breaks its worker, one by one for as long as a turn."""
@@ -113,10 +117,10 @@ class Indexer:
     async def _make_singly(
         self, batch: Sequence[Source], jobs: Sequence[Job]
     ) -> dict[Key, Indexed]:
-        ends = asyncio.get_running_loop().time() + self.turn_time.total_seconds()
         made: dict[Key, Indexed] = {}
+        ends = self._end()
         for source, job in zip(batch, jobs, strict=True):
-            if made and asyncio.get_running_loop().time() >= ends:
+            if _is_enough(made, ends):
                 break
             made[_key(source)] = _indexed_by(source, await self._make_as_possible(job))
         return made
@@ -145,6 +149,13 @@ class Indexer:
         return Job(account=source.account, content=source.content, header=source.header,
                    parts=source.place.parts, octets=octets,
                    with_documents=self.with_documents)  # fmt: skip
+
+
+def _is_enough(made: Mapping[Key, Indexed], ends: float) -> bool:
+    """Say whether a turn is over that has made something."""
+    if asyncio.get_running_loop().time() >= ends:
+        return bool(made)
+    return sum(len(one.body) for one in made.values()) > TURN_CHARACTERS
 
 
 def _key(source: Source) -> Key:

@@ -15,6 +15,7 @@ from posthouse.bus.publisher import Publisher
 from posthouse.storage import indexing
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
+from postmaster.indexing import indexer as indexing_of
 from postmaster.indexing import turns
 from postmaster.indexing.indexer import Indexer
 from postmaster.indexing.offering import Offers
@@ -109,6 +110,25 @@ async def test_a_turn_is_over_after_its_time_and_each_goes_on_alone(
     assert max(rounds) == 2
     assert len(rounds) > 3
     assert read_messages() - before == 160
+
+
+async def test_a_turn_is_over_when_its_texts_fill_the_memory(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing_of, "TURN_CHARACTERS", 1000)
+    monkeypatch.setattr(indexing_of, "HELD_AT_ONCE", 1)
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as house, indexer(pool, house.house.blobs) as indexes:
+        large = b"Subject: x\r\n\r\n" + b"many words " * 50_000
+        await house.deliver(account, *[large] * 3)
+        await indexing.keep_marks(pool, None)
+        [work] = await due(pool)
+        left = [work]
+        for done in (1, 2, 3):
+            left = await indexes.index(work)
+            assert len(await numbers(pool, _DONE, account)) == done
+
+        assert left == []
 
 
 async def test_two_indexers_do_nothing_twice(pool: Pool, tmp_path: Path) -> None:
