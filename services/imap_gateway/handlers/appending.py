@@ -16,6 +16,7 @@ from imap_gateway import own_changes, places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.committing import after_commit, committing
 from imap_gateway.composing.assembling import assembled
+from imap_gateway.composing.putting import Puts
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS
 from imap_gateway.handlers.storing import keyword_numbers
@@ -89,11 +90,12 @@ async def _stored(
     target = await places.target(client, mailbox)
     if len(messages) > 1 or not isinstance(_only(messages[0]), bytes):  # too much to do in vain
         await find_mailbox(client.house.pool, target.account, target.name)
-    news = []
+    news, puts = [], Puts(client.house.blobs)
     for number, message in enumerate(messages):
         client.progress = number, len(messages)
         async with assembled(client, message) as content:
-            news.append(await _put(client, target, message, content))
+            news.append(await _put(client, puts, target, message, content))
+    await puts.done()
     return news
 
 
@@ -104,9 +106,10 @@ def _only(message: NewMessage) -> object:
 
 
 async def _put(
-    client: Client, target: places.Target, message: NewMessage, content: Content
+    client: Client, puts: Puts, target: places.Target, message: NewMessage, content: Content
 ) -> store.NewMessage:
-    blobs, ident, size = client.house.blobs, new_id(), _size(content)
+    """Return the row of a message that is stored, a small one as soon as ``puts`` are done."""
+    ident, size = new_id(), _size(content)
     if not size:
         raise Refusal("An empty message cannot be appended", b"CANNOT")
     if size > client.house.limits.message_octets:
@@ -120,9 +123,9 @@ async def _put(
     if isinstance(content, bytes):
         summary = scan(content)
         _demand_ascii(client, summary.header)
-        await blobs.put(object_key(ident), content)
+        await puts.add(object_key(ident), content)
     else:
-        putting = blobs.put_file(object_key(ident), content.descriptor)
+        putting = client.house.blobs.put_file(object_key(ident), content.descriptor)
         _, summary = await asyncio.gather(putting, content.work(scan, content.pages()))
         _demand_ascii(client, summary.header)
     return store.NewMessage(
