@@ -29,9 +29,7 @@ from posthouse.telemetry.logs import get_logger
 from postmaster.indexing.offering import works
 from postmaster.indexing.turns import Key, plan
 
-TURN_TIME = timedelta(
-    seconds=10
-)  # then the next account's turn comes, once the message at hand is done
+TURN_TIME = timedelta(seconds=10)  # then the message at hand is done, and others have their turn
 MESSAGES_AT_ONCE = 32  # go to a worker together
 OCTETS_AT_ONCE = 512 * 1024  # likewise, or one message that is larger
 TURN_CHARACTERS = 32 * 1024 * 1024  # of texts in memory until all is kept: then a turn is over, too

@@ -78,9 +78,10 @@ _GIVE = """
             select account_id from asked a
              where (select true from searchers s where s.account_id = a.account_id) is null)
     ), behind as materialized (
-        select account_id from searchers
-         where below > 0 and (turn is null or turn < now() - $3::interval)
-         order by last_on desc limit $2
+        (select account_id from searchers where below > 0 and turn is null
+          order by last_on desc limit $2)
+        union all
+        (select account_id from searchers where turn < now() - $3::interval order by turn limit $2)
     )
     update searchers s set turn = now()
      where account_id in (select account_id from asked union select account_id from behind)
@@ -184,6 +185,7 @@ class Indexed:
     """What one message is found by.
 
     Attributes:
+        account: Whose it is.
         header: Its header.
         body: The folded text of its parts.
         keys: Of its grams; None if it has too many.
