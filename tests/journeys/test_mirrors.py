@@ -14,9 +14,9 @@ import pytest
 
 from support.clients import LETTERS, Desk, User, kept, mutt_asked, mutt_into_maildir
 from support.letters import letter
-from support.mirrors import dsync, interimap, mbsync, offlineimap
+from support.mirrors import dsync, interimap, mbsync, offlineimap, watching_interimap
 from support.readers import SENT, names, sums, unix, without
-from support.stack import House
+from support.stack import House, eventually
 
 pytestmark = pytest.mark.journey
 
@@ -28,6 +28,7 @@ MARKS = {  # of Maildir, in the names of files
     "R": r"\Answered",
     "S": r"\Seen",
     "T": r"\Deleted",
+    "a": "$Forwarded",  # Dovecot's first keyword
 }
 LETTERS_HERE = SENT if LETTERS > 1000 else SENT[:60]
 
@@ -148,7 +149,7 @@ def test_dovecot_takes_over_what_is_here_and_what_has_changed(desk: Desk) -> Non
     dsync(desk)
     gone, marked, _ = lots(LETTERS_HERE, 3)
     change(house, user, gone, r"\Deleted")
-    change(house, user, marked, r"\Flagged \Seen")
+    change(house, user, marked, r"\Flagged \Seen $Forwarded")
     house.append(user, [letter("later")])
 
     maildir = dsync(desk)
@@ -194,6 +195,17 @@ def test_interimap_carries_what_both_sides_did(desk: Desk) -> None:
     }
     assert sums(house.messages(user)) == sums(house.messages(other))
     assert sums(house.messages(user, '"Reisen &- &AMQ-pfel"')) == sums(SENT[:10])
+
+
+def test_interimap_is_notified_of_new_letters_on_both_sides(desk: Desk) -> None:
+    house, user, other = desk.house, desk.user, desk.house.account()
+    house.append(user, SENT[:3])
+    interimap(desk, other)
+    with watching_interimap(desk, other):
+        house.append(other, [SENT[3]])
+        eventually(lambda: house.messages(user), lambda found: found == SENT[:4])
+        house.append(user, [SENT[4]])
+        eventually(lambda: house.messages(other), lambda found: found == SENT[:5])
 
 
 def test_mutt_learns_only_what_has_changed(desk: Desk) -> None:

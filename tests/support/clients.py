@@ -37,17 +37,19 @@ class Desk:
         """The certificate that all of them trust."""
         return self.house.demo.authority
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What all of them are told by the environment."""
+        path = os.environ["PATH"] + ":/usr/sbin"
+        return {"PATH": path, "HOME": str(self.home), "TERM": "xterm"}
+
     def run(self, *argv: str, stdin: bytes = b"", ok: Sequence[int] = (0,)) -> str:
         """Run a program to its end; fail with its last words if it has none, or one that is not ``ok``."""
         try:
             told = subprocess.run(
                 argv,
                 input=stdin,
-                env={
-                    "PATH": os.environ["PATH"] + ":/usr/sbin",
-                    "HOME": str(self.home),
-                    "TERM": "xterm",
-                },
+                env=self.environment,
                 cwd=self.home,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

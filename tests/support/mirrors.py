@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from onemachine.ports import LOOPBACK
@@ -120,12 +123,31 @@ namespace inbox {{
     return home / "Maildir"
 
 
-def interimap(desk: Desk, other: User) -> str:
-    """Make the mailboxes of ``other`` and of the desk's user the same with InterIMAP; return its words.
+def interimap(desk: Desk, other: User) -> None:
+    """Make the mailboxes of ``other`` and of the desk's user the same with InterIMAP.
 
     It lives from QRESYNC, and talks compressed (RFC 4978).
     """
-    (desk.home / "interimap").mkdir(exist_ok=True)
+    desk.run("interimap", "--config", _interimaprc(desk, other))
+
+
+@contextmanager
+def watching_interimap(desk: Desk, other: User) -> Iterator[None]:
+    """Keep them the same meanwhile, once they were: NOTIFY (RFC 5465) tells what to look at."""
+    watching = ["interimap", "--config", _interimaprc(desk, other), "--watch", "--notify"]
+    with (desk.home / "words").open("wb") as words:
+        program = subprocess.Popen(watching, env=desk.environment, stdout=words, stderr=words)
+    try:
+        yield
+        assert program.poll() is None, (desk.home / "words").read_text()
+    finally:
+        program.kill()
+        program.wait()
+
+
+def _interimaprc(desk: Desk, other: User) -> str:
+    state = desk.home / "interimap"
+    state.mkdir(exist_ok=True)
     sections = [
         f"""\
 [{name}]
@@ -139,7 +161,4 @@ SSL_CAfile = {desk.authority}
 """
         for name, (address, password) in (("local", desk.user), ("remote", other))
     ]
-    config = desk.write("interimaprc", "\n".join(["database = state.db", *sections]))
-    Path(config).chmod(0o600)
-    data = f"XDG_DATA_HOME={desk.home}"
-    return desk.run("env", data, "interimap", "--config", config)
+    return desk.write("interimaprc", "\n".join([f"database = {state}/state.db", *sections]))
