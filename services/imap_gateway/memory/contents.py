@@ -73,8 +73,9 @@ class Contents:
         cache = self._caches[column]
         found = cache.get_all(contents)
         if None in found:
-            missing = [c for c, octets in zip(contents, found, strict=True) if octets is None]
-            read = await read_start(self._pool, account, column, missing, START_OCTETS)
+            # Copies in one mailbox share their contents: each is read once.
+            unknown = {c: None for c, octets in zip(contents, found, strict=True) if octets is None}
+            read = await read_start(self._pool, account, column, list(unknown), START_OCTETS)
             cache.put_all({c: octets for c, octets in read.items() if octets is not None})
             found = [
                 read.get(content, b"") if octets is None else octets
