@@ -223,12 +223,11 @@ class Client:
     def enable(self, *words: bytes) -> list[bytes]:
         """Turn on those of ``words`` that can be, with what they imply; return which are new."""
         known, was_condstore = [word for word in words if word in ENABLES], self.is_condstore
-        new = [word for word in known if word not in self.enabled]
+        new = dict.fromkeys(word for word in known if word not in self.enabled)
         self.enabled = self.enabled.union(known, *(ENABLES[word] for word in known))
         if self.is_condstore and not was_condstore and self.selected is not None:
-            step = self.selected.position.step  # RFC 7162 §3.1: the first in a selected mailbox
-            self.wire.write(responses.untagged(b"OK [HIGHESTMODSEQ %d] Told up to here" % step))
-        return list(dict.fromkeys(new))
+            self.wire.write(responses.told_up_to(self.selected.position.step))  # RFC 7162 §3.1
+        return list(new)
 
     @property
     def owner(self) -> int:

@@ -13,7 +13,7 @@ from imap_gateway.errors import Farewell
 from imap_gateway.noticing import selected_events
 from imap_gateway.own_seen import know_own_seen
 from imap_gateway.protocol.notify_grammar import Event
-from imap_gateway.protocol.responses import untagged
+from imap_gateway.protocol.responses import told_up_to, untagged
 from imap_gateway.view.flags import RECENT_TABLE, TABLE, Keywords
 from imap_gateway.view.position import NOTHING, News, Position, message_rows
 from imap_gateway.view.rows import Rows, taken
@@ -86,7 +86,7 @@ def _tell_step(client: Client, position: Position) -> None:
     """
     is_behind = not position.is_current()
     if is_behind or position.is_behind:
-        client.wire.write(untagged(b"OK [HIGHESTMODSEQ %d] Told up to here" % position.step))
+        client.wire.write(told_up_to(position.step))
     position.is_behind = is_behind
 
 

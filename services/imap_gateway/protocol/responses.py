@@ -63,6 +63,11 @@ def listed(
     return b'* %b (%b) "/" %b%b\r\n' % (command, flags, name, more)
 
 
+def told_up_to(step: int) -> bytes:
+    """Return the response that says which step of the mailbox the client knows all of (RFC 7162 §3.1)."""
+    return untagged(b"OK [HIGHESTMODSEQ %d] Told up to here" % step)
+
+
 def oldname(name: bytes) -> bytes:
     """``oldname-extended-item`` at the end of a LIST response (RFC 9051 §6.3.9.7)."""
     return b' ("OLDNAME" (%b))' % name
