@@ -16,12 +16,15 @@ from typing import TypeAlias
 from imap_gateway.protocol import keys as k
 from imap_gateway.protocol.sequences import SequenceSet, runs
 from imap_gateway.view.flags import Keywords
-from imap_gateway.view.hits import AT_ONCE, Marks, marked_uids
+from imap_gateway.view.hits import AT_ONCE, Marks
 from imap_gateway.view.position import Position
 from imap_gateway.view.rows import Rows
 
 # What the view does not know by itself.
 Outside: TypeAlias = k.Contains | k.Dated | k.Within | k.HasId
+
+# Places from the first to before the last of each span, ascending.
+Spans: TypeAlias = "tuple[array[int], array[int]]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class Scope:
         position: The session's.
         keywords: Of the account.
         found: For every key of `Outside` the places it matches.
-        named: What sets of numbers stand for, once they were looked at.
+        named: The places that sets of numbers stand for, once they were looked at.
     """
 
     rows: Rows
@@ -42,7 +45,7 @@ class Scope:
     position: Position
     keywords: Keywords
     found: Mapping[Outside, Marks] = field(default_factory=dict)
-    named: dict[k.InSet, Marks] = field(default_factory=dict)
+    named: dict[k.InSet, Spans] = field(default_factory=dict)
 
 
 def outside_keys(key: k.Key) -> set[Outside]:
@@ -143,6 +146,8 @@ def matching(key: k.Key, scope: Scope) -> array[int]:
 
 def select(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
     """Return those of ``places`` that match, in their order; for some thousands at a time."""
+    if not places:
+        return places
     match key:
         case k.And(keys=keys):
             for one in keys:
@@ -186,27 +191,37 @@ def _by_uid(key: k.Key, scope: Scope, places: Sequence[int]) -> Sequence[int]:
             number, words = scope.keywords.number(name), scope.rows.keywords
             return [p for p in places if (number in words[p]) is is_set]
         case k.InSet():
-            marks = _named(key, scope)
-            return [p for p in places if marks[p]]
+            low = places[0]
+            marks = _named(key, scope, low, places[-1])
+            return [p for p in places if marks[p - low]]
         case _:
             return places
 
 
-def _named(key: k.InSet, scope: Scope) -> Marks:
-    """Return which rows are in a set; numbers of no message match nothing."""
-    marks = scope.named.get(key)
-    if marks is None:
-        marks = scope.named[key] = _marks(key, scope)
+def _named(key: k.InSet, scope: Scope, low: int, high: int) -> Marks:
+    """Return which of the rows from ``low`` to ``high`` are in a set; numbers of no message match nothing."""
+    spans = scope.named.get(key)
+    if spans is None:
+        spans = scope.named[key] = _spans(key, scope)
+    starts, ends = spans
+    marks, at = bytearray(high + 1 - low), bisect_right(ends, low)
+    while at < len(starts) and starts[at] <= high:
+        start, end = max(starts[at], low) - low, min(ends[at], high + 1) - low
+        marks[start:end] = b"\1" * (end - start)
+        at += 1
     return marks
 
 
-def _marks(key: k.InSet, scope: Scope) -> Marks:
+def _spans(key: k.InSet, scope: Scope) -> Spans:
     uids, position = scope.rows.uids, scope.position
+    starts, ends = array("I"), array("I")
     if key.numbers.is_saved:
-        return marked_uids(scope.rows, position.saved)
-    marks = bytearray(len(uids))
+        for first, last in runs(scope.rows.places(position.saved)):
+            starts.append(first)
+            ends.append(last + 1)
+        return starts, ends
     numbers = key.numbers if key.is_uid else _uids_of(key.numbers, position)
     for first, last in numbers.resolve(uids[-1] if uids else 0):
-        start, end = bisect_left(uids, first), bisect_right(uids, last)
-        marks[start:end] = b"\1" * (end - start)
-    return marks
+        starts.append(bisect_left(uids, first))
+        ends.append(bisect_right(uids, last))
+    return starts, ends
