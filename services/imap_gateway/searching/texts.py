@@ -24,7 +24,7 @@ from posthouse.telemetry.metrics import counter
 HEADERS_AT_ONCE = 200
 BODIES_AT_ONCE = 200
 BODY_OCTETS_AT_ONCE = 8 * 1024 * 1024
-INLINE_OCTETS = 64 * 1024  # a larger message is folded in a thread
+INLINE_OCTETS = 16 * 1024  # a larger message is folded in a thread
 READS_AT_ONCE = 16
 DOCUMENT_SECONDS = 60.0  # of one search; the next one goes on where this one stopped
 _T = TypeVar("_T")
@@ -118,6 +118,9 @@ class Texts:
 async def _near(look: Callable[[bytes, Parts], _T], octets: bytes, parts: Parts) -> _T:
     """Look at a message, in a thread if it is large."""
     if len(octets) <= INLINE_OCTETS:
+        await asyncio.sleep(
+            0
+        )  # where reading did not wait, hundreds would follow without a turn for others
         return look(octets, parts)
     return await asyncio.to_thread(look, octets, parts)
 
