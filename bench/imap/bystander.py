@@ -41,10 +41,7 @@ class Waits:
     control: float = 0.0
 
     def __str__(self) -> str:
-        return (
-            f"others waited {self.longest:.1f} ms at most, "
-            f"the loop was at work for {self.own:.1f} ms, a sleeper was {self.control:.1f} ms late"
-        )
+        return f"{self.longest:8.1f} {self.own:8.1f} {self.control:8.1f}"
 
 
 class Bystander:

@@ -90,9 +90,11 @@ def _look(system: Gateway, say: Callable[[str], None]) -> int:
                 began = time.perf_counter()
                 client.say(command)
                 took = (time.perf_counter() - began) * 1000
-            say(f"{name:40} {took:8.1f} ms, {waits}")
+            say(f"{name:52} {took:8.1f} {waits}")
             is_slow = is_slow or took > aim or waits.own > BLOCK_MS
 
+        heads = " ".join(f"{head:>8}" for head in ("itself", "others", "loop", "sleeper"))
+        say(f"{'ms; see bench/imap/bystander.py':52} {heads}")
         row("SELECT INBOX", "SELECT, new", NEW_MS)
         row("SELECT INBOX", "SELECT, warm", WARM_MS)
         for command in _ROWS:
