@@ -19,7 +19,7 @@ from posthouse.storage.pool import Queries
 
 TextColumn: TypeAlias = Literal["from_f", "to_f", "cc_f", "subject_f", "body_f", "text"]
 DateColumn: TypeAlias = Literal["internaldate", "savedate"]
-STEP = 100_000
+STEP = 20_000
 FEW_CONTENTS = 2000  # are named one by one; more are looked for as a range, and all of it is tested
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
