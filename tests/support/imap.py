@@ -92,7 +92,8 @@ class User:
             while literal := _LITERAL.search(octets):
                 octets += await self.reader.readexactly(int(literal[1]))
                 octets += await self.reader.readline()
-        assert octets.endswith(b"\r\n"), f"cut off: {octets!r}"
+        if not octets.endswith(b"\r\n"):
+            raise ConnectionResetError(f"cut off: {octets!r}")
         return octets[:-2]
 
     async def send(self, octets: bytes) -> None:

@@ -20,7 +20,7 @@ from onemachine.ports import free_ports
 from onemachine.postgres import Postgres, reachable_home
 from posthouse.storage.migrate import migrate
 from posthouse.storage.pool import Pool, open_pool
-from support.imap import LETTER, Gateway, User, add_reader, check_sums, gateway
+from support.imap import LETTER, PASSWORD, Gateway, User, add_reader, check_sums, gateway
 from support.processes import Service, free_port
 
 pytestmark = pytest.mark.integration
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.integration
 WRITERS = 3
 JUNK = 2000  # messages that are expunged meanwhile
 
+_LOGIN = f'LOGIN anna@example.test "{PASSWORD}"'
 _APPENDED = re.compile(rb"OK \[APPENDUID \d+ (\d+)\]")
 _CUT_OFF = (ConnectionError, AssertionError, EOFError)
 
@@ -155,29 +156,50 @@ async def server(tmp_path: Path) -> AsyncIterator[Postgres]:
     await asyncio.to_thread(shutil.rmtree, home.parent, ignore_errors=True)
 
 
-async def append_through(user: User, uids: list[int], is_over: asyncio.Event) -> None:
+class Returning:
+    """A client that comes back when it was sent away, because nobody knew what was done."""
+
+    def __init__(self, house: Gateway, user: User) -> None:
+        self._house = house
+        self._user = user
+
+    async def say(self, line: str | bytes) -> bytes:
+        """Return the tagged answer, BYE if there was none."""
+        try:
+            return (await self._user.say(line))[-1]
+        except ConnectionError:
+            self._user.close()
+            self._user = await self._house.connect()
+            await self._user.hear()
+            while not (await self._user.say(_LOGIN))[-1].startswith(b"OK"):
+                pass
+            return b"BYE"
+
+
+async def append_through(user: Returning, uids: list[int], is_over: asyncio.Event) -> None:
     """Append until it is over; what is refused meanwhile is tried again."""
     while not is_over.is_set():
-        if found := _APPENDED.match(await user.append("INBOX", LETTER)):
+        head = f"APPEND INBOX {{{len(LETTER)}+}}\r\n".encode()
+        if found := _APPENDED.match(await user.say(head + LETTER)):
             uids.append(int(found[1]))
 
 
-async def move_through(user: User, is_over: asyncio.Event) -> None:
+async def move_through(user: Returning, is_over: asyncio.Event) -> None:
     while not is_over.is_set():
         for here, there in (("Archive", "Trash"), ("Trash", "Archive")):
-            if (await user.say(f"SELECT {here}"))[-1].startswith(b"OK"):
+            if (await user.say(f"SELECT {here}")).startswith(b"OK"):
                 await user.say(f"MOVE 1:* {there}")
 
 
-async def expunge_through(user: User, is_over: asyncio.Event) -> None:
+async def expunge_through(user: Returning, is_over: asyncio.Event) -> None:
     while not is_over.is_set():
-        if (await user.say("SELECT Junk"))[-1].startswith(b"OK"):
+        if (await user.say("SELECT Junk")).startswith(b"OK"):
             marked = await user.say(r"STORE 1:10 +FLAGS.SILENT (\Deleted)")
-            if marked[-1].startswith(b"OK"):
+            if marked.startswith(b"OK"):
                 await user.say("EXPUNGE")
 
 
-async def prepared(house: Gateway) -> list[User]:
+async def prepared(house: Gateway) -> list[Returning]:
     """Log in three clients; Archive and Junk hold what they will move and remove."""
     users = [await house.connect() for _ in range(3)]
     for user in users:
@@ -187,7 +209,7 @@ async def prepared(house: Gateway) -> list[User]:
     await users[0].say("SELECT Archive")
     for _ in range(JUNK // 50):
         await users[0].say("COPY 1:50 Junk")
-    return users
+    return [Returning(house, user) for user in users]
 
 
 async def check_all(house: Gateway, appended: list[int]) -> None:
