@@ -83,7 +83,7 @@ integration: $(TOOLS) ## tests of parts on real servers
 journeys: $(TOOLS) ## tests of the whole system: real clients, and faults
 	$(WITH_SERVERS) $(PYTEST) -n $(WORKERS) -m journey
 
-clients: $(DESKTOP) ## every mail program, Thunderbird too, and 5,000 letters of varied structure
+clients: $(DESKTOP) ## every mail program, Thunderbird too, and 5,000 letters
 	POSTHOUSE_TEST_LETTERS=5000 $(WITH_SERVERS) $(PYTEST) -m "journey or desktop" --durations 25 --timeout 3600 $(CLIENTS)
 
 soak: $(TOOLS) ## 100,000 mails for a dead site and one for a live one

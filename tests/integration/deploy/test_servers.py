@@ -114,7 +114,10 @@ def test_children_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
         "async def main():\n"
         f"    registry = Registry(pathlib.Path({str(tmp_path)!r}))\n"
         "    command = Command(name='child', argv=['sleep', '600'], env=dict(os.environ))\n"
-        "    print((await spawn(command, registry)).process.pid, flush=True)\n"
+        "    pid = (await spawn(command, registry)).process.pid\n"
+        "    while not pathlib.Path(f'/proc/{pid}/cmdline').read_bytes().startswith(b'sleep'):\n"
+        "        pass\n"  # its parent's death is its signal from the moment that setpriv has made way
+        "    print(pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(main())\n"
     )
