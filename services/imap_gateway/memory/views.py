@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from imap_gateway.aside import aside
 from imap_gateway.errors import Farewell
@@ -30,6 +31,8 @@ from posthouse.storage.snapshots import (
     load_page,
 )
 from posthouse.telemetry.metrics import counter
+
+T = TypeVar("T")
 
 _loaded = counter("posthouse_imap_views_loaded_total", "Mailboxes read whole.")
 _refreshed = counter("posthouse_imap_views_refreshed_total", "Mailboxes brought up to date.")
@@ -134,22 +137,19 @@ class Views:
 
     async def flags_changed(self, view: SharedView, modseq: int, packed: bytes) -> None:
         """Apply a step of our own that changed flags, or read if there were others before it."""
-        entry = self._shelf.entry_of(view)
-        async with entry.lock:
-            if modseq == view.modseq + 1:
-                await aside(len(view.rows), view.change_flags, modseq, packed)
-                view.reach(modseq, view.uidnext)
-                self._shelf.used(entry)
-                entry.wake()
-                return
-        await self.refresh(view)
+        await self._apply_own(view, modseq, view.change_flags, packed)
 
     async def expunged(self, view: SharedView, modseq: int, uids: Sequence[int]) -> None:
         """Apply a step of our own that removed messages, likewise."""
+        await self._apply_own(view, modseq, view.expunge, uids)
+
+    async def _apply_own(
+        self, view: SharedView, modseq: int, apply: Callable[[int, T], None], step: T
+    ) -> None:
         entry = self._shelf.entry_of(view)
         async with entry.lock:
             if modseq == view.modseq + 1:
-                await aside(len(view.rows), view.expunge, modseq, uids)
+                await aside(len(view.rows), apply, modseq, step)
                 view.reach(modseq, view.uidnext)
                 self._shelf.used(entry)
                 entry.wake()
