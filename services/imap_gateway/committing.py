@@ -1,5 +1,7 @@
 """What is said of a change when PostgreSQL fails under it: NO only where nothing was done.
 
+RFC 3501 §7.1.2 (NO: the command failed) and §7.1.5 (BYE: the session ends):
+
 with committing():      the answer to a commit was lost ─▶ BYE: the client looks again
 with after_commit():    the news cannot be read         ─▶ OK; they are told later
 """
