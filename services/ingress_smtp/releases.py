@@ -17,12 +17,12 @@ from typing import Protocol
 from msgspec import structs
 
 from ingress_smtp.replies import Reply, say
+from posthouse.mail.answers import Answer, Empty, Exchange, Found, Temporary
 from posthouse.mail.envelope import Envelope, Remote
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.hops import Kind
 from posthouse.mail.networks import NOWHERE, USUAL, Networks
 from posthouse.mail.rates import Buckets, Rate
-from posthouse.resolver import Answer, Empty, Exchange, Found, Temporary
 from posthouse.storage.directory import Route
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Generic, TypeAlias, TypeVar, cast
+from typing import TypeVar, cast
 
 import dns.asyncresolver
 import dns.exception
@@ -30,6 +30,7 @@ from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
+from posthouse.mail.answers import Answer, Empty, Exchange, Found, Temporary
 from posthouse.mail.tls_words import Tlsa
 from posthouse.telemetry.metrics import counter
 
@@ -50,59 +51,6 @@ _NOT_A_NAME = (
 )
 
 _answers = counter("posthouse_dns_answers_total", "Answers to our DNS questions", "kind", "result")
-
-
-@dataclass(frozen=True, slots=True)
-class Found(Generic[T]):
-    """There are records; never empty.
-
-    Attributes:
-        authentic: DNSSEC proves them, as name servers say that we believe (RFC 4035 §3.2.3).
-        canonical: The name at the end of all aliases, whose records these are.
-    """
-
-    records: tuple[T, ...]
-    authentic: bool = False
-    canonical: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Empty:
-    """There are none, for certain.
-
-    Attributes:
-        exists: The name exists and has other records (NODATA); False for NXDOMAIN or for a text
-            that cannot be a domain name.
-    """
-
-    exists: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Temporary:
-    """Nobody could tell: SERVFAIL, a timeout, a broken delegation. Ask again later.
-
-    Attributes:
-        why: For logs and for the reply text.
-    """
-
-    why: str
-
-
-Answer: TypeAlias = Found[T] | Empty | Temporary
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Exchange:
-    """One MX record (RFC 5321 §5.1).
-
-    Attributes:
-        preference: Lower is tried first.
-        host: Lower case, without the final dot; empty for the null MX (RFC 7505 §3).
-    """
-
-    preference: int
-    host: str
 
 
 class Resolver:

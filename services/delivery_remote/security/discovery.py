@@ -26,8 +26,9 @@ from delivery_remote.security.sts import (
     record_id,
     should_fetch,
 )
+from posthouse.mail.answers import Found
 from posthouse.mail.tls_words import Failure, Fault
-from posthouse.resolver import Found, Resolver
+from posthouse.resolver import Resolver
 from posthouse.runtime.web import Page, WebFailure
 from posthouse.storage.pool import Pool
 from posthouse.storage.sts_policies import StsRow, keep_sts, note_sts_failure, sts_row

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from delivery_remote.security.memory import Memory
 from delivery_remote.security.tls_policy import Broken, Dane, Published
-from posthouse.resolver import Found, Resolver, Temporary
+from posthouse.mail.answers import Found, Temporary
+from posthouse.resolver import Resolver
 
 REMEMBERED = timedelta(seconds=30)  # beside what the resolver keeps for the records' own time
 

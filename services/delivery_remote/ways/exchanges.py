@@ -11,9 +11,9 @@ from itertools import chain, zip_longest
 from delivery_remote.routes import BACK_TO_US, NULL_MX
 from delivery_remote.trouble import Never
 from posthouse.mail.address import is_domain
+from posthouse.mail.answers import Exchange
 from posthouse.mail.hops import Hop
 from posthouse.mail.networks import NOWHERE, BadNetworks, Networks, parse_networks
-from posthouse.resolver import Exchange
 
 MAX_EXCHANGES = 12  # names looked up for one attempt
 

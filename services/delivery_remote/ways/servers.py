@@ -22,8 +22,9 @@ from delivery_remote.routes import (
 )
 from delivery_remote.trouble import Later, Never
 from delivery_remote.ways.exchanges import Families, Ours, arranged, choose, without_us
+from posthouse.mail.answers import Empty, Exchange, Found, Temporary
 from posthouse.mail.patterns import literal_address
-from posthouse.resolver import Empty, Exchange, Found, Resolver, Temporary
+from posthouse.resolver import Resolver
 
 MAX_TARGETS = 12  # addresses tried for one attempt
 

@@ -17,10 +17,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from posthouse.blobs import Blobs
+from posthouse.mail.answers import Temporary
 from posthouse.mail.envelope import MAX_SUMMARY_OCTETS, Inbound, InboundRecipient
 from posthouse.mail.ids import new_id
 from posthouse.mime import scan
-from posthouse.resolver import Resolver, Temporary
+from posthouse.resolver import Resolver
 from posthouse.runtime.web import Web, WebFailure
 from posthouse.storage import ledger
 from posthouse.storage.ledger import NewMail, NewRecipient

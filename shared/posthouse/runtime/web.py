@@ -21,7 +21,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
 
-from posthouse.resolver import Found, Resolver
+from posthouse.mail.answers import Found
+from posthouse.resolver import Resolver
 
 HTTPS_PORT = 443  # RFC 9110 §4.2.2
 PATIENCE = timedelta(seconds=10)

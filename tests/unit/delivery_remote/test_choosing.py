@@ -21,9 +21,9 @@ from delivery_remote.ways.exchanges import (
     ranked,
     without_us,
 )
+from posthouse.mail.answers import Exchange
 from posthouse.mail.hops import parse_hop
 from posthouse.mail.networks import BadNetworks
-from posthouse.resolver import Exchange
 
 OWN = "mail.example.test"
 OURS = parse_ours(f"{OWN}, 192.0.2.0/28, 2001:db8::1")

@@ -10,13 +10,13 @@ from datetime import timedelta
 import pytest
 
 from ingress_smtp.releases import MAX_DOMAINS, WHAT, Means, Measure, Pace, Releases
+from posthouse.mail.answers import Answer, Empty, Exchange, Found, Temporary
 from posthouse.mail.envelope import Envelope, InboundRecipient, Remote
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.hops import parse_hop
 from posthouse.mail.ids import new_id
 from posthouse.mail.networks import parse_networks
 from posthouse.mail.rates import Buckets
-from posthouse.resolver import Answer, Empty, Exchange, Found, Temporary
 from posthouse.storage.directory import Route
 
 SITE, STRANGER = "192.0.2.25", "198.51.100.9"

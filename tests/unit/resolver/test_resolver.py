@@ -7,16 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from posthouse.mail.answers import Answer, Empty, Exchange, Found, Temporary
 from posthouse.mail.tls_words import Tlsa
-from posthouse.resolver import (
-    Answer,
-    Empty,
-    Exchange,
-    Found,
-    Resolver,
-    Temporary,
-    parse_nameservers,
-)
+from posthouse.resolver import Resolver, parse_nameservers
 from support.dns_zone import Zone, serve_zone
 
 RECORDS = {
