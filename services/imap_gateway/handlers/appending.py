@@ -36,7 +36,8 @@ async def append_(client: Client, command: Append) -> Done:
     """APPEND; a mailbox that is missing can be created by the client (TRYCREATE)."""
     house = client.house
     try:
-        news = await _stored(client, command.mailbox, command.messages)
+        target = await places.target(client, command.mailbox)
+        news = await _stored(client, target, command.messages)
         with committing():
             if len(news) == 1 and news[0].reader is None:
                 done = [await house.appender.append(news[0])]
@@ -45,7 +46,7 @@ async def append_(client: Client, command: Append) -> Done:
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
     await _tell(client, news[-1].account, done)
-    return Done("APPEND done", _appenduid(done))
+    return Done("APPEND done", _appenduid(done) if "r" in target.rights else b"")
 
 
 async def replace(client: Client, command: Replace) -> Done:
@@ -57,15 +58,16 @@ async def replace(client: Client, command: Replace) -> Done:
     uid = _replaced(client, command)
     old = store.Old(account=view.account, mailbox=view.mailbox, uid=uid)
     try:
-        news = await _stored(client, command.mailbox, (command.message,))
+        target = await places.target(client, command.mailbox)
+        news = await _stored(client, target, (command.message,))
         with committing():
             done = await store.replace(house.pool, old, news[0])
     except NoSuchMailbox as error:
         raise Refusal("No such mailbox", b"TRYCREATE") from error
     except store.NoSuchMessage as error:
         raise Refusal("The message was expunged", b"EXPUNGEISSUED") from error
-    # RFC 8508 §4.3: the new UID is told before the old message goes
-    client.wire.write(untagged(b"OK [%b] Replacement is there" % _appenduid([done.new])))
+    if "r" in target.rights:  # RFC 8508 §4.3: the new UID is told before the old message goes
+        client.wire.write(untagged(b"OK [%b] Replacement is there" % _appenduid([done.new])))
     await _tell(client, news[0].account, [done.new])
     house.updates.tell(view.account, view.mailbox, done.modseq)
     with after_commit():
@@ -84,10 +86,9 @@ def _replaced(client: Client, command: Replace) -> int:
 
 
 async def _stored(
-    client: Client, mailbox: str, messages: tuple[NewMessage, ...]
+    client: Client, target: places.Target, messages: tuple[NewMessage, ...]
 ) -> list[store.NewMessage]:
     """Put the octets into the object store; return the rows that are to be committed."""
-    target = await places.target(client, mailbox)
     if len(messages) > 1 or not isinstance(_only(messages[0]), bytes):  # too much to do in vain
         await find_mailbox(client.house.pool, target.account, target.name)
     news, puts = [], Puts(client.house.blobs)
@@ -171,7 +172,7 @@ async def _tell(client: Client, account: int, done: Sequence[store.Appended]) ->
 
 
 def _appenduid(done: list[store.Appended]) -> bytes:
-    """``resp-code-apnd`` (RFC 4315 §4, RFC 3502)."""
+    """``resp-code-apnd`` (RFC 4315 §4, RFC 3502): for who may read there (RFC 9051 §6.3.12)."""
     uids = write_set([one.uid for one in done])
     return b"APPENDUID %d %b" % (done[0].uidvalidity, uids)
 

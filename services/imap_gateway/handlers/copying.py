@@ -47,14 +47,14 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     house.updates.tell(target.account, target.id, done.target_modseq)
     came = range(done.first_uid, done.first_uid + len(done.source_uids))
     own_changes.filed(client, there, came, done.target_modseq)
-    code = await aside(len(done.source_uids), _copyuid, done)
+    code = await aside(len(done.source_uids), _copyuid, done) if "r" in found.rights else b""
     if not command.is_move:
         if target.id == view.mailbox:
             with after_commit():
                 await house.views.refresh(view)
         return Done("COPY done", code)
-    # RFC 6851 §4.3: where the messages went is told before they are expunged
-    client.wire.write(untagged(b"OK [%b] Moved" % code))
+    if code:  # RFC 6851 §4.3: where the messages went is told before they are expunged
+        client.wire.write(untagged(b"OK [%b] Moved" % code))
     house.updates.tell(view.account, view.mailbox, done.source_modseq)
     with after_commit():
         await house.views.expunged(view, done.source_modseq, done.source_uids)
@@ -92,7 +92,7 @@ async def _terms(client: Client, command: c.Copy, target: Found, indexes: Sequen
 
 
 def _copyuid(done: Copied) -> bytes:
-    """``resp-code-copy`` (RFC 4315 §4)."""
+    """``resp-code-copy`` (RFC 4315 §4): for who may read there (RFC 9051 §6.4.7)."""
     last = done.first_uid + len(done.source_uids) - 1
     there = write_set(range(done.first_uid, last + 1))
     return b"COPYUID %d %b %b" % (done.uidvalidity, write_set(done.source_uids), there)
