@@ -48,12 +48,18 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     came = range(done.first_uid, done.first_uid + len(done.source_uids))
     own_changes.filed(client, there, came, done.target_modseq)
     code = await aside(len(done.source_uids), _copyuid, done) if "r" in found.rights else b""
-    if not command.is_move:
-        if target.id == view.mailbox:
-            with after_commit():
-                await house.views.refresh(view)
-        return Done("COPY done", code)
-    if code:  # RFC 6851 §4.3: where the messages went is told before they are expunged
+    if command.is_move:
+        return await _tell_moved(client, done, code)
+    if target.id == view.mailbox:
+        with after_commit():
+            await house.views.refresh(view)
+    return Done("COPY done", code)
+
+
+async def _tell_moved(client: Client, done: Copied, code: bytes) -> Done:
+    """Tell what left the selected mailbox; first where it went (RFC 6851 §4.3)."""
+    house, view = client.house, client.mailbox().position.view
+    if code:
         client.wire.write(untagged(b"OK [%b] Moved" % code))
     house.updates.tell(view.account, view.mailbox, done.source_modseq)
     with after_commit():
