@@ -13,7 +13,7 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import dns.asyncresolver
 import dns.exception
@@ -115,6 +115,10 @@ class Resolver:
             if isinstance(each, Temporary):
                 return each
         return Empty(any(isinstance(each, Empty) and each.exists for each in (six, four)))
+
+    async def hosts(self, name: str, version: Literal[4, 6]) -> Answer[str]:
+        """Return the addresses of ``name`` in one family."""
+        return await self._ask(name, "A" if version == 4 else "AAAA", _address)  # noqa: PLR2004
 
     async def _ask(self, name: str, kind: str, read: Callable[[dns.rdata.Rdata], T]) -> Answer[T]:
         answer = await self._answer(name, kind, read)
