@@ -42,7 +42,10 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._is_skipping = False  # the rest of a line that was too long
         self._is_ended = False
-        self._arrival = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None  # who reads a line
+        self._until = 0.0  # when that reader's time is up
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
         self._writable = asyncio.Event()
         self._writable.set()
         self.peer = client or ""
@@ -62,19 +65,21 @@ class Connection(asyncio.Protocol):
         self._buffer += data
         if len(self._buffer) > MAX_WAITING_OCTETS and self._transport is not None:
             self._transport.pause_reading()
-        self._arrival.set()
+        self._wake()
 
     def eof_received(self) -> bool:
         """Go on: the client may still read our replies; TLS cannot be half closed."""
         self._is_ended = True
-        self._arrival.set()
+        self._wake()
         return self.tls is None
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """End."""
         self._is_ended = True
         self._transport = None
-        self._arrival.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake()
         self._writable.set()
 
     def pause_writing(self) -> None:
@@ -87,38 +92,79 @@ class Connection(asyncio.Protocol):
 
     # ---- what the session does
 
-    async def read_line(self, limit: int) -> bytes:
+    async def read_line(self, limit: int, seconds: float) -> bytes:
         """Return the next line without its end, CRLF or LF.
 
-        Raises `LineTooLong` if it has more than ``limit`` octets, `Gone` at the end.
+        Raises `LineTooLong` if it has more than ``limit`` octets, `TimeoutError` if it is not
+        there within so many ``seconds``, `Gone` at the end.
         """
-        while True:
-            end = self._buffer.find(b"\n")
-            if end < 0 and len(self._buffer) > limit:
-                self._is_skipping = True
-                self._buffer.clear()
-            if end >= 0:
-                line = bytes(self._buffer[:end])
-                del self._buffer[: end + 1]
-                if self._is_skipping or len(line) > limit:
-                    self._is_skipping = False
-                    raise LineTooLong
-                return line.removesuffix(b"\r")
+        line = self._line(limit)
+        if line is None:
+            self._until = self._loop.time() + seconds
+        while line is None:
             if self._is_ended or self._transport is None:
                 raise Gone
             self._transport.resume_reading()
-            self._arrival.clear()
-            await self._arrival.wait()
+            await self._arrival()
+            line = self._line(limit)
+        return line
+
+    def hurry(self, seconds: float) -> None:
+        """Give the line that is waited for at most so much time from now on."""
+        self._until = min(self._until, self._loop.time() + seconds)
+        if self._waiter is not None:
+            self._watch()
+
+    def _line(self, limit: int) -> bytes | None:
+        """Take a whole line from what came; None if there is none yet."""
+        end = self._buffer.find(b"\n")
+        if end < 0:
+            if len(self._buffer) > limit:
+                self._is_skipping = True
+                self._buffer.clear()
+            return None
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        if self._is_skipping or len(line) > limit:
+            self._is_skipping = False
+            raise LineTooLong
+        return line.removesuffix(b"\r")
+
+    async def _arrival(self) -> None:
+        """Wait for octets or the end; raise `TimeoutError`."""
+        self._waiter = self._loop.create_future()
+        self._watch()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _watch(self) -> None:
+        """Have the timer ring when the time is up, or before: one for each line would cost more."""
+        if self._timer is not None:
+            if self._rings_at <= self._until:
+                return
+            self._timer.cancel()
+        self._rings_at = self._until
+        self._timer = self._loop.call_at(self._until, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return  # the next line has its own
+        if self._loop.time() < self._until:
+            self._watch()
+        else:
+            self._waiter.set_exception(TimeoutError())
 
     @property
     def has_more(self) -> bool:
         """True if the client sent something that was not read yet."""
         return bool(self._buffer)
-
-    @property
-    def has_line(self) -> bool:
-        """True if `read_line` need not wait: a line was pipelined (RFC 2449 §6.6)."""
-        return b"\n" in self._buffer
 
     @property
     def is_taking(self) -> bool:

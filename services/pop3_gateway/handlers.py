@@ -11,6 +11,7 @@ from pop3_gateway import commands as c
 from pop3_gateway import languages, replies
 from pop3_gateway.connection import Gone, LineTooLong
 from pop3_gateway.login import Exchange, Refusal
+from pop3_gateway.maildrops import is_small
 from pop3_gateway.session import Failed, Session
 from pop3_gateway.state import capabilities
 from posthouse.credentials import exchange
@@ -196,8 +197,13 @@ async def _listed(
 async def _retr(session: Session, command: c.Retr) -> None:
     maildrops, at = session.house.maildrops, session.view.at(command.number)
     place = await maildrops.place(session.mine, at)
-    pieces = maildrops.read(place, is_utf8=session.is_utf8)
-    await session.send(pieces, "%d octets", session.view.drop.sizes[at])
+    size = session.view.drop.sizes[at]
+    if is_small(place):
+        octets = await maildrops.read_whole(place, is_utf8=session.is_utf8)
+        session.send_whole(octets, "%d octets", size)
+    else:
+        pieces = maildrops.read(place, is_utf8=session.is_utf8)
+        await session.send(pieces, "%d octets", size)
     _retrieved.inc()
     maildrops.note_read(place)
 

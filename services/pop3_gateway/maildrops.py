@@ -152,19 +152,25 @@ class Maildrops:
             raise MissingObject("The message is gone", detail=f"message {at + 1}")
         return found
 
-    async def read(self, place: Place, *, is_utf8: bool) -> AsyncGenerator[bytes, None]:
-        """Yield the octets of a message; the first piece comes only when the object is there.
+    async def read_whole(self, place: Place, *, is_utf8: bool) -> bytes:
+        """Return the octets of a message that `is_small`; raise `MissingObject`.
 
         Without ``is_utf8`` they are those of its surrogate, if it needs one (RFC 6858).
         """
+        octets = place.prefix + await self._octets(place, 0, place.size)
+        if is_utf8 or octets.isascii():
+            return octets
+        surrogate = Surrogate(_headers(place))
+        return surrogate.feed(octets) + surrogate.finish()
+
+    async def read(self, place: Place, *, is_utf8: bool) -> AsyncGenerator[bytes, None]:
+        """Yield the same of a large message; the first piece comes only when the object is there."""
         surrogate = None if is_utf8 else Surrogate(_headers(place))
-        step = place.size if place.size <= WHOLE_OCTETS else CHUNK_OCTETS
         head = place.prefix
-        for start in range(0, place.size or 1, step or 1):
-            piece = head + await self._octets(place, start, min(start + step, place.size))
+        for start in range(0, place.size, CHUNK_OCTETS):
+            end = min(start + CHUNK_OCTETS, place.size)
+            piece = head + await self._octets(place, start, end)
             head = b""
-            if step == place.size and piece.isascii():
-                surrogate = None  # the whole message, and nothing to be said otherwise
             yield surrogate.feed(piece) if surrogate else piece
         if surrogate and (rest := surrogate.finish()):
             yield rest
@@ -212,6 +218,11 @@ class Maildrops:
             log.error("object missing", message=str(place.object_id), reason=str(missing))  # noqa: TRY400 - no bug of ours
             raise
         return octets
+
+
+def is_small(place: Place) -> bool:
+    """Say whether a message is read at once."""
+    return place.size <= WHOLE_OCTETS
 
 
 def _headers(place: Place) -> Iterator[Range]:

@@ -22,6 +22,12 @@ def lines(found: Iterable[bytes]) -> bytes:
     return b"".join(line + b"\r\n" for line in found) + END
 
 
+def whole(reply: bytes, octets: bytes) -> bytes:
+    """Write ``octets``, all there are, as a multi-line response behind its first line."""
+    stuffing = Stuffing()
+    return b"".join((reply, stuffing.feed(octets), stuffing.finish()))
+
+
 class Stuffing:
     """Writes octets as a multi-line response, chunk by chunk (RFC 1939 §3).
 

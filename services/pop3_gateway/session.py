@@ -58,7 +58,6 @@ class Session:
         self.opened: Opened | None = None
         self.is_over = False
         self.is_stopping = False
-        self._deadline: asyncio.Timeout | None = None
 
     @property
     def state(self) -> State:
@@ -88,9 +87,7 @@ class Session:
         A client in the middle of its work would lose its deletions and fetch all again.
         """
         self.is_stopping = True
-        if self._deadline is not None:
-            soon = asyncio.get_running_loop().time() + self._patience().total_seconds()
-            self._deadline.reschedule(min(soon, self._deadline.when() or soon))
+        self.connection.hurry(self._patience().total_seconds())
 
     def _patience(self) -> timedelta:
         limits = self.house.limits
@@ -100,13 +97,7 @@ class Session:
 
     async def read(self, limit: int) -> bytes:
         """Return the client's next line; raise `TimeoutError`, `LineTooLong` or `Gone`."""
-        if self.connection.has_line and not self.is_stopping:
-            return await self.connection.read_line(limit)
-        try:
-            async with asyncio.timeout(self._patience().total_seconds()) as self._deadline:
-                return await self.connection.read_line(limit)
-        finally:
-            self._deadline = None
+        return await self.connection.read_line(limit, self._patience().total_seconds())
 
     async def drain(self) -> None:
         """Wait until the client took what was said; raise `TimeoutError` or `Gone`."""
@@ -126,6 +117,11 @@ class Session:
     def refuse(self, text: str, code: str = "") -> None:
         """Say that it did not; ``code`` is a response code (RFC 2449 §8, RFC 3206)."""
         self.connection.write(replies.err(spoken(text, self.language), code))
+
+    def send_whole(self, octets: bytes, text: str, *values: int) -> None:
+        """Send a message that is all there."""
+        _octets.inc(len(octets))
+        self.connection.write(replies.whole(self._ok(text, *values), octets))
 
     async def send(self, pieces: AsyncGenerator[bytes, None], text: str = "", *values: int) -> None:
         """Send a message; what fails before its first octet has gone is an error, later the end.

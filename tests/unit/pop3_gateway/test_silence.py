@@ -1,0 +1,118 @@
+"""How long a line is waited for: one timer per connection, which rings too early at times."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from pop3_gateway.connection import Connection, Gone
+
+LIMIT = 100
+PATIENCE = 60.0
+
+
+class Clock(asyncio.SelectorEventLoop):
+    """A loop whose time goes on when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def after(self, seconds: float) -> None:
+        """Let time pass, and happen what is due then."""
+        self.now += seconds
+        for _ in range(5):
+            self.call_soon(lambda: None)
+            self.run_once()
+
+    def run_once(self) -> None:
+        self.call_soon(self.stop)
+        self.run_forever()
+
+
+class Wire(asyncio.Transport):
+    """A client that says what the test does."""
+
+    def resume_reading(self) -> None:
+        """Nothing was paused."""
+
+
+@contextmanager
+def connected() -> Iterator[tuple[Clock, Connection, Callable[[], asyncio.Task[bytes]]]]:
+    clock = Clock()
+
+    async def opened() -> Connection:
+        connection = Connection(lambda _: None)
+        connection.connection_made(Wire({"peername": ("192.0.2.1", 1)}))
+        return connection
+
+    connection = clock.run_until_complete(opened())
+
+    def read() -> asyncio.Task[bytes]:
+        task = clock.create_task(connection.read_line(LIMIT, PATIENCE))
+        clock.after(0)
+        return task
+
+    yield clock, connection, read
+    connection.connection_lost(None)
+    clock.run_once()
+    clock.close()
+
+
+def test_each_line_has_its_own_time() -> None:
+    with connected() as (clock, connection, read):
+        for _ in range(3):
+            line = read()
+            clock.after(0.7 * PATIENCE)
+            assert not line.done()
+            connection.data_received(b"NOOP\r\n")
+            clock.after(0)
+            assert line.result() == b"NOOP"
+
+        line = read()
+        clock.after(PATIENCE - 0.1)
+        assert not line.done()
+        clock.after(0.2)
+        with pytest.raises(TimeoutError):
+            line.result()
+
+
+def test_octets_that_are_no_line_win_no_time() -> None:
+    with connected() as (clock, connection, read):
+        line = read()
+        for octet in b"NO":
+            clock.after(0.4 * PATIENCE)
+            connection.data_received(bytes([octet]))
+            clock.after(0)
+            assert not line.done()
+        clock.after(0.3 * PATIENCE)
+        with pytest.raises(TimeoutError):
+            line.result()
+
+
+def test_who_is_to_hurry_has_less_time_and_never_more() -> None:
+    with connected() as (clock, connection, read):
+        line = read()
+        clock.after(1)
+        connection.hurry(5)
+        connection.hurry(50)
+        clock.after(4.9)
+        assert not line.done()
+        clock.after(0.2)
+        with pytest.raises(TimeoutError):
+            line.result()
+
+
+def test_a_client_that_goes_is_not_waited_for() -> None:
+    with connected() as (clock, connection, read):
+        line = read()
+        connection.connection_lost(None)
+        clock.after(0)
+        with pytest.raises(Gone):
+            line.result()
