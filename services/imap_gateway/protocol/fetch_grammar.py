@@ -82,7 +82,7 @@ def _fetch_att(cursor: Cursor) -> FetchItem:
 
 
 def section(cursor: Cursor, *, is_peek: bool) -> Section:
-    """``section = "[" [section-spec] "]"``, then ``["<" number "." nz-number ">"]``."""
+    """``section = "[" [section-spec] "]"``, then ``["<" number64 "." nz-number64 ">"]``."""
     path, text = _path(cursor), Text.ALL
     fields: tuple[bytes, ...] = ()
     if cursor.peek() != 0x5D:
@@ -147,9 +147,11 @@ def _header_list(cursor: Cursor) -> tuple[bytes, ...]:
 def _partial(cursor: Cursor) -> tuple[int, int] | None:
     if not cursor.skip(b"<"):
         return None
-    first = cursor.number()
+    first = cursor.number64()
     cursor.expect(b".")
-    count = cursor.nz_number()
+    count = cursor.number64()
+    if not count:
+        raise BadSyntax("expected a number from 1")
     cursor.expect(b">")
     return first, count
 
