@@ -16,6 +16,7 @@ from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import responses
 from imap_gateway.protocol.listing import Create
 from imap_gateway.special_uses import checked_uses
+from imap_gateway.view.listing import ancestors
 from imap_gateway.view.names import elsewhere, is_reserved
 from imap_gateway.view.rows import Rows
 from posthouse.storage import mailboxes as boxes
@@ -101,7 +102,11 @@ async def create(client: Client, command: Create) -> Done:
 
 async def delete(client: Client, command: c.Delete) -> Done:
     """DELETE (§6.3.4) needs the right ``x``; what lies below stays."""
-    found = await places.find(client, command.mailbox, "x")
+    try:
+        found = await places.find(client, command.mailbox, "x")
+    except boxes.NoSuchMailbox as error:
+        await _demand_childless(client, command.mailbox)
+        raise error
     if found.mailbox.name == boxes.INBOX:
         raise Refusal("INBOX cannot be deleted", b"CANNOT")
     house, place = client.house, found.place
@@ -111,7 +116,14 @@ async def delete(client: Client, command: c.Delete) -> Done:
     _tell(client, place)
     if client.selected is not None and client.selected.position.view.mailbox == mailbox:
         client.deselect()
+        client.wire.write(responses.untagged(b"OK [CLOSED] Mailbox left"))
     return Done("DELETE done")
+
+
+async def _demand_childless(client: Client, name: str) -> None:
+    """Raise `Refusal` if ``name`` is no mailbox but a level above some (RFC 9051 §6.3.5)."""
+    if name in ancestors(await places.visible(client)):
+        raise Refusal("There are mailboxes below it", b"HASCHILDREN")
 
 
 async def rename(client: Client, command: c.Rename) -> Done:

@@ -13,7 +13,6 @@ from typing import Final
 from imap_gateway import places
 from imap_gateway.aside import aside
 from imap_gateway.client import Client, Done, Handlers
-from imap_gateway.errors import Refusal
 from imap_gateway.handlers.annotating import ANY_OF, metadata_lines
 from imap_gateway.handlers.statuses import status_line, status_values
 from imap_gateway.places import Found
@@ -33,7 +32,6 @@ from posthouse.storage.counting import has_children
 from posthouse.storage.mailboxes import Mailbox
 from posthouse.storage.subscriptions import lost_subscriptions
 
-MAX_PATTERN = 1024  # characters; no name is longer
 NAMES_AT_ONCE = 100
 
 _EVERYTHING = Choice(patterns=[Pattern("", "*")], is_extended=True, tells_subscribed=True)
@@ -41,11 +39,11 @@ _EVERYTHING = Choice(patterns=[Pattern("", "*")], is_extended=True, tells_subscr
 
 async def list_(client: Client, command: List) -> Done:
     """LIST and LSUB."""
-    if not (command.is_lsub or command.is_extended or command.patterns[0]):  # the separator?
+    if command.patterns == ("",) and not (command.is_lsub or command.is_extended):  # the separator?
         client.wire.write(responses.listed(b"LIST", ["\\Noselect"], b'""'))
         return Done("LIST done")
-    if len(command.reference) + max(map(len, command.patterns)) > MAX_PATTERN:
-        raise Refusal("Pattern too long", b"LIMIT")
+    if not command.patterns:
+        return Done("Nothing can have such a name")
     seen = await places.visible(client)
     lost = set(await lost_subscriptions(client.house.pool, client.account))
     folders = await aside(len(seen) * 10, _folders, client, seen, lost)
@@ -120,6 +118,7 @@ def _choice(command: List) -> Choice:
         special_use=Selecting.SPECIAL_USE in command.selecting,
         recursive=Selecting.RECURSIVEMATCH in command.selecting,
         tells_subscribed=command.returning.subscribed,
+        tells_children=command.returning.children,
     )
 
 

@@ -10,19 +10,15 @@ from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import parameters
 from imap_gateway.protocol.cursor import Cursor
 from imap_gateway.protocol.rules import Rule, bare
-from imap_gateway.protocol.words import mailbox
+from imap_gateway.protocol.words import mailbox, name_in, with_inbox
 
 
 def _select(cursor: Cursor, *, is_examine: bool) -> c.Command:
     cursor.space()
-    start = cursor.at
-    name, given = mailbox(cursor), Cursor(cursor.data, start).astring()
+    given = name_in(cursor, cursor.astring())
     found = parameters.trailing(cursor, parameters.SELECT)
     return c.Select(
-        mailbox=name,
-        is_examine=is_examine,
-        parameters=found,
-        given=given.decode() if name == "INBOX" else name,
+        mailbox=with_inbox(given), is_examine=is_examine, parameters=found, given=given
     )
 
 

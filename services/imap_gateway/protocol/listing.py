@@ -50,12 +50,14 @@ class Returning:
 
     Attributes:
         subscribed: Whether it is subscribed to.
+        children: Whether it has any, even if it is no mailbox itself.
         myrights: RFC 8440.
         status: RFC 5819.
         metadata: RFC 9590.
     """
 
     subscribed: bool = False
+    children: bool = False
     myrights: bool = False
     status: tuple[StatusItem, ...] = ()
     metadata: Wish | None = None
@@ -67,7 +69,7 @@ class List:
 
     Attributes:
         reference: Stands before each pattern.
-        patterns: With wildcards.
+        patterns: With wildcards; none if nothing that was asked for can be a name.
         is_lsub: LSUB.
         is_extended: In one of the ways of RFC 5258 §1: then an empty pattern is nothing special.
         selecting: Conditions.

@@ -17,6 +17,7 @@ from imap_gateway.protocol.rules import Rule
 from imap_gateway.protocol.words import mailbox, name_in
 
 MAX_PATTERNS = 100
+MAX_PATTERN = 1024  # characters, with the reference; no name is longer
 MAX_USES = 10
 
 _USE = re.compile(rb"\\[A-Za-z0-9]{1,40}")
@@ -45,9 +46,10 @@ def _create(cursor: Cursor) -> Command:
 
 def _lsub(cursor: Cursor) -> Command:
     cursor.space()
-    reference = name_in(cursor, cursor.astring())
+    reference = _known(cursor, cursor.astring())
     cursor.space()
-    return v.List(reference=reference, patterns=(_pattern(cursor),), is_lsub=True)
+    pattern = _known(cursor, cursor.list_mailbox())
+    return v.List(reference=reference or "", patterns=_accepted(reference, pattern), is_lsub=True)
 
 
 def _list(cursor: Cursor) -> Command:
@@ -55,30 +57,43 @@ def _list(cursor: Cursor) -> Command:
     cursor.space()
     is_extended = cursor.skip(b"(")
     selecting = _selecting(cursor) if is_extended else frozenset[Selecting]()
-    reference = name_in(cursor, cursor.astring())
+    reference = _known(cursor, cursor.astring())
     cursor.space()
     is_many = cursor.skip(b"(")
-    patterns = _patterns(cursor) if is_many else (_pattern(cursor),)
+    patterns = _patterns(cursor) if is_many else (_known(cursor, cursor.list_mailbox()),)
     has_returning = cursor.skip(b" ")
     returning = _returning(cursor) if has_returning else v.Returning()
     return v.List(
-        reference=reference,
-        patterns=patterns,
+        reference=reference or "",
+        patterns=_accepted(reference, *patterns),
         is_extended=is_extended or is_many or has_returning,
         selecting=selecting,
         returning=returning,
     )
 
 
-def _pattern(cursor: Cursor) -> str:
-    return name_in(cursor, cursor.list_mailbox())
+def _known(cursor: Cursor, wire: bytes) -> str | None:
+    """Return what ``wire`` stands for, None if no name can be meant."""
+    try:
+        return name_in(cursor, wire)
+    except BadSyntax:
+        return None
 
 
-def _patterns(cursor: Cursor) -> tuple[str, ...]:
+def _accepted(reference: str | None, *patterns: str | None) -> tuple[str, ...]:
+    """Return the patterns that can match: others are silently ignored (RFC 9051 §6.3.9)."""
+    if reference is None:
+        return ()
+    return tuple(
+        one for one in patterns if one is not None and len(reference + one) <= MAX_PATTERN
+    )
+
+
+def _patterns(cursor: Cursor) -> tuple[str | None, ...]:
     """``patterns`` behind ``"("``."""
-    found = [_pattern(cursor)]
+    found = [_known(cursor, cursor.list_mailbox())]
     while cursor.skip(b" "):
-        found.append(_pattern(cursor))
+        found.append(_known(cursor, cursor.list_mailbox()))
         if len(found) > MAX_PATTERNS:
             raise BadSyntax("too many patterns")
     cursor.expect(b")")
@@ -127,8 +142,8 @@ def _returning(cursor: Cursor) -> v.Returning:
         else:
             raise BadSyntax("unknown return option")
     return v.Returning(
-        subscribed=b"SUBSCRIBED" in flags, myrights=b"MYRIGHTS" in flags, status=items,
-        metadata=metadata,
+        subscribed=b"SUBSCRIBED" in flags, children=b"CHILDREN" in flags,
+        myrights=b"MYRIGHTS" in flags, status=items, metadata=metadata,
     )  # fmt: skip
 
 

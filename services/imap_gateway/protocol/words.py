@@ -24,9 +24,14 @@ _FLAG = re.compile(rb"\\?[\x21\x23\x24\x26\x27\x2b-\x5b\x5e-\x7a\x7c-\x7e]+")
 
 
 def mailbox(cursor: Cursor) -> str:
-    """``mailbox = "INBOX" / astring``: its name; INBOX in any case."""
-    name = name_in(cursor, cursor.astring())
-    return "INBOX" if name.upper() == "INBOX" else name
+    """``mailbox = "INBOX" / astring``: its name; INBOX, also above others, in any case."""
+    return with_inbox(name_in(cursor, cursor.astring()))
+
+
+def with_inbox(name: str) -> str:
+    """Return ``name`` with INBOX in capitals where that is its first level: it is made so."""
+    first, separator, below = name.partition("/")
+    return "INBOX" + separator + below if first.upper() == "INBOX" else name
 
 
 def name_in(cursor: Cursor, wire: bytes) -> str:

@@ -109,6 +109,7 @@ class Choice:
         special_use: Only mailboxes with a special use.
         recursive: Also names above those (RECURSIVEMATCH).
         tells_subscribed: Tell which are.
+        tells_children: Tell of all which have any (RFC 9051 §6.3.9.5).
     """
 
     patterns: Sequence[Pattern]
@@ -117,6 +118,7 @@ class Choice:
     special_use: bool = False
     recursive: bool = False
     tells_subscribed: bool = False
+    tells_children: bool = False
 
     @property
     def criteria(self) -> tuple[str, ...]:
@@ -178,7 +180,7 @@ def attributes(choice: Choice, folder: Folder, *, has_children: bool) -> tuple[s
         found.append(NON_EXISTENT if choice.is_extended else NO_SELECT)
     elif not folder.is_selectable:
         found.append(NO_SELECT)
-    if folder.exists or has_children:
+    if folder.exists or has_children or choice.tells_children:
         found.append(HAS_CHILDREN if has_children else HAS_NO_CHILDREN)
     if folder.is_subscribed and (choice.tells_subscribed or choice.subscribed):
         found.append(SUBSCRIBED)
