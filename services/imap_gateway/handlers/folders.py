@@ -104,9 +104,9 @@ async def delete(client: Client, command: c.Delete) -> Done:
     """DELETE (§6.3.4) needs the right ``x``; what lies below stays."""
     try:
         found = await places.find(client, command.mailbox, "x")
-    except boxes.NoSuchMailbox as error:
+    except boxes.NoSuchMailbox:
         await _demand_childless(client, command.mailbox)
-        raise error
+        raise
     if found.mailbox.name == boxes.INBOX:
         raise Refusal("INBOX cannot be deleted", b"CANNOT")
     house, place = client.house, found.place

@@ -17,9 +17,7 @@ def _select(cursor: Cursor, *, is_examine: bool) -> c.Command:
     cursor.space()
     given = name_in(cursor, cursor.astring())
     found = parameters.trailing(cursor, parameters.SELECT)
-    return c.Select(
-        mailbox=with_inbox(given), is_examine=is_examine, parameters=found, given=given
-    )
+    return c.Select(mailbox=with_inbox(given), is_examine=is_examine, parameters=found, given=given)
 
 
 def _named(make: Callable[[str], c.Command]) -> Callable[[Cursor], c.Command]:
