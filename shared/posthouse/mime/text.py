@@ -126,20 +126,27 @@ def may_have(header: bytes, text: str) -> bool:
 
 
 def search_text(octets: bytes, parts: Parts) -> str:
-    """Return the folded text of a message's body: its text parts, decoded, and their headers.
+    """Return the folded text of a message's body: the headers of its parts, its text parts, decoded.
 
     Headers of parts are searched with the body (RFC 3501 §6.4.4 BODY), the message's own are not.
     """
-    pieces: list[str] = []
+    pieces = [
+        text
+        for part in parts
+        if part.depth
+        for _, text in header_lines(octets[part.start : part.body])
+    ]
+    return "\n".join([*pieces, *map(fold, leaf_texts(octets, parts))])
+
+
+def leaf_texts(octets: bytes, parts: Parts) -> Iterator[str]:
+    """Yield the texts of a message's text parts, decoded, not folded: `MAX_TEXT_OCTETS` of all."""
     left = MAX_TEXT_OCTETS
     for part in parts:
-        if part.depth:
-            pieces += [text for _, text in header_lines(octets[part.start : part.body])]
         if part.kind == TEXT and left:
             text, used = _text_of(octets, part, left)
-            pieces.append(fold(text))
+            yield text
             left -= used
-    return "\n".join(pieces)
 
 
 def _text_of(octets: bytes, part: Part, limit: int) -> tuple[str, int]:
