@@ -7,7 +7,6 @@ users, and the storage of its own. Messages and mailboxes of domains and tenants
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -66,10 +65,6 @@ async def set_quota(client: Client, command: v.SetQuota) -> Done:
         messages=command.limits.get(Resource.MESSAGE),
         mailboxes=command.limits.get(Resource.MAILBOX),
     )
-    if quota.scope is not Scope.USER:
-        if command.limits.keys() - {Resource.STORAGE}:
-            raise Refusal("Only STORAGE can be limited here", b"CANNOT")
-        new = replace(quota.limits, octets=new.octets)
     await set_limits(client.house.pool, quota.scope, quota.name, new)
     changed = await find_quota(client.house.pool, quota.scope, quota.name)
     client.wire.write(_line(changed) if changed is not None else b"")
@@ -96,7 +91,7 @@ def _root(quota: Quota) -> str:
 def _line(quota: Quota) -> bytes:
     """Return the QUOTA response (§4.2.1): what is not limited is not told.
 
-    Numbers of messages and mailboxes must be exact (§5.2, §5.3): only a user's are.
+    Numbers of messages and mailboxes are exact (§5.2, §5.3): they are counted in each commit.
     """
     limits = quota.limits
     storage = None if limits.octets is None else limits.octets // UNIT_OCTETS
@@ -108,7 +103,7 @@ def _line(quota: Quota) -> bytes:
     told = b" ".join(
         b"%b %d %d" % (resource.value, used, limit)
         for resource, used, limit in resources
-        if limit is not None and (quota.scope is Scope.USER or resource is Resource.STORAGE)
+        if limit is not None
     )
     root = responses.string(_root(quota).encode())
     return responses.untagged(b"QUOTA %b (%b)" % (root, told))

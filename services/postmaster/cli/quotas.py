@@ -36,7 +36,7 @@ def _limit(what: str) -> Any:  # noqa: ANN401 - typer's
 
 @quota.add("show")
 def quota_show(scope: Whose, name: Name, *, as_json: AsJson = False) -> None:
-    """Show limits and use; those of domains and tenants are summed once a minute."""
+    """Show limits, and what is used at this moment."""
     with connect() as api:
         found = api.ask("GET", path("quotas", scope.value, name))
     if as_json:
