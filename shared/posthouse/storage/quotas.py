@@ -7,8 +7,9 @@ limits is counted in the commits that change it (decision 0024); the postmaster 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TypedDict
 
 from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
 
@@ -73,6 +74,12 @@ class Quota:
     mailboxes: int
 
 
+class _Used(TypedDict):
+    octets: int
+    messages: int
+    mailboxes: int
+
+
 _QUOTAS = """
     select 'user' as scope, a.address as name, a.quota_octets, a.quota_messages, a.quota_mailboxes,
            u.octets, u.messages, u.mailboxes
@@ -96,11 +103,26 @@ _QUOTAS = """
 """
 
 
+# Where nothing is limited nothing is counted.
+_SUMMED = """
+    select coalesce(sum(m.octets), 0)::bigint as octets, coalesce(sum(m.exists_), 0) as messages,
+           count(*) as mailboxes
+      from domains d join accounts a using (domain) join mailboxes m using (account_id)
+     where case $1 when 'domain' then d.domain else d.tenant end = $2
+"""
+
+
 async def find_quota(queries: Queries, scope: Scope, name: str) -> Quota | None:
     """Return one quota, None if there is no such account, domain or tenant."""
     asked = [name if one is scope else None for one in Scope]
     row = await queries.fetchrow(_QUOTAS, *asked)
-    return None if row is None else _quota_of(row)
+    if row is None:
+        return None
+    quota = _quota_of(row)
+    if quota.limits or scope is Scope.USER:
+        return quota
+    summed = await queries.fetchrow(_SUMMED, scope.value, name)
+    return quota if summed is None else replace(quota, **_used(summed))
 
 
 _ROOTS = """
@@ -123,8 +145,13 @@ def _quota_of(row: Row) -> Quota:
     limits = Limits(
         octets=row["quota_octets"], messages=row["quota_messages"], mailboxes=row["quota_mailboxes"]
     )
-    used = {name: int(row[name]) for name in ("octets", "messages", "mailboxes")}
-    return Quota(scope=Scope(row["scope"]), name=row["name"], limits=limits, **used)
+    return Quota(scope=Scope(row["scope"]), name=row["name"], limits=limits, **_used(row))
+
+
+def _used(row: Row) -> _Used:
+    return _Used(
+        octets=int(row["octets"]), messages=int(row["messages"]), mailboxes=int(row["mailboxes"])
+    )
 
 
 _SET = {

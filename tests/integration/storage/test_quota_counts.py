@@ -70,6 +70,15 @@ async def append(pool: Pool, account: int, name: str) -> None:
     await append_all(pool, [message] * 3)
 
 
+async def test_what_has_no_limits_is_summed_when_it_is_asked_for(pool: Pool) -> None:
+    accounts = await limited_house(pool, "anna", "bert", limits=Limits())
+    await file(pool, await accepted(pool, accounts["anna"], accounts["bert"]))
+
+    octets, messages, _ = await check_counts(pool)
+
+    assert (octets, messages) == (2 * OCTETS, 2)
+
+
 async def test_whatever_changes_the_use_counts_in_the_same_commit(pool: Pool) -> None:
     accounts = await limited_house(pool, "anna", "bert")
     anna = accounts["anna"]
