@@ -220,9 +220,10 @@ class Feed:
                 await self._mend(error)
             else:
                 pause = FIRST_PAUSE_SECONDS
+                is_renewed = self._quiet >= RENEWAL  # nothing has happened: nothing to tell
                 self._quiet = 0
                 _sessions.labels(self._road).inc()
-                if not self._outage.over():
+                if not self._outage.over() and not is_renewed:
                     log.info("consuming", road=self._road)
                 try:
                     await self._stay(session)

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 
+from posthouse.bus import feeding
 from posthouse.bus.ask import serve_questions
 from posthouse.bus.connection import Broker, connect
 from posthouse.bus.consumer import Move
@@ -52,6 +54,23 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.configure(**before)
+
+
+def _sessions() -> float:
+    name = "posthouse_bus_consumer_sessions_total"
+    return REGISTRY.get_sample_value(name, {"road": LOCAL}) or 0
+
+
+async def test_a_consumer_that_is_made_anew_to_be_sure_tells_nothing(
+    written: Written, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(feeding, "RENEWAL", 2)
+    before = _sessions()
+    async with consuming(broker, Desk()):
+        await until(lambda: _sessions() >= before + 3, "it was made anew twice")
+
+    assert [e["event"] for e in written.lines()].count("consuming") == 1
 
 
 async def test_a_lost_connection_is_one_line_and_its_return_another(
