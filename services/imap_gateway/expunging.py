@@ -21,7 +21,7 @@ async def expunge_deleted(client: Client, uids: Sequence[int] | None) -> int | N
     """
     house, view = client.house, client.mailbox().position.view
     if uids is None:
-        await house.views.refresh(view)
+        await house.views.refresh(view, whole=True)  # CLOSE may find it dropped from memory
         uids = await aside(len(view.rows), view.rows.uids_with, DELETED)
     step = None
     for start in range(0, len(uids), MESSAGES_AT_ONCE):

@@ -44,6 +44,8 @@ async def tell(
     if position.view.is_gone:
         raise Farewell("The selected mailbox was deleted")
     wanted = selected_events(client.noticing)
+    if not position.is_here:  # it was just selected; the next command reads it
+        return NOTHING
     if not wanted and not is_answer:
         return NOTHING
     news = await client.house.views.news(position, allow_expunge=allow_expunge)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -20,6 +21,7 @@ from imap_gateway.vanishing import demand_qresync
 from imap_gateway.view.flags import ALL_BITS, NO_KEYWORDS, SEEN, TABLE, Keywords
 from imap_gateway.view.position import Position
 from posthouse.mail.errors import MailFailure
+from posthouse.storage.counting import count_recent
 from posthouse.storage.mailboxes import Mailbox, NoSuchMailbox, claim_recent
 
 CHANGING = frozenset("swite")  # RFC 4314 §5.2: without any of these a mailbox is read-only
@@ -37,7 +39,10 @@ async def select(client: Client, command: c.Select) -> Done:
         client.enable(b"CONDSTORE")
     found, keywords = await places.find_to_open(client, command.mailbox)
     box = found.mailbox
-    position = await house.views.open(box, client.wire)
+    is_own = found.place.owner is None
+    may_wait = is_own and command.resync is None  # these answers need no message
+    position = house.views.open_ahead(box, client.wire) if may_wait else None
+    position = position or await house.views.open(box, client.wire)
     client.selected = selected = Selected(
         name=command.mailbox,
         position=position,
@@ -45,7 +50,7 @@ async def select(client: Client, command: c.Select) -> Done:
         rights=found.rights,
         owner=found.place.owner,
     )
-    is_own = found.place.owner is None  # of others no more names are told than are needed
+    # Of others' keywords no more names are told than are needed.
     client.keywords = Keywords(keywords) if is_own and keywords else NO_KEYWORDS
     client.state = State.SELECTED
     try:
@@ -61,8 +66,10 @@ async def _tell(client: Client, command: c.Select, selected: Selected, box: Mail
     position = selected.position
     await know_own_seen(client, position)
     await _claim(client, box, selected)
-    await know_keywords(client, tuple(position.view.rows.keywords.used()))
-    client.wire.write(_opening(client, selected, box))
+    if position.is_here:
+        await know_keywords(client, tuple(position.view.rows.keywords.used()))
+    recent = await _recent_count(client, position, box)
+    client.wire.write(_opening(client, selected, box, recent))
     if client.is_rev2:
         await list_one(client, box, selected.name, command.given)
     if command.resync is not None:
@@ -72,10 +79,19 @@ async def _tell(client: Client, command: c.Select, selected: Selected, box: Mail
 async def _claim(client: Client, found: Mailbox, selected: Selected) -> None:
     if client.is_rev2:
         return  # nothing is recent (RFC 9051 appendix E, 12)
-    uidnext, first = selected.position.view.uidnext, found.recent_uid
+    uidnext, first = selected.position.uidnext, found.recent_uid
     if first < uidnext and selected.claims_recent:
         first = await claim_recent(client.house.pool, found.account, found.id, uidnext)
     selected.position.claim(first, uidnext)
+
+
+async def _recent_count(client: Client, position: Position, box: Mailbox) -> int:
+    if position.is_here or not position.recent:
+        return position.recent_count()
+    [(first, _)] = position.recent
+    if first == 1:
+        return position.count
+    return await count_recent(client.house.pool, replace(box, recent_uid=first))
 
 
 def _permanent(client: Client, selected: Selected) -> bytes:
@@ -88,8 +104,11 @@ def _permanent(client: Client, selected: Selected) -> bytes:
     return b" ".join(filter(None, named))
 
 
-def _opening(client: Client, selected: Selected, box: Mailbox) -> bytes:
-    """Return what SELECT tells (RFC 3501 §6.3.1)."""
+def _opening(client: Client, selected: Selected, box: Mailbox, recent: int) -> bytes:
+    """Return what SELECT tells (RFC 3501 §6.3.1).
+
+    The first unseen message is not told of a large mailbox that is not in memory yet.
+    """
     position = selected.position
     view = position.view
     flags = b" ".join([TABLE[ALL_BITS], *(name.encode() for name in client.keywords.all_names())])
@@ -99,8 +118,8 @@ def _opening(client: Client, selected: Selected, box: Mailbox) -> bytes:
         b"%d EXISTS" % position.count,
     ]
     if not client.is_rev2:
-        lines.append(b"%d RECENT" % position.recent_count())
-    first_unseen = _first_unseen(position) + 1
+        lines.append(b"%d RECENT" % recent)
+    first_unseen = _first_unseen(position) + 1 if position.is_here else 0
     if first_unseen and not (client.is_uidonly or client.is_rev2):
         lines.append(b"OK [UNSEEN %d] First unseen message" % first_unseen)
     lines += [

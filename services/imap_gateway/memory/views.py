@@ -8,29 +8,31 @@ and the history of the mailbox gives every session the messages back that its cl
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from imap_gateway.aside import aside
 from imap_gateway.errors import Farewell
+from imap_gateway.memory.loading import is_full, load
 from imap_gateway.memory.shelf import MAX_OCTETS, VIEW_OCTETS, Entry, Holder, Key, Shelf, Watcher
 from imap_gateway.view.position import NOTHING, News, Position
-from imap_gateway.view.rows import OCTETS_PER_MESSAGE, Rows, last_uid
+from imap_gateway.view.rows import OCTETS_PER_MESSAGE
 from imap_gateway.view.shared import SharedView
+from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import Mailbox, NoSuchMailbox
 from posthouse.storage.messages import unpack_uids
 from posthouse.storage.pool import Pool
 from posthouse.storage.snapshots import (
     CHUNK_MESSAGES,
     Delta,
-    Page,
     changes_since,
     current_step,
     expunged_between,
     load_page,
 )
 from posthouse.telemetry.metrics import counter
+
+LOADS = 3  # of one mailbox in a row, while it changes as fast as it is read
 
 T = TypeVar("T")
 
@@ -52,6 +54,21 @@ class Views:
     def octets(self) -> int:
         """What all views take."""
         return self._shelf.octets
+
+    def open_ahead(self, box: Mailbox, holder: Holder) -> Position | None:
+        """Return a position at ``box`` whose messages are to be recalled; None if `open` is as quick.
+
+        So who selects a large mailbox is answered before it is read: `recall` reads it, and tells
+        the messages of this moment by the history, as if the view had been here and was dropped.
+        """
+        entry = self._shelf.find((box.account, box.id))
+        if box.exists <= CHUNK_MESSAGES or (entry is not None and entry.view.is_loaded):
+            return None
+        entry = entry or self._shelf.place(box.account, box.id, box.uidvalidity)
+        position = Position(entry.view)
+        position.stand_at(box.modseq, box.uidnext, box.exists)
+        entry.positions[position] = holder
+        return position
 
     async def open(self, box: Mailbox, holder: Holder) -> Position:
         """Return a position in the view of a mailbox, not older than ``box``; raise `NoSuchMailbox`."""
@@ -114,18 +131,23 @@ class Views:
         return self._shelf.watched()
 
     async def refresh(
-        self, view: SharedView, *, max_age: float = 0.0, is_stale: bool = False
+        self,
+        view: SharedView,
+        *,
+        max_age: float = 0.0,
+        is_stale: bool = False,
+        whole: bool = False,
     ) -> None:
         """Bring the view up to date, unless that was done less than ``max_age`` seconds ago.
 
-        A dropped one is loaded if anything is new to those who idle. A mailbox that was deleted
-        shows in ``view.is_gone``. With ``is_stale`` something is new: that is not asked first.
+        A dropped one is loaded if anything is new to those who idle, or with ``whole``. A mailbox that
+        was deleted shows in ``view.is_gone``. With ``is_stale`` something is new: that is not asked first.
         """
         entry = self._shelf.entry_of(view)
         if entry.checked + max_age > self._clock():
             return
         async with entry.lock:
-            await self._renew(entry, is_stale=is_stale)
+            await self._renew(entry, whole=whole, is_stale=is_stale)
 
     async def news(self, position: Position, *, allow_expunge: bool) -> News:
         """Return `Position.news`; much of it is found in a thread, while the view stands still."""
@@ -192,39 +214,34 @@ class Views:
             self._pool, view.account, view.mailbox, view.modseq, view.uidnext
         )
         _refreshed.inc()
-        if not _fits(delta, view):
+        if not _fits(delta, step):
             return await self._load(entry)
         await aside(len(view.rows), _apply, view, delta)
         return view.modseq != step
 
     async def _load(self, entry: Entry) -> bool:
-        """Read the mailbox page by page, then what changed while that went on."""
-        view, rows, where = entry.view, Rows(), (entry.view.account, entry.view.mailbox)
-        first = page = await load_page(self._pool, *where)
-        self._shelf.make_room(entry, VIEW_OCTETS + first.mailbox.exists * OCTETS_PER_MESSAGE)
-        while len(page.messages) == CHUNK_MESSAGES * OCTETS_PER_MESSAGE:
-            ahead = load_page(self._pool, *where, last_uid(page.messages) + 1)
-            page, _ = await asyncio.gather(ahead, _add(rows, page))
-        await _add(rows, page)
-        _loaded.inc()
-        view.restart(rows, first.mailbox.modseq, page.mailbox.uidnext)
-        if page is not first:
-            delta = await changes_since(
-                self._pool, view.account, view.mailbox, view.modseq, view.uidnext
-            )
-            await aside(len(view.rows), _apply, view, delta)
-        return True
+        """Read the mailbox whole, then what changed while that went on."""
+        view = entry.view
+        for _ in range(LOADS):
+            first = await load_page(self._pool, view.account, view.mailbox)
+            box = first.mailbox
+            self._shelf.make_room(entry, VIEW_OCTETS + box.exists * OCTETS_PER_MESSAGE)
+            rows = await load(self._pool, first)
+            _loaded.inc()
+            if not is_full(first):
+                view.restart(rows, box.modseq, box.uidnext)
+                return True
+            delta = await changes_since(self._pool, *view.key, box.modseq, box.uidnext)
+            if _fits(delta, box.modseq):
+                view.restart(rows, box.modseq, box.uidnext)
+                await aside(len(rows), _apply, view, delta)
+                return True
+        raise Unavailable("mailbox is busy", detail="IMAP: it changed more than can be followed")
 
 
-async def _add(rows: Rows, page: Page) -> None:
-    many = len(page.messages) // OCTETS_PER_MESSAGE
-    await aside(many, rows.extend, page.messages, page.keywords)
-
-
-def _fits(delta: Delta, view: SharedView) -> bool:
-    """True if the steps are complete and small enough to be applied one by one."""
-    is_page_whole = len(delta.page.messages) < CHUNK_MESSAGES * OCTETS_PER_MESSAGE
-    return is_page_whole and delta.is_complete(view.modseq)
+def _fits(delta: Delta, since: int) -> bool:
+    """True if the steps after ``since`` are complete and few enough to be applied one by one."""
+    return not is_full(delta.page) and delta.is_complete(since)
 
 
 def _apply(view: SharedView, delta: Delta) -> None:

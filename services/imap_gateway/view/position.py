@@ -52,7 +52,7 @@ class Position:
         view: Shared with others.
         count: How many messages the client knows of.
         is_behind: It was told that there is more to come of earlier steps (RFC 7162 §3.2).
-        is_here: False from `forget` to `recall`: then nothing but these two may be used.
+        is_here: False from `forget` to `recall`: the messages must not be asked for.
         recent: Ranges of UIDs, first to before last, that are ``\Recent`` to this session.
         seen: What a guest has read, None for an owner, whose flag is the messages'.
         saved: UIDs that ``$`` stands for, ascending (RFC 5182); some may be gone.
@@ -98,6 +98,12 @@ class Position:
         self.is_here = False
         if self.seen is not None:
             self.seen.forget()
+
+    def stand_at(self, step: int, uidnext: int, count: int) -> None:
+        """Stand at a step of a mailbox that is not read yet; `recall` brings the messages."""
+        self._flags_to = self._expunged_to = step
+        self._uidnext, self.count = uidnext, count
+        self.forget()
 
     def recall(self, gone: Sequence[int]) -> bool:
         """Know the messages again; ``gone`` are those expunged from `step` on, ascending.

@@ -49,10 +49,13 @@ async def has_children(pool: Queries, mailbox: Mailbox) -> bool:
     return bool(await pool.fetchval(_HAS_CHILDREN, mailbox.account, mailbox.name))
 
 
-_RECENT = "select count(*) from messages where account_id = $1 and mailbox_id = $2 and uid >= $3"
+_RECENT = """
+    select count(*) from messages where account_id = $1 and mailbox_id = $2 and uid >= $3 and uid < $4
+"""
 
 
 async def count_recent(pool: Queries, mailbox: Mailbox) -> int:
     """Return how many messages of ``mailbox`` no session was told of (RFC 3501 §6.3.10)."""
-    row = await pool.fetchrow(_RECENT, mailbox.account, mailbox.id, mailbox.recent_uid)
+    known = mailbox.recent_uid, mailbox.uidnext
+    row = await pool.fetchrow(_RECENT, mailbox.account, mailbox.id, *known)
     return int(row["count"]) if row is not None else 0

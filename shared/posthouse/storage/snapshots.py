@@ -16,6 +16,7 @@ from posthouse.storage.pool import Queries
 from posthouse.storage.searching import DateColumn
 
 CHUNK_MESSAGES = 50_000  # about 1.4 MB and 8 ms
+END_UID = 2**32  # above all: UIDs have 32 bits (RFC 3501 §2.3.1.1)
 INLINE_OCTETS = 100_000  # of UIDs, 8 each; more are unpacked in a thread
 
 # Per message 28 octets, see `posthouse.storage.messages`: (uid << 32 | flags) int8, modseq int8,
@@ -26,7 +27,8 @@ _PACKED = """
            string_agg(uid || ':' || array_to_string(keywords, ','), ';')
              filter (where keywords is not null) as keywords
       from (select uid, flags, modseq, content_id, size, keywords from messages
-             where account_id = $1 and mailbox_id = $2 and uid >= $3 order by uid limit $4) page
+             where account_id = $1 and mailbox_id = $2 and uid >= $3 and uid < $5
+             order by uid limit $4) page
 """
 
 
@@ -71,9 +73,14 @@ _LOAD = f"""
 """  # noqa: S608  constants only
 
 
-async def load_page(queries: Queries, account: int, mailbox: int, first_uid: int = 1) -> Page:
-    """Return at most `CHUNK_MESSAGES` messages from ``first_uid`` on; raise `NoSuchMailbox`."""
-    row = await queries.fetchrow(_LOAD, account, mailbox, first_uid, CHUNK_MESSAGES)
+async def load_page(
+    queries: Queries, account: int, mailbox: int, first_uid: int = 1, end_uid: int = END_UID
+) -> Page:
+    """Return at most `CHUNK_MESSAGES` messages from ``first_uid`` to before ``end_uid``.
+
+    Raises `NoSuchMailbox`.
+    """
+    row = await queries.fetchrow(_LOAD, account, mailbox, first_uid, CHUNK_MESSAGES, end_uid)
     if row is None:
         raise NoSuchMailbox("Mailbox was deleted")
     return Page(
@@ -111,7 +118,7 @@ class Delta:
 _CHANGES = """
     select array_agg(modseq order by modseq) as steps, string_agg(kind::text, '' order by modseq) as kinds,
            array_agg(data order by modseq) as data
-      from changes where account_id = $1 and mailbox_id = $2 and modseq > $5
+      from changes where account_id = $1 and mailbox_id = $2 and modseq > $6
 """
 _SINCE = f"""
     select {COLUMNS}, p.messages, p.keywords, c.steps, c.kinds, c.data
@@ -127,7 +134,7 @@ async def changes_since(
 
     Raises `NoSuchMailbox` if the mailbox is gone.
     """
-    row = await queries.fetchrow(_SINCE, account, mailbox, uidnext, CHUNK_MESSAGES, modseq)
+    row = await queries.fetchrow(_SINCE, account, mailbox, uidnext, CHUNK_MESSAGES, END_UID, modseq)
     if row is None:
         raise NoSuchMailbox("Mailbox was deleted")
     steps = zip(row["steps"] or (), row["kinds"] or "", row["data"] or (), strict=True)

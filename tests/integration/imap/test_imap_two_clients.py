@@ -26,6 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from imap_gateway.memory.shelf import MAX_OCTETS
 from posthouse.storage.pool import open_pool
 from support.imap import LETTER, Gateway, User, add_reader, check_sums, gateway
 
@@ -115,8 +116,8 @@ class Client:
 class World:
     """A gateway on a loop of its own, for tests that are plain functions."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self._url, self._folder = url, folder
+    def __init__(self, url: str, folder: Path, views_octets: int) -> None:
+        self._url, self._folder, self._views_octets = url, folder, views_octets
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -130,7 +131,10 @@ class World:
             return await opened
 
     async def _serve(self, opened: asyncio.Future[Gateway]) -> None:
-        async with open_pool(self._url) as pool, gateway(pool, self._folder) as house:
+        async with (
+            open_pool(self._url) as pool,
+            gateway(pool, self._folder, views_octets=self._views_octets) as house,
+        ):
             opened.set_result(house)
             await self._stop.wait()
 
@@ -157,9 +161,22 @@ class World:
         return account, clients
 
 
-@pytest.fixture
-def world(postgres_url: str, tmp_path: Path) -> Iterator[World]:
-    opened = World(postgres_url, tmp_path)
+@pytest.fixture(params=["views stay", "views are dropped, and read in pages behind SELECT"])
+def world(
+    request: pytest.FixtureRequest,
+    postgres_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[World]:
+    is_dropping = request.param != "views stay"
+    if is_dropping:
+        for module in (
+            "imap_gateway.memory.views",
+            "imap_gateway.memory.loading",
+            "posthouse.storage.snapshots",
+        ):
+            monkeypatch.setattr(f"{module}.CHUNK_MESSAGES", 2)
+    opened = World(postgres_url, tmp_path, views_octets=1 if is_dropping else MAX_OCTETS)
     yield opened
     opened.close()
 
@@ -293,7 +310,7 @@ def test_two_clients_see_what_the_model_knows(world: World) -> None:
     run_state_machine_as_test(
         Mailboxes,
         settings=settings(
-            max_examples=min(profile.max_examples, 2000) // 4,
+            max_examples=min(profile.max_examples, 2000) // 8,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

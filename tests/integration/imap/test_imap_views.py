@@ -15,8 +15,8 @@ from imap_gateway.view.shared import SharedView
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import find_mailbox
 from posthouse.storage.messages import FlagChange, Mode, expunge, store_flags
-from posthouse.storage.pool import Pool
-from posthouse.storage.snapshots import prune_changes
+from posthouse.storage.pool import Pool, Queries
+from posthouse.storage.snapshots import Page, load_page, prune_changes
 from support.imap import LETTER, Hub, add_reader, gateway
 
 pytestmark = pytest.mark.integration
@@ -43,7 +43,7 @@ async def test_a_mailbox_is_read_in_pages_and_after_a_gap_anew(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("posthouse.storage.snapshots.CHUNK_MESSAGES", 3)
-    monkeypatch.setattr("imap_gateway.memory.views.CHUNK_MESSAGES", 3)
+    monkeypatch.setattr("imap_gateway.memory.loading.CHUNK_MESSAGES", 3)
     account = await add_reader(pool)
     async with gateway(pool, tmp_path) as imap:
         await imap.deliver(account, *[LETTER] * 8)
@@ -66,6 +66,42 @@ async def test_a_mailbox_is_read_in_pages_and_after_a_gap_anew(
 
         assert view.rows.uids.tolist() == [2, 3, 5, 6, 7, 8, 10]
         assert not view.knows_since(view.modseq - 2)
+
+
+@pytest.mark.parametrize(("arrivals", "is_read"), [(1, True), (4, False)])
+async def test_what_happens_while_a_mailbox_is_read_is_not_missed(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arrivals: int, *, is_read: bool
+) -> None:
+    """The messages lie unevenly, so a span has more than a page; all are read by two at once."""
+    monkeypatch.setattr("posthouse.storage.snapshots.CHUNK_MESSAGES", 4)
+    monkeypatch.setattr("imap_gateway.memory.loading.CHUNK_MESSAGES", 4)
+    account, gone = await add_reader(pool), iter([2, 33, 40])
+    async with gateway(pool, tmp_path) as imap:
+        await imap.deliver(account, *[LETTER] * 40)
+        mailbox = (await find_mailbox(pool, account, "INBOX")).id
+        await expunge(pool, account, mailbox, list(range(6, 31)), deleted_only=False)
+
+        async def changing(queries: Queries, *where: int) -> Page:
+            page = await load_page(queries, *where)
+            if uid := next(gone, None):
+                await expunge(pool, account, mailbox, [uid], deleted_only=False)
+                flagged = FlagChange(mode=Mode.ADD, flags=4)
+                await store_flags(pool, account, mailbox, [uid - 1, uid + 1], flagged)
+            if uid or not is_read:
+                await imap.deliver(account, *[LETTER] * arrivals)
+            return page
+
+        monkeypatch.setattr("imap_gateway.memory.loading.load_page", changing)
+        if not is_read:  # more than a page comes each time
+            with pytest.raises(Unavailable):
+                await opened(pool, account)
+            return
+        _, view = await opened(pool, account)
+
+        rows = await pool.fetch("select uid, flags, modseq from messages order by uid")
+        shown = zip(view.rows.uids, view.rows.flags, view.rows.modseqs, strict=True)
+        assert list(shown) == [(row["uid"], row["flags"], row["modseq"]) for row in rows]
+        assert [row["uid"] for row in rows if row["flags"]] == [1, 3, 32, 34, 39, 41]
 
 
 BUDGET = 5000  # octets: one view of fifty messages, not two
@@ -201,3 +237,20 @@ async def test_a_dropped_mailbox_without_its_history_ends_the_session(
         await prune_changes(pool, account, position.view.mailbox, keep=1)
         with pytest.raises(Farewell):
             await views.recall(position)
+
+
+async def test_a_dropped_mailbox_is_expunged_by_close(pool: Pool, tmp_path: Path) -> None:
+    accounts = [await add_reader(pool), await add_reader(pool, "bert")]
+    async with gateway(pool, tmp_path, views_octets=1) as imap:
+        for account in accounts:
+            await imap.deliver(account, *[LETTER] * 3)
+        anna, bert = await imap.connect(), await imap.connect()
+        await anna.login("anna")
+        await bert.login("bert")
+        await anna.say("SELECT INBOX")
+        await anna.say("STORE 2 +FLAGS (\\Deleted)")
+        await bert.say("SELECT INBOX")  # drops the other
+
+        assert await anna.say("CLOSE") == [b"OK closed"]
+
+        assert b"* 2 EXISTS" in await anna.say("SELECT INBOX")
