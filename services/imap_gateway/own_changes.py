@@ -118,15 +118,22 @@ def filed(client: Client, key: Key, uids: range, step: int, *, steps: int = 1) -
         return
     if selected is not None and key == selected.position.view.key:
         noticing.own.append(uids)
-    _advance(noticing, key, step, many=len(uids), steps=steps)
+    _advance(noticing, key, step, came=len(uids), steps=steps)
 
 
-def _advance(noticing: Noticing, key: Key, step: int, *, many: int = 0, steps: int = 1) -> None:
+def left(client: Client, key: Key, many: int, step: int) -> None:
+    """So many messages left a mailbox that is not selected: RENAME of INBOX."""
+    if client.noticing is not None:
+        _advance(client.noticing, key, step, went=many)
+
+
+def _advance(
+    noticing: Noticing, key: Key, step: int, *, came: int = 0, went: int = 0, steps: int = 1
+) -> None:
     """Know a mailbox as a step left it, if nobody else was at work before."""
     for name, state in noticing.known.items():
         if state.key == key:
             if state.modseq + steps == step:
-                noticing.known[name] = replace(
-                    state, modseq=step, exists=state.exists + many, uidnext=state.uidnext + many
-                )
+                exists, uidnext = state.exists + came - went, state.uidnext + came
+                noticing.known[name] = replace(state, modseq=step, exists=exists, uidnext=uidnext)
             return

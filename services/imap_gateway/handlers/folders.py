@@ -10,6 +10,7 @@ from typing import Final
 
 from imap_gateway import own_changes, places
 from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.committing import after_commit, committing
 from imap_gateway.errors import Refusal
 from imap_gateway.places import Place
 from imap_gateway.protocol import commands as c
@@ -21,7 +22,7 @@ from imap_gateway.view.names import elsewhere, is_reserved
 from imap_gateway.view.rows import Rows
 from posthouse.storage import mailboxes as boxes
 from posthouse.storage.annotations import copy_annotations
-from posthouse.storage.messages import copy
+from posthouse.storage.messages import Copied, copy
 from posthouse.storage.sharing import Owner, parents_of
 from posthouse.storage.snapshots import Page, load_page
 from posthouse.storage.subscriptions import subscribe as subscribe_own
@@ -167,12 +168,29 @@ async def _empty_inbox(client: Client, place: Place, command: c.Rename) -> None:
     there, acl = await _new_place(client, command.new)
     if there.owner is not None:
         raise Refusal("A mailbox stays with its owner", b"CANNOT")
-    target = await boxes.create_mailbox(house.pool, client.account, there.name, acl=acl)
-    await copy_annotations(house.pool, client.account, inbox.id, target.id)
-    while uids := _uids(await load_page(house.pool, client.account, inbox.id)):
-        done = await copy(house.pool, client.account, (inbox.id, target.id), uids, is_move=True)
-        house.updates.tell(client.account, inbox.id, done.source_modseq)
-        house.updates.tell(client.account, target.id, done.target_modseq)
+    with committing():
+        target = await boxes.create_mailbox(house.pool, client.account, there.name, acl=acl)
+    await own_changes.made(client, there, target)
+    with committing(is_partly_done=True):
+        await copy_annotations(house.pool, client.account, inbox.id, target.id)
+        while uids := _uids(await load_page(house.pool, client.account, inbox.id)):
+            done = await copy(house.pool, client.account, (inbox.id, target.id), uids, is_move=True)
+            _tell_moved(client, (inbox.id, target.id), done)
+    selected = client.selected
+    if selected is not None and selected.position.view.key == (client.account, inbox.id):
+        with after_commit():
+            await house.views.refresh(selected.position.view)
+
+
+def _tell_moved(client: Client, boxes_: tuple[int, int], done: Copied) -> None:
+    """Let everybody but this client know which messages left INBOX."""
+    here, there = ((client.account, box) for box in boxes_)
+    many = len(done.source_uids)
+    own_changes.left(client, here, many, done.source_modseq)
+    came = range(done.first_uid, done.first_uid + many)
+    own_changes.filed(client, there, came, done.target_modseq)
+    client.house.updates.tell(*here, done.source_modseq)
+    client.house.updates.tell(*there, done.target_modseq)
 
 
 async def subscribe(client: Client, command: c.Subscribe) -> Done:

@@ -28,10 +28,11 @@ from imap_gateway.protocol.notify_grammar import MESSAGE_EVENTS, Event, Notify
 from imap_gateway.view.listing import NON_EXISTENT
 from imap_gateway.view.notices import State, events_of, happened, name_changes
 from imap_gateway.view.position import News
-from posthouse.storage.annotations import SERVER, read_annotations
+from posthouse.storage.annotations import SERVER, only_annotated, read_annotations
 
 MAX_MAILBOXES = 2000  # whose events may be of interest to one session
 MAX_LINES = 1000  # told at once
+_FLAGS = frozenset({Event.FLAGS})
 _SUPPORTED = b"BADEVENT (" + b" ".join(event.value for event in Event) + b")"
 
 
@@ -76,11 +77,7 @@ async def tell_elsewhere(client: Client, noticing: Noticing) -> None:
     noticing.looked(began)
     names = await _name_lines(client, noticing, before, seen)
     metadata = _metadata_lines(client, noticing, entries)
-    changed = {
-        name: happened(before[name], state)
-        for name, state in noticing.known.items()
-        if name in before
-    }
+    changed = await _changed(client, noticing, before)
     if len(names) + len(metadata) + sum(map(bool, changed.values())) > MAX_LINES:
         client.wire.write(responses.untagged(b"OK [NOTIFICATIONOVERFLOW] Too much has happened"))
         client.notice(Noticing(waker=client.wire, groups=()))
@@ -88,6 +85,27 @@ async def tell_elsewhere(client: Client, noticing: Noticing) -> None:
     client.wire.write(b"".join(names + metadata))
     await _tell_statuses(client, noticing, changed)
     await client.wire.drain()
+
+
+async def _changed(
+    client: Client, noticing: Noticing, before: Mapping[str, State]
+) -> dict[str, frozenset[Event]]:
+    """Return what happened to the messages of each mailbox that was there: annotations are none."""
+    changed = {
+        name: happened(before[name], state)
+        for name, state in noticing.known.items()
+        if name in before
+    }
+    steps = {
+        state.key: (before[name].modseq, state.modseq)
+        for name, state in noticing.known.items()
+        if changed.get(name) == _FLAGS and _FLAGS & events_of(noticing.groups, name, state)
+    }
+    annotated = await only_annotated(client.house.pool, steps) if steps else ()
+    for name in changed:
+        if noticing.known[name].key in annotated:
+            changed[name] = frozenset()
+    return changed
 
 
 async def tell_new(client: Client, noticing: Noticing, news: News) -> None:

@@ -127,6 +127,27 @@ async def write_annotations(
     return int(str(step))
 
 
+# As many rows as steps: a row that is forgotten may have been of messages.
+_ONLY_ANNOTATED = """
+    select s.account_id, s.mailbox_id
+      from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+           s (account_id, mailbox_id, known, step)
+     where s.step - s.known = (
+       select count(*) from changes c
+        where c.account_id = s.account_id and c.mailbox_id = s.mailbox_id and c.kind = 'm'
+          and c.modseq > s.known and c.modseq <= s.step)
+"""
+
+
+async def only_annotated(
+    queries: Queries, steps: Mapping[tuple[int, int], tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Return of which mailboxes (account, id) nothing but annotations changed between two steps."""
+    rows = [(*key, *span) for key, span in steps.items()]
+    found = await queries.fetch(_ONLY_ANNOTATED, *map(list, zip(*rows, strict=True)))
+    return {(row["account_id"], row["mailbox_id"]) for row in found}
+
+
 _COPY = """
     insert into annotations (account_id, mailbox_id, reader, entry, value)
     select account_id, $3, reader, entry, value from annotations
