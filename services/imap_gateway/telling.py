@@ -12,6 +12,7 @@ from imap_gateway.client import Client, Selected
 from imap_gateway.errors import Farewell
 from imap_gateway.noticing import selected_events
 from imap_gateway.own_seen import know_own_seen
+from imap_gateway.places import flags_allowed
 from imap_gateway.protocol.notify_grammar import Event
 from imap_gateway.protocol.responses import told_up_to, untagged
 from imap_gateway.view.flags import RECENT_TABLE, TABLE, Keywords
@@ -20,7 +21,7 @@ from imap_gateway.view.rows import Rows, taken
 from imap_gateway.view.vanished import joined, written
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import claim_recent
-from posthouse.storage.messages import keyword_names
+from posthouse.storage.messages import MAX_KEYWORDS, keyword_names
 from posthouse.telemetry.logs import get_logger
 
 LINES_AT_ONCE = 1000  # then others get their turn
@@ -162,6 +163,20 @@ async def flag_texts(
 def fetch_head(client: Client, number: int, uid: int) -> bytes:
     """Return how the response about a message begins, up to the parenthesis (RFC 9586 §3.3)."""
     return b"* %d UIDFETCH (" % uid if client.is_uidonly else b"* %d FETCH (" % number
+
+
+def permanent_flags(client: Client, selected: Selected) -> bytes:
+    r"""Return the text that tells which flags this client can change for ever (RFC 4314 §5.1.1).
+
+    Without ``\*`` once there are as many keywords as there may be (RFC 9051 §7.1 PERMANENTFLAGS).
+    """
+    named: list[bytes] = []
+    if not selected.is_read_only:
+        named.append(TABLE[flags_allowed(selected.rights)])
+        if "w" in selected.rights:
+            named += [name.encode() for name in client.keywords.all_names()]
+            named += [b"\\*"] if len(client.keywords.names) < MAX_KEYWORDS else []
+    return b"OK [PERMANENTFLAGS (%b)] Flags that stay" % b" ".join(filter(None, named))
 
 
 async def know_keywords(client: Client, numbers: Sequence[int]) -> None:

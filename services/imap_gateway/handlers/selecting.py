@@ -16,7 +16,7 @@ from imap_gateway.own_seen import know_own_seen
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import responses
 from imap_gateway.state import State
-from imap_gateway.telling import know_keywords
+from imap_gateway.telling import know_keywords, permanent_flags
 from imap_gateway.vanishing import demand_qresync
 from imap_gateway.view.flags import ALL_BITS, NO_KEYWORDS, SEEN, TABLE, Keywords
 from imap_gateway.view.position import Position
@@ -94,16 +94,6 @@ async def _recent_count(client: Client, position: Position, box: Mailbox) -> int
     return await count_recent(client.house.pool, replace(box, recent_uid=first))
 
 
-def _permanent(client: Client, selected: Selected) -> bytes:
-    """Return the flags that this client can change for ever (RFC 4314 §5.1.1)."""
-    if selected.is_read_only:
-        return b""
-    named = [TABLE[places.flags_allowed(selected.rights)]]
-    if "w" in selected.rights:
-        named += [*(name.encode() for name in client.keywords.all_names()), b"\\*"]
-    return b" ".join(filter(None, named))
-
-
 def _opening(client: Client, selected: Selected, box: Mailbox, recent: int) -> bytes:
     """Return what SELECT tells (RFC 3501 §6.3.1).
 
@@ -114,7 +104,7 @@ def _opening(client: Client, selected: Selected, box: Mailbox, recent: int) -> b
     flags = b" ".join([TABLE[ALL_BITS], *(name.encode() for name in client.keywords.all_names())])
     lines = [
         b"FLAGS (%b)" % flags,
-        b"OK [PERMANENTFLAGS (%b)] Flags that stay" % _permanent(client, selected),
+        permanent_flags(client, selected),
         b"%d EXISTS" % position.count,
     ]
     if not client.is_rev2:

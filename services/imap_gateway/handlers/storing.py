@@ -14,11 +14,14 @@ from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import choose
 from imap_gateway.own_seen import change_own_seen
 from imap_gateway.protocol import commands as c
+from imap_gateway.protocol.responses import untagged
 from imap_gateway.protocol.sequences import write_set
-from imap_gateway.telling import LINES_AT_ONCE, fetch_head, tell_flags
+from imap_gateway.telling import LINES_AT_ONCE, fetch_head, permanent_flags, tell_flags
 from imap_gateway.view.flags import ALL_BITS, SEEN, Keywords, split
 from imap_gateway.view.position import Position, message_rows
+from posthouse.storage.mailboxes import TooManyMailboxes
 from posthouse.storage.messages import (
+    MAX_KEYWORDS,
     FlagChange,
     Mode,
     Stored,
@@ -94,9 +97,17 @@ async def flag_change(client: Client, command: c.Store) -> FlagChange:
 async def make_keywords(client: Client, words: Sequence[str]) -> None:
     """Give numbers to keywords that are new to the account; raise `TooManyMailboxes`."""
     missing = [word for word in words if client.keywords.number(word) is None]
-    if missing:
-        known = await add_keywords(client.house.pool, client.owner, missing)
-        client.keywords = Keywords(known)
+    if not missing:
+        return
+    pool, selected = client.house.pool, client.selected
+    try:
+        client.keywords = Keywords(await add_keywords(pool, client.owner, missing))
+    except TooManyMailboxes:
+        client.keywords = Keywords(await keyword_names(pool, client.owner))
+        raise
+    finally:
+        if selected is not None and len(client.keywords.names) >= MAX_KEYWORDS:
+            client.wire.write(untagged(permanent_flags(client, selected)))
 
 
 async def keyword_numbers(client: Client, account: int, words: Sequence[str]) -> list[int]:
