@@ -40,7 +40,7 @@ async def run(chosen: Options, console: Console) -> None:
         stopping.cancel()
         if starting.done():
             await starting
-            await watch(stack, stop, console)
+            await watch(stack, stop, console, say)
         starting.cancel()
         await asyncio.wait([starting])
     finally:

@@ -87,7 +87,7 @@ class Service:
                 reply = await client.get(f"http://{LOOPBACK}:{self.health_port}/readyz")
             except httpx.HTTPError:
                 return "does not answer yet"
-        return None if reply.is_success else " ".join(reply.text.split())[:200]
+        return None if reply.is_success else "; ".join(reply.text.splitlines())[:200]
 
 
 def services(

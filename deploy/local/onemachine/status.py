@@ -1,7 +1,7 @@
 """What a person sees: addresses, users and processes, then one live line per part."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.live import Live
@@ -46,10 +46,12 @@ def processes(parts: Sequence[Part]) -> str:
     return "\n".join(["processes, started again if they die:", *(f"  {row}" for row in rows)])
 
 
-async def watch(stack: Stack, stop: asyncio.Event, console: Console) -> None:
-    """Show how every part does until ``stop``: live on a terminal, changes only elsewhere."""
+async def watch(
+    stack: Stack, stop: asyncio.Event, console: Console, say: Callable[[str], None]
+) -> None:
+    """Show how every part does until ``stop``: live on a terminal; elsewhere only say changes."""
     if not console.is_terminal:
-        await _tell_changes(stack, stop, console)
+        await _tell_changes(stack, stop, say)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while not stop.is_set():
@@ -57,13 +59,13 @@ async def watch(stack: Stack, stop: asyncio.Event, console: Console) -> None:
             await _pause(stop)
 
 
-async def _tell_changes(stack: Stack, stop: asyncio.Event, console: Console) -> None:
+async def _tell_changes(stack: Stack, stop: asyncio.Event, say: Callable[[str], None]) -> None:
     before: Mapping[str, str | None] = dict.fromkeys(service.name for service in stack.services)
     while not stop.is_set():
         now = await _troubles(stack)
         for name, trouble in now.items():
             if trouble != before[name]:
-                console.print(f"{name}: {trouble or 'ready again'}", markup=False, soft_wrap=True)
+                say(f"{name}: {trouble or 'ready again'}")
         before = now
         await _pause(stop)
 

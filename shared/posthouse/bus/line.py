@@ -55,13 +55,19 @@ def losses_told(doing: str) -> Iterator[None]:
     try:
         yield
     except LOST as error:
-        raise Unavailable("the broker is away", detail=f"{doing}: {error!r}") from error
+        raise Unavailable("the broker is away", detail=f"{doing}: {_in_words(error)}") from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
         # Nobody cancelled us: the library does so to what waits on a channel that is gone.
         raise Unavailable("the broker is away", detail=f"{doing}: channel lost") from error
+
+
+def _in_words(error: BaseException) -> str:
+    """Return what the library raised as a sentence: its own shows brackets in brackets."""
+    name, said = type(error).__name__, " ".join(map(str, error.args))
+    return f"{name}: {said}" if said else name
 
 
 async def bare(channel: AbstractChannel) -> aiormq.Channel:
@@ -201,7 +207,7 @@ class Line:
         def end(_: object, error: BaseException | None) -> None:
             nonlocal why
             if error is not None and not isinstance(error, asyncio.CancelledError):
-                why = repr(error)
+                why = _in_words(error)
             closed.set()
 
         connection.close_callbacks.add(end, weak=False)
