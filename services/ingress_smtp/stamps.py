@@ -15,6 +15,7 @@ import msgspec
 
 from ingress_smtp.commands import Rcpt
 from ingress_smtp.xclient import UNKNOWN
+from posthouse.authenticity.results import Result, results_field
 from posthouse.mail.address import is_domain
 from posthouse.mail.encryption import Tls
 from posthouse.mail.envelope import Body
@@ -25,10 +26,6 @@ _BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|>?From ")  # a field, or the envelop
 _RESULTS = b"authentication-results"
 _COMMENT = re.compile(rb"\([^()]*\)")
 _FIELD = re.compile(rb"(?im)^authentication-results[ \t]*:((?:[^\n]|\n[ \t])*\n?)")
-_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\U0010ffff]+"
-_DOT_STRING = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")  # RFC 5321 §4.1.2, RFC 6531 §3.3
-_SPECIAL = re.compile(r'["\\]')
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LITERAL = re.compile(r"\[[0-9A-Za-z:.]+\]")
 
 
@@ -107,27 +104,8 @@ def _name(hello: str) -> str:
 
 def authentication_results(arrival: Arrival, *, hostname: str) -> bytes:
     """Build the Authentication-Results field (RFC 8601 §2.2); so far it knows ``auth`` alone."""
-    if not arrival.auth:
-        return f"Authentication-Results: {hostname}; none\r\n".encode()
-    who = _pvalue(arrival.auth)
-    return f"Authentication-Results: {hostname};\r\n\tauth=pass smtp.auth={who}\r\n".encode()
-
-
-def _pvalue(address: str) -> str:
-    """Return ``address`` as a ``pvalue`` (RFC 8601 §2.2): an account's name may hold anything.
-
-    Quoted is what would else end the value, begin a comment or another result: the local part
-    (RFC 5321 §4.1.2), or the whole if no domain name follows or something cannot be seen.
-    """
-    local, at, domain = address.rpartition("@")
-    if not (at and is_domain(domain) and address.isprintable()):
-        return _quoted(address)
-    return f"{local if _DOT_STRING.fullmatch(local) else _quoted(local)}@{domain}"
-
-
-def _quoted(text: str) -> str:
-    """Return ``text`` as a quoted string; controls, which none can hold, as question marks."""
-    return '"' + _SPECIAL.sub(r"\\\g<0>", _CONTROL.sub("?", text)) + '"'
+    login = Result(method="auth", result="pass", properties=(("smtp.auth", arrival.auth),))
+    return results_field(hostname, [login] if arrival.auth else [])
 
 
 def separator(content: bytes) -> bytes:

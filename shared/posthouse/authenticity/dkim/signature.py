@@ -95,6 +95,15 @@ def read(field: bytes) -> Signature | Broken:
         return Broken(field, str(wrong), tags)
 
 
+def read_message_signature(field: bytes) -> Signature:
+    """Return what an ARC-Message-Signature says (RFC 8617 §4.1.2); raise `BadSignature`, `BadTags`.
+
+    It has no v=, and i= is the number of its set.
+    """
+    tags = parse_tags(field.partition(b":")[2].decode("utf-8", "strict"))
+    return _signature(field, {name: tags[name] for name in tags if name != "i"})
+
+
 def _signature(field: bytes, tags: Mapping[str, str]) -> Signature:
     missing = [name for name in ("a", "b", "bh", "d", "h", "s") if not tags.get(name)]
     if missing:

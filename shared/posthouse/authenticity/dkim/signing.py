@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -65,6 +65,12 @@ class Signer:
     selector: str
     key: str
 
+    @property
+    def algorithm(self) -> str:
+        """``rsa-sha256`` or ``ed25519-sha256``, by the key; raises `ValueError` for none."""
+        kind = "ed25519" if isinstance(private_key(self.key), Ed25519PrivateKey) else "rsa"
+        return f"{kind}-sha256"
+
     def __repr__(self) -> str:
         """Never shows the key."""
         return f"Signer({self.selector}._domainkey.{self.domain})"
@@ -96,18 +102,34 @@ def sign(header: Header, digest: Digest, signers: Sequence[Signer], now: datetim
 def _signature(
     header: Header, digest: Digest, signer: Signer, names: Sequence[str], now: datetime
 ) -> bytes:
-    key = private_key(signer.key)
-    kind = "ed25519" if isinstance(key, Ed25519PrivateKey) else "rsa"
     tags = (
-        f"v=1; a={kind}-sha256; c=relaxed/simple;",
+        f"v=1; a={signer.algorithm}; c=relaxed/simple;",
         f"d={signer.domain}; s={signer.selector}; t={int(now.timestamp())};",
-        *_folded("h=" + ":".join(names) + ";", ":"),
+        *folded_names(names),
         f"bh={b64encode(digest.octets).decode()};",
-        "b=",
     )
-    field = ("DKIM-Signature: " + "\r\n\t".join(tags)).encode()
-    octets = signed_octets(header, field, names, "relaxed")
-    signature = b64encode(signed(key, sha256(octets).digest())).decode()
+    return signed_field(
+        "DKIM-Signature",
+        signer,
+        tags,
+        lambda field: signed_octets(header, field, names, "relaxed"),
+    )
+
+
+def signed_field(
+    name: str, signer: Signer, tags: Sequence[str], covered: Callable[[bytes], bytes]
+) -> bytes:
+    """Return a field of ``tags`` with its signature, b=.
+
+    Args:
+        name: Of the field.
+        signer: Who signs.
+        tags: All but b=, a line each.
+        covered: Says what is signed, the field with an empty b= included.
+    """
+    field = (f"{name}: " + "\r\n\t".join((*tags, "b="))).encode()
+    key = private_key(signer.key)
+    signature = b64encode(signed(key, sha256(covered(field)).digest())).decode()
     return field + "\r\n\t ".join(_pieces(signature)).encode() + b"\r\n"
 
 
@@ -127,14 +149,14 @@ def private_key(pem: str) -> PrivateKey:
     return key
 
 
-def _folded(text: str, delimiter: str) -> list[str]:
-    """Return ``text`` in lines that end behind ``delimiter``."""
-    lines = [""]
-    for word in text.split(delimiter):
-        if len(lines[-1]) + len(word) > LINE_CHARACTERS:
+def folded_names(names: Sequence[str]) -> list[str]:
+    """Return h= in lines."""
+    lines = ["h="]
+    for name in names:
+        if len(lines[-1]) + len(name) > LINE_CHARACTERS:
             lines.append("")
-        lines[-1] += word + delimiter
-    lines[-1] = lines[-1].removesuffix(delimiter)
+        lines[-1] += name + ":"
+    lines[-1] = lines[-1].removesuffix(":") + ";"
     return lines
 
 
