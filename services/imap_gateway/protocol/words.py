@@ -12,6 +12,7 @@ from imap_gateway.protocol.cursor import BadSyntax, Cursor
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SYSTEM_FLAGS = frozenset({"\\SEEN", "\\ANSWERED", "\\FLAGGED", "\\DELETED", "\\DRAFT"})
 MAX_KEYWORD_OCTETS = 128
+BEGINNING = datetime.min.replace(tzinfo=UTC)  # to PostgreSQL it is no moment, but minus infinity
 
 _NUMBER_OF_MONTH = {name.upper().encode(): n for n, name in enumerate(MONTHS, 1)}
 _DATE_TIME = re.compile(
@@ -82,13 +83,16 @@ def date_time(cursor: Cursor) -> datetime:
     month = _NUMBER_OF_MONTH[found[2].upper()]
     zone = timedelta(hours=int(found[8]), minutes=int(found[9]))
     try:
-        return datetime(
+        moment = datetime(
             int(found[3]), month, int(found[1]), int(found[4]), int(found[5]),
             min(int(found[6]), 59) if int(found[6]) <= 60 else 61,
             tzinfo=timezone(zone if found[7] == b"+" else -zone),
         ).astimezone(UTC)  # fmt: skip
     except (ValueError, OverflowError) as error:
         raise BadSyntax("no such date") from error
+    if moment <= BEGINNING:
+        raise BadSyntax("no such date")
+    return moment
 
 
 def day(cursor: Cursor) -> date:
