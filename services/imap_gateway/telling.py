@@ -52,17 +52,19 @@ async def tell(
     news = await client.house.views.news(position, allow_expunge=allow_expunge)
     if Event.FLAGS not in wanted:
         news = replace(news, changed=())
-    if client.is_condstore:
-        _tell_step(client, position)
+    is_step_told = client.is_condstore and _tell_step(client, position)
     if news != NOTHING:
         is_noticing = client.noticing is not None  # RFC 5465 §5.1
-        await _tell_news(client, news, with_uid=with_uid or is_noticing)
+        is_all_told = await _tell_news(client, news, with_uid=with_uid or is_noticing)
+        if is_all_told and not (is_step_told or is_answer or Event.FLAGS not in wanted):
+            _tell_step_of_expunged(client, news)
     for context in tuple(selected.contexts.values()):
         await context.tell_changed(client)
     return news
 
 
-async def _tell_news(client: Client, news: News, *, with_uid: bool) -> None:
+async def _tell_news(client: Client, news: News, *, with_uid: bool) -> bool:
+    """Write the news; return whether all of it could be told."""
     selected = client.mailbox()
     position = selected.position
     for context in selected.contexts.values():
@@ -80,17 +82,30 @@ async def _tell_news(client: Client, news: News, *, with_uid: bool) -> None:
     except Unavailable as error:
         position.tell_again(news.changed)
         log.warning("flags not told", reason=str(error))
+        return False
+    return True
 
 
-def _tell_step(client: Client, position: Position) -> None:
+def _tell_step(client: Client, position: Position) -> bool:
     """Write the step that the client knows all of while expunges wait, and when they are told.
 
     Else it would take flags of later steps for a sign that it knows all before (RFC 7162 §3.2).
+    Returns whether it was told.
     """
-    is_behind = not position.is_current()
-    if is_behind or position.is_behind:
-        client.wire.write(told_up_to(position.step))
+    is_behind, was_behind = not position.is_current(), position.is_behind
     position.is_behind = is_behind
+    if is_behind or was_behind:
+        client.wire.write(told_up_to(position.step))
+    return is_behind or was_behind
+
+
+def _tell_step_of_expunged(client: Client, news: News) -> None:
+    """Write the step behind VANISHED, which has none itself, for who keeps it (RFC 7162 §6).
+
+    InterIMAP looks for nothing until the step moves on.
+    """
+    if client.is_qresync and news.expunged:
+        client.wire.write(told_up_to(client.mailbox().position.step))
 
 
 async def _tell_expunged(client: Client, news: News) -> None:

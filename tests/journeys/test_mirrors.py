@@ -49,6 +49,17 @@ def change(house: House, user: User, lot: Iterable[bytes], flags: str) -> None:
         client.expunge()
 
 
+def expunge_first(house: House, user: User, mirror: User) -> None:
+    """Expunge the first letter of INBOX once the mirror knows that it is deleted: no more is told then."""
+    with house.imap(user) as client:
+        client.select("INBOX")
+        client.store("1", "+FLAGS.SILENT", r"(\Deleted)")
+        eventually(
+            lambda: next(iter(state(house, mirror).values())), lambda marks: r"\Deleted" in marks
+        )
+        client.expunge()
+
+
 def state(house: House, user: User, mailbox: str = "INBOX") -> State:
     """Return the Message-IDs of a mailbox, in its order, and the flags of each."""
     with house.imap(user) as client:
@@ -197,7 +208,7 @@ def test_interimap_carries_what_both_sides_did(desk: Desk) -> None:
     assert sums(house.messages(user, '"Reisen &- &AMQ-pfel"')) == sums(SENT[:10])
 
 
-def test_interimap_is_notified_of_new_letters_on_both_sides(desk: Desk) -> None:
+def test_interimap_is_notified_of_what_comes_and_goes_on_both_sides(desk: Desk) -> None:
     house, user, other = desk.house, desk.user, desk.house.account()
     house.append(user, SENT[:3])
     interimap(desk, other)
@@ -206,6 +217,10 @@ def test_interimap_is_notified_of_new_letters_on_both_sides(desk: Desk) -> None:
         eventually(lambda: house.messages(user), lambda found: found == SENT[:4])
         house.append(user, [SENT[4]])
         eventually(lambda: house.messages(other), lambda found: found == SENT[:5])
+        expunge_first(house, other, user)
+        eventually(lambda: house.messages(user), lambda found: found == SENT[1:5])
+        expunge_first(house, user, other)
+        eventually(lambda: house.messages(other), lambda found: found == SENT[2:5])
 
 
 def test_mutt_learns_only_what_has_changed(desk: Desk) -> None:
