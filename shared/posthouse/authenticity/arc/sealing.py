@@ -35,21 +35,8 @@ def seal(
         return b""  # §5.1 (2): it is broken, and stays so
     n, time = chain.highest + 1, int(now.timestamp())
     who = f"d={signer.domain}; s={signer.selector}; t={time};"
-    signatures = len(header.all(b"dkim-signature"))
-    names = [*names_to_cover(header), *["dkim-signature"] * signatures]  # §4.1.2
     own = f"ARC-Authentication-Results: i={n}; {results}\r\n".encode()
-    tags = (
-        f"i={n}; a={signer.algorithm}; c=relaxed/simple;",
-        who,
-        *folded_names(names),
-        f"bh={b64encode(digest.octets).decode()};",
-    )
-    message = signed_field(
-        "ARC-Message-Signature",
-        signer,
-        tags,
-        lambda field: signed_octets(header, field, names, "relaxed"),
-    )
+    message = _message_signature(header, digest, signer, f"i={n}", who)
     before = chain.sets if arc.result == "pass" else ()  # §5.1.2: a broken chain is not sealed
     top = signed_field(
         "ARC-Seal",
@@ -58,3 +45,21 @@ def seal(
         lambda field: sealed_octets(before, own, message, field),
     )
     return top + message + own
+
+
+def _message_signature(header: Header, digest: Digest, signer: Signer, i: str, who: str) -> bytes:
+    """Return the ARC-Message-Signature of set ``i``: of the message, DKIM signatures included (§4.1.2)."""
+    signatures = len(header.all(b"dkim-signature"))
+    names = [*names_to_cover(header), *["dkim-signature"] * signatures]
+    tags = (
+        f"{i}; a={signer.algorithm}; c=relaxed/simple;",
+        who,
+        *folded_names(names),
+        f"bh={b64encode(digest.octets).decode()};",
+    )
+    return signed_field(
+        "ARC-Message-Signature",
+        signer,
+        tags,
+        lambda field: signed_octets(header, field, names, "relaxed"),
+    )
