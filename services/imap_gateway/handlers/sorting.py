@@ -40,7 +40,7 @@ async def in_order(client: Client, found: Found, order: Sequence[f.Criterion]) -
     if not found.matched:
         return ()
     view, house = client.mailbox().position.view, client.house
-    await Lookups(house, view, found.rows).cover(found.matched, with_bodies=False)
+    await Lookups(house, view, found.rows).cover(found.matched)
     uids = await aside(len(found.matched), found.uids, found.matched)
     named = [(criterion.key.value.decode(), criterion.is_reverse) for criterion in order]
     packed = await sorted_uids(house.pool, (view.account, view.mailbox), named, uids)
@@ -64,7 +64,7 @@ async def thread(client: Client, command: f.Thread) -> Done:
     program, house = command.program, client.house
     found = await found_by(client, program)
     view = client.mailbox().position.view
-    await Lookups(house, view, found.rows).cover(found.matched, with_bodies=False)
+    await Lookups(house, view, found.rows).cover(found.matched)
     text = b""
     if found.matched:
         uids, numbers = await aside(len(found.matched), _named, found, program)

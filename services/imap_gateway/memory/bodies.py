@@ -8,6 +8,7 @@ that is wanted is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from imap_gateway.memory.caches import OctetsCache
@@ -55,6 +56,21 @@ class Bodies:
         for ident, octets in zip(wanted, found, strict=True):
             if octets is not None:
                 self._cache.put(ident, octets)
+
+    async def objects(self, places: Sequence[Place]) -> list[bytes | None]:
+        """Return whole objects, None for what is gone or damaged, which is told; nothing is kept."""
+        small = [place for place in places if place.size <= WHOLE_OCTETS]
+        read = await self._blobs.get_many([object_key(place.object_id) for place in small])
+        known = {place.object_id: octets for place, octets in zip(small, read, strict=True)}
+        return [await self._sound(place, known.get(place.object_id)) for place in places]
+
+    async def _sound(self, place: Place, octets: bytes | None) -> bytes | None:
+        if octets is not None and len(octets) == place.size:
+            return octets
+        start = len(place.prefix)
+        with suppress(MissingObject):
+            return await self.span(place, start, start + place.size)
+        return None
 
     async def span(self, place: Place, start: int, end: int) -> bytes:
         """Return octets ``start`` to before ``end`` of the message, counted with its prefix."""

@@ -41,7 +41,7 @@ async def attributes(client: Client, rows: Rows, places: Places, item: Item) -> 
     if item is Item.EMAILID:
         return await client.house.contents.column(client.owner, "emailid", contents)
     lookups = Lookups(client.house, client.mailbox().position.view, rows)
-    await lookups.cover(places, with_bodies=False)
+    await lookups.cover(places)
     return await client.house.contents.column(client.owner, "threadid", contents)
 
 

@@ -149,9 +149,7 @@ class _Updating(Context):
         results = await aside(self.many + len(found.rows), self._merged, found, changed)
         if results is None or not self._order:
             return results
-        await Lookups(client.house, position.view, found.rows).cover(
-            found.matched, with_bodies=False
-        )
+        await Lookups(client.house, position.view, found.rows).cover(found.matched)
         return await self._sorted(client, position, results)
 
     def _merged(self, found: Found, changed: Sequence[int]) -> list[int] | None:

@@ -20,6 +20,6 @@ async def keep_covering(house: House) -> None:
         view = await house.folding.wanted()
         rows = view.rows
         try:
-            await Lookups(house, view, rows).cover(range(len(rows)), with_bodies=False)
+            await Lookups(house, view, rows, is_patient=True).cover(range(len(rows)))
         except Unavailable as error:  # the next search wants it again
             log.warning("headers not folded", account=view.account, reason=str(error))

@@ -108,7 +108,7 @@ async def find(client: Client, position: Position, key: k.Key) -> Found:
     if outside:
         lookups = Lookups(house, position.view, rows)
         left = await aside(tests, candidates, key, scope)
-        scope = replace(scope, found={one: await lookups.find(one, left) for one in outside})
+        scope = replace(scope, found=await lookups.find(outside, left))
         if lookups.unread:  # a warning; what was found is told all the same (RFC 3501 §7.1.2)
             said = f"Documents in {lookups.unread} messages not searched yet, search again"
             client.wire.write(status(b"*", b"NO", said, b"LIMIT"))

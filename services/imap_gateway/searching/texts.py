@@ -1,149 +1,159 @@
-"""Folded texts of messages that nobody has made searchable yet, in batches bounded in octets."""
+"""Texts of messages that nobody has made searchable yet, in batches bounded in octets.
+
+Headers are folded and kept. Bodies are only looked at, which takes a tenth of that: the indexer makes them
+searchable meanwhile. Of these the gateway keeps what takes long to read again, the text of documents.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeAlias
 
 from imap_gateway.house import House
 from imap_gateway.memory.allowance import Allowance
 from posthouse.extraction.jobs import Job
 from posthouse.extraction.kinds import has_documents
 from posthouse.extraction.workshop import Broken
-from posthouse.mail.errors import MissingObject
 from posthouse.mime import Parts, unpack_parts
 from posthouse.mime.indexed import HeaderText, header_text
+from posthouse.mime.sifting import body_has
 from posthouse.mime.text import may_have, search_text
 from posthouse.storage import searching
 from posthouse.storage.contents import Place
-from posthouse.storage.searching import BodyText, Missing
 from posthouse.telemetry.metrics import counter
 
 HEADERS_AT_ONCE = 200
+PLACES_AT_ONCE = 2000
 BODIES_AT_ONCE = 200
 BODY_OCTETS_AT_ONCE = 8 * 1024 * 1024
-INLINE_OCTETS = 16 * 1024  # a larger message is folded in a thread
-READS_AT_ONCE = 16
 DOCUMENT_SECONDS = 60.0  # of one search; the next one goes on where this one stopped
-_T = TypeVar("_T")
+
+Having: TypeAlias = defaultdict[str, "array[int]"]  # texts, and the contents that have them
+_Message: TypeAlias = tuple[bytes, Parts]
 
 _folded = counter("posthouse_imap_texts_folded_total", "Messages made searchable.", "what")
+_read = counter(
+    "posthouse_imap_texts_read_total", "Bodies read by searches before they were indexed."
+)
 
 
 class Texts:
-    """Makes texts for one search.
+    """Looks at texts for one search.
 
     Attributes:
         unread: Contents with documents for which no time was left: the search has not seen these.
         has_left_out: Some headers were not folded, as they have not what is looked for.
     """
 
-    def __init__(self, house: House, account: int) -> None:
+    def __init__(self, house: House, account: int, *, is_patient: bool = False) -> None:
         self._house = house
+        self._is_patient = is_patient
         self._account = account
         self._documents = Allowance(DOCUMENT_SECONDS)
         self.unread: set[int] = set()
         self.has_left_out = False
 
-    async def make(
-        self, missing: Sequence[Missing], *, with_bodies: bool, sought: str | None = None
+    async def add_headers(
+        self, contents: Sequence[int], sought: Sequence[str] | None = None
     ) -> None:
-        """Fold what nobody has folded yet; with ``sought`` only headers that may have this text."""
-        for start in range(0, len(missing), HEADERS_AT_ONCE):
-            part = missing[start : start + HEADERS_AT_ONCE]
-            headers = [one.content for one in part if one.lacks_header]
-            if headers:
-                await self._add_headers(headers, sought)
-            if with_bodies:
-                await self._add_bodies([one.content for one in part if self._may_help(one)])
+        """Fold what nobody has folded yet; with ``sought`` only headers that may have one of these."""
+        for start in range(0, len(contents), HEADERS_AT_ONCE):
+            if self._is_patient:
+                await self._house.folding.step_aside()
+            part = contents[start : start + HEADERS_AT_ONCE]
+            headers = await self._house.contents.column(self._account, "header", part)
+            texts = await asyncio.to_thread(_header_texts, part, headers, sought)
+            self.has_left_out |= len(texts) < len(part)
+            if texts:
+                await searching.add_headers(self._house.pool, self._account, texts)
+                _folded.labels("header").inc(len(texts))
 
-    def _may_help(self, one: Missing) -> bool:
-        """Say whether reading the body finds more than is kept already."""
-        if one.lacks_documents_only and not self._documents.is_left:
-            self.unread.add(one.content)
-            return False
-        return True
+    async def read_bodies(
+        self, contents: Sequence[int], sought: Sequence[str], having: Having
+    ) -> None:
+        """Note what of ``sought`` is in which bodies, documents in them included."""
+        for start in range(0, len(contents), PLACES_AT_ONCE):
+            part = contents[start : start + PLACES_AT_ONCE]
+            places = await self._house.contents.places(self._account, part)
+            for batch in _batches(places):
+                async with self._house.folding.turn(self._account):
+                    found = await self._read(batch, sought)
+                for content, texts in found.items():
+                    for text in texts:
+                        having[text].append(content)
 
-    async def _add_headers(self, contents: Sequence[int], sought: str | None) -> None:
-        headers = await self._house.contents.column(self._account, "header", contents)
-        texts = await asyncio.to_thread(_header_texts, contents, headers, sought)
-        self.has_left_out |= len(texts) < len(contents)
-        if texts:
-            await searching.add_headers(self._house.pool, self._account, texts)
-            _folded.labels("header").inc(len(texts))
+    async def _read(
+        self, places: Mapping[int, Place], sought: Sequence[str]
+    ) -> dict[int, set[str]]:
+        objects = await self._house.bodies.objects(list(places.values()))
+        messages = {
+            content: (octets, unpack_parts(place.parts))
+            for (content, place), octets in zip(places.items(), objects, strict=True)
+            if octets is not None  # else it has been told; the others are searched
+        }
+        _read.inc(len(messages))
+        found = await asyncio.to_thread(_bodies_have, messages, sought)
+        if self._house.workshop.is_open:
+            for content in await asyncio.to_thread(_with_documents, messages):
+                text = await self._whole_text(content, places[content], messages[content])
+                found[content].update(one for one in sought if one in text)
+        return found
 
-    async def _add_bodies(self, contents: Sequence[int]) -> None:
-        house, account = self._house, self._account
-        places = await house.contents.places(account, contents)
-        gate = asyncio.Semaphore(READS_AT_ONCE)
-
-        async def read(content: int, place: Place) -> BodyText:
-            async with gate:
-                return await self._body_text(content, place)
-
-        for batch in _batches(places):
-            async with house.folding.turn(account):
-                texts = await asyncio.gather(*(read(content, places[content]) for content in batch))
-                await searching.add_bodies(house.pool, account, batch, texts)
-            _folded.labels("body").inc(len(batch))
-
-    async def _body_text(self, content: int, place: Place) -> BodyText:
-        start = len(place.prefix)
-        try:
-            octets = await self._house.bodies.span(place, start, start + place.size)
-        except MissingObject:
-            return BodyText("")  # it has been told; the others are searched
-        parts = unpack_parts(place.parts)
-        if not self._house.workshop.is_open or not await _near(has_documents, octets, parts):
-            return BodyText(await _near(search_text, octets, parts))
+    async def _whole_text(self, content: int, place: Place, message: _Message) -> str:
+        """Return the text with that of documents, and keep it; an empty one if there is no time for it."""
+        text = ""
         with suppress(TimeoutError):
             if self._documents.is_left:
-                return BodyText(await self._with_documents(content, place, octets))
+                text = searching.clean(await self._with_documents(content, place, message))
+                await self.add_headers([content])
+                await searching.add_body(self._house.pool, self._account, content, text)
+                _folded.labels("body").inc()
+                return text
         self.unread.add(content)
-        return BodyText(await _near(search_text, octets, parts), lacks_documents=True)
+        return text
 
-    async def _with_documents(self, content: int, place: Place, octets: bytes) -> str:
+    async def _with_documents(self, content: int, place: Place, message: _Message) -> str:
         """Return the text with that of documents; raise `TimeoutError` if that takes too long."""
         job = Job(account=self._account, content=content, header=b"", parts=place.parts,
-                  octets=octets, with_documents=True)  # fmt: skip
+                  octets=message[0], with_documents=True)  # fmt: skip
         try:
             async with self._documents.spend():
                 return (await self._house.workshop.make(job)).body
         except Broken:  # it has been told of; the indexer too leaves out what breaks a worker
-            return await _near(search_text, octets, unpack_parts(place.parts))
-
-
-async def _near(look: Callable[[bytes, Parts], _T], octets: bytes, parts: Parts) -> _T:
-    """Look at a message, in a thread if it is large."""
-    if len(octets) <= INLINE_OCTETS:
-        await asyncio.sleep(
-            0
-        )  # where reading did not wait, hundreds would follow without a turn for others
-        return look(octets, parts)
-    return await asyncio.to_thread(look, octets, parts)
+            return await asyncio.to_thread(search_text, *message)
 
 
 def _header_texts(
-    contents: Sequence[int], headers: Sequence[bytes], sought: str | None
+    contents: Sequence[int], headers: Sequence[bytes], sought: Sequence[str] | None
 ) -> list[HeaderText]:
     return [
         header_text(content, header)
         for content, header in zip(contents, headers, strict=True)
-        if sought is None or may_have(header, sought)
+        if sought is None or any(may_have(header, one) for one in sought)
     ]
 
 
-def _batches(places: dict[int, Place]) -> Iterable[list[int]]:
-    """Cut contents into batches bounded in number and octets."""
-    batch: list[int] = []
+def _bodies_have(messages: Mapping[int, _Message], sought: Sequence[str]) -> dict[int, set[str]]:
+    return {content: body_has(*message, sought) for content, message in messages.items()}
+
+
+def _with_documents(messages: Mapping[int, _Message]) -> list[int]:
+    return [content for content, message in messages.items() if has_documents(*message)]
+
+
+def _batches(places: Mapping[int, Place]) -> Iterable[dict[int, Place]]:
+    """Cut them into batches bounded in number and octets."""
+    batch: dict[int, Place] = {}
     octets = 0
     for content, place in places.items():
         if batch and (len(batch) >= BODIES_AT_ONCE or octets + place.size > BODY_OCTETS_AT_ONCE):
             yield batch
-            batch, octets = [], 0
-        batch.append(content)
+            batch, octets = {}, 0
+        batch[content] = place
         octets += place.size
     if batch:
         yield batch

@@ -44,22 +44,23 @@ class Among(NamedTuple):
 
 
 _MISSING_OF_FEW = """
-    select c.content_id, s.content_id is null as lacks_header, s.body_f is not null as has_body
+    select c.content_id, s.content_id is null as lacks_header
       from contents c left join search s on s.account_id = $1 and s.content_id = c.content_id
      where c.account_id = $1 and c.content_id = any ($2::bigint[]) and c.content_id > $3
        and (s.content_id is null or ($4 and s.grams is null and (s.body_f is null or s.lacks_documents)))
      order by c.content_id limit $5
 """
-_MISSING_OF_MANY = "select * from missing_texts($1, $3, ($2::bigint[])[2], $4, $5)"
+_MISSING_OF_MANY = (
+    "select content_id, lacks_header from missing_texts($1, $3, ($2::bigint[])[2], $4, $5)"
+)
 MISSING_AT_ONCE = 2000
 
 
 class Missing(NamedTuple):
-    """Contents that are not searchable whole: the header's text lacks, or only that of documents, or the body's."""
+    """Contents that are not searchable whole: the body's text lacks, or that of documents, or the header's, too."""
 
     content: int
     lacks_header: bool
-    lacks_documents_only: bool
 
 
 async def missing(
@@ -108,27 +109,15 @@ def header_row(text: HeaderText) -> tuple[object, ...]:
     )
 
 
-class BodyText(NamedTuple):
-    """The folded text of a message's body, maybe without that of documents in it."""
-
-    text: str
-    lacks_documents: bool = False
-
-
-_ADD_BODIES = """
-    update search s set body_f = new.text, lacks_documents = new.lacks
-      from unnest($2::bigint[], $3::text[], $4::boolean[]) as new (content, text, lacks)
-     where s.account_id = $1 and s.content_id = new.content
-       and (s.body_f is null or s.lacks_documents and not new.lacks)
+_ADD_BODY = """
+    update search set body_f = $3, lacks_documents = false
+     where account_id = $1 and content_id = $2 and grams is null
 """
 
 
-async def add_bodies(
-    queries: Queries, account: int, contents: Sequence[int], texts: Sequence[BodyText]
-) -> None:
-    """Keep folded bodies of those that have none, or less in them."""
-    bodies, lacks = [clean(one.text) for one in texts], [one.lacks_documents for one in texts]
-    await queries.execute(_ADD_BODIES, account, contents, bodies, lacks)
+async def add_body(queries: Queries, account: int, content: int, text: str) -> None:
+    """Keep a folded body, that of documents included, of a message whose header is kept."""
+    await queries.execute(_ADD_BODY, account, content, clean(text))
 
 
 _FEW = "from search where account_id = $1 and content_id = any ($2::bigint[])"
@@ -178,8 +167,9 @@ async def find_sent(
 
 
 _DATED = """
-    select string_agg(int8send(uid), '' order by uid) from messages
-     where account_id = $1 and mailbox_id = $2 and {column} >= $3 and {column} < $4
+    select string_agg(int8send(uid), '')
+      from (select uid from messages where account_id = $1 and mailbox_id = $2
+               and {column} >= $3 and {column} < $4 order by uid) dated
 """
 
 

@@ -89,6 +89,28 @@ async def test_answers_are_the_same_before_while_and_after(pool: Pool, tmp_path:
         assert await asked(user) == QUESTIONS
 
 
+async def test_bodies_that_are_not_indexed_are_looked_into_and_left_to_the_indexer(
+    pool: Pool, tmp_path: Path
+) -> None:
+    account = await add_reader(pool)
+    async with gateway(pool, tmp_path) as house, indexer(pool, house.house.blobs) as indexes:
+        await house.deliver(account, *(letter(n, *one) for n, one in enumerate(LETTERS)))
+        await house.deliver(account, letter(4, "large", "filler\r\n" * 12_000 + "needle"))
+        await pool.execute(
+            "update contents set object_id = gen_random_uuid() where content_id = "
+            "(select content_id from messages where uid = 2)"
+        )
+        user = await opened(house)
+
+        assert (await user.say("SEARCH OR BODY needle TEXT dampfschiff"))[0] == b"* SEARCH 1 5"
+        assert (await user.say("SEARCH BODY e NOT BODY a_b"))[0] == b"* SEARCH 1 5"
+        assert (await user.say("SEARCH NOT BODY needle"))[0] == b"* SEARCH 1 2 3 4"
+        assert await pool.fetchval("select count(body_f) from search") == 0
+        await index_marked(pool, indexes)
+        assert (await user.say("SEARCH OR BODY needle TEXT dampfschiff"))[0] == b"* SEARCH 1 5"
+        assert await pool.fetchval("select count(grams) from search") == 5
+
+
 async def test_many_messages_are_found_by_their_grams(pool: Pool, tmp_path: Path) -> None:
     account = await add_reader(pool)
     async with gateway(pool, tmp_path) as house, indexer(pool, house.house.blobs) as indexes:

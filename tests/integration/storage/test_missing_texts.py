@@ -35,9 +35,7 @@ async def test_what_lacks_texts_is_found_in_parts_without_a_look_at_all_for_each
     await pool.execute(_TEXTS, account)
     rows = await pool.fetch("select content_id from contents where account_id = $1", account)
     contents = sorted(row["content_id"] for row in rows)
-    wanted = [
-        Missing(one, one % 3 == 0, lacks_documents_only=False) for one in contents if one % 3 != 1
-    ]
+    wanted = [Missing(one, one % 3 == 0) for one in contents if one % 3 != 1]
 
     found: list[Missing] = []
     async with asyncio.timeout(3):  # a probe of all texts for each of the contents took twenty
