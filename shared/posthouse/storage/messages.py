@@ -1,8 +1,8 @@
 """Writes to the messages of a mailbox: one round trip and one commit each.
 
-The work is done by the functions of migration 0004, which lock the mailbox row first, so UIDs and
+The work is done by the functions of migration 0051, which lock the mailbox row first, so UIDs and
 modification sequences rise in commit order. Every function returns what really changed: another
-session may have expunged some of the messages meanwhile.
+session may have expunged some of the messages meanwhile. UIDs are given in any order, each once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 from posthouse.mail.errors import PermanentFailure
 from posthouse.mail.status import MAILBOX_FULL
@@ -19,6 +20,7 @@ from posthouse.storage.pool import Pool, Queries, Row, transaction
 
 SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = 1, 2, 4, 8, 16
 MAX_KEYWORDS = 200  # of one account
+_SPREAD = 8  # places for each UID: single UIDs take as much room, and more time
 
 
 class OverQuota(PermanentFailure):
@@ -58,7 +60,7 @@ class Stored:
 
     Attributes:
         modseq: The mailbox's modification sequence afterwards.
-        changed: Packed flags of the messages that differ now, see migration 0004; empty if none.
+        changed: Packed flags of the messages that differ now, in any order, see migration 0004; empty if none.
         modified: UIDs that were left alone because they changed meanwhile.
     """
 
@@ -67,19 +69,34 @@ class Stored:
     modified: tuple[int, ...]
 
 
-_STORE = "select * from store_flags($1, $2, $3, $4, $5, $6, $7)"
+_Named: TypeAlias = tuple[int, int, bytes | None, Sequence[int] | None]
+
+
+def _named(uids: Sequence[int]) -> _Named:
+    """Return how migration 0051 takes ``uids``: lowest, highest, marks between them, single ones."""
+    if not uids:
+        return 1, 0, None, None
+    lowest, highest = min(uids), max(uids)
+    span = highest - lowest + 1
+    if span == len(uids):
+        return lowest, highest, None, None
+    if span > _SPREAD * len(uids):
+        return lowest, highest, None, uids
+    marks = bytearray(span)
+    for uid in uids:
+        marks[uid - lowest] = 1
+    return lowest, highest, bytes(marks), None
+
+
+_STORE = "select * from store_flags($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
 
 async def store_flags(
     pool: Queries, account: int, mailbox: int, uids: Sequence[int], change: FlagChange
 ) -> Stored:
     """Change flags of ``uids``; raise `NoSuchMailbox` if the mailbox is gone."""
-    mode, words = change.mode.value.encode(), list(change.keywords)
-    return stored_of(
-        await pool.fetchrow(
-            _STORE, account, mailbox, uids, mode, change.flags, words, change.unchanged_since
-        )
-    )
+    how = (change.mode.value.encode(), change.flags, list(change.keywords), change.unchanged_since)
+    return stored_of(await pool.fetchrow(_STORE, account, mailbox, *_named(uids), *how))
 
 
 def stored_of(row: Row | None) -> Stored:
@@ -98,25 +115,25 @@ class Expunged:
     """What an expunge did: the mailbox's modseq afterwards, the UIDs that went, ascending."""
 
     modseq: int
-    uids: tuple[int, ...]
+    uids: Sequence[int]
 
 
-_EXPUNGE = "select * from expunge_messages($1, $2, $3, $4)"
+_EXPUNGE = "select * from expunge_messages($1, $2, $3, $4, $5, $6, $7)"
 
 
 async def expunge(
     pool: Queries,
     account: int,
     mailbox: int,
-    uids: Sequence[int] | None = None,
+    uids: Sequence[int],
     *,
     deleted_only: bool = True,
 ) -> Expunged:
-    r"""Remove ``uids`` (None: all) for good, of these the ``\Deleted`` ones or, if asked, all.
+    r"""Remove ``uids`` for good, of these the ``\Deleted`` ones or, if asked, all.
 
     Raises `NoSuchMailbox` if the mailbox is gone.
     """
-    row = await pool.fetchrow(_EXPUNGE, account, mailbox, uids, not deleted_only)
+    row = await pool.fetchrow(_EXPUNGE, account, mailbox, *_named(uids), not deleted_only)
     if row is None or row["step"] is None:
         raise NoSuchMailbox("Mailbox was deleted")
     return Expunged(modseq=row["step"], uids=unpack_uids(row["gone"] or b""))
@@ -137,11 +154,11 @@ class Copied:
     source_modseq: int
     target_modseq: int
     uidvalidity: int
-    source_uids: tuple[int, ...]
+    source_uids: Sequence[int]
     first_uid: int
 
 
-_COPY = "select * from copy_messages($1, $2, $3, $4, $5)"
+_COPY = "select * from copy_messages($1, $2, $3, $4, $5, $6, $7, $8)"
 
 
 async def copy(
@@ -152,7 +169,7 @@ async def copy(
     Raises `NoSuchMailbox` if one of them is gone, `OverQuota` if a copy does not fit.
     """
     source, target = ids
-    return copied_of(await pool.fetchrow(_COPY, account, source, target, uids, is_move))
+    return copied_of(await pool.fetchrow(_COPY, account, source, target, *_named(uids), is_move))
 
 
 def copied_of(row: Row | None) -> Copied:
@@ -204,6 +221,11 @@ async def add_keywords(
         return dict(await tx.fetch(_KEYWORDS, account))
 
 
-def unpack_uids(packed: bytes) -> tuple[int, ...]:
-    """Return the UIDs of an ``e`` row of changes."""
-    return struct.unpack(f">{len(packed) // 8}q", packed)
+def unpack_uids(packed: bytes) -> Sequence[int]:
+    """Return the UIDs of an ``e`` row of changes, ascending; neighbours as a range."""
+    many = len(packed) // 8
+    if many:
+        first, last = int.from_bytes(packed[:8], "big"), int.from_bytes(packed[-8:], "big")
+        if last - first == many - 1:
+            return range(first, last + 1)
+    return struct.unpack(f">{many}q", packed)

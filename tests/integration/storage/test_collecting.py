@@ -72,7 +72,8 @@ async def test_a_mailbox_that_was_emptied_goes_part_by_part(pool: Pool) -> None:
     account = await _anna(pool)
     boxes = [await _filed(pool, account) for _ in range(450)]
     [first] = boxes[0][1]
-    gone = await messages.expunge(pool, account, first.mailbox, deleted_only=False)
+    uids = [box.uid for _, [box] in boxes]
+    gone = await messages.expunge(pool, account, first.mailbox, uids, deleted_only=False)
     assert len(gone.uids) == len(boxes)
 
     noted = await pool.fetch("select cardinality(contents) as many from expunged order by many")

@@ -1,4 +1,4 @@
-"""Neighbouring UIDs go another way through the database than single ones: to the same end."""
+"""Neighbouring UIDs, those near each other, and single ones go different ways through the database: to one end."""
 
 from __future__ import annotations
 
@@ -53,7 +53,12 @@ async def state(pool: Pool, mailbox: Mailbox) -> list[tuple[object, ...]]:
     return [tuple(row) for row in rows] + [(now.exists, now.octets, now.modseq, now.uidnext)]
 
 
-RANGE, SINGLE = (2, 3, 4, 5, 6), (2, 3, 4, 5, 6, 1_000_000)  # the same messages
+async def states(pool: Pool, boxes: Sequence[Mailbox]) -> list[list[tuple[object, ...]]]:
+    return [await state(pool, box) for box in boxes]
+
+
+WAYS = ((2, 3, 4, 5, 6), (6, 5, 2, 3), (2, 3, 5, 6, 1_000_000))  # the same messages: 4 is gone
+NAMES = ("one", "two", "three")
 
 
 @pytest.mark.parametrize(
@@ -67,51 +72,50 @@ RANGE, SINGLE = (2, 3, 4, 5, 6), (2, 3, 4, 5, 6, 1_000_000)  # the same messages
 )
 async def test_flags_of_neighbours(pool: Pool, change: FlagChange) -> None:
     account = (await add_accounts(pool, "anna"))["anna"]
-    boxes = [await filled(pool, account, name, gone=[4]) for name in ("one", "two")]
+    boxes = [await filled(pool, account, name, gone=[4]) for name in NAMES]
 
     done = [
         await store_flags(pool, account, box.id, uids, change)
-        for box, uids in zip(boxes, (RANGE, SINGLE), strict=True)
+        for box, uids in zip(boxes, WAYS, strict=True)
     ]
 
-    assert done[0] == done[1]
-    assert await state(pool, boxes[0]) == await state(pool, boxes[1])
+    assert done == [done[0]] * 3
+    assert await states(pool, boxes) == [await state(pool, boxes[0])] * 3
     assert done[0].changed
 
 
 @pytest.mark.parametrize("is_move", [False, True])
 async def test_copies_and_moves_of_neighbours(pool: Pool, *, is_move: bool) -> None:
     account = (await add_accounts(pool, "anna"))["anna"]
-    boxes = [await filled(pool, account, name, gone=[4]) for name in ("one", "two")]
-    targets = [await create_mailbox(pool, account, name) for name in ("three", "four")]
+    boxes = [await filled(pool, account, name, gone=[4]) for name in NAMES]
+    targets = [await create_mailbox(pool, account, name) for name in ("four", "five", "six")]
 
     done = [
         await copy(pool, account, (box.id, target.id), uids, is_move=is_move)
-        for box, target, uids in zip(boxes, targets, (RANGE, SINGLE), strict=True)
+        for box, target, uids in zip(boxes, targets, WAYS, strict=True)
     ]
 
-    assert [one.source_uids for one in done] == [(2, 3, 5, 6)] * 2
-    assert await state(pool, boxes[0]) == await state(pool, boxes[1])
-    assert await state(pool, targets[0]) == await state(pool, targets[1])
+    assert [one.source_uids for one in done] == [(2, 3, 5, 6)] * 3
+    assert await states(pool, boxes) == [await state(pool, boxes[0])] * 3
+    assert await states(pool, targets) == [await state(pool, targets[0])] * 3
     within = await copy(pool, account, (boxes[0].id, boxes[0].id), (7, 8, 9), is_move=True)
-    assert within.source_uids == (7, 8, 9)
+    assert list(within.source_uids) == [7, 8, 9]
     assert [row[0] for row in (await state(pool, boxes[0]))[:-1]][-3:] == [10, 11, 12]
 
 
 async def test_expunge_of_neighbours_takes_the_deleted_ones_alone(pool: Pool) -> None:
     account = (await add_accounts(pool, "anna"))["anna"]
-    boxes = [await filled(pool, account, name, gone=[4]) for name in ("one", "two")]
+    boxes = [await filled(pool, account, name, gone=[4]) for name in NAMES]
     for box in boxes:
         change = FlagChange(mode=Mode.ADD, flags=DELETED)
         await store_flags(pool, account, box.id, (3, 5, 9), change)
 
     done = [
-        await expunge(pool, account, box.id, uids)
-        for box, uids in zip(boxes, (RANGE, SINGLE), strict=True)
+        await expunge(pool, account, box.id, uids) for box, uids in zip(boxes, WAYS, strict=True)
     ]
 
-    assert [one.uids for one in done] == [(3, 5)] * 2
-    assert await state(pool, boxes[0]) == await state(pool, boxes[1])
+    assert [one.uids for one in done] == [(3, 5)] * 3
+    assert await states(pool, boxes) == [await state(pool, boxes[0])] * 3
 
 
 async def test_a_range_costs_one_descent_of_the_index(pool: Pool) -> None:
@@ -127,3 +131,17 @@ async def test_a_range_costs_one_descent_of_the_index(pool: Pool) -> None:
 
     assert isinstance(before, int)
     assert after == before + 1
+
+
+async def test_nobody_looks_whether_the_contents_of_what_moved_may_go(pool: Pool) -> None:
+    account = (await add_accounts(pool, "anna"))["anna"]
+    here, there = [await filled(pool, account, name) for name in ("one", "two")]
+
+    await copy(pool, account, (here.id, there.id), (1, 2, 3), is_move=True)
+    await copy(pool, account, (here.id, there.id), (4, 6, 9), is_move=True)
+
+    assert await pool.fetchval("select count(*) from expunged") == 0
+    moved = (await state(pool, there))[9:-1]
+    assert [row[0] for row in moved] == [10, 11, 12, 13, 14, 15]
+    assert [row[1] for row in moved] == [0, 0, FLAGGED, 0, 0, 0]
+    assert [row[0] for row in (await state(pool, here))[:-1]] == [5, 7, 8]
