@@ -6,11 +6,13 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, compress, islice
 
 from imap_gateway.protocol.cursor import MAX_NUMBER, BadSyntax, Cursor
 
 STAR = 0  # stands for the largest number in use
+MANY_RANGES = 16
+SPREAD = 16  # messages for each number that is looked for
 RANGES_AT_ONCE = 1000  # are written in one go, then other threads come
 
 _NUMBER = rb"(?:[1-9][0-9]{0,9}|\*)"
@@ -72,6 +74,11 @@ class SequenceSet:
 
     def indexes_of_uids(self, uids: Sequence[int]) -> Sequence[int]:
         """Return the places of those of these UIDs that are in ``uids`` (ascending)."""
+        if len(self.ranges) >= MANY_RANGES and all(a == b != STAR for a, b in self.ranges):
+            wanted = {uid for uid, _ in self.ranges}
+            start, end = bisect_left(uids, min(wanted)), bisect_right(uids, max(wanted))
+            if end - start <= SPREAD * len(wanted):  # quicker than to look for each
+                return list(compress(range(start, end), map(wanted.__contains__, uids[start:end])))
         found, start = [], 0
         for first, last in self.resolve(uids[-1] if uids else 0):
             start = bisect_left(uids, first, start)
@@ -92,8 +99,12 @@ def sequence_set(cursor: Cursor) -> SequenceSet:
     """``sequence-set = (seq-number / seq-range) *("," sequence-set) / "$"`` (RFC 5182 §3)."""
     if cursor.skip(b"$"):
         return SequenceSet((), is_saved=True)
-    text = cursor.take(_SET, "sequence-set")[0]
-    return SequenceSet(tuple(map(_range, text.split(b","))))
+    parts = cursor.take(_SET, "sequence-set")[0].split(b",")
+    if all(map(bytes.isdigit, parts)):
+        numbers = list(map(int, parts))
+        _check(max(numbers))
+        return SequenceSet(tuple(zip(numbers, numbers, strict=True)))
+    return SequenceSet(tuple(map(_range, parts)))
 
 
 def _range(text: bytes) -> tuple[int, int]:
@@ -104,13 +115,21 @@ def _range(text: bytes) -> tuple[int, int]:
 
 def _number(text: bytes) -> int:
     number = STAR if text == b"*" else int(text)
+    _check(number)
+    return number
+
+
+def _check(number: int) -> None:
     if number > MAX_NUMBER:
         raise BadSyntax("number too large")
-    return number
 
 
 def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Yield first and last of those that follow each other, in the order of ``numbers``."""
+    if isinstance(numbers, range) and numbers.step == 1:
+        if numbers:
+            yield numbers[0], numbers[-1]
+        return
     first = last = None
     for number in numbers:
         if last is not None and number == last + 1:

@@ -1,11 +1,13 @@
-"""How many messages a sequence set can mean: whether a thread looks them up."""
+"""Sequence sets: how many messages one can mean, and which."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from imap_gateway.protocol.cursor import Cursor
-from imap_gateway.protocol.sequences import sequence_set
+from imap_gateway.protocol.cursor import MAX_NUMBER, BadSyntax, Cursor
+from imap_gateway.protocol.sequences import sequence_set, write_set
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,30 @@ from imap_gateway.protocol.sequences import sequence_set
 )
 def test_what_a_set_can_mean_at_most(written: str, most: int) -> None:
     assert sequence_set(Cursor(written.encode())).at_most(1000) == most
+
+
+numbers = st.lists(st.integers(1, 400), min_size=1, max_size=60)
+
+
+@given(numbers, st.sets(st.integers(1, 300)), st.sampled_from(["", ",350:360"]))
+def test_uids_are_found_however_many_are_named(wanted: list[int], here: set[int], end: str) -> None:
+    written = ",".join(map(str, wanted)) + end
+    uids = sorted(here)
+
+    found = sequence_set(Cursor(written.encode())).indexes_of_uids(uids)
+
+    meant = {*wanted, *(range(350, 361) if end else ())}
+    assert [uids[index] for index in found] == [uid for uid in uids if uid in meant]
+
+
+@pytest.mark.parametrize(
+    "written", [f"{MAX_NUMBER + 1}", f"1,{MAX_NUMBER + 1}", f"1:2,{MAX_NUMBER + 1}"]
+)
+def test_numbers_are_bounded(written: str) -> None:
+    with pytest.raises(BadSyntax):
+        sequence_set(Cursor(written.encode()))
+
+
+def test_a_range_is_written_as_it_is() -> None:
+    assert write_set(range(3, 10**9)) == b"3:999999999"
+    assert write_set(range(3, 3)) == b""
