@@ -81,22 +81,32 @@ class Rows:
         return found
 
     def change(self, packed: bytes, modseq: int) -> array[int]:
-        """Apply the data of an ``f`` step; return the UIDs that it names."""
+        """Apply the data of an ``f`` step; return the UIDs that it names, ascending."""
         count = int.from_bytes(packed[:4], "big")
-        words = array("I", packed[4 : 4 + 8 * count])
-        if sys.byteorder == "little":
-            words.byteswap()
-        keywords = dict(read_keywords(packed[4 + 8 * count :].decode()))
+        uids, flags = _pairs(packed[4 : 4 + 8 * count])
+        words = dict(read_keywords(packed[4 + 8 * count :].decode()))
         self._firsts.clear()
-        uids, next_ = words[0::2], 0
-        for uid, flags in zip(uids, words[1::2], strict=True):
-            is_next = next_ < len(self.uids) and self.uids[next_] == uid
-            at = next_ if is_next else self.find(uid)
-            next_ = at + 1
-            if at >= 0 and self.modseqs[at] <= modseq:
-                self.flags[at], self.modseqs[at] = flags, modseq
-                self.keywords.put(len(self.uids), at, keywords.get(uid, ()))
+        if not words and not self.keywords and self._change_neighbours(uids, flags, modseq):
+            return uids
+        here, at = self.uids, 0
+        for uid, bits in zip(uids, flags, strict=True):
+            if at >= len(here) or here[at] != uid:
+                at = bisect_left(here, uid, at)
+            if at < len(here) and here[at] == uid and self.modseqs[at] <= modseq:
+                self.flags[at], self.modseqs[at] = bits, modseq
+                if words or self.keywords:
+                    self.keywords.put(len(here), at, words.get(uid, ()))
+                at += 1
         return uids
+
+    def _change_neighbours(self, uids: array[int], flags: array[int], modseq: int) -> bool:
+        """Give messages that stand side by side their flags at once; False if these do not."""
+        start = self.find(uids[0]) if uids else -1
+        place = slice(start, start + len(uids))
+        if start < 0 or self.uids[place] != uids or max(self.modseqs[place]) > modseq:
+            return False
+        self.flags[place], self.modseqs[place] = flags, array("Q", [modseq]) * len(uids)
+        return True
 
     def without(self, places: Sequence[int]) -> Rows:
         """Return rows without the messages at ``places`` (ascending)."""
@@ -150,6 +160,16 @@ def read_keywords(text: str) -> Iterable[tuple[int, Words]]:
     for entry in text.split(";") if text else ():
         uid, _, numbers = entry.partition(":")
         yield int(uid), tuple(map(int, numbers.split(",")))
+
+
+def _pairs(packed: bytes) -> tuple[array[int], array[int]]:
+    """Return UIDs, ascending, and flags, from pairs of them in any order."""
+    words = array("Q", packed)
+    if sys.byteorder == "little":
+        words.byteswap()
+    halves = array("I", array("Q", sorted(words)).tobytes())
+    first, second = halves[0::2], halves[1::2]
+    return (second, first) if sys.byteorder == "little" else (first, second)
 
 
 def _wide(high: array[int], low: array[int]) -> array[int]:
