@@ -12,7 +12,7 @@ from itertools import compress
 
 OCTETS_PER_MESSAGE = 4
 OCTETS_PER_COMBINATION = 300
-CHUNK_MESSAGES = 1000
+CHUNK_MESSAGES = 10_000
 _NONE: tuple[int, ...] = ()
 
 Words = tuple[int, ...]  # numbers of keywords

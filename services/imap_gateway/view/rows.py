@@ -69,16 +69,15 @@ class Rows:
         at = bisect_left(self.uids, uid)
         return at if at < len(self.uids) and self.uids[at] == uid else -1
 
-    def places(self, uids: Iterable[int]) -> list[int]:
-        """Return where those of ``uids`` (ascending) are that are here."""
-        found, here, next_ = [], self.uids, 0
+    def places(self, uids: Iterable[int]) -> Iterator[int]:
+        """Yield where those of ``uids`` (ascending) are that are here; a list of a million stops all threads."""
+        here, next_ = self.uids, 0
         for uid in uids:
             if next_ >= len(here) or here[next_] != uid:  # mostly neighbours follow each other
                 next_ = bisect_left(here, uid, next_)
             if next_ < len(here) and here[next_] == uid:
-                found.append(next_)
+                yield next_
                 next_ += 1
-        return found
 
     def change(self, packed: bytes, modseq: int) -> array[int]:
         """Apply the data of an ``f`` step; return the UIDs that it names, ascending."""
@@ -108,11 +107,13 @@ class Rows:
         self.flags[place], self.modseqs[place] = flags, array("Q", [modseq]) * len(uids)
         return True
 
-    def without(self, places: Sequence[int]) -> Rows:
-        """Return rows without the messages at ``places`` (ascending)."""
+    def without(self, places: Iterable[int]) -> Rows:
+        """Return rows without the messages at ``places``; these rows, if that is none."""
         keep, rows = bytearray(b"\1") * len(self.uids), Rows()
         for at in places:
             keep[at] = 0
+        if 0 not in keep:
+            return self
         rows.uids, rows.flags = kept(self.uids, keep), kept(self.flags, keep)
         rows.modseqs, rows.contents = kept(self.modseqs, keep), kept(self.contents, keep)
         rows.sizes = kept(self.sizes, keep)
@@ -131,7 +132,8 @@ class Rows:
         """Return the UIDs of the messages that have this flag."""
         found: list[int] = []
         for start, octets in self._flag_octets(bit):
-            found.extend(compress(self.uids[start : start + CHUNK_MESSAGES], octets))
+            if 1 in octets:
+                found.extend(compress(self.uids[start : start + CHUNK_MESSAGES], octets))
         return found
 
     def _flag_octets(self, bit: int) -> Iterator[tuple[int, bytes]]:

@@ -110,9 +110,7 @@ class SharedView:
 
     def expunge(self, modseq: int, uids: Sequence[int]) -> None:
         """Apply a step that removed messages."""
-        places = self.rows.places(uids)
-        if places:
-            self.rows = self.rows.without(places)
+        self.rows = self.rows.without(self.rows.places(uids))
         self._remember(Event(modseq, array("I", uids), is_expunge=True))
 
     def knows_since(self, modseq: int) -> bool:

@@ -14,7 +14,7 @@ from imap_gateway.protocol.sequences import SequenceSet
 from imap_gateway.searching.finding import Found
 from imap_gateway.view import hits, matching
 from imap_gateway.view.flags import FLAGGED, SEEN, Keywords
-from imap_gateway.view.hits import Numbers, contents_of, marked_packed, unpacked
+from imap_gateway.view.hits import Numbers, contents_of, marked_packed, marked_uids, unpacked
 from imap_gateway.view.matching import Scope, candidates
 from imap_gateway.view.position import Position, message_rows
 from imap_gateway.view.rows import Rows
@@ -146,3 +146,15 @@ def test_packed_contents_mark_the_messages_that_show_them() -> None:
     assert [rows.contents[at] for at, is_marked in enumerate(marks) if is_marked] == [4999, 4990]
     assert list(contents_of(rows, [0, 3])) == [4999, 4995]
     assert contents_of(rows, range(1, len(rows))) == rows.contents[1:]
+
+
+@given(st.sets(st.integers(1, 2 * COUNT + 5)), st.sampled_from([1, 2]))
+def test_uids_from_elsewhere_mark_the_messages_that_are_here(dated: set[int], step: int) -> None:
+    rows = a_position().view.rows
+    uids = sorted(dated | set(range(20, 40, step)))  # some neighbours, as of the same days
+
+    marks = marked_uids(rows, b"".join(struct.pack(">q", uid) for uid in uids))
+
+    assert [uid for uid, marked in zip(rows.uids, marks, strict=True) if marked] == [
+        uid for uid in rows.uids if uid in uids
+    ]
