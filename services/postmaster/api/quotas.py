@@ -68,7 +68,8 @@ async def set_quota(
 ) -> dict[str, Any]:
     """Replace all limits; 404 if there is no such user, domain or tenant."""
     limits = Limits(octets=body.octets, messages=body.messages, mailboxes=body.mailboxes)
-    detail = ", ".join(f"{key} {value}" for key, value in body.model_dump().items())
+    given = body.model_dump(exclude_none=True).items()
+    detail = ", ".join(f"{key} {value}" for key, value in given) or "no limits"
     async with audited(means.pool, actor, "quota set", f"{scope.value} {name}", detail) as tx:
         if not await set_limits(tx, scope, name.lower(), limits):
             raise not_found(scope.value, name)

@@ -155,6 +155,9 @@ async def test_mail_over_a_quota_of_messages_is_refused(
     assert "1" in await done(clerk, "quota", "show", *whose)
 
     await done(clerk, "quota", "set", *whose)
+    audit = json.loads(await done(clerk, "audit", "list", "--json"))
+    told = [entry["detail"] for entry in audit if entry["action"] == "quota set"]
+    assert sorted(told) == ["no limits", "octets 1000000, messages 1"]
     [third] = await file(clerk.pool, await accepted(clerk.pool, people[ANNA]))
     assert isinstance(third, Filed)
 
