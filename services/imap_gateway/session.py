@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from datetime import timedelta
 
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.committing import committing
 from imap_gateway.errors import ConnectionLost, Farewell, Misuse, Refusal
 from imap_gateway.handlers.notifying import tell_elsewhere, tell_new
 from imap_gateway.progress import LONG, reported
@@ -18,6 +20,7 @@ from imap_gateway.protocol.framing import Frame, TooLarge
 from imap_gateway.protocol.grammar import BadCommand, parse
 from imap_gateway.state import (
     ALLOWED,
+    CHANGING,
     COUNTING,
     EXPUNGING,
     LEAVING,
@@ -129,12 +132,7 @@ class Session:
                 await self._demand_reading()
         if self.client.is_uidonly and tagged.name in NUMBERED:
             raise Misuse("Only UIDs are in use", b"UIDREQUIRED")  # RFC 9586 §3.2
-        handler = self._handlers[type(command)]
-        if tagged.name in LONG:
-            with reported(self.client):
-                done = await handler(self.client, command)
-        else:
-            done = await handler(self.client, command)
+        done = await self._carry_out(tagged)
         if isinstance(command, Idle):
             self._idle_tag = tagged.tag
             self._watch()
@@ -150,6 +148,15 @@ class Session:
         if self.client.noticing is not None:
             self._watch()
         return done
+
+    async def _carry_out(self, tagged: Tagged) -> Done:
+        handler = self._handlers[type(tagged.command)]
+        is_long, is_changing = tagged.name in LONG, tagged.name in CHANGING
+        with (
+            reported(self.client) if is_long else nullcontext(),
+            committing() if is_changing else nullcontext(),
+        ):
+            return await handler(self.client, tagged.command)
 
     async def _demand_reading(self) -> None:
         """A guest must still have the right to read (RFC 4314 §4); raise `Refusal` or `Farewell`."""

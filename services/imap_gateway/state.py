@@ -66,6 +66,11 @@ OF_MESSAGES = _allowed(_SELECTED)
 # While these run no EXPUNGE may be sent: the client counts messages (RFC 3501 §7.4.1).
 COUNTING = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
 
+# These change mailboxes: a NO to them means that nothing was done (RFC 3501 §7.1.2).
+CHANGING = frozenset({
+    "CREATE", "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE", "SETACL", "DELETEACL", "SETQUOTA",
+})  # fmt: skip
+
 # These are answered by telling what went, whatever NOTIFY wants.
 EXPUNGING = frozenset({"EXPUNGE", "UID EXPUNGE", "MOVE", "UID MOVE", "REPLACE", "UID REPLACE"})
 

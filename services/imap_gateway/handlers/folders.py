@@ -96,7 +96,8 @@ async def create(client: Client, command: Create) -> Done:
         made = await boxes.create_mailbox(
             client.house.pool, place.account, place.name, uses, acl=acl
         )
-    await own_changes.made(client, place, made)
+    with after_commit():
+        await own_changes.made(client, place, made)
     _tell(client, place)
     return Done("CREATE done", b"MAILBOXID (%b)" % made.object_id.encode())
 
@@ -168,8 +169,7 @@ async def _empty_inbox(client: Client, place: Place, command: c.Rename) -> None:
     there, acl = await _new_place(client, command.new)
     if there.owner is not None:
         raise Refusal("A mailbox stays with its owner", b"CANNOT")
-    with committing():
-        target = await boxes.create_mailbox(house.pool, client.account, there.name, acl=acl)
+    target = await boxes.create_mailbox(house.pool, client.account, there.name, acl=acl)
     await own_changes.made(client, there, target)
     with committing(is_partly_done=True):
         await copy_annotations(house.pool, client.account, inbox.id, target.id)

@@ -12,6 +12,7 @@ from typing import Final
 
 from imap_gateway import places
 from imap_gateway.client import Client, Done, Handlers
+from imap_gateway.committing import after_commit
 from imap_gateway.errors import Refusal
 from imap_gateway.protocol import responses
 from imap_gateway.protocol import sharing as v
@@ -66,8 +67,9 @@ async def set_quota(client: Client, command: v.SetQuota) -> Done:
         mailboxes=command.limits.get(Resource.MAILBOX),
     )
     await set_limits(client.house.pool, quota.scope, quota.name, new)
-    changed = await find_quota(client.house.pool, quota.scope, quota.name)
-    client.wire.write(_line(changed) if changed is not None else b"")
+    with after_commit():
+        changed = await find_quota(client.house.pool, quota.scope, quota.name)
+        client.wire.write(_line(changed) if changed is not None else b"")
     return Done("SETQUOTA done")
 
 

@@ -13,6 +13,7 @@ from posthouse.mail.errors import AnswerLost, Unavailable
 from posthouse.storage.mailboxes import find_mailbox
 from posthouse.storage.messages import FlagChange, Mode, store_flags
 from posthouse.storage.pool import Pool, Row, Tx
+from posthouse.storage.quotas import manage_quotas
 from support.imap import LETTER, Gateway, User, add_reader, check_sums, gateway
 
 pytestmark = pytest.mark.integration
@@ -24,6 +25,10 @@ _COMMITS = (
     "store_flags",
     "expunge_messages",
     "for update",
+    "insert into mailboxes",
+    "delete from mailboxes",
+    "update mailboxes set",
+    "update accounts set quota",
 )
 _LITERAL = f"{{{len(LETTER)}+}}\r\n".encode() + LETTER
 COMMANDS = (
@@ -39,6 +44,19 @@ COMMANDS = (
     b"UID EXPUNGE 3",
     b"REPLACE 1 Here " + _LITERAL,
     b"REPLACE 1 There " + _LITERAL,
+)
+
+
+CHANGES = (  # of mailboxes as a whole
+    b"CREATE Where",
+    b"DELETE There",
+    b"RENAME There Where",
+    b"RENAME INBOX Where",
+    b"SUBSCRIBE There",
+    b"UNSUBSCRIBE There",
+    b"SETACL There bert lr",
+    b"DELETEACL There bert",
+    b'SETQUOTA "user:anna@example.test" (STORAGE 1000)',
 )
 
 
@@ -93,6 +111,10 @@ class Watched(Tx):
         await self._pool.noticed(sql)
         return await super().fetchrow(sql, *arguments)
 
+    async def fetchval(self, sql: str, *arguments: object) -> object:
+        await self._pool.noticed(sql)
+        return await super().fetchval(sql, *arguments)
+
     async def execute(self, sql: str, *arguments: object) -> int:
         await self._pool.noticed(sql)
         return await super().execute(sql, *arguments)
@@ -142,9 +164,11 @@ async def test_what_was_done_is_answered_with_ok_and_told_when_it_can_be(
 
 async def test_who_cannot_know_what_was_done_is_told_to_look(pool: Pool, tmp_path: Path) -> None:
     await add_reader(pool)
+    await add_reader(pool, "bert")
+    await manage_quotas(pool, "anna@example.test", "example.test")
     failing = Failing(pool)
     async with gateway(failing, tmp_path) as house:
-        for command in COMMANDS:
+        for command in (*COMMANDS, *CHANGES):
             user = await _opened(house)
             failing.is_armed = failing.loses_answer = True
             await user.send(b"t9 " + command + b"\r\n")
@@ -152,3 +176,4 @@ async def test_who_cannot_know_what_was_done_is_told_to_look(pool: Pool, tmp_pat
                 pass
             assert heard.startswith(b"* BYE"), (command, heard)
             failing.is_away = failing.loses_answer = False
+            await pool.execute("delete from mailboxes where name = 'Where'")
