@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import imaplib
 import poplib
-import smtplib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from postmaster.cli import app
-from support.dovecot import PASSWORD, Store, dovecot
-from support.letters import letter
+from support.dovecot import PASSWORD, Store
+from support.old_server import (
+    LETTERS,
+    OLD,
+    environment,
+    old_server,
+    seen_by_imap,
+    seen_by_pop3,
+    use,
+)
 from support.stack import House
 
 pytestmark = pytest.mark.journey
-
-OLD = "anna@old.test"
-LETTERS = [letter(f"number {n}", body=f"Hello.\n.dot {n}\n") for n in range(6)]
-
-
-@contextmanager
-def old_server() -> Iterator[Store]:
-    """Run Dovecot while tests that are plain functions look at it."""
-    with asyncio.Runner() as runner:
-        running = dovecot({OLD: ""}, has_readers=True)
-        store = runner.run(running.__aenter__())
-        try:
-            with smtplib.LMTP("127.0.0.1", store.port) as client:
-                for octets in LETTERS:
-                    client.sendmail("a@elsewhere.test", [OLD], octets)
-            yield store
-        finally:
-            runner.run(running.__aexit__(None, None, None))
-
-
-def use(client: imaplib.IMAP4) -> None:
-    """Give flags and keywords, copy, expunge, as people do."""
-    client.select("INBOX")
-    client.store("1,3", "+FLAGS", r"(\Seen $Label1)")
-    client.store("2", "+FLAGS", r"(\Answered \Flagged NonJunk)")
-    client.create("Entw&APw-rfe")
-    client.create("Work.Deep")  # a Maildir++ divides levels by dots
-    client.copy("1:3", "Entw&APw-rfe")
-    client.store("4", "+FLAGS", r"(\Deleted)")
-    client.expunge()
 
 
 def share(client: imaplib.IMAP4, mate: str) -> None:
@@ -63,30 +37,6 @@ def share(client: imaplib.IMAP4, mate: str) -> None:
     client.store("2", "+FLAGS", "(work $Label2)")
     client.setacl("Gesendet", mate, "lrs")
     client.setacl("Gesendet", "nobody", "lr")
-
-
-def seen_by_imap(client: imaplib.IMAP4, name: str) -> tuple[bytes, dict[int, tuple[object, ...]]]:
-    """Return UIDVALIDITY, and by UID: flags, date, octets."""
-    client.select(name, readonly=True)
-    validity = client.response("UIDVALIDITY")[1][0]
-    found: dict[int, tuple[object, ...]] = {}
-    for uid in client.uid("SEARCH", "ALL")[1][0].split():
-        _, told = client.uid("FETCH", uid.decode(), "(FLAGS INTERNALDATE BODY.PEEK[])")
-        (head, octets), *_ = told
-        flags = {flag.lower() for flag in imaplib.ParseFlags(head)} - {b"\\recent"}
-        found[int(uid)] = (flags, imaplib.Internaldate2tuple(head), octets)
-    return validity, found
-
-
-def seen_by_pop3(client: poplib.POP3, user: str, password: str) -> list[tuple[bytes, bytes]]:
-    """Return number with unique id, and the size, of each message."""
-    client.user(user)
-    client.pass_(password)
-    try:
-        sizes = [line.split()[1] for line in client.list()[1]]
-        return list(zip(client.uidl()[1], sizes, strict=True))
-    finally:
-        client.quit()
 
 
 def posthouse(house: House, *arguments: str) -> Result:
@@ -228,10 +178,3 @@ def test_what_is_shared_subscribed_and_flagged_comes_along_and_later_flags_follo
         }
     pop3 = poplib.POP3_SSL("localhost", house.port("pop3s"), context=house.trust)
     assert seen_by_pop3(pop3, *user) == by_pop3
-
-
-def environment(house: House) -> dict[str, str]:
-    return {
-        "POSTHOUSE_API_URL": house.demo.api_url,
-        "POSTHOUSE_API_TOKEN": house.demo.api_token,
-    }

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from onemachine.certificates import Certificates
 from onemachine.children import mortal
 from onemachine.ports import free_ports
 
@@ -22,8 +23,8 @@ state_dir = {home}/state
 log_path = {home}/log
 protocols = lmtp{readers}
 listen = 127.0.0.1
-ssl = no
-mail_location = maildir:~/Maildir
+ssl = {ssl}
+mail_location = {location}
 first_valid_uid = 1
 default_internal_user = {user}
 default_login_user = {user}
@@ -31,7 +32,8 @@ default_internal_group = {group}
 mail_plugins = quota
 disable_plaintext_auth = no
 plugin {{
-  quota = maildir:User quota
+  quota = {quota}:User quota
+  quota_vsizes = yes
 }}
 passdb {{
   driver = passwd-file
@@ -61,7 +63,8 @@ service {name}-login {{
     port = {port}
   }}
   inet_listener {name}s {{
-    port = 0
+    port = {secure}
+    ssl = yes
   }}
 }}
 """
@@ -79,6 +82,7 @@ plugin {
   acl = vfile
 }
 """
+_LOCATIONS = {"maildir": "~/Maildir", "sdbox": "~/dbox", "mdbox": "~/dbox"}
 PASSWORD = "unused"  # noqa: S105 - of users that live for one test
 
 
@@ -92,6 +96,8 @@ class Store:
         home: With a folder per user.
         imap: Where it speaks IMAP, 0 if it does not.
         pop3: Where it speaks POP3, 0 if it does not.
+        imaps: Where it does so by TLS, 0 if it does not.
+        pop3s: Likewise.
     """
 
     port: int
@@ -99,6 +105,8 @@ class Store:
     home: Path
     imap: int = 0
     pop3: int = 0
+    imaps: int = 0
+    pop3s: int = 0
 
     def maildir(self, user: str) -> Path:
         """Return the Maildir of ``user``."""
@@ -111,13 +119,20 @@ class Store:
 
 
 @asynccontextmanager
-async def dovecot(users: Mapping[str, str], *, has_readers: bool = False) -> AsyncIterator[Store]:
+async def dovecot(
+    users: Mapping[str, str],
+    *,
+    has_readers: bool = False,
+    storage: str = "maildir",
+    tls: Certificates | None = None,
+) -> AsyncIterator[Store]:
     """Run Dovecot with mailboxes of ``users``; the values are quota rules, empty for none.
 
-    With ``has_readers`` they can be read by IMAP and POP3; all have the same `PASSWORD`.
+    With ``has_readers`` they can be read by IMAP and POP3, with ``tls`` by TLS, too; all have the same
+    `PASSWORD`. The ``storage`` is maildir, sdbox or mdbox.
     """
     home = Path(tempfile.mkdtemp(prefix="posthouse-dovecot-"))
-    port, imap, pop3 = free_ports(3)
+    port, imap, pop3, imaps, pop3s = free_ports(5)
     owner = pwd.getpwnam("dovecot") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     home.chmod(0o755)
     for folder in ("run", "state", "mail"):
@@ -132,17 +147,28 @@ async def dovecot(users: Mapping[str, str], *, has_readers: bool = False) -> Asy
     (home / "users").write_text("\n".join(lines) + "\n")
     group = "dovecot" if os.geteuid() == 0 else str(owner.pw_gid)
     conf = home / "dovecot.conf"
-    words = {"home": home, "port": port, "user": owner.pw_name, "group": group}
-    doors = [("imap", imap), ("pop3", pop3)] if has_readers else []
-    readers = "".join(f" {name}" for name, _ in doors)
-    text = "".join(_DOOR.format(name=name, port=number) for name, number in doors)
+    words = {
+        "home": home,
+        "port": port,
+        "user": owner.pw_name,
+        "group": group,
+        "ssl": f"yes\nssl_cert = <{tls.chain}\nssl_key = <{tls.key}" if tls else "no",
+        "location": f"{storage}:{_LOCATIONS[storage]}",
+        "quota": "maildir" if storage == "maildir" else "count",
+    }
+    doors = [("imap", imap, imaps), ("pop3", pop3, pop3s)] if has_readers else []
+    readers = "".join(f" {name}" for name, *_ in doors)
+    text = "".join(
+        _DOOR.format(name=name, port=plain, secure=secure if tls else 0)
+        for name, plain, secure in doors
+    )
     text += _READERS if has_readers else ""
     conf.write_text(_CONF.format(readers=readers, **words) + text)
     process = await asyncio.create_subprocess_exec(
         *mortal("/usr/sbin/dovecot", "-F", "-c", str(conf), ends_by=signal.SIGTERM)
     )
     try:
-        for each in (port, *(number for _, number in doors)):
+        for each in (port, *(number for _, number, _ in doors)):
             await _listening(each, process)
         yield Store(
             port,
@@ -150,6 +176,8 @@ async def dovecot(users: Mapping[str, str], *, has_readers: bool = False) -> Asy
             home,
             imap=imap if has_readers else 0,
             pop3=pop3 if has_readers else 0,
+            imaps=imaps if has_readers and tls else 0,
+            pop3s=pop3s if has_readers and tls else 0,
         )
     finally:
         if process.returncode is None:

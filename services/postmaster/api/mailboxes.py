@@ -156,7 +156,7 @@ async def begin_import(old: OldMailbox, means: Means) -> Adopted:
 
     May be asked again: before an import goes on, and after it with the ``uidnext`` of the end.
     """
-    account = await _account(means.pool, old.address)
+    account = await account_of(means.pool, old.address)
     where = account, importing.name_here(old.mailbox), old.uidvalidity
     try:
         imported = await importing.adopt(means.pool, where, old.uses)
@@ -169,7 +169,7 @@ async def begin_import(old: OldMailbox, means: Means) -> Adopted:
 @router.put("/imports/subscriptions", status_code=HTTPStatus.NO_CONTENT)
 async def import_subscriptions(old: OldSubscriptions, means: Means) -> None:
     """Subscribe to what somebody was subscribed to; what is subscribed here stays so."""
-    account = await _account(means.pool, old.address)
+    account = await account_of(means.pool, old.address)
     names = {importing.name_here(name) for name in old.names}
     await importing.subscribe_all(means.pool, account, names)
 
@@ -177,7 +177,7 @@ async def import_subscriptions(old: OldSubscriptions, means: Means) -> None:
 @router.put("/imports/flags")
 async def import_flags(old: OldFlagsOfMailbox, means: Means) -> MergedFlags:
     """Do here what was done to flags at the other server since they were imported; 404 without mailbox."""
-    account = await _account(means.pool, old.address)
+    account = await account_of(means.pool, old.address)
     read = [(each.uid, *_sorted(each.flags)) for each in old.messages]
     known = await importing.keyword_ids(
         means.pool, account, sorted({name for _, _, names, _ in read for name in names})
@@ -206,7 +206,7 @@ async def import_message(
     Messages come in the order of their UIDs. Where new mail has taken a UID, the next one is given.
     """
     octets = await _octets(request)
-    account = await _account(means.pool, old.address)
+    account = await account_of(means.pool, old.address)
     ident = new_id()
     summary, _ = await asyncio.gather(
         asyncio.to_thread(scan, octets), means.blobs.put(object_key(ident), octets)
@@ -247,7 +247,8 @@ async def _octets(request: Request) -> bytes:
     return bytes(octets)
 
 
-async def _account(pool: Pool, address: str) -> int:
+async def account_of(pool: Pool, address: str) -> int:
+    """Return whose mailboxes ``address`` means; raise `Problem`."""
     account = await directory.account_by_address(pool, address)
     if account is None:
         raise not_found("account", address)

@@ -136,7 +136,8 @@ def unique_id(form: str, uid: int, uidvalidity: int, *, guid: str, name: str) ->
 
 def _mailbox(folder: Path, name: str, uidl_format: str) -> OldMailbox:
     notes = _notes(folder)
-    files = {path.name.partition(":")[0]: path for path in _files(folder)}
+    # Twice: while somebody renames a file to change its flags, it may not be seen.
+    files = {path.name.partition(":")[0]: path for _ in range(2) for path in _files(folder)}
     known = sorted((uid, base) for base, uid in notes.uids.items() if base in files)
     uidnext = max([notes.uidnext, *(uid + 1 for uid, _ in known)])
     strangers = sorted(files.keys() - notes.uids.keys())

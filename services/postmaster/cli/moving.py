@@ -35,6 +35,7 @@ class Moved:
         renumbered: Of the imported, those with another UID.
         renamed: Of the imported, those without their unique id by POP3, which another message has.
         empty: Messages without an octet, left out.
+        deleted: Messages from an import before that are there no more, and now not here.
         left_out: What else could not be taken over, in words.
     """
 
@@ -46,6 +47,7 @@ class Moved:
     renumbered: int = 0
     renamed: int = 0
     empty: int = 0
+    deleted: int = 0
     left_out: list[str] = field(default_factory=list)
 
     def leave_out(self, what: Iterable[str]) -> None:
@@ -53,15 +55,29 @@ class Moved:
         self.left_out += [each for each in dict.fromkeys(what) if each not in self.left_out]
 
 
-def move(
-    api: Client, address: str, mailboxes: Iterable[OldMailbox], subscribed: Sequence[str]
-) -> list[Moved]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How mailboxes are taken over.
+
+    Attributes:
+        api: By whom.
+        address: Whose they become.
+        deletes: What was imported and is there no more, is deleted here.
+    """
+
+    api: Client
+    address: str
+    deletes: bool = False
+
+
+def move(way: Way, mailboxes: Iterable[OldMailbox], subscribed: Sequence[str]) -> list[Moved]:
     """Take over ``mailboxes``; one that cannot be is told, the others are taken over.
 
     Raises `Failure` if the API breaks off.
     """
+    api, address = way.api, way.address
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        told = [_mailbox(api, address, box, progress) for box in mailboxes]
+        told = [_mailbox(way, box, progress) for box in mailboxes]
     if subscribed:
         body = {"address": address, "names": list(subscribed)}
         api.ask("PUT", path("imports", "subscriptions"), body=body)
@@ -77,7 +93,8 @@ def tell(told: Sequence[Moved], *, as_json: bool) -> None:
         say(
             f"{each.mailbox}{was}: {each.imported} imported, {each.unchanged} were here, "
             f"{each.flags} with new flags, {each.renumbered} with another UID, "
-            f"{each.renamed} with another unique id, {each.empty} without an octet left out."
+            f"{each.renamed} with another unique id, {each.empty} without an octet left out, "
+            f"{each.deleted} deleted."
         )
         for line in each.left_out:
             say(f"  left out: {line}")
@@ -85,24 +102,27 @@ def tell(told: Sequence[Moved], *, as_json: bool) -> None:
         raise Failure("Not all could be taken over, see above.")
 
 
-def _mailbox(api: Client, address: str, box: OldMailbox, progress: Progress) -> Moved:
+def _mailbox(way: Way, box: OldMailbox, progress: Progress) -> Moved:
     moved = Moved(mailbox=box.name, was=box.name)
     try:
-        _messages(api, address, box, moved, progress)
+        _messages(way, box, moved, progress)
     except Problem as problem:
         if problem.code is not HTTPStatus.CONFLICT:
             raise
         moved.leave_out([f"the rest of {box.name}: {problem}"])
         return moved
-    _share(api, address, box, moved)
+    _share(way, box, moved)
     return moved
 
 
-def _messages(api: Client, address: str, box: OldMailbox, moved: Moved, progress: Progress) -> None:
-    body = {"address": address, "mailbox": box.name, "uidvalidity": box.uidvalidity}
+def _messages(way: Way, box: OldMailbox, moved: Moved, progress: Progress) -> None:
+    api = way.api
+    body = {"address": way.address, "mailbox": box.name, "uidvalidity": box.uidvalidity}
     begun = api.ask("POST", path("imports", "mailboxes"), body={**body, "uses": box.uses})
     moved.mailbox, last = begun["mailbox"], begun["imported_uid"]
     here = {**body, "mailbox": moved.mailbox}
+    if way.deletes and last:
+        _delete(api, here, box, moved, last)
     for message in progress.track(box.messages, description=box.name):
         if message.uid <= last:
             moved.unchanged += 1
@@ -115,6 +135,22 @@ def _messages(api: Client, address: str, box: OldMailbox, moved: Moved, progress
         moved.flags += answer["changed"]
         moved.leave_out(f"keyword {name}" for name in answer["left_out"])
     api.ask("POST", path("imports", "mailboxes"), body={**body, "uidnext": box.uidnext})
+
+
+def _delete(api: Client, here: dict[str, Any], box: OldMailbox, moved: Moved, last: int) -> None:
+    """Delete what was imported, up to UID ``last``, and is there no more."""
+    if not box.is_whole or box.uidnext <= last:
+        moved.leave_out(["deletions: what is there is not all, or older than the last import"])
+        return
+    first = 1
+    known = (each for each in box.messages if each.uid <= last)
+    for portion in [*_portions(known), []]:
+        until = portion[-1].uid if portion else last
+        uids = [each.uid for each in portion]
+        if until >= first:
+            body = {**here, "first": first, "last": until, "uids": uids}
+            moved.deleted += api.ask("PUT", path("imports", "expunged"), body=body)["expunged"]
+        first = until + 1
 
 
 def _portions(messages: Iterator[OldMessage]) -> Iterator[list[OldMessage]]:
@@ -155,11 +191,11 @@ def _sent(api: Client, query: dict[str, Any], octets: bytes, moved: Moved) -> di
     return answer
 
 
-def _share(api: Client, address: str, box: OldMailbox, moved: Moved) -> None:
+def _share(way: Way, box: OldMailbox, moved: Moved) -> None:
     for who, given in box.acl.items():
         rights = "".join(right for right in given if right in _KNOWN_RIGHTS)
         body = {"mailbox": moved.mailbox, "identifier": who, "rights": rights}
         try:
-            api.ask("PUT", path("acls", address), body=body)
+            way.api.ask("PUT", path("acls", way.address), body=body)
         except Problem as problem:
             moved.leave_out([f"rights {given} of {who}: {problem}"])

@@ -54,6 +54,7 @@ class OldMailbox:
         uidvalidity: Of the server that kept it.
         uidnext: The first UID it has not given.
         messages: By UID.
+        is_whole: All that there are; else nobody knows what is there no more.
         uses: ``\Sent`` and so on (RFC 6154 §2).
         acl: Who else may do what, as `identifier_here` names people; not the owner.
     """
@@ -62,6 +63,7 @@ class OldMailbox:
     uidvalidity: int
     uidnext: int
     messages: Sequence[OldMessage]
+    is_whole: bool = True
     uses: tuple[str, ...] = ()
     acl: Mapping[str, str] = field(default_factory=dict)
 

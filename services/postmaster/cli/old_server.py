@@ -159,6 +159,7 @@ class Server:
                 ServerMessage(server=self, raw_name=raw, uid=uid, flags=flags, date=date, uidl=uidl)
                 for (uid, flags, date), uidl in zip(found, uidls, strict=True)
             ),
+            is_whole=len(found) >= count,
             uses=tuple(uses),
             acl=self._acl(raw),
         )

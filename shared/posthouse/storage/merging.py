@@ -1,7 +1,8 @@
-"""Flags of messages that come from another server: what changed there since the last look is changed here.
+"""Messages that came from another server: what changed there since the last look is changed here.
 
 So what people do at the old server until it ends is not lost, nor what they do here: each import notes
-what it brought (`imports`), and the difference to that is what is carried over.
+what it brought (`imports`), and the difference to that is what is carried over: flags, and on demand
+deletions.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from dataclasses import dataclass
 
 from posthouse.storage.importing import Where
 from posthouse.storage.mailboxes import NoSuchMailbox
-from posthouse.storage.messages import FlagChange, Mode, store_flags
-from posthouse.storage.pool import Pool, Row, transaction
+from posthouse.storage.messages import FlagChange, Mode, expunge, store_flags
+from posthouse.storage.pool import Pool, Row, Tx, transaction
+
+EXPUNGED_AT_ONCE = 1000  # messages in one transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +36,7 @@ class OldFlags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What `merge_flags` did: for how many messages; the mailbox, and its modseq afterwards."""
+    """What was done: for how many messages; the mailbox, and its modseq afterwards."""
 
     count: int
     mailbox: int
@@ -63,10 +66,8 @@ async def merge_flags(pool: Pool, where: Where, old: Sequence[OldFlags]) -> Merg
     """
     account = where[0]
     async with transaction(pool) as tx:
-        box = await tx.fetchrow(_LOCK, *where)
-        if box is None:
-            raise NoSuchMailbox("No such mailbox")
-        mailbox, modseq, now = box["mailbox_id"], box["modseq"], {one.uid: one for one in old}
+        mailbox, modseq = await _locked(tx, where)
+        now = {one.uid: one for one in old}
         rows = await tx.fetch(_KNOWN, account, mailbox, list(now))
         changed = [(row, now[row["old_uid"]]) for row in rows if _differs(row, now[row["old_uid"]])]
         for change, uids in _changes(changed).items():
@@ -76,6 +77,46 @@ async def merge_flags(pool: Pool, where: Where, old: Sequence[OldFlags]) -> Merg
         bits = [one.flags for one in noted]
         await tx.execute(_NOTE, account, mailbox, [one.uid for one in noted], bits, words)
     return Merged(count=len(changed), mailbox=mailbox, modseq=modseq)
+
+
+_GONE = """
+    select i.old_uid, i.uid from imports i
+     where i.account_id = $1 and i.mailbox_id = $2 and i.old_uid between $3 and $4
+       and not exists (select from unnest($5::bigint[]) as left_there (uid) where left_there.uid = i.old_uid)
+     order by i.old_uid limit $6
+"""
+_FORGET = """
+    delete from imports where account_id = $1 and mailbox_id = $2 and old_uid = any ($3::bigint[])
+"""
+
+
+async def expunge_gone(
+    pool: Pool, where: Where, span: tuple[int, int], left: Sequence[int]
+) -> Merged:
+    """Expunge here what was expunged there: imported ones of a ``span`` of UIDs, but for those ``left``.
+
+    Some at a time, each all or nothing. Raises `NoSuchMailbox`.
+    """
+    account, count = where[0], 0
+    while True:
+        async with transaction(pool) as tx:
+            mailbox, modseq = await _locked(tx, where)
+            rows = await tx.fetch(_GONE, account, mailbox, *span, left, EXPUNGED_AT_ONCE)
+            if rows:
+                uids = sorted(row["uid"] for row in rows)
+                done = await expunge(tx, account, mailbox, uids, deleted_only=False)
+                await tx.execute(_FORGET, account, mailbox, [row["old_uid"] for row in rows])
+                count, modseq = count + len(done.uids), done.modseq
+        if len(rows) < EXPUNGED_AT_ONCE:
+            return Merged(count=count, mailbox=mailbox, modseq=modseq)
+
+
+async def _locked(tx: Tx, where: Where) -> tuple[int, int]:
+    """Return the id and the modseq of a mailbox that nobody else changes until the transaction ends."""
+    box = await tx.fetchrow(_LOCK, *where)
+    if box is None:
+        raise NoSuchMailbox("No such mailbox")
+    return box["mailbox_id"], box["modseq"]
 
 
 def _differs(row: Row, now: OldFlags) -> bool:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from posthouse.mail.ids import new_id
-from posthouse.storage.appending import NewMessage
+from posthouse.storage import merging
+from posthouse.storage.appending import Appended, NewMessage, append_all
 from posthouse.storage.importing import MAX_KEYWORDS, Import, adopt, import_message, keyword_ids
-from posthouse.storage.mailboxes import delete_mailbox
+from posthouse.storage.mailboxes import NoSuchMailbox, delete_mailbox
 from posthouse.storage.merging import OldFlags, merge_flags
 from posthouse.storage.messages import FlagChange, Mode, add_keywords, keyword_names, store_flags
 from posthouse.storage.pool import Pool
@@ -78,3 +79,36 @@ async def test_flags_of_both_sides_are_kept(pool: Pool) -> None:
         assert set(row["words"]) == (h[1] | t[1] - b[1]) - (b[1] - t[1])
     await delete_mailbox(pool, account, "Old")
     assert await pool.fetchval("select count(*) from imports") == 0
+
+
+async def test_what_was_deleted_there_goes_here_and_nothing_else(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merging, "EXPUNGED_AT_ONCE", 3)
+    account = (await add_accounts(pool, "anna"))["anna"]
+    where = account, "Old", 77
+    await adopt(pool, where)
+
+    def message() -> NewMessage:
+        return NewMessage(
+            account=account, mailbox="Old", object_id=new_id(), size=len(LETTER), summary=SUMMARY,
+            internaldate=datetime.now(UTC), flags=0, keywords=(),
+        )  # fmt: skip
+
+    for uid in range(1, 11):
+        await import_message(pool, Import(message=message(), uidvalidity=77, uid=uid))
+    [own] = await append_all(pool, [message()])
+    assert isinstance(own, Appended)
+
+    async def uids() -> list[int]:
+        rows = await pool.fetch("select uid from messages where account_id = $1", account)
+        return sorted(row["uid"] for row in rows)
+
+    first = await merging.expunge_gone(pool, where, (1, 8), [2, 8])
+    assert (first.count, await uids()) == (6, [2, 8, 9, 10, own.uid])
+    assert (await merging.expunge_gone(pool, where, (1, 8), [2, 8])).count == 0
+    assert await import_message(pool, Import(message=message(), uidvalidity=77, uid=3)) is None
+    assert (await merging.expunge_gone(pool, where, (9, 2**32 - 1), [])).count == 2
+    assert await uids() == [2, 8, own.uid]
+    with pytest.raises(NoSuchMailbox):
+        await merging.expunge_gone(pool, (account, "Old", 78), (1, 10), [])
