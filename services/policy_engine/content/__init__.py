@@ -1,0 +1,1 @@
+"""Judging what was sent, while the client waits: authentication, then the checks side by side, then one verdict."""

@@ -1,0 +1,88 @@
+"""A case: one message in its transaction, as the checks see it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from uuid import UUID
+
+from policy_engine.content.authenticated import UNKNOWN, Authenticated
+from posthouse.authenticity.dkim.bodies import Canon, Digest
+from posthouse.authenticity.dkim.headers import Header
+from posthouse.mail.address import is_domain
+from posthouse.mail.header import header_end, unfold
+from posthouse.mime.addresses import parse_addresses
+from posthouse.mime.text import decode_words
+
+
+@dataclass(frozen=True, kw_only=True)  # no slots: what is derived is kept
+class Case:
+    """What is judged.
+
+    Attributes:
+        id: The message's.
+        client: The client's IP address.
+        hello: What it called itself.
+        auth: The account that authenticated; empty for a stranger.
+        sender: The reverse path; empty for the null path.
+        recipients: The forward paths.
+        octets: The message as it would be stored, or the beginning of a large one: all of its
+            header, and some of its body.
+        size: Octets of the whole message.
+        digests: The body's hashes, where ``octets`` are not all of it.
+        senders: What is known of whose mail it is.
+    """
+
+    id: UUID
+    client: str
+    hello: str = ""
+    auth: str = ""
+    sender: str = ""
+    recipients: tuple[str, ...] = ()
+    octets: bytes
+    size: int
+    digests: Mapping[Canon, Digest] = field(default_factory=dict)
+    senders: Authenticated = UNKNOWN
+
+    @property
+    def is_whole(self) -> bool:
+        """True if ``octets`` are all of the message."""
+        return len(self.octets) >= self.size
+
+    @cached_property
+    def body_start(self) -> int:
+        """Where the body begins."""
+        return header_end(self.octets)
+
+    @cached_property
+    def header(self) -> Header:
+        """The header's fields."""
+        return Header(self.octets[: self.body_start])
+
+    @property
+    def body(self) -> bytes:
+        """The body, or the beginning of it."""
+        return self.octets[self.body_start :]
+
+    def text_of(self, name: str) -> str:
+        """Return the first field called ``name``, decoded, on one line; empty if there is none."""
+        fields = self.header.all(name.lower().encode("ascii", "replace"))
+        return decode_words(unfold(fields[0].partition(b":")[2])) if fields else ""
+
+    @cached_property
+    def authors(self) -> tuple[str, ...]:
+        """The addresses of all From fields, groups included (RFC 5322 §3.6.2)."""
+        found = []
+        for each in self.header.all(b"from"):
+            for mailbox in parse_addresses(unfold(each.partition(b":")[2])):
+                if mailbox.local is not None and mailbox.host:
+                    local = mailbox.local.decode("utf-8", "replace")
+                    found.append(f"{local}@{mailbox.host.decode('utf-8', 'replace')}")
+        return tuple(found)
+
+    @cached_property
+    def author_domains(self) -> tuple[str, ...]:
+        """Their domains, lower case, those that are some."""
+        domains = (author.rpartition("@")[2].lower() for author in self.authors)
+        return tuple(dict.fromkeys(domain for domain in domains if is_domain(domain)))

@@ -1,0 +1,51 @@
+"""What authentication says of a message, as findings: names for rules to build on, and DMARC's wish. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policy_engine.content.authenticated import Authenticated
+from policy_engine.content.finding import Action, Finding
+from posthouse.authenticity.dmarc import Dmarc
+
+DMARC_TEXT = "Message refused: its author's domain says it is forged (DMARC)"
+_WISHES: dict[str, Action] = {"quarantine": "quarantine", "reject": "reject"}
+
+
+def findings_on(senders: Authenticated) -> Iterator[Finding]:
+    """Yield what was found; of itself only DMARC asks for something."""
+    if senders.spf is not None:
+        seen = senders.spf.why or senders.spf.mechanism
+        yield Finding(
+            rule=f"SPF_{senders.spf.result.upper()}", seen=f"{senders.spf.domain} {seen}".strip()
+        )
+    if senders.spf_hello is not None:
+        yield Finding(
+            rule=f"SPF_HELO_{senders.spf_hello.result.upper()}", seen=senders.spf_hello.domain
+        )
+    passed = [each.domain for each in senders.signatures if each.result == "pass"]
+    if senders.signatures:
+        yield Finding(rule="DKIM_SIGNED", seen=" ".join(each.domain for each in senders.signatures))
+        yield Finding(rule="DKIM_VALID" if passed else "DKIM_INVALID", seen=" ".join(passed))
+    if senders.arc is not None and senders.arc.result != "none":
+        yield Finding(
+            rule=f"ARC_{senders.arc.result.upper()}",
+            seen=senders.arc.why or " ".join(senders.arc.domains),
+        )
+    if senders.reverse is not None:
+        yield Finding(
+            rule=f"IPREV_{senders.reverse.result.upper()}",
+            seen=senders.reverse.why or senders.reverse.name,
+        )
+    if senders.dmarc is not None:
+        yield _dmarc(senders.dmarc)
+
+
+def _dmarc(found: Dmarc) -> Finding:
+    return Finding(
+        rule=f"DMARC_{found.result.upper()}",
+        seen=f"{found.domain} {found.why or found.disposition}".strip(),
+        action=_WISHES.get(found.disposition) if found.result == "fail" else None,
+        text=DMARC_TEXT,
+        enhanced=(5, 7, 1),
+    )
