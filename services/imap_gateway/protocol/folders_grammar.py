@@ -10,7 +10,7 @@ from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import parameters
 from imap_gateway.protocol.cursor import Cursor
 from imap_gateway.protocol.rules import Rule, bare
-from imap_gateway.protocol.words import mailbox, name_in, with_inbox
+from imap_gateway.protocol.words import mailbox, name_in, new_mailbox, with_inbox
 
 
 def _select(cursor: Cursor, *, is_examine: bool) -> c.Command:
@@ -32,7 +32,7 @@ def _rename(cursor: Cursor) -> c.Command:
     cursor.space()
     old = mailbox(cursor)
     cursor.space()
-    return c.Rename(old, mailbox(cursor))
+    return c.Rename(old, new_mailbox(cursor))
 
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType({

@@ -14,7 +14,7 @@ from imap_gateway.protocol.listing import Selecting, StatusItem
 from imap_gateway.protocol.metadata import Wish
 from imap_gateway.protocol.metadata_grammar import entries, options
 from imap_gateway.protocol.rules import Rule
-from imap_gateway.protocol.words import mailbox, name_in
+from imap_gateway.protocol.words import mailbox, name_in, new_mailbox
 
 MAX_PATTERNS = 100
 MAX_PATTERN = 1024  # characters, with the reference; no name is longer
@@ -27,7 +27,7 @@ _FLAGS = frozenset({b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"MYRIGHTS"})
 def _create(cursor: Cursor) -> Command:
     """``create SP mailbox [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"]``."""
     cursor.space()
-    name = mailbox(cursor)
+    name = new_mailbox(cursor)
     if not cursor.skip(b" ("):
         return v.Create(name)
     if cursor.word() != b"USE":
@@ -84,9 +84,7 @@ def _accepted(reference: str | None, *patterns: str | None) -> tuple[str, ...]:
     """Return the patterns that can match: others are silently ignored (RFC 9051 §6.3.9)."""
     if reference is None:
         return ()
-    return tuple(
-        one for one in patterns if one is not None and len(reference + one) <= MAX_PATTERN
-    )
+    return tuple(one for one in patterns if one is not None and len(reference + one) <= MAX_PATTERN)
 
 
 def _patterns(cursor: Cursor) -> tuple[str | None, ...]:

@@ -10,7 +10,7 @@ from imap_gateway.protocol import mutf7
 from imap_gateway.protocol.words import MONTHS
 
 _PLAIN = re.compile(rb"[\x20\x21\x23-\x5b\x5d-\x7e]*")
-_ATOM = re.compile(rb"(?!NIL\Z)[A-Za-z0-9./_-]+", re.IGNORECASE)  # NIL is nothing: quoted it is a name
+_ATOM = re.compile(rb"(?!NIL\Z)[A-Za-z0-9./_-]+", re.IGNORECASE)  # NIL is nothing, "NIL" a name
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*")
 
 

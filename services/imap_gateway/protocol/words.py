@@ -29,6 +29,14 @@ def mailbox(cursor: Cursor) -> str:
     return with_inbox(name_in(cursor, cursor.astring()))
 
 
+def new_mailbox(cursor: Cursor) -> str:
+    """The name of a mailbox to be made: in UTF-8 it is composed (RFC 9051 §5.1 Net-Unicode)."""
+    name = mailbox(cursor)
+    if cursor.is_utf8 and not unicodedata.is_normalized("NFC", name):
+        raise BadSyntax("mailbox name is not Net-Unicode")
+    return name
+
+
 def with_inbox(name: str) -> str:
     """Return ``name`` with INBOX in capitals where that is its first level: it is made so."""
     first, separator, below = name.partition("/")
@@ -38,12 +46,13 @@ def with_inbox(name: str) -> str:
 def name_in(cursor: Cursor, wire: bytes) -> str:
     """Return the name, or the pattern of names, that ``wire`` stands for in this session.
 
-    Modified UTF-7 or, where that was enabled, UTF-8 in the form of Net-Unicode (RFC 6855 §3).
+    Modified UTF-7 or, where that was enabled, UTF-8 (RFC 6855 §3): also what modified UTF-7 has
+    made of a name that is not composed, for it must be found.
     """
     if not cursor.is_utf8:
         return mutf7.decode(wire)
     name = text(wire)
-    if not unicodedata.is_normalized("NFC", name) or not name.isprintable():
+    if not name.isprintable():
         raise BadSyntax("mailbox name is not Net-Unicode")
     return name
 
