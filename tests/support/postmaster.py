@@ -29,7 +29,7 @@ from postmaster.settings import PostmasterSettings
 
 TOKEN = "a-token-for-tests-only"  # noqa: S105
 GRACE = timedelta(seconds=5)
-SOON = 20.0
+SOON = 60.0
 LOOK_EVERY_SECONDS = 0.02
 
 
