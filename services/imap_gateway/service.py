@@ -61,7 +61,7 @@ async def serve(settings: ImapSettings, lifecycle: Lifecycle) -> None:
 async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitStack) -> House:
     """Open what sessions share; it is closed in the opposite order, after the last session."""
     enter = stack.enter_async_context
-    ground = await enter(open_foundation(NAME, settings, lifecycle))
+    ground = await enter(open_foundation(NAME, settings, lifecycle, writes_apart=True))
     pool, blobs, broker = ground.pool, ground.blobs, ground.broker
     trace = await enter(Trace(pool, NAME))
     rates = await enter(SharedRates(pool))

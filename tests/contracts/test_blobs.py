@@ -23,10 +23,11 @@ pytestmark = pytest.mark.integration
 LARGE_OCTETS = 6 * 1024 * 1024  # more than one page, more than one part
 
 
-@pytest.fixture(params=["disk", "s3"])
+@pytest.fixture(params=["disk", "disk, written to apart", "s3"])
 async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
-    if request.param == "disk":
-        async with open_blobs(f"disk:{tmp_path}/objects") as disk:
+    if request.param != "s3":
+        is_apart = request.param != "disk"
+        async with open_blobs(f"disk:{tmp_path}/objects", writes_apart=is_apart) as disk:
             yield disk
         return
     store: S3Store = request.getfixturevalue("s3_store")
@@ -45,6 +46,17 @@ async def test_what_was_put_is_got(blobs: Blobs, size: int) -> None:
     await blobs.put(key, octets)
 
     assert await blobs.get(key) == octets
+
+
+async def test_what_was_begun_goes_on_whether_somebody_waits_or_not(blobs: Blobs) -> None:
+    keys = [object_key(new_id()) for _ in range(10)]
+
+    begun = [blobs.begin(key, key.encode()) for key in keys]
+    begun[0].cancel()
+    for one in begun[2:]:
+        await one
+
+    assert await blobs.get_many(keys[2:]) == [key.encode() for key in keys[2:]]
 
 
 @contextmanager

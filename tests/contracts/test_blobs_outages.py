@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from posthouse.blobs import Blobs, open_blobs
-from posthouse.blobs.files import JOURNALED_OCTETS
-from posthouse.blobs.journal import HALF_OCTETS
+from posthouse.durable.files import JOURNALED_OCTETS
+from posthouse.durable.journal import HALF_OCTETS
 from posthouse.mail.errors import MissingObject, Unavailable
 from support.servers import S3Store
 
@@ -51,7 +51,7 @@ async def server(answer: bytes | None) -> AsyncIterator[str]:
 @asynccontextmanager
 async def s3_at(endpoint: str) -> AsyncIterator[Blobs]:
     store = f"s3://bucket?endpoint={endpoint}&region=r&timeout={TIMEOUT_SECONDS}"
-    async with open_blobs(store, **KEYS) as blobs:
+    async with open_blobs(store, KEYS["access_key"], KEYS["secret_key"]) as blobs:
         yield blobs
 
 

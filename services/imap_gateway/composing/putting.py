@@ -1,4 +1,4 @@
-"""Small objects of one command on their way to the store together: there they share a flush."""
+"""Small objects of one command on their way to the store: together they share a flush."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 from posthouse.blobs import Blobs
 
-HELD_OCTETS = 256 * 1024  # of what was gathered; then it goes
+HELD_OCTETS = 256 * 1024  # under way at once
 AT_ONCE = 64
 
 
@@ -15,23 +15,20 @@ class Puts:
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._gathered: list[tuple[str, bytes]] = []
+        self._begun: list[asyncio.Future[None]] = []
         self._octets = 0
 
     async def add(self, key: str, octets: bytes) -> None:
-        """Take one more object; raise `Unavailable` if one of those before was not stored."""
-        self._gathered.append((key, octets))
-        self._octets += len(octets)
-        if self._octets > HELD_OCTETS or len(self._gathered) == AT_ONCE:
+        """Begin one more object; raise `Unavailable` if one of those before was not stored."""
+        if self._begun and (
+            self._octets + len(octets) > HELD_OCTETS or len(self._begun) == AT_ONCE
+        ):
             await self.done()
+        self._begun.append(self._blobs.begin(key, octets))
+        self._octets += len(octets)
 
     async def done(self) -> None:
         """Return when all are durable; raise `Unavailable` if one is not."""
-        gathered, self._gathered, self._octets = self._gathered, [], 0
-        if len(gathered) == 1:
-            await self._blobs.put(*gathered[0])
-            return
-        puts = (self._blobs.put(key, octets) for key, octets in gathered)
-        for end in await asyncio.gather(*puts, return_exceptions=True):
-            if isinstance(end, BaseException):
-                raise end
+        begun, self._begun, self._octets = self._begun, [], 0
+        for one in begun:
+            await one

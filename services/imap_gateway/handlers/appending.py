@@ -122,9 +122,9 @@ async def _put(
         bits &= ~SEEN
     keywords = await keyword_numbers(client, target.account, words)
     if isinstance(content, bytes):
+        await puts.add(object_key(ident), content)  # it is written while we read it
         summary = scan(content)
         _demand_ascii(client, summary.header)
-        await puts.add(object_key(ident), content)
     else:
         putting = client.house.blobs.put_file(object_key(ident), content.descriptor)
         _, summary = await asyncio.gather(putting, content.work(scan, content.pages()))

@@ -1,6 +1,6 @@
 """Objects in a directory: the store of one machine.
 
-    put ─▶ queue ─▶ one thread: takes what has gathered, one flush ─▶ all return
+    put ─▶ `writing`: what has gathered, one flush ─▶ all return
     put_file ─▶ its turn ─▶ a thread: one flush, then the file gets its name
     get ─▶ page cache, without waiting ─▶ else a thread
     get_many ─▶ a thread: the disk is told of all, then they are read
@@ -17,21 +17,20 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
-from posthouse.blobs.files import Files, Write, walk
 from posthouse.blobs.port import CHECK_KEY, StoredObject, checked_key, checked_prefix
 from posthouse.blobs.reading import read, read_cached, read_many
 from posthouse.blobs.turns import Turns
+from posthouse.blobs.writing import ProcessWriter, ThreadWriter, Writer, unavailable
+from posthouse.durable.files import Files, walk
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
-GATHER_MAX = 64  # objects per flush; they fit into half a journal
 WAITING_MAX = 1000  # objects; more are refused
 READERS = 4
 FILERS = 4  # threads that make objects of files; none before the first of these
@@ -42,37 +41,38 @@ _RESTORED = counter(
 )
 log = get_logger()
 
-_Job: TypeAlias = tuple[Write, "asyncio.Future[None]"]
 T = TypeVar("T")
 
 
 class DiskBlobs:
     """Implements `posthouse.blobs.port.Blobs` in a directory; made by `open_disk`."""
 
-    def __init__(self, files: Files, readers: ThreadPoolExecutor, deadline: timedelta) -> None:
+    def __init__(
+        self, files: Files, writer: Writer, readers: ThreadPoolExecutor, deadline: timedelta
+    ) -> None:
         self.nearby = Path(files.unfinished)
         self._files = files
+        self._writer = writer
         self._readers = readers
         self._filers = ThreadPoolExecutor(FILERS, "blob-filer")
         self._turns = Turns(FILERS, deadline)
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._waiting = 0
+        self._filing = 0
 
     async def put(self, key: str, octets: bytes) -> None:
         """See `posthouse.blobs.port.Blobs.put`."""
-        write = self._files.new_write(checked_key(key), octets)
-        if self._waiting >= WAITING_MAX:
-            raise _too_busy()
+        await self.begin(key, octets)
+
+    def begin(self, key: str, octets: bytes) -> asyncio.Future[None]:
+        """See `posthouse.blobs.port.Blobs.begin`."""
+        checked_key(key)
+        self._demand_room()
         done: asyncio.Future[None] = self._loop.create_future()
         late = self._loop.call_later(self._deadline.total_seconds(), _give_up, done)
-        self._waiting += 1
-        self._jobs.put((write, done))  # at last: the thread wants the interpreter at once
-        try:
-            await done
-        finally:
-            late.cancel()
+        done.add_done_callback(partial(_over, late))
+        self._writer.ask(key, octets, done)
+        return done
 
     async def put_file(self, key: str, descriptor: int) -> None:
         """See `posthouse.blobs.port.Blobs.put_file`."""
@@ -80,15 +80,14 @@ class DiskBlobs:
         own = os.dup(descriptor)  # the number may soon mean another file
         try:
             async with self._turns.turn(os.fstat(own).st_size):
-                if self._waiting >= WAITING_MAX:
-                    raise _too_busy()
+                self._demand_room()
                 done = self._loop.run_in_executor(self._filers, self._files.adopt, key, own)
                 own = -1  # it is the thread's
-                self._waiting += 1
+                self._filing += 1
                 done.add_done_callback(self._filed)
                 await asyncio.shield(done)
         except OSError as trouble:
-            raise _unavailable(trouble) from trouble
+            raise unavailable(trouble) from trouble
         finally:
             if own >= 0:
                 os.close(own)
@@ -143,8 +142,12 @@ class DiskBlobs:
         with _named_trouble(key):
             return await self._in_time(self._loop.run_in_executor(self._readers, work, *arguments))
 
+    def _demand_room(self) -> None:
+        if self._writer.waiting + self._filing >= WAITING_MAX:
+            raise _too_busy()
+
     def _filed(self, done: asyncio.Future[None]) -> None:
-        self._waiting -= 1
+        self._filing -= 1
         if not done.cancelled():
             done.exception()  # seen: whoever waits, if he still does, is told as well
 
@@ -155,36 +158,6 @@ class DiskBlobs:
         except TimeoutError as late:
             raise _too_slow() from late
 
-    def serve(self) -> None:
-        """Write what is asked for until `stop`; runs in the one thread that writes."""
-        while (job := self._jobs.get()) is not None:
-            gathered = [job, *islice(self._gathered(), GATHER_MAX - 1)]
-            self._files.write([write for write, _ in gathered])
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._report, gathered)
-        with suppress(OSError):  # the journal stays, and is read by who opens the store next
-            self._files.close()
-
-    def _gathered(self) -> Iterator[_Job]:
-        with suppress(Empty):
-            while (job := self._jobs.get_nowait()) is not None:
-                yield job
-            self._jobs.put(None)  # seen too early: `serve` shall see it
-
-    def _report(self, jobs: Sequence[_Job]) -> None:
-        self._waiting -= len(jobs)
-        for write, done in jobs:
-            if done.done():
-                continue
-            if write.fault is None:
-                done.set_result(None)
-            else:
-                done.set_exception(_unavailable(write.fault))
-
-    def stop(self) -> None:
-        """Let `serve` return after what is waiting."""
-        self._jobs.put(None)
-
     def close(self) -> None:
         """Begin nothing new in a thread; what is under way there goes on."""
         self._readers.shutdown(wait=False, cancel_futures=True)
@@ -192,20 +165,22 @@ class DiskBlobs:
 
 
 @asynccontextmanager
-async def open_disk(root: Path, deadline: timedelta) -> AsyncIterator[DiskBlobs]:
-    """Open the store in ``root``, which is made if it is missing; raise `Unavailable`."""
+async def open_disk(
+    root: Path, deadline: timedelta, *, writes_apart: bool = False
+) -> AsyncIterator[DiskBlobs]:
+    """Open the store in ``root``, which is made if it is missing; raise `Unavailable`.
+
+    With ``writes_apart`` a process of its own writes, see `posthouse.blobs.writing`.
+    """
     files = Files(root)
     readers = ThreadPoolExecutor(READERS, "blob-reader")
-    blobs = DiskBlobs(files, readers, deadline)
-    writer = Thread(target=blobs.serve, name="blob-writer", daemon=True)
+    writer = ProcessWriter(root, deadline) if writes_apart else ThreadWriter(files, deadline)
+    blobs = DiskBlobs(files, writer, readers, deadline)
     try:
         await blobs.open()
-        writer.start()
-        yield blobs
+        async with writer:
+            yield blobs
     finally:
-        blobs.stop()
-        if writer.is_alive():
-            await asyncio.to_thread(writer.join, deadline.total_seconds())
         blobs.close()
 
 
@@ -217,7 +192,13 @@ def _named_trouble(key: str) -> Iterator[None]:
     except FileNotFoundError as missing:
         raise MissingObject("message is not in the store", detail=f"no object {key}") from missing
     except OSError as trouble:
-        raise _unavailable(trouble) from trouble
+        raise unavailable(trouble) from trouble
+
+
+def _over(late: asyncio.TimerHandle, done: asyncio.Future[None]) -> None:
+    late.cancel()
+    if not done.cancelled():
+        done.exception()  # seen, even if nobody waits for it any more
 
 
 def _give_up(done: asyncio.Future[None]) -> None:
@@ -231,10 +212,6 @@ def _too_slow() -> Unavailable:
 
 def _too_busy() -> Unavailable:
     return Unavailable("object store is too busy", detail="disk: too many writes wait")
-
-
-def _unavailable(trouble: OSError) -> Unavailable:
-    return Unavailable("object store is not available", detail=f"disk: {trouble}")
 
 
 def _remove(paths: Sequence[str]) -> None:

@@ -29,16 +29,21 @@ class BadStore(ValueError):
 
 @asynccontextmanager
 async def open_blobs(
-    store: str, access_key: str | None = None, secret_key: str | None = None
+    store: str,
+    access_key: str | None = None,
+    secret_key: str | None = None,
+    *,
+    writes_apart: bool = False,
 ) -> AsyncIterator[Blobs]:
     """Open the store of objects that ``store`` names.
 
-    Raises `BadStore`, and `Unavailable` if a directory cannot be made.
+    With ``writes_apart`` a directory is written to by a process of its own: for who has other work
+    to do meanwhile. Raises `BadStore`, and `Unavailable` if a directory cannot be made.
     """
     scheme, place, options = parse_store(store)
     deadline = timedelta(seconds=float(options.get("timeout", DEADLINE.total_seconds())))
     if scheme == "disk":
-        async with open_disk(Path(place), deadline) as disk:
+        async with open_disk(Path(place), deadline, writes_apart=writes_apart) as disk:
             yield disk
         return
     bucket = Bucket(

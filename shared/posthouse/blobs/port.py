@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,13 @@ class Blobs(Protocol):
 
     async def put(self, key: str, octets: bytes) -> None:
         """Store ``octets``; they are durable when this returns. The same again is harmless."""
+        ...
+
+    def begin(self, key: str, octets: bytes) -> asyncio.Future[None]:
+        """Begin to `put`, and return what tells of its end; the caller may do other work first.
+
+        Who does not want the object any more need not wait for that.
+        """
         ...
 
     async def put_file(self, key: str, descriptor: int) -> None:

@@ -75,11 +75,19 @@ class S3Blobs:
         self._store = store
         self._deadline = deadline
         self._turns = Turns(UPLOADS_AT_ONCE, deadline)
+        self._begun: set[asyncio.Future[None]] = set()
 
     async def put(self, key: str, octets: bytes) -> None:
         """See `posthouse.blobs.port.Blobs.put`."""
         work = obstore.put_async(self._store, checked_key(key), octets, use_multipart=False)
         await self._in_time(work, key, len(octets))
+
+    def begin(self, key: str, octets: bytes) -> asyncio.Future[None]:
+        """See `posthouse.blobs.port.Blobs.begin`."""
+        begun = asyncio.get_running_loop().create_task(self.put(checked_key(key), octets))
+        self._begun.add(begun)
+        begun.add_done_callback(self._over)
+        return begun
 
     async def put_file(self, key: str, descriptor: int) -> None:
         """See `posthouse.blobs.port.Blobs.put_file`."""
@@ -155,6 +163,15 @@ class S3Blobs:
         """See `posthouse.blobs.port.Blobs.check`."""
         await self.put(CHECK_KEY, b"")
 
+    async def finish(self) -> None:
+        """Wait for what was begun and nobody waits for."""
+        await asyncio.gather(*self._begun, return_exceptions=True)
+
+    def _over(self, begun: asyncio.Future[None]) -> None:
+        self._begun.discard(begun)
+        if not begun.cancelled():
+            begun.exception()  # seen, even if nobody waits for it any more
+
     async def _in_time(self, work: Awaitable[T], key: str, octets: int = 0) -> T:
         seconds = self._deadline.total_seconds() + octets / SLOWEST_OCTETS_PER_SECOND
         with _named_trouble(key):
@@ -210,4 +227,8 @@ async def open_s3(bucket: Bucket, deadline: timedelta) -> AsyncIterator[S3Blobs]
             },
         },
     )
-    yield S3Blobs(store, deadline)
+    blobs = S3Blobs(store, deadline)
+    try:
+        yield blobs
+    finally:
+        await blobs.finish()

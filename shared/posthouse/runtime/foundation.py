@@ -39,6 +39,8 @@ async def open_foundation(
     settings: CommonSettings,
     lifecycle: Lifecycle,
     schema: Callable[[Pool], Awaitable[object]] = await_schema,
+    *,
+    writes_apart: bool = False,
 ) -> AsyncIterator[Foundation]:
     """Open what the service ``name`` stands on; it is closed behind everything that uses it.
 
@@ -48,6 +50,7 @@ async def open_foundation(
         lifecycle: Its probes say that we are not ready, until the caller, whose doors are open
             by then, forgets `START`.
         schema: Returns when it has.
+        writes_apart: A process of its own writes objects (`posthouse.blobs.open_blobs`).
 
     Raises:
         StoppedEarly: If the service is told to stop before that.
@@ -59,7 +62,7 @@ async def open_foundation(
     connections = settings.database_connections
     async with (
         open_pool(database.get_secret_value(), connections=connections) as pool,
-        open_blobs(settings.store, *settings.store_keys) as blobs,
+        open_blobs(settings.store, *settings.store_keys, writes_apart=writes_apart) as blobs,
         connect(broker_url.get_secret_value(), probes, name, grace=lifecycle.grace) as broker,
     ):
         await lifecycle.unless_stopped(schema(pool))

@@ -13,8 +13,8 @@ import pytest
 
 from posthouse.blobs import disk as disk_module
 from posthouse.blobs import open_blobs
-from posthouse.blobs.files import JOURNALED_OCTETS, UNFINISHED, Files
-from posthouse.blobs.journal import HALF_OCTETS, JOURNAL
+from posthouse.durable.files import JOURNALED_OCTETS, UNFINISHED, Files
+from posthouse.durable.journal import HALF_OCTETS, JOURNAL
 from posthouse.mail.errors import Unavailable
 
 LARGE = b"x" * (JOURNALED_OCTETS + 1)

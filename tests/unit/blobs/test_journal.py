@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from posthouse.blobs import open_blobs
-from posthouse.blobs.files import Files
-from posthouse.blobs.journal import HALF_OCTETS, JOURNAL, Journal, recover
+from posthouse.durable.files import Files
+from posthouse.durable.journal import HALF_OCTETS, JOURNAL, Journal, recover
 from posthouse.mail.errors import MissingObject, Unavailable
 
 # Puts objects, says so, and waits to be killed.
@@ -151,7 +151,7 @@ def test_a_half_is_not_used_again_before_its_objects_are_durable(
     def fail(_folder: str) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("posthouse.blobs.journal.sync_file_system", fail)
+    monkeypatch.setattr("posthouse.durable.journal.sync_file_system", fail)
     journal.write([("mail/0.eml", half)])
     journal.write([("mail/1.eml", half)])
     for _ in range(2):
@@ -181,7 +181,7 @@ def test_closing_waits_for_a_checkpoint_under_way(
         else:
             ended.set()
 
-    monkeypatch.setattr("posthouse.blobs.journal.sync_file_system", slow)
+    monkeypatch.setattr("posthouse.durable.journal.sync_file_system", slow)
     journal.write([("mail/0.eml", half)])
     journal.write([("mail/1.eml", half)])
     closing = threading.Thread(target=journal.close)

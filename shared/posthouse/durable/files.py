@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from posthouse.blobs.flushes import sync_folder
-from posthouse.blobs.journal import Journal, recover
+from posthouse.durable.flushes import sync_folder
+from posthouse.durable.journal import Journal, recover
 
 JOURNALED_OCTETS = 128 * 1024  # of the largest object that goes through the journal
 UNFINISHED = ".unfinished"  # folder of temporary files, on the same file system

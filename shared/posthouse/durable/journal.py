@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
-from posthouse.blobs.flushes import sync_file_system, sync_folder, write_at, write_durably_at
+from posthouse.durable.flushes import sync_file_system, sync_folder, write_at, write_durably_at
 
 JOURNAL = ".journal"  # folder of the journals, on the same file system
 HALF_OCTETS = 16 * 1024 * 1024  # of each of the two files a process writes in turn
