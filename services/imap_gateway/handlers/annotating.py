@@ -73,7 +73,7 @@ def _line(name: bytes, values: Mapping[str, bytes | None]) -> bytes:
     if not values:
         return b""
     told = b" ".join(
-        b"%b %b" % (entry.encode(), b"NIL" if value is None else responses.string(value))
+        b"%b %b" % (entry.encode(), b"NIL" if value is None else responses.string8(value))
         for entry, value in values.items()
     )
     return responses.untagged(b"METADATA %b (%b)" % (name, told))

@@ -9,6 +9,7 @@ from typing import Final
 from imap_gateway.protocol import metadata as m
 from imap_gateway.protocol.commands import Command
 from imap_gateway.protocol.cursor import BadSyntax, Cursor
+from imap_gateway.protocol.octets import Aside
 from imap_gateway.protocol.rules import Rule
 from imap_gateway.protocol.words import mailbox, text
 
@@ -101,8 +102,13 @@ def _set(cursor: Cursor) -> Command:
 
 
 def _value(cursor: Cursor) -> bytes | None:
-    """``value = nstring / literal8``; no NUL all the same."""
-    return cursor.literal() if cursor.skip(b"~") else cursor.nstring()
+    """``value = nstring / literal8``: that may hold NUL (RFC 5464 §3)."""
+    if not cursor.skip(b"~"):
+        return cursor.nstring()
+    octets = cursor.large_literal()
+    if isinstance(octets, Aside):
+        raise BadSyntax("literal too large here")
+    return octets
 
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType({

@@ -23,6 +23,11 @@ def string(octets: bytes) -> bytes:
     return literal(octets)
 
 
+def string8(octets: bytes) -> bytes:
+    """``string / literal8``: what holds NUL is a literal8 (RFC 3516 §7)."""
+    return b"~" + literal(octets) if b"\0" in octets else string(octets)
+
+
 def astring(octets: bytes) -> bytes:
     """``astring``: an atom where that is possible."""
     return octets if _ATOM.fullmatch(octets) else string(octets)

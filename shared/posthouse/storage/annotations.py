@@ -46,7 +46,7 @@ class Annotation:
 
 _READ = """
     select a.mailbox_id as mailbox, a.entry, length(a.value) as size,
-           case when $5::int is null or length(a.value) <= $5 then a.value end as value
+           case when $5::bigint is null or length(a.value) <= $5 then a.value end as value
       from annotations a
      where a.account_id = $1 and a.mailbox_id = any ($2) and a.reader in (0, $3)
        and exists (select from unnest($4::text[]) asked (entry)
