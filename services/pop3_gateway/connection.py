@@ -17,6 +17,7 @@ from posthouse.runtime.tls_facts import agreed
 
 MAX_WAITING_OCTETS = 65_536  # pipelined commands (RFC 2449 §6.6); then reading pauses
 HANDSHAKE = timedelta(seconds=30)
+LINGER = timedelta(seconds=10)  # for the client to take our last words
 
 
 class LineTooLong(Exception):
@@ -77,8 +78,7 @@ class Connection(asyncio.Protocol):
         """End."""
         self._is_ended = True
         self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._cancel_timer()
         self._wake()
         self._writable.set()
 
@@ -145,12 +145,16 @@ class Connection(asyncio.Protocol):
 
     def _watch(self) -> None:
         """Have the timer ring when the time is up, or before: one for each line would cost more."""
-        if self._timer is not None:
-            if self._rings_at <= self._until:
-                return
-            self._timer.cancel()
+        if self._timer is not None and self._rings_at <= self._until:
+            return
+        self._cancel_timer()
         self._rings_at = self._until
         self._timer = self._loop.call_at(self._until, self._ring)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _ring(self) -> None:
         self._timer = None
@@ -205,8 +209,10 @@ class Connection(asyncio.Protocol):
         self.tls = agreed(transport)
 
     def close(self) -> None:
-        """Close after what was written is sent."""
+        """Close after what was written is sent; a client that does not take it is cut off."""
         if self._transport is not None:
+            self._cancel_timer()
+            self._timer = self._loop.call_later(LINGER.total_seconds(), self.abort)
             self._transport.close()
 
     def abort(self) -> None:

@@ -40,8 +40,10 @@ async def converse(session: Session) -> None:
                 if not turns % TURNS_AT_ONCE:
                     await asyncio.sleep(0)  # pipelined commands may never wait
             connection.close()
-        except (Gone, TimeoutError):
+        except Gone:
             connection.abort()
+        except TimeoutError:
+            connection.close()  # with what ends TLS, but without a word (RFC 1939 §3)
         except Exception:
             log.exception("session failed")
             session.refuse("Internal error", "SYS/TEMP")

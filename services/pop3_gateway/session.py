@@ -100,11 +100,14 @@ class Session:
         return await self.connection.read_line(limit, self._patience().total_seconds())
 
     async def drain(self) -> None:
-        """Wait until the client took what was said; raise `TimeoutError` or `Gone`."""
+        """Wait until the client took what was said; raise `Gone` if it does not."""
         if self.connection.is_taking:
             return
-        async with asyncio.timeout(self.house.limits.silence.total_seconds()):
-            await self.connection.drain()
+        try:
+            async with asyncio.timeout(self.house.limits.silence.total_seconds()):
+                await self.connection.drain()
+        except TimeoutError as silence:
+            raise Gone from silence
 
     def say(self, text: str = "", *values: int) -> None:
         """Say that the command worked, in the client's language."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import poplib
+import socket
 import ssl
 from dataclasses import replace
 from datetime import timedelta
@@ -257,6 +258,23 @@ async def test_a_silent_client_is_closed_without_a_word_and_nothing_is_removed(
         await play(LOG_IN + "C: DELE 1\nS: +OK\nS: [closes]", *streams)
         await _close_quietly(streams)
     assert await _uids(pool) == [1, 2, 3]
+
+
+async def test_a_silent_client_is_told_that_tls_ends(pool: Pool, tmp_path: Path) -> None:
+    limits = replace(LIMITS, before_login=timedelta(milliseconds=200))
+    async with gateway(pool, tmp_path, limits=limits) as pop3:
+
+        def read() -> bytes:
+            with (
+                socket.create_connection(pop3.listener.addresses[1], timeout=10) as plain,
+                pop3.trust.wrap_socket(
+                    plain, server_hostname="localhost", suppress_ragged_eofs=False
+                ) as client,
+                client.makefile("rb") as lines,
+            ):
+                return lines.read()  # fails where the end may be an attacker's
+
+        assert await asyncio.to_thread(read) == b"+OK Posthouse POP3 ready\r\n"
 
 
 async def test_a_client_that_takes_nothing_is_closed(pool: Pool, tmp_path: Path) -> None:

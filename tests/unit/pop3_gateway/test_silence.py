@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pop3_gateway.connection import Connection, Gone
+from pop3_gateway.connection import LINGER, Connection, Gone
 
 LIMIT = 100
 PATIENCE = 60.0
@@ -37,19 +37,29 @@ class Clock(asyncio.SelectorEventLoop):
 
 
 class Wire(asyncio.Transport):
-    """A client that says what the test does."""
+    """A client that says what the test does, and takes nothing."""
+
+    is_aborted = False
 
     def resume_reading(self) -> None:
         """Nothing was paused."""
 
+    def close(self) -> None:
+        """What was written is not taken yet."""
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
 
 @contextmanager
-def connected() -> Iterator[tuple[Clock, Connection, Callable[[], asyncio.Task[bytes]]]]:
+def connected(
+    wire: Wire | None = None,
+) -> Iterator[tuple[Clock, Connection, Callable[[], asyncio.Task[bytes]]]]:
     clock = Clock()
 
     async def opened() -> Connection:
         connection = Connection(lambda _: None)
-        connection.connection_made(Wire({"peername": ("192.0.2.1", 1)}))
+        connection.connection_made(wire or Wire())
         return connection
 
     connection = clock.run_until_complete(opened())
@@ -116,3 +126,16 @@ def test_a_client_that_goes_is_not_waited_for() -> None:
         clock.after(0)
         with pytest.raises(Gone):
             line.result()
+
+
+@pytest.mark.parametrize("goes", [True, False])
+def test_who_does_not_take_our_last_words_is_cut_off(*, goes: bool) -> None:
+    wire = Wire()
+    with connected(wire) as (clock, connection, _):
+        connection.close()
+        clock.after(LINGER.total_seconds() - 1)
+        assert not wire.is_aborted
+        if goes:
+            connection.connection_lost(None)
+        clock.after(2)
+        assert wire.is_aborted is not goes
