@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from imap_gateway.memory import loading, views
+from posthouse.mail.errors import Unavailable
 from posthouse.storage import mailboxes, snapshots
 from posthouse.storage.pool import Pool, Row
 from support.imap import LETTER, Gateway, Hub, User, add_reader, gateway
@@ -159,3 +160,20 @@ async def test_a_large_mailbox_is_read_first_where_the_answer_needs_its_messages
 
     assert imap.house.views.octets > 0
     assert next(line for line in told if b"FETCH" in line).startswith(b"* 3 FETCH (UID 3 FLAGS")
+
+
+async def test_an_outage_behind_select_is_told_to_the_next_command_and_ends_nothing(
+    large: tuple[Gateway, Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imap, _ = large
+    anna = await logged_in(imap)
+    await anna.say("SELECT INBOX")
+
+    async def away(*_: object) -> snapshots.Page:
+        raise Unavailable("storage is not available")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(loading, "load_page", away)
+        assert (await anna.say("FETCH 1 UID"))[0].startswith(b"NO [UNAVAILABLE]")
+
+    assert (await anna.say("FETCH 1 UID"))[0] == b"* 1 FETCH (UID 1)"
