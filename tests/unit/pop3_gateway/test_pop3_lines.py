@@ -1,14 +1,17 @@
-"""How long a line is waited for: one timer per connection, which rings too early at times."""
+"""Lines of a client: how they are cut, and how long they are waited for."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pop3_gateway.connection import LINGER, Connection, Gone
+from pop3_gateway.connection import LINGER, Connection, Gone, LineTooLong
 
 LIMIT = 100
 PATIENCE = 60.0
@@ -139,3 +142,36 @@ def test_who_does_not_take_our_last_words_is_cut_off(*, goes: bool) -> None:
             connection.connection_lost(None)
         clock.after(2)
         assert wire.is_aborted is not goes
+
+
+OCTETS = st.lists(
+    st.sampled_from([b"\r\n", b"\n", b"\r", b"NOOP", b"x" * LIMIT, b"x" * (LIMIT - 1)]), max_size=12
+).map(b"".join)
+
+
+def _heard(portions: list[bytes]) -> list[bytes | None]:
+    """Return the lines of what comes in ``portions``, None for one that is too long."""
+    lines: list[bytes | None] = []
+    with connected() as (clock, connection, read):
+        line = read()
+        for portion in portions:
+            connection.data_received(portion)
+            clock.after(0)
+            while line.done():
+                lines.append(None if type(line.exception()) is LineTooLong else line.result())
+                line = read()
+        line.cancel()
+        clock.after(0)
+    return lines
+
+
+@given(octets=OCTETS, cuts=st.lists(st.integers(0, 1000), max_size=6))
+def test_how_octets_are_cut_changes_no_line(octets: bytes, cuts: list[int]) -> None:
+    places = sorted({0, len(octets), *(cut % (len(octets) + 1) for cut in cuts)})
+
+    lines = _heard([octets[start:end] for start, end in pairwise(places)])
+
+    assert lines == [
+        line.removesuffix(b"\r") if len(line) <= LIMIT else None
+        for line in octets.split(b"\n")[:-1]
+    ]
