@@ -63,20 +63,17 @@ class Authentication:
 
         Raises what ``ask`` does, which sends a challenge and returns the client's answer.
         """
-        if await self._failures.are_known_to_be_too_many(wire.client):
-            return _blocked()
+        channel, converse = channel_of(wire), self._authenticator.converse
         try:
-            end = await self._authenticator.converse(
-                command.mechanism, command.initial, channel_of(wire), ask
+            end = await self._failures.unless_too_many(
+                channel.client, lambda: converse(command.mechanism, command.initial, channel, ask)
             )
         except TemporaryFailure:
             _LOGINS.labels("unavailable").inc()
             return Login(replies.AUTH_UNAVAILABLE)
-        return await self._judged(end, wire.client)
+        return _blocked() if end is None else await self._judged(end, wire.client)
 
     async def _judged(self, end: Accepted | Failed, client: str) -> Login:
-        if self._failures.are_too_many(client):  # many guessed at once, and the others were wrong
-            return _blocked()
         if isinstance(end, Accepted):
             _LOGINS.labels("succeeded").inc()
             return Login(replies.OK_AUTHENTICATED, end.identity.address)

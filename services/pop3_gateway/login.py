@@ -65,12 +65,11 @@ class Login:
 
     async def enter(self, converse: Exchange, channel: Channel) -> Opened | Refusal:
         """Find out who it is, then lock and open the maildrop. A wrong proof is answered late."""
-        if await self.house.failures.are_known_to_be_too_many(self.peer):
-            return self._blocked()
+        failures = self.house.failures
         try:
-            end = await converse(channel)
-            if self.house.failures.are_too_many(self.peer):
-                return self._blocked()  # many guessed at once, and the others were wrong
+            end = await failures.unless_too_many(self.peer, lambda: converse(channel))
+            if end is None:
+                return self._blocked()
             if isinstance(end, Failed):
                 return await self._without_proof(end)
             return await self._with_proof(end.identity)

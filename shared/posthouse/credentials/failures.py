@@ -7,9 +7,11 @@ somebody tried to enter is never locked, or anybody could lock anybody out.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeVar
 
 from posthouse.mail.networks import USUAL
 from posthouse.mail.rates import Buckets, Rate
@@ -19,8 +21,10 @@ WINDOW = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(seconds=30)
 PATIENCE = Rate(MAX_FAILURES, WINDOW)
 WHAT = "login-failures"
-FRESH = 1.0  # seconds; a login takes a while anyway, and asks PostgreSQL
+FRESH = 1.0  # seconds
 _MAX_DOUBLINGS = 10
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -39,13 +43,27 @@ class Failures:
     name: Callable[[str], str] = USUAL.network_of
     ask: Callable[[], Awaitable[None]] | None = None
 
-    async def are_known_to_be_too_many(self, client: str) -> bool:
-        """True if ``client`` is not to be verified now; asks the other pods, if that is long ago."""
+    async def unless_too_many(self, client: str, verify: Callable[[], Awaitable[T]]) -> T | None:
+        """Return what ``verify`` finds out; None, and nobody learns of it, if ``client`` is locked out.
+
+        What other pods have counted is heard before: by the way, where this one knows of no reason.
+        """
+        if self.are_too_many(client):
+            await self._hear_of(client)
+            if self.are_too_many(client):
+                return None
+        hearing = asyncio.ensure_future(self._hear_of(client))
+        try:
+            found = await verify()
+        finally:
+            await hearing
+        return None if self.are_too_many(client) else found  # or many guessed at once
+
+    async def _hear_of(self, client: str) -> None:
+        """Ask the other pods, if that is long ago."""
         name = self.name(client)
         if name and self.ask is not None and not self.buckets.is_fresh((name, WHAT), FRESH):
-            self.are_too_many(client)  # puts the question
             await self.ask()
-        return self.are_too_many(client)
 
     def are_too_many(self, client: str) -> bool:
         """True if ``client`` is not to be verified now, as far as this pod knows."""

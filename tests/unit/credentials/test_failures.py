@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from posthouse.credentials.failures import (
     Failures,
     pause_after,
 )
+from posthouse.mail.errors import Unavailable
 from posthouse.mail.rates import UNLIMITED, Buckets
 
 CLIENT = "192.0.2.1"
@@ -89,27 +91,85 @@ def test_each_failure_is_answered_later_than_the_one_before() -> None:
     assert pause_after(50, timedelta()) == 0
 
 
-async def test_a_pod_asks_the_others_before_it_looks_at_a_password() -> None:
-    now = 0.0
-    buckets = Buckets(lambda: now)
-    asked = 0
+class Others:
+    """The other pods: what they have counted, and in which order they are asked."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.buckets = Buckets(lambda: self.now)
+        self.counted = 0.0
+        self.steps: list[str] = []
+
+    async def ask(self) -> None:
+        self.steps.append("asked")
+        told = self.buckets.told()
+        assert [each.key for each in told] == [(CLIENT, WHAT)]
+        await asyncio.sleep(0)
+        self.buckets.learn(told, {(CLIENT, WHAT): self.counted} if self.counted else {})
+        self.steps.append("heard")
+
+    async def verify(self) -> str:
+        self.steps.append("begun")
+        await asyncio.sleep(0)
+        self.steps.append("verified")
+        return "anna"
+
+    async def outcome(self, counted: Failures) -> tuple[str | None, list[str]]:
+        """Return what comes of a login now, and the steps to it."""
+        self.steps = []
+        return await counted.unless_too_many(CLIENT, self.verify), self.steps
+
+
+async def test_a_pod_asks_the_others_while_it_looks_at_a_password() -> None:
+    others = Others()
+    counted = Failures(others.buckets, ask=others.ask)
+    assert await others.outcome(counted) == ("anna", ["begun", "asked", "verified", "heard"])
+    others.now += FRESH
+    assert await others.outcome(counted) == ("anna", ["begun", "verified"])
+
+    others.now += FRESH / 2
+    others.counted = 2 * WINDOW.total_seconds()
+    found, steps = await others.outcome(counted)
+    assert found is None  # it was right, and nobody learns of it
+    assert steps[-1] == "heard"
+
+
+async def test_no_password_is_looked_at_of_who_is_locked_out() -> None:
+    others = Others()
+    counted = Failures(others.buckets, ask=others.ask)
+    others.counted = 2 * WINDOW.total_seconds()
+    await others.outcome(counted)
+    assert await others.outcome(counted) == (None, [])
+
+    others.now += 2 * FRESH
+    assert await others.outcome(counted) == (None, ["asked", "heard"])
+    others.now += 2 * FRESH  # somebody has emptied it meanwhile
+    others.counted = 0.0
+    assert await others.outcome(counted) == ("anna", ["asked", "heard", "begun", "verified"])
+
+
+async def test_who_asks_is_waited_for_when_verifying_fails() -> None:
+    heard = False
 
     async def ask() -> None:
-        nonlocal asked
-        asked += 1
-        told = buckets.told()
-        assert [each.key for each in told] == [(CLIENT, WHAT)]
-        buckets.learn(told, {(CLIENT, WHAT): 2 * WINDOW.total_seconds()} if asked > 1 else {})
+        nonlocal heard
+        await asyncio.sleep(0)
+        heard = True
 
-    counted = Failures(buckets, ask=ask)
-    assert not await counted.are_known_to_be_too_many(CLIENT)
-    now += FRESH
-    assert not await counted.are_known_to_be_too_many(CLIENT)
-    assert asked == 1
+    async def verify() -> None:
+        raise Unavailable("no directory")
 
-    now += FRESH / 2
-    assert await counted.are_known_to_be_too_many(CLIENT)
-    assert asked == 2
-    exempt = Failures(buckets, name=lambda _: "", ask=ask)
-    assert not await exempt.are_known_to_be_too_many(CLIENT)
-    assert asked == 2
+    with pytest.raises(Unavailable):
+        await Failures(ask=ask).unless_too_many(CLIENT, verify)
+    assert heard
+
+
+async def test_nobody_is_asked_about_who_is_never_locked_out() -> None:
+    async def ask() -> None:
+        raise AssertionError
+
+    async def verify() -> str:
+        return "anna"
+
+    exempt = Failures(name=lambda _: "", ask=ask)
+    assert await exempt.unless_too_many(CLIENT, verify) == "anna"
