@@ -3,7 +3,8 @@
     put ─▶ `writing`: what has gathered, one flush ─▶ all return
     put_file ─▶ its turn ─▶ a thread: one flush, then the file gets its name
     get ─▶ page cache, without waiting ─▶ else a thread
-    get_many ─▶ a thread: the disk is told of all, then they are read
+    get_many ─▶ page cache, as long as it has them ─▶ else a thread: the disk is told of all, then
+                they are read
 
 Several processes may use one directory. What hangs (a dead network mount) becomes `Unavailable`
 after the deadline; the thread it hangs in is left behind.
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from posthouse.blobs.port import CHECK_KEY, StoredObject, checked_key, checked_prefix
-from posthouse.blobs.reading import read, read_cached, read_many
+from posthouse.blobs.reading import read, read_cached, read_many, read_many_cached
 from posthouse.blobs.turns import Turns
 from posthouse.blobs.writing import ProcessWriter, ThreadWriter, Writer, unavailable
 from posthouse.durable.files import Files, walk
@@ -103,7 +104,11 @@ class DiskBlobs:
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """See `posthouse.blobs.port.Blobs.get_many`."""
         paths = [self._files.path_of(checked_key(key)) for key in keys]
-        return await self._elsewhere(read_many, paths)
+        with _named_trouble(""):
+            found = read_many_cached(paths)
+        if left := paths[len(found) :]:
+            found += await self._elsewhere(read_many, left)
+        return found
 
     async def delete(self, keys: Sequence[str]) -> None:
         """See `posthouse.blobs.port.Blobs.delete`."""
