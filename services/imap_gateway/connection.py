@@ -1,6 +1,6 @@
-"""Connections: octets in and out, one task per connection only while it has something to do.
+"""Connections: octets in and out, one task per connection only while it waits for something.
 
-    data_received ─▶ Framer ─▶ `_work` (a task) ─▶ Session ─▶ write
+    data_received ─▶ Framer ─▶ `_work` (at once, then a task) ─▶ Session ─▶ write
                                   ▲
     `wake` (the mailbox changed) ─┘
 
@@ -18,9 +18,10 @@ from imap_gateway.client import Client
 from imap_gateway.door import Door
 from imap_gateway.errors import ConnectionLost, Farewell
 from imap_gateway.protocol import responses
-from imap_gateway.protocol.framing import GoAhead, Hopeless, Part
+from imap_gateway.protocol.framing import Frame, GoAhead, Hopeless, Part, TooLarge
 from imap_gateway.session import Session
-from imap_gateway.wire.inlet import Inlet, Swallowed
+from imap_gateway.wire.at_once import begin
+from imap_gateway.wire.inlet import Inlet
 from imap_gateway.wire.outlet import Outlet
 from imap_gateway.wire.upgrade import upgraded
 from posthouse.mail.encryption import Tls
@@ -37,8 +38,8 @@ _ended = counter("posthouse_imap_connections_ended_total", "Connections ended by
 class Connection(asyncio.Protocol):
     """One client's connection; is the session's `Wire`. Thousands idle: slots take less than a dict."""
 
-    __slots__ = ("_client", "_door", "_inlet", "_is_expired", "_is_upgrading", "_is_woken", "_outlet", "_secured", "_session",
-                 "_task", "_transport", "active_at", "opened_at")  # fmt: skip
+    __slots__ = ("_client", "_door", "_inlet", "_is_at_work", "_is_expired", "_is_upgrading", "_is_woken", "_outlet", "_secured", "_session",
+                 "_transport", "active_at", "opened_at", "task")  # fmt: skip
 
     def __init__(self, door: Door[Connection], client: str | None, *, is_secured: bool) -> None:
         self._door = door
@@ -46,9 +47,10 @@ class Connection(asyncio.Protocol):
         self._secured = is_secured
         self._transport: asyncio.Transport | None = None
         self._session = Session(Client(door.house, self), door.handlers)
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None  # of a command that waits for something
         self._outlet = Outlet()
         self._inlet = Inlet(door.house, self._outlet)
+        self._is_at_work = False
         self._is_woken = False
         self._is_upgrading = False
         self._is_expired = False
@@ -74,13 +76,15 @@ class Connection(asyncio.Protocol):
         """Take octets, and see to it that somebody works on them."""
         self.active_at = self._door.now()
         self._inlet.feed(data)
-        self._start()
+        if not self._is_at_work and not self._outlet.is_lost:
+            self._is_at_work = True
+            self.task = begin(self._door.tasks, self._work())
 
     def eof_received(self) -> bool:
         """Answer what came before the end; TLS cannot be ended by halves."""
         self._inlet.end()
-        if self._task is None:
-            self.close()
+        if not self._is_at_work:
+            self._rest()
         return not self._secured
 
     def connection_lost(self, _exc: Exception | None) -> None:
@@ -88,8 +92,8 @@ class Connection(asyncio.Protocol):
         self._outlet.lose()
         self._inlet.end()
         self._door.forget(self)
-        if self._task is None:
-            self._end()
+        if not self._is_at_work:
+            self._rest()
 
     def pause_writing(self) -> None:
         """The client is slow."""
@@ -178,19 +182,21 @@ class Connection(asyncio.Protocol):
     def wake(self) -> None:
         """The selected mailbox changed."""
         self._is_woken = True
-        self._start()
+        if not self._is_at_work and not self._outlet.is_lost:
+            self._is_at_work = True
+            self.task = self._door.tasks.create_task(self._work())
 
     # What the door calls
 
     @property
     def is_idle(self) -> bool:
         """No command is at work."""
-        return self._task is None
+        return not self._is_at_work
 
     @property
     def is_holding(self) -> bool:
         """We wait for the rest of a large command."""
-        return self._task is None and bool(self._inlet.share.octets)
+        return not self._is_at_work and bool(self._inlet.share.octets)
 
     @property
     def is_logged_in(self) -> bool:
@@ -223,16 +229,7 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def finish(self) -> None:
-        """Wait until no command is at work."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
-
     # The work
-
-    def _start(self) -> None:
-        if self._task is None and not self._outlet.is_lost:
-            self._task = self._door.tasks.create_task(self._work())
 
     async def _work(self) -> None:
         """Answer what is there to be answered, then end; the next octets start it again."""
@@ -240,9 +237,10 @@ class Connection(asyncio.Protocol):
         try:
             while await self._step():
                 self._inlet.read(on=True)
-                await self._outlet.drain()
-            if self._inlet.is_ended:
-                self.close()
+                if self._outlet.must_wait():
+                    await self._outlet.drain()
+                if self._inlet.is_empty and not self._is_woken:
+                    break
         except Farewell as farewell:
             self.bid_farewell(str(farewell), "session")
         except ConnectionLost:
@@ -251,14 +249,17 @@ class Connection(asyncio.Protocol):
             log.exception("session broke")
             self.bid_farewell("Internal error", "broken")
         finally:
-            self._outlet.flush()
-            self._task = None
-            if self._outlet.is_lost:
-                self._end()
+            self._rest()
 
-    def _end(self) -> None:
-        self._inlet.forget()
-        self._session.client.end()
+    def _rest(self) -> None:
+        """Nothing is at work now: end what has ended."""
+        self._outlet.flush()
+        self.task, self._is_at_work = None, False
+        if self._inlet.is_ended:
+            self.close()
+        if self._outlet.is_lost:
+            self._inlet.forget()
+            self._session.client.end()
 
     async def _step(self) -> bool:
         """Do one thing; False if there is nothing to do now."""
@@ -275,20 +276,20 @@ class Connection(asyncio.Protocol):
     async def _command(self) -> bool:
         """Take what comes next of a command; False if there is nothing to do now."""
         event = self._inlet.frame()
-        if await self._inlet.afford():
+        if not self._inlet.is_paid and await self._inlet.afford():
             self.active_at = self._door.now()
-        if isinstance(event, Hopeless):
-            self.write(responses.status(b"*", b"BAD", event.reason))
-            raise Farewell(event.reason)
-        if isinstance(event, GoAhead):
-            self.write(b"+ go ahead\r\n")
-        elif isinstance(event, Part):
-            await self._inlet.put_aside(event.octets)
-        elif event is not None and not isinstance(event, Swallowed):
+        if isinstance(event, Frame | TooLarge):
             try:
                 await self._session.answer(event)
             finally:
                 self._inlet.forget()
+        elif isinstance(event, Hopeless):
+            self.write(responses.status(b"*", b"BAD", event.reason))
+            raise Farewell(event.reason)
+        elif isinstance(event, GoAhead):
+            self.write(b"+ go ahead\r\n")
+        elif isinstance(event, Part):
+            await self._inlet.put_aside(event.octets)
         return event is not None
 
     def _idle_line(self) -> bool:

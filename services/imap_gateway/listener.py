@@ -124,11 +124,9 @@ class Listener:
         log.info("sessions ended")
 
     async def _finished(self, grace: timedelta) -> None:
-        running = [asyncio.ensure_future(one.finish()) for one in self._connections]
+        running = [one.task for one in self._connections if one.task is not None]
         if running:
-            _, late = await asyncio.wait(running, timeout=grace.total_seconds())
-            for one in late:
-                one.cancel()
+            await asyncio.wait(running, timeout=grace.total_seconds())
 
     async def _gone(self, patience: timedelta) -> None:
         """Wait until all connections are closed."""

@@ -28,7 +28,7 @@ from imap_gateway.state import (
     OF_MESSAGES,
     State,
 )
-from imap_gateway.telling import tell
+from imap_gateway.telling import may_have_news, tell
 from imap_gateway.view.matching import names_numbers
 from posthouse.mail.errors import MailFailure, MissingObject, Unavailable
 from posthouse.storage.mailboxes import (
@@ -87,16 +87,15 @@ class Session:
 
     async def answer(self, event: Frame | TooLarge) -> None:
         """Carry out one command and answer it; raise `Farewell` if the session must end."""
-        if isinstance(event, TooLarge):
-            code = b"TOOBIG" if self.client.account else b""  # RFC 7888 §4
-            self._wire.write(responses.status(event.tag, b"NO", "Literal too large", code))
+        tagged = self._read(event)
+        if tagged is None:
             return self._count_bad()
         try:
-            tagged = parse(event.octets, event.aside, is_utf8=self.client.is_utf8)
-        except BadCommand as error:
-            self._wire.write(responses.status(error.tag, b"BAD", str(error)))
-            return self._count_bad()
-        word, done = await self._attempt(tagged)
+            word, done = b"OK", await self._run(tagged)
+        except (ConnectionLost, Farewell, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place that answers for all of them
+            word, done = _answer_to(error, tagged.name)
         _commands.labels(tagged.name, word.decode()).inc()
         if done.text:
             self._wire.write(responses.status(tagged.tag, word, done.text, done.code))
@@ -108,43 +107,37 @@ class Session:
             await self._wire.start_tls()
         return None
 
-    async def _attempt(self, tagged: Tagged) -> tuple[bytes, Done]:
-        """Run a command; return the word and the rest of its answer, without text if none yet."""
-        if tagged.name not in ALLOWED[self.client.state]:
-            self._count_bad()
-            return b"BAD", Done(f"{tagged.name} is not allowed when {self.client.state.value}")
-        self._bad = 0
+    def _read(self, event: Frame | TooLarge) -> Tagged | None:
+        """Return the command; None if it is none, and then it is answered."""
+        if isinstance(event, TooLarge):
+            code = b"TOOBIG" if self.client.account else b""  # RFC 7888 §4
+            self._wire.write(responses.status(event.tag, b"NO", "Literal too large", code))
+            return None
         try:
-            done = await self._run(tagged)
-        except (ConnectionLost, Farewell, asyncio.CancelledError):
-            raise
-        except Exception as error:  # noqa: BLE001 - the one place that answers for all of them
-            return _answer_to(error, tagged.name)
-        return b"OK", done
+            return parse(event.octets, event.aside, is_utf8=self.client.is_utf8)
+        except BadCommand as error:
+            self._wire.write(responses.status(error.tag, b"BAD", str(error)))
+            return None
 
     async def _run(self, tagged: Tagged) -> Done:
+        """Carry out a command; the answer is without text if there is none yet."""
         command: Command = tagged.command
+        self._demand_allowed(tagged.name)
         self.client.tag = tagged.tag
         selected = self.client.selected
         if selected is not None and tagged.name not in LEAVING:
-            await self.client.house.views.recall(selected.position)
+            if not selected.position.is_here:
+                await self.client.house.views.recall(selected.position)
             if selected.owner is not None and tagged.name in OF_MESSAGES:
                 await self._demand_reading()
-        if self.client.is_uidonly and tagged.name in NUMBERED:
-            raise Misuse("Only UIDs are in use", b"UIDREQUIRED")  # RFC 9586 §3.2
         done = await self._carry_out(tagged)
         if isinstance(command, Idle):
             self._idle_tag = tagged.tag
             self._watch()
             await self.refresh_idle()
             return Done("")
-        is_checked = tagged.name in OF_MESSAGES
-        if self.client.selected is not None and (is_checked or await self._may_read()):
-            await self._tell(
-                allow_expunge=tagged.name not in COUNTING and not _counts(command),
-                with_uid=tagged.name.startswith("UID "),
-                is_answer=tagged.name in EXPUNGING,
-            )
+        if self.client.selected is not None and may_have_news(self.client):
+            await self._tell_behind(tagged)
         if self.client.noticing is not None:
             self._watch()
         return done
@@ -152,11 +145,30 @@ class Session:
     async def _carry_out(self, tagged: Tagged) -> Done:
         handler = self._handlers[type(tagged.command)]
         is_long, is_changing = tagged.name in LONG, tagged.name in CHANGING
+        if not (is_long or is_changing):
+            return await handler(self.client, tagged.command)
         with (
             reported(self.client) if is_long else nullcontext(),
             committing() if is_changing else nullcontext(),
         ):
             return await handler(self.client, tagged.command)
+
+    def _demand_allowed(self, name: str) -> None:
+        if name not in ALLOWED[self.client.state]:
+            self._count_bad()
+            raise Misuse(f"{name} is not allowed when {self.client.state.value}")
+        self._bad = 0
+        if self.client.is_uidonly and name in NUMBERED:
+            raise Misuse("Only UIDs are in use", b"UIDREQUIRED")  # RFC 9586 §3.2
+
+    async def _tell_behind(self, tagged: Tagged) -> None:
+        """Tell what is new when a command was carried out."""
+        if tagged.name in OF_MESSAGES or await self._may_read():
+            await self._tell(
+                allow_expunge=tagged.name not in COUNTING and not _counts(tagged.command),
+                with_uid=tagged.name.startswith("UID "),
+                is_answer=tagged.name in EXPUNGING,
+            )
 
     async def _demand_reading(self) -> None:
         """A guest must still have the right to read (RFC 4314 §4); raise `Refusal` or `Farewell`."""

@@ -30,6 +30,14 @@ RANGES_AT_ONCE = 2000  # of UIDs, in one line
 log = get_logger()
 
 
+def may_have_news(client: Client) -> bool:
+    """Say whether `tell` may have anything to do."""
+    selected = client.mailbox()
+    position = selected.position
+    is_quiet = client.noticing is None and not selected.contexts and not position.is_behind
+    return not is_quiet or position.view.is_gone or not position.is_told()
+
+
 async def tell(
     client: Client, *, allow_expunge: bool, with_uid: bool, is_answer: bool = False
 ) -> News:

@@ -41,12 +41,13 @@ log = get_logger()
 
 async def fetch(client: Client, command: c.Fetch) -> Done:
     """FETCH and UID FETCH."""
-    _check_modifiers(client, command)
+    if command.modifiers:
+        _check_modifiers(client, command)
     selected = client.mailbox()
     await client.house.views.refresh(selected.position.view, max_age=FRESH_SECONDS)
     names_uid = command.is_uid and not client.is_uidonly  # there the response itself does
     is_delta = command.changed_since is not None
-    plan = plan_of(command.items, is_uid=names_uid, is_delta=is_delta)
+    plan = plan_of(command.items, names_uid, is_delta)
     if plan.tells_modseq:
         client.enable(b"CONDSTORE")
     indexes = await choose(selected.position, command.numbers, is_uid=command.is_uid)
@@ -78,8 +79,10 @@ def _check_modifiers(client: Client, command: c.Fetch) -> None:
 
 async def choose(position: Position, numbers: SequenceSet, *, is_uid: bool) -> Sequence[int]:
     """Return `chosen`; many that are not one range are looked up in a thread."""
+    if len(numbers.ranges) == 1:
+        return chosen(position, numbers, is_uid=is_uid)
     many = len(position.saved) if numbers.is_saved else 0
-    if len(numbers.ranges) > 1:
+    if numbers.ranges:
         many = numbers.at_most(position.count)
     return await aside(many, chosen, position, numbers, is_uid=is_uid)
 
@@ -115,7 +118,7 @@ class Plan:
 
 
 @lru_cache(maxsize=64)  # a command line makes half a megabyte of them at most
-def plan_of(asked: tuple[FetchItem, ...], *, is_uid: bool, is_delta: bool) -> Plan:
+def plan_of(asked: tuple[FetchItem, ...], is_uid: bool, is_delta: bool) -> Plan:  # noqa: FBT001 - names cost time in a cache
     """Make the plan; clients ask for the same items again and again."""
     items = list(asked)
     if is_uid and Item.UID not in items:
@@ -142,7 +145,7 @@ async def tell_items(client: Client, items: tuple[FetchItem, ...], indexes: Sequ
 
     The client may ask: it knows that they came.
     """
-    plan = plan_of(items, is_uid=not client.is_uidonly, is_delta=False)
+    plan = plan_of(items, not client.is_uidonly, False)  # noqa: FBT003
     try:
         await demand_now(client, "r")
         await send(client, plan, indexes)
@@ -199,9 +202,12 @@ def _unseen(position: Position, indexes: Sequence[int]) -> tuple[list[int], list
 
 async def _send(client: Client, position: Position, plan: Plan, indexes: Sequence[int]) -> bool:
     """Write the responses; return whether messages were missing."""
+    if len(indexes) == 1:
+        return await _send_chunk(client, plan, indexes, is_alone=True)
     missing = False
     for part in _chunks(position, plan.bodies, indexes):
-        missing = await _send_chunk(client, plan, part, is_alone=len(indexes) == 1) or missing
+        await client.wire.drain()
+        missing = await _send_chunk(client, plan, part, is_alone=False) or missing
     return missing
 
 
@@ -216,16 +222,15 @@ async def _send_chunk(client: Client, plan: Plan, part: Sequence[int], *, is_alo
     if len(here) == 1 and plan.bodies and rows.sizes[places[0]] > CHUNK_OCTETS:
         chunk = Chunk(client=client, rows=rows, places=places, items=plan.items, next=next_)
         await send_in_pieces(chunk, here[0] + 1, plan.items)
-        await client.wire.drain()
         return is_missing
     while here:
         chunk = Chunk(client=client, rows=rows, places=places, items=plan.items, next=next_)
         text, many = await _lines(chunk, here, plan)
         client.wire.write(text)
-        del text  # nothing of it is kept here while a slow client takes it
-        await client.wire.drain()
         if many == len(here):
             break
+        del text  # nothing of it is kept here while a slow client takes it
+        await client.wire.drain()
         rows, left, places = message_rows(position, here[many:])
         is_missing = is_missing or len(left) < len(here) - many
         here = left
@@ -240,6 +245,8 @@ async def _lines(chunk: Chunk, indexes: Sequence[int], plan: Plan) -> tuple[byte
     if chunk.client.is_uidonly:  # RFC 9586 §3.3
         line = line.replace(b" FETCH (", b" UIDFETCH (", 1)
         numbers = list(chunk.of(chunk.rows.uids))[:many]
+    if many == 1:
+        return line % (numbers[0], *[column[0] for column in columns]), 1
     width = 1 + len(columns)
     flat: list[object] = [None] * (width * many)
     flat[::width] = numbers
@@ -250,7 +257,7 @@ async def _lines(chunk: Chunk, indexes: Sequence[int], plan: Plan) -> tuple[byte
 
 def _chunks(position: Position, bodies: int, indexes: Sequence[int]) -> Iterator[Sequence[int]]:
     """Cut ``indexes`` into chunks; where bodies go out, by the sizes of the messages."""
-    if not bodies or len(indexes) == 1:
+    if not bodies:
         for start in range(0, len(indexes), CHUNK_MESSAGES):
             yield indexes[start : start + CHUNK_MESSAGES]
         return

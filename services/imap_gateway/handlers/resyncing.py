@@ -10,8 +10,8 @@ from imap_gateway.protocol.sequences import SequenceSet
 from imap_gateway.vanishing import tell_vanished
 from imap_gateway.view.vanished import last_match
 
-_PLAN = plan_of((Item.UID, Item.FLAGS, Item.MODSEQ), is_uid=True, is_delta=True)
-_UIDONLY_PLAN = plan_of((Item.FLAGS, Item.MODSEQ), is_uid=False, is_delta=True)
+_PLAN = plan_of((Item.UID, Item.FLAGS, Item.MODSEQ), True, True)  # noqa: FBT003
+_UIDONLY_PLAN = plan_of((Item.FLAGS, Item.MODSEQ), False, True)  # noqa: FBT003
 
 
 async def resync(client: Client, asked: Resync) -> None:

@@ -36,6 +36,10 @@ class Bodies:
         self._blobs = blobs
         self._cache: OctetsCache[UUID] = OctetsCache(CACHE_OCTETS)
 
+    def has(self, places: Iterable[Place]) -> bool:
+        """Say whether `load` would read nothing."""
+        return all(place.object_id in self._cache or place.size > WHOLE_OCTETS for place in places)
+
     async def load(
         self, places: Sequence[Place], ahead: Callable[[], Iterable[Place]] = tuple
     ) -> None:
@@ -43,7 +47,7 @@ class Bodies:
 
         If something must be read, ``ahead`` is read as well: it may be asked for next.
         """
-        if all(place.object_id in self._cache or place.size > WHOLE_OCTETS for place in places):
+        if self.has(places):
             return
         wanted = {
             place.object_id: object_key(place.object_id)
@@ -81,7 +85,8 @@ class Bodies:
         if first >= last:
             return head
         try:
-            octets = await self._object(place, first, last)
+            whole = self._cache.get(place.object_id)
+            octets = await self._read(place, first, last) if whole is None else whole[first:last]
             if len(octets) != last - first:
                 raise MissingObject("The message is damaged", detail=f"{place.object_id} is short")
         except MissingObject as missing:
@@ -90,12 +95,10 @@ class Bodies:
             raise
         return head + octets if head else octets
 
-    async def _object(self, place: Place, first: int, last: int) -> bytes:
-        whole = self._cache.get(place.object_id)
-        if whole is None:
-            key = object_key(place.object_id)
-            if place.size > WHOLE_OCTETS:
-                return await self._blobs.get_range(key, first, last)
-            whole = await self._blobs.get(key)
-            self._cache.put(place.object_id, whole)
-        return whole if last - first == len(whole) else whole[first:last]
+    async def _read(self, place: Place, first: int, last: int) -> bytes:
+        key = object_key(place.object_id)
+        if place.size > WHOLE_OCTETS:
+            return await self._blobs.get_range(key, first, last)
+        whole = await self._blobs.get(key)
+        self._cache.put(place.object_id, whole)
+        return whole[first:last]

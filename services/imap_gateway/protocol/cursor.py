@@ -80,7 +80,9 @@ class Cursor:
 
     def space(self) -> None:
         """``SP``."""
-        self.expect(b" ")
+        if not self.data.startswith(b" ", self.at):
+            raise BadSyntax(f"expected ' ' at octet {self.at}")
+        self.at += 1
 
     def end(self) -> None:
         """Nothing may follow."""

@@ -18,6 +18,7 @@ RANGES_AT_ONCE = 1000  # are written in one go, then other threads come
 _NUMBER = rb"(?:[1-9][0-9]{0,9}|\*)"
 _RANGE = _NUMBER + rb"(?::" + _NUMBER + rb")?"
 _SET = re.compile(_RANGE + rb"(?:," + _RANGE + rb")*")
+_ALONE = re.compile(rb"([1-9][0-9]{0,8})(?::([1-9][0-9]{0,8}))?(?= )")  # as nearly all sets are
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,9 @@ def _joined(ranges: Sequence[range]) -> Sequence[int]:
 
 def sequence_set(cursor: Cursor) -> SequenceSet:
     """``sequence-set = (seq-number / seq-range) *("," sequence-set) / "$"`` (RFC 5182 §3)."""
+    if alone := _ALONE.match(cursor.data, cursor.at):
+        cursor.at, first = alone.end(), int(alone[1])
+        return SequenceSet(((first, int(alone[2]) if alone[2] else first),))
     if cursor.skip(b"$"):
         return SequenceSet((), is_saved=True)
     parts = cursor.take(_SET, "sequence-set")[0].split(b",")

@@ -176,7 +176,8 @@ async def _sections(chunk: Chunk, section: Section) -> Sequence[bytes]:
     client, house = chunk.client, chunk.client.house
     found = await _located(chunk)
     here = [place for place in found if place is not None]
-    await house.bodies.load(here, lambda: house.contents.known_places(chunk.ahead()))
+    if not house.bodies.has(here):
+        await house.bodies.load(here, lambda: house.contents.known_places(chunk.ahead()))
     return [NOTHING if place is None else await _section(client, place, section) for place in found]
 
 
@@ -192,6 +193,9 @@ async def _binaries(chunk: Chunk, item: Binary) -> Sequence[bytes]:
 async def _located(chunk: Chunk) -> list[Place | None]:
     """Return where the octets of the messages are; None where an account is being removed."""
     client, contents = chunk.client, chunk.contents
+    known = client.house.contents.known_places(contents)
+    if len(known) == len(contents):
+        return [*known]
     places = await client.house.contents.places(client.owner, contents, chunk.ahead)
     return [places.get(content) for content in contents]
 

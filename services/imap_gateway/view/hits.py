@@ -91,6 +91,12 @@ def marked_uids(rows: Rows, packed: bytes) -> Marks:
 def mark(marks: Marks, here: Sequence[int], uids: Iterable[int]) -> None:
     """Mark these UIDs, of those that are ``here``, which ascend and are as many as marks, or more."""
     count, next_ = len(marks), 0
+    if isinstance(uids, array) and uids:
+        start = bisect_left(here, uids[0], 0, count)
+        end = start + len(uids)
+        if end <= count and here[start:end] == uids:  # mostly all of them stand side by side
+            marks[start:end] = b"\1" * len(uids)
+            return
     for uid in uids:
         if next_ >= count or here[next_] != uid:  # mostly neighbours follow each other
             next_ = bisect_left(here, uid, 0, count)
@@ -101,7 +107,10 @@ def mark(marks: Marks, here: Sequence[int], uids: Iterable[int]) -> None:
 
 def places_of(marks: Marks) -> Iterator[int]:
     """Yield where the marks are. Sets and sorting would do for few; of a million they stop all threads."""
-    at = marks.find(1)
+    at, end = marks.find(1), marks.rfind(1) + 1
+    if marks.count(1) == end - at:
+        yield from range(at, end)
+        return
     while at >= 0:
         yield at
         at = marks.find(1, at + 1)

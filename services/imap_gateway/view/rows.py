@@ -85,7 +85,8 @@ class Rows:
         uids, flags = _pairs(packed[4 : 4 + 8 * count])
         words = dict(read_keywords(packed[4 + 8 * count :].decode()))
         self._firsts.clear()
-        if not words and not self.keywords and self._change_neighbours(uids, flags, modseq):
+        has_words = bool(words or self.keywords)
+        if not has_words and self._change_neighbours(uids, flags, modseq):
             return uids
         here, at = self.uids, 0
         for uid, bits in zip(uids, flags, strict=True):
@@ -93,7 +94,7 @@ class Rows:
                 at = bisect_left(here, uid, at)
             if at < len(here) and here[at] == uid and self.modseqs[at] <= modseq:
                 self.flags[at], self.modseqs[at] = bits, modseq
-                if words or self.keywords:
+                if has_words:
                     self.keywords.put(len(here), at, words.get(uid, ()))
                 at += 1
         return uids

@@ -88,12 +88,22 @@ class Inlet:
         """Octets that were fed and not yet returned."""
         return self._framer.held
 
+    @property
+    def is_paid(self) -> bool:
+        """Our share of the spool holds what is announced."""
+        return self.share.covers(self._framer.announced)
+
+    @property
+    def is_empty(self) -> bool:
+        """All that came was looked at."""
+        return not self._framer.held and self._inflater is None
+
     async def afford(self) -> bool:
         """See to our share of the spool for what is announced, and say whether we had to ask for it.
 
         We wait without reading on.
         """
-        if self.share.covers(self._framer.announced):
+        if self.is_paid:
             return False
         self.read(on=False)
         await self.share.take(self._framer.announced)

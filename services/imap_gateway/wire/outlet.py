@@ -49,7 +49,9 @@ class Outlet:
 
     def write(self, octets: bytes) -> None:
         """Send, soon; nothing, if the client is gone or was sent away."""
-        self._gather(octets if self._deflater is None or not octets else self._deflater.add(octets))
+        if self._deflater is not None and octets:
+            octets = self._deflater.add(octets)
+        self._gather(octets)
 
     def flush(self) -> None:
         """See to it that the client can read all that was written."""
@@ -90,6 +92,11 @@ class Outlet:
     def begin_turn(self) -> None:
         """The session has the event loop from now on."""
         self._began = self._clock()
+
+    def must_wait(self) -> bool:
+        """Say whether `drain` would do anything."""
+        is_over = self._clock() - self._began > _TURN_SECONDS
+        return is_over or not self._writable.is_open or self.is_lost
 
     async def drain(self) -> None:
         """Let others have their turn when ours is over, and a slow client catch up.
