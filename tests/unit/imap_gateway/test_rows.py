@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imap_gateway.view.hits import mark, places_of
 from imap_gateway.view.rows import Rows
 
 STEP = 10
@@ -39,6 +41,19 @@ def test_flags_change_at_once_or_one_by_one(
             assert was == (uid % 32, STEP, after.get(uid, ()))
         else:
             assert was == (0, steps[uid], before.get(uid, ()))
+
+
+@given(st.sets(st.integers(1, 60)), st.integers(0, 60), st.one_of(run, st.sets(st.integers(1, 60))))
+def test_messages_are_marked_at_once_or_one_by_one(
+    here: set[int], count: int, uids: Iterable[int]
+) -> None:
+    known = array("I", sorted(here))
+    marks = bytearray(min(count, len(known)))  # some may have come that the client knows not of
+
+    mark(marks, known, array("I", sorted(uids)))
+
+    meant = [place for place, uid in enumerate(known[: len(marks)]) if uid in set(uids)]
+    assert list(places_of(marks)) == meant
 
 
 def _rows(steps: Mapping[int, int], keywords: Mapping[int, tuple[int, ...]]) -> Rows:
