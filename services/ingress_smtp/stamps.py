@@ -15,17 +15,14 @@ import msgspec
 
 from ingress_smtp.commands import Rcpt
 from ingress_smtp.xclient import UNKNOWN
-from posthouse.authenticity.results import Result, results_field
+from posthouse.authenticity.results import Result, results_field, without_results
 from posthouse.mail.address import is_domain
 from posthouse.mail.encryption import Tls
 from posthouse.mail.envelope import Body
 from posthouse.mail.handling import PLAIN, Handling
-from posthouse.mail.header import first, format_date, header_end, unfold
+from posthouse.mail.header import first, format_date, header_end
 
 _BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|>?From ")  # a field, or the envelope line of an mbox
-_RESULTS = b"authentication-results"
-_COMMENT = re.compile(rb"\([^()]*\)")
-_FIELD = re.compile(rb"(?im)^authentication-results[ \t]*:((?:[^\n]|\n[ \t])*\n?)")
 _LITERAL = re.compile(r"\[[0-9A-Za-z:.]+\]")
 
 
@@ -103,7 +100,10 @@ def _name(hello: str) -> str:
 
 
 def authentication_results(arrival: Arrival, *, hostname: str) -> bytes:
-    """Build the Authentication-Results field (RFC 8601 §2.2); so far it knows ``auth`` alone."""
+    """Build the Authentication-Results field (RFC 8601 §2.2) as ingress knows it: ``auth`` alone.
+
+    Where policy judges the message it puts what it found in the place of this.
+    """
     login = Result(method="auth", result="pass", properties=(("smtp.auth", arrival.auth),))
     return results_field(hostname, [login] if arrival.auth else [])
 
@@ -121,20 +121,8 @@ def without_forged_results(content: bytes, *, hostname: str) -> bytes:
     """Return ``content`` without Authentication-Results that claim to be ours (RFC 8601 §5)."""
     end = header_end(content)
     header = content[:end]
-    if _RESULTS not in header.lower():
-        return content
-    ours = hostname.lower().encode()
-    honest = _FIELD.sub(lambda found: b"" if _author(found[1]) == ours else found[0], header)
-    return honest + content[end:]
-
-
-def _author(value: bytes) -> bytes:
-    """Return the authserv-id of a field's value, lower case (RFC 8601 §2.2)."""
-    plain = unfold(value)
-    while plain != (plain := _COMMENT.sub(b" ", plain)):
-        pass
-    words = plain.partition(b";")[0].split()  # [CFWS] authserv-id [CFWS authres-version]
-    return words[0].strip(b'"').lower() if words else b""
+    honest = without_results(header, hostname)
+    return content if honest is header else honest + content[end:]
 
 
 def missing_fields(content: bytes, *, hostname: str, ident: UUID, now: datetime) -> bytes:

@@ -226,11 +226,23 @@ def _relay(question: RcptQuestion, recipient: Address, networks: Sequence[Networ
 
 def _by_network(question: RcptQuestion, recipient: Address, terms: Network) -> Verdict:
     """Judge the way out for a client of a network that may relay."""
-    if terms.senders and question.sender.rpartition("@")[2].lower() not in terms.senders:
+    if not _may_send(question.sender, terms):
         return refuse(RELAY_DENIED, "Relaying denied for this sender", "network's senders")
     if _DETOURS & set(recipient.local):
         return refuse(RELAY_DENIED, "Relaying by detour denied", "detour")
     return accept("network relays")
+
+
+def is_ours(client: str, sender: str, networks: Sequence[Network]) -> bool:
+    """True if ``client`` may relay as ``sender`` by its network."""
+    terms = _terms(client, networks)
+    if terms is None or not terms.relay:
+        return False
+    return _may_send(sender, terms)
+
+
+def _may_send(sender: str, terms: Network) -> bool:
+    return not terms.senders or sender.rpartition("@")[2].lower() in terms.senders
 
 
 def _terms(client: str, networks: Sequence[Network]) -> Network | None:

@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import cast
 
+from policy_engine.assembling import Means, assemble
+from policy_engine.desk import Asked, Desk
 from policy_engine.enquiries import Enquiries, Memory, Networks
 from policy_engine.held_back import SuppressionList
 from policy_engine.routing import Routing
@@ -15,8 +17,8 @@ from posthouse.bus.ask import serve_questions
 from posthouse.bus.consumer import consume
 from posthouse.bus.publisher import Publisher
 from posthouse.bus.topology import INBOUND
-from posthouse.mail.admission import Question
 from posthouse.mail.return_path import ReturnPaths
+from posthouse.resolver import Resolver
 from posthouse.runtime.foundation import START, Foundation, open_foundation
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.service import Lifecycle
@@ -35,14 +37,26 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         ground = await enter(open_foundation(NAME, settings, lifecycle))
         rewriter = Rewriter(await _signing_key(settings, ground.pool))
         returns = await settings.return_paths(ground.pool)
+        networks = Networks(ground.pool, settings.networks)
+        bench = await assemble(
+            settings,
+            Means(
+                pool=ground.pool,
+                blobs=ground.blobs,
+                names=Resolver(settings.nameservers, lifetime=settings.patience / 2),
+                networks=networks,
+                stack=stack,
+            ),
+        )
         routing = await _routing(settings, ground, rewriter, returns, stack)
         if settings.policy_port:
+            desk = Desk(_enquiries(settings, ground.pool, rewriter, returns, networks), bench)
             await enter(
                 serve_questions(
                     settings.policy_host,
                     settings.policy_port,
-                    cast("type[Question]", Question),
-                    _enquiries(settings, ground.pool, rewriter, returns).answer,
+                    cast("type[Asked]", Asked),
+                    desk.answer,
                 )
             )
         lifecycle.probes.forget(START)
@@ -91,13 +105,17 @@ async def _signing_key(settings: PolicySettings, pool: Pool) -> bytes:
 
 
 def _enquiries(
-    settings: PolicySettings, pool: Pool, rewriter: Rewriter, returns: ReturnPaths
+    settings: PolicySettings,
+    pool: Pool,
+    rewriter: Rewriter,
+    returns: ReturnPaths,
+    networks: Networks,
 ) -> Enquiries:
     """Put together what answers questions."""
     return Enquiries(
         memory=Memory(partial(directory.resolve, pool)),
         lent=Memory(partial(directory.lent, pool)),
-        networks=Networks(pool, settings.networks),
+        networks=networks,
         rewriter=rewriter,
         returns=returns,
         senders=Memory(partial(resolve_senders, pool)),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from policy_engine.content.settings import ContentSettings
 from policy_engine.rights import Ownership
 from posthouse.runtime.report_settings import ReportSettings, ReturnPathSettings, address
 from posthouse.runtime.settings import Port
@@ -31,7 +32,7 @@ def _long(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class PolicySettings(ReportSettings, ReturnPathSettings):
+class PolicySettings(ContentSettings, ReportSettings, ReturnPathSettings):
     """The settings of this service beside the common ones.
 
     Attributes:

@@ -38,9 +38,12 @@ class Authenticating:
         self._patience = patience.total_seconds()
 
     async def __call__(self, case: Case) -> Authenticated:
-        """Return what could be proved of ``case``; of an account's own mail nothing is asked."""
-        if case.auth:
+        """Return what could be proved of ``case``; of mail of this house nothing is asked."""
+        if case.is_trusted:
             return Authenticated(auth=case.auth)
+        if not case.knows_client:
+            signatures, arc = await self._signatures(case)
+            return Authenticated(signatures=signatures, arc=arc)
         async with asyncio.TaskGroup() as group:
             spf = group.create_task(self._spf(case, case.sender.rpartition("@")[2] or case.hello))
             hello = group.create_task(self._spf(case, case.hello)) if case.sender else spf

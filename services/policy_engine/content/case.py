@@ -31,6 +31,9 @@ class Case:
             header, and some of its body.
         size: Octets of the whole message.
         digests: The body's hashes, where ``octets`` are not all of it.
+        blob: Where all of a large one can be read in object storage; empty: nowhere.
+        knows_client: ``client`` is the server of who sends; not where mail comes by LMTP.
+        is_ours: The client may relay by its network: what it sends is mail of this house.
         senders: What is known of whose mail it is.
     """
 
@@ -43,12 +46,20 @@ class Case:
     octets: bytes
     size: int
     digests: Mapping[Canon, Digest] = field(default_factory=dict)
+    blob: str = ""
+    knows_client: bool = True
+    is_ours: bool = False
     senders: Authenticated = UNKNOWN
 
     @property
     def is_whole(self) -> bool:
         """True if ``octets`` are all of the message."""
         return len(self.octets) >= self.size
+
+    @property
+    def is_trusted(self) -> bool:
+        """True for mail of this house: of an account, or of a network that may relay."""
+        return self.is_ours or bool(self.auth)
 
     @cached_property
     def body_start(self) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
-Action: TypeAlias = Literal["accept", "tag", "quarantine", "reject", "tempfail", "discard"]
+from posthouse.mail.content import Action
+
+__all__ = ["SEVERITY", "Action", "Finding"]
+
 # From the mildest to what leaves nothing to decide; of several findings the last one counts.
 SEVERITY: dict[Action, int] = {
     "accept": 0, "tag": 1, "quarantine": 2, "discard": 3, "reject": 4, "tempfail": 5,

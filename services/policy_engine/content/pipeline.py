@@ -36,10 +36,17 @@ class Check(Protocol):
     Attributes:
         name: Of metrics, logs and explanations: ``clamav``.
         if_away: What it asks for when it cannot work; None: nothing.
+        wants_all: It must be able to read all of a large message (`Case.blob`).
+        of_ours: It looks at mail of this house: of accounts, and of networks that may relay.
+        of_strangers: It looks at all other mail. Both may change while we run; if nobody looks
+            at anything, ingress does not even ask.
     """
 
     name: str
     if_away: Action | None
+    wants_all: bool
+    of_ours: bool
+    of_strangers: bool
 
     async def __call__(self, case: Case) -> Sequence[Finding]:
         """Return what is found; raise `Unavailable` if that cannot be found out now."""
@@ -74,31 +81,55 @@ class Pipeline:
 
     def __init__(
         self,
-        authenticate: Authenticate,
+        authenticate: Authenticate | None,
         checks: Sequence[Check],
         levels: Levels,
         patience: timedelta,
     ) -> None:
-        """Judge by ``checks``, which have ``patience`` each; they run at the same time."""
+        """Judge by ``checks``, which have ``patience`` each; they run at the same time.
+
+        Without ``authenticate`` nothing is known of senders.
+        """
         self._authenticate = authenticate
         self._checks = tuple(checks)
         self._levels = levels
         self._patience = patience.total_seconds()
 
+    def is_idle(self, *, is_trusted: bool) -> bool:
+        """True if there is nothing to check: of mail of this house, or of all other mail."""
+        if not is_trusted and self._authenticate is not None:
+            return False
+        return not any(_looks(check, is_trusted=is_trusted) for check in self._checks)
+
+    def wants_all(self, case: Case) -> bool:
+        """True if ``case`` cannot be judged before all of it can be read."""
+        return (
+            not case.is_whole
+            and not case.blob
+            and any(check.wants_all for check in self._checks_of(case))
+        )
+
     async def judge(self, case: Case) -> Judged:
         """Return what becomes of ``case``."""
         began = time.monotonic()
-        case = replace(case, senders=await self._authenticate(case))
+        if self._authenticate is not None:
+            case = replace(case, senders=await self._authenticate(case))
+        elif case.auth:
+            case = replace(case, senders=Authenticated(auth=case.auth))
         first = Step(
             name=AUTHENTICATION,
             seconds=time.monotonic() - began,
             findings=tuple(findings_on(case.senders)),
         )
+        _SECONDS.labels(AUTHENTICATION).observe(first.seconds)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._step(check, case)) for check in self._checks]
+            tasks = [group.create_task(self._step(check, case)) for check in self._checks_of(case)]
         steps = (first, *(task.result() for task in tasks))
         findings = [finding for step in steps for finding in step.findings]
         return Judged(case=case, judgement=decide(findings, self._levels), steps=steps)
+
+    def _checks_of(self, case: Case) -> Sequence[Check]:
+        return [each for each in self._checks if _looks(each, is_trusted=case.is_trusted)]
 
     async def _step(self, check: Check, case: Case) -> Step:
         began = time.monotonic()
@@ -121,3 +152,7 @@ class Pipeline:
         seconds = time.monotonic() - began
         _SECONDS.labels(check.name).observe(seconds)
         return Step(name=check.name, seconds=seconds, findings=findings)
+
+
+def _looks(check: Check, *, is_trusted: bool) -> bool:
+    return check.of_ours if is_trusted else check.of_strangers

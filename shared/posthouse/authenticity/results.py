@@ -1,4 +1,7 @@
-"""Authentication-Results (RFC 8601): what was found, in words that the next reader understands."""
+"""Authentication-Results (RFC 8601): what was found, in words that the next reader understands.
+
+A message that comes with results under our own name is lying: those fields are removed (§5).
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from posthouse.mail.address import is_domain
+from posthouse.mail.header import unfold
 
 MAX_REASON_CHARACTERS = 120
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\U0010ffff]+"
 _DOT_STRING = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")  # RFC 5321 §4.1.2, RFC 6531 §3.3
 _TOKEN = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~\-]+")  # RFC 2045 §5.1, without "/"
 _SPECIAL = re.compile(r'["\\]')
+_NAME = b"authentication-results"
+_COMMENT = re.compile(rb"\([^()]*\)")
+_FIELD = re.compile(rb"(?im)^authentication-results[ \t]*:((?:[^\n]|\n[ \t])*\n?)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -51,6 +58,23 @@ def results_value(hostname: str, results: Sequence[Result]) -> str:
 def results_field(hostname: str, results: Sequence[Result]) -> bytes:
     """Return the field with its line end."""
     return f"Authentication-Results: {results_value(hostname, results)}\r\n".encode()
+
+
+def without_results(header: bytes, hostname: str) -> bytes:
+    """Return ``header`` without the fields that claim to be of ``hostname`` (§5)."""
+    if _NAME not in header.lower():
+        return header
+    ours = hostname.lower().encode()
+    return _FIELD.sub(lambda found: b"" if _author(found[1]) == ours else found[0], header)
+
+
+def _author(value: bytes) -> bytes:
+    """Return the authserv-id of a field's value, lower case (§2.2)."""
+    plain = unfold(value)
+    while plain != (plain := _COMMENT.sub(b" ", plain)):
+        pass
+    words = plain.partition(b";")[0].split()  # [CFWS] authserv-id [CFWS authres-version]
+    return words[0].strip(b'"').lower() if words else b""
 
 
 def pvalue(text: str) -> str:

@@ -46,6 +46,9 @@ class _Says:
     findings: Sequence[Finding] = ()
     name: str = "says"
     if_away: Action | None = None
+    wants_all: bool = False
+    of_ours: bool = False
+    of_strangers: bool = True
     trouble: Exception | None = None
     waits_for: asyncio.Barrier | asyncio.Event | None = None
 

@@ -1,0 +1,69 @@
+"""Assembling: which checks judge a message, and who signs it. New ones are listed here."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from policy_engine.admission import is_ours
+from policy_engine.content.authenticating import Authenticating
+from policy_engine.content.bench import Bench
+from policy_engine.content.pipeline import Check, Pipeline
+from policy_engine.content.sealing import Sealer
+from policy_engine.enquiries import Networks
+from policy_engine.settings import PolicySettings
+from posthouse.blobs import Blobs
+from posthouse.resolver import Resolver
+from posthouse.storage.pool import Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What checks may work with.
+
+    Attributes:
+        pool: PostgreSQL.
+        blobs: Where all of a large message can be read (`Case.blob`).
+        names: DNS; its answers are kept for their time.
+        networks: On which terms clients relay.
+        stack: Closes, at the end, what was opened (tasks, connections).
+    """
+
+    pool: Pool
+    blobs: Blobs
+    names: Resolver
+    networks: Networks
+    stack: AsyncExitStack
+
+
+async def assemble(settings: PolicySettings, means: Means) -> Bench:
+    """Put together who judges whole messages."""
+    patience = settings.patience
+    authenticate = Authenticating(means.names, settings.hostname, patience / 2)
+    pipeline = Pipeline(
+        authenticate if settings.authentication else None,
+        await checks(settings, means),
+        settings.levels,
+        patience,
+    )
+
+    async def ours(client: str, sender: str) -> bool:
+        return is_ours(client, sender, await means.networks.all())
+
+    return Bench(
+        pipeline,
+        await sealers(settings, means),
+        ours,
+        settings.marks,
+        settings.judging_concurrency,
+    )
+
+
+async def checks(settings: PolicySettings, means: Means) -> list[Check]:  # noqa: ARG001 - theirs
+    """Return the checks, in the order in which `policy explain` tells of them."""
+    return []
+
+
+async def sealers(settings: PolicySettings, means: Means) -> list[Sealer]:  # noqa: ARG001 - theirs
+    """Return who signs, in their order: each covers what those before it have written."""
+    return []
