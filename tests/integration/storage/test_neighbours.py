@@ -145,3 +145,22 @@ async def test_nobody_looks_whether_the_contents_of_what_moved_may_go(pool: Pool
     assert [row[0] for row in moved] == [10, 11, 12, 13, 14, 15]
     assert [row[1] for row in moved] == [0, 0, FLAGGED, 0, 0, 0]
     assert [row[0] for row in (await state(pool, here))[:-1]] == [5, 7, 8]
+
+
+async def test_flags_of_many_change_without_a_touch_of_the_index(pool: Pool) -> None:
+    account = (await add_accounts(pool, "anna"))["anna"]
+    box = await create_mailbox(pool, account, "one")
+    await pool.execute(
+        "insert into messages (account_id, mailbox_id, content_id, modseq, internaldate, savedate, uid, size)"
+        " select $1, $2, n, 1, now(), now(), n, 10 from generate_series(1, 500) n",
+        account, box.id,
+    )  # fmt: skip
+    hot = "select n_tup_hot_upd from pg_stat_xact_user_tables where relname = 'messages'"
+
+    async with transaction(pool) as tx:
+        change = FlagChange(mode=Mode.ADD, flags=SEEN)
+        await store_flags(tx, account, box.id, range(1, 501), change)
+        quick = await tx.fetchval(hot)
+
+    assert isinstance(quick, int)
+    assert quick > 480
