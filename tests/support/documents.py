@@ -29,24 +29,26 @@ def docx(*runs: str) -> bytes:
 def pdf(text: str) -> bytes:
     """A page with one line of ASCII."""
     stream = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET"
-    objects = (
-        "<</Type/Catalog/Pages 2 0 R>>",
-        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R{_FONT}>>",
-        f"<</Length {len(stream)}>>\nstream\n{stream}\nendstream",
-        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    return pdf_of(
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R{_FONT}>>".encode(),
+        f"<</Length {len(stream)}>>\nstream\n{stream}\nendstream".encode(),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
     )
+
+
+def pdf_of(*objects: bytes) -> bytes:
+    """A document of these objects, numbered from 1; the first is its catalog."""
     octets, places = b"%PDF-1.4\n", []
     for number, body in enumerate(objects, 1):
         places.append(len(octets))
-        octets += f"{number} 0 obj\n{body}\nendobj\n".encode()
-    table = "".join(f"{at:010} 00000 n \n" for at in places)
-    return (
-        octets
-        + (
-            f"xref\n0 6\n0000000000 65535 f \n{table}trailer\n<</Size 6/Root 1 0 R>>\n"
-            f"startxref\n{len(octets)}\n%%EOF\n"
-        ).encode()
+        octets += b"%d 0 obj\n%b\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % at for at in places)
+    size = len(objects) + 1
+    return octets + (
+        b"xref\n0 %d\n0000000000 65535 f \n%btrailer\n<</Size %d/Root 1 0 R>>\n"
+        b"startxref\n%d\n%%%%EOF\n" % (size, table, size, len(octets))
     )
 
 

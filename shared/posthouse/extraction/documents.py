@@ -20,7 +20,7 @@ from pypdf import PdfReader
 from posthouse.extraction.kinds import OPEN, PDF, SHEET, SLIDES, WORD
 
 MAX_TEXT = 4 * 1024 * 1024  # characters of one document
-MAX_MEMBER_OCTETS = 64 * 1024 * 1024  # of one file in an archive, unpacked
+MAX_UNPACKED_OCTETS = 64 * 1024 * 1024  # of all files in an archive that are read
 MAX_MEMBERS = 5000
 
 _Reader: TypeAlias = Callable[[bytes], Iterable[str]]
@@ -61,9 +61,14 @@ def _members(pattern: re.Pattern[str], *, is_odf: bool) -> _Reader:
     def read(octets: bytes) -> Iterable[str]:
         with zipfile.ZipFile(BytesIO(octets)) as archive:
             names = [name for name in archive.namelist()[:MAX_MEMBERS] if pattern.fullmatch(name)]
+            left = MAX_UNPACKED_OCTETS
             for name in names:
                 with archive.open(name) as member:
-                    yield _xml_text(member.read(MAX_MEMBER_OCTETS), is_odf=is_odf)
+                    unpacked = member.read(left)
+                yield _xml_text(unpacked, is_odf=is_odf)
+                left -= len(unpacked)
+                if not left:
+                    return
 
     return read
 
@@ -87,9 +92,12 @@ def _xml_text(octets: bytes, *, is_odf: bool) -> str:
         if depth:
             pieces.append(characters)
 
+    def declare(*_entity: object) -> None:
+        raise ValueError("no office program declares entities: they may multiply what is read")
+
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = begin, end
-    parser.CharacterDataHandler = text
+    parser.CharacterDataHandler, parser.EntityDeclHandler = text, declare
     parser.Parse(octets, False)  # noqa: FBT003 - expat's: more could come, it may have been cut
     return "".join(pieces)
 
