@@ -48,7 +48,7 @@ async def notify(client: Client, command: Notify) -> Done:
         _tell_no_access(client, made, seen)
         if command.asks_status:
             wanted = dict.fromkeys(made.known, MESSAGE_EVENTS)
-            await _tell_statuses(client, made, wanted, is_first=True)
+            client.wire.write(b"".join(await _status_lines(client, made, wanted, is_first=True)))
     client.notice(made)
     made.heard()  # what happened between the look and now is told at once
     if client.selected is not None:
@@ -70,20 +70,21 @@ async def tell_elsewhere(client: Client, noticing: Noticing) -> None:
     before, entries = noticing.known, noticing.entries
     try:
         seen = await _look(client, noticing)
-    except BaseException:
-        noticing.is_stale = True
+        client.house.updates.listen(noticing, noticing.accounts)
+        noticing.looked(began)
+        lines = await _name_lines(client, noticing, before, seen)
+        lines += _metadata_lines(client, noticing, entries)
+        changed = await _changed(client, noticing, before)
+        is_too_much = len(lines) + sum(map(bool, changed.values())) > MAX_LINES
+        lines += [] if is_too_much else await _status_lines(client, noticing, changed)
+    except BaseException:  # nothing was told: the next look finds it all
+        noticing.known, noticing.entries, noticing.is_stale = before, entries, True
         raise
-    client.house.updates.listen(noticing, noticing.accounts)
-    noticing.looked(began)
-    names = await _name_lines(client, noticing, before, seen)
-    metadata = _metadata_lines(client, noticing, entries)
-    changed = await _changed(client, noticing, before)
-    if len(names) + len(metadata) + sum(map(bool, changed.values())) > MAX_LINES:
+    if is_too_much:
         client.wire.write(responses.untagged(b"OK [NOTIFICATIONOVERFLOW] Too much has happened"))
         client.notice(Noticing(waker=client.wire, groups=()))
         return
-    client.wire.write(b"".join(names + metadata))
-    await _tell_statuses(client, noticing, changed)
+    client.wire.write(b"".join(lines))
     await client.wire.drain()
 
 
@@ -224,22 +225,24 @@ def _changed_entries(
     return [responses.untagged(b"METADATA %b %b" % (shown, " ".join(entries).encode()))]
 
 
-async def _tell_statuses(
+async def _status_lines(
     client: Client,
     noticing: Noticing,
     changed: Mapping[str, frozenset[Event]],
     *,
     is_first: bool = False,
-) -> None:
-    """Write STATUS responses of mailboxes with events of interest; not of the selected one (§6)."""
+) -> list[bytes]:
+    """Return STATUS responses of mailboxes with events of interest; not of the selected one (§6)."""
     view = client.selected.position.view if client.selected is not None else None
     own = (view.account, view.mailbox) if view is not None else None
+    lines = []
     for name, events in changed.items():
         state = noticing.known[name]
         told = events & events_of(noticing.groups, name, state)
         if told and state.is_readable and state.key != own:
             values = await _values(client, state, told, is_first=is_first)
-            client.wire.write(status_line(client.shown(name), values))
+            lines.append(status_line(client.shown(name), values))
+    return lines
 
 
 async def _values(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from imap_gateway import session
 from posthouse.mail.errors import Unavailable
 from posthouse.mime import scan
 from posthouse.storage.filing import Filed, file
@@ -117,4 +120,59 @@ async def test_news_that_cannot_be_fetched_end_no_session(pool: Pool, tmp_path: 
         house.house.updates.tell(account, filed.mailbox, filed.modseq)
         assert await user.hear() == b"* 1 EXISTS"
         assert await user.hear() == b"* 1 RECENT"
+        assert await user.say("NOOP") == [b"OK done"]
+
+
+class Uncounted(Moody):
+    """A pool that cannot count flags when it is told to be away.
+
+    Attributes:
+        refused: It was asked to.
+    """
+
+    __slots__ = ("refused",)
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(pool)
+        self.refused = asyncio.Event()
+
+    async def fetch(self, sql: str, *arguments: object) -> list[Row]:
+        if self.is_away and "unseen" in sql:
+            self.refused.set()
+            raise Unavailable("storage is not available")
+        async with Pool.session(self) as session:
+            return await session.fetch(sql, *arguments)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Tx]:
+        async with Pool.session(self) as session:
+            yield session
+
+
+async def test_what_happens_elsewhere_is_told_once_and_whole_when_all_of_it_can_be(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "AGAIN", timedelta(milliseconds=50))
+    account = await add_reader(pool)
+    uncounted = Uncounted(pool)
+    async with gateway(pool, tmp_path) as house:
+        await house.deliver(account, LETTER)
+        house.listener.house = replace(house.house, pool=uncounted)
+        user = await house.connect()
+        await user.login()
+        wish = "NOTIFY SET (PERSONAL (MessageNew MessageExpunge FlagChange MailboxName))"
+        assert (await user.say(wish))[-1].startswith(b"OK")
+        house.listener.house = house.house
+        worker = await house.connect()
+        await worker.login()
+        await worker.say("SELECT INBOX")
+        uncounted.is_away = True
+        await worker.say("STORE 1 +FLAGS.SILENT (\\Seen)")
+        await worker.say("CREATE Fresh")
+        await uncounted.refused.wait()
+
+        uncounted.is_away = False
+
+        assert await user.hear() == b'* LIST (\\HasNoChildren) "/" Fresh'
+        assert await user.hear() == b"* STATUS INBOX (UNSEEN 0 UIDVALIDITY 1)"
         assert await user.say("NOOP") == [b"OK done"]
