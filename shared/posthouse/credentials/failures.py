@@ -49,21 +49,24 @@ class Failures:
         What other pods have counted is heard before: by the way, where this one knows of no reason.
         """
         if self.are_too_many(client):
-            await self._hear_of(client)
+            if ask := self._question(client):
+                await ask()
             if self.are_too_many(client):
                 return None
-        hearing = asyncio.ensure_future(self._hear_of(client))
+        ask = self._question(client)
+        asking = asyncio.ensure_future(ask()) if ask else None
         try:
             found = await verify()
         finally:
-            await hearing
+            if asking is not None:
+                await asking
         return None if self.are_too_many(client) else found  # or many guessed at once
 
-    async def _hear_of(self, client: str) -> None:
-        """Ask the other pods, if that is long ago."""
+    def _question(self, client: str) -> Callable[[], Awaitable[None]] | None:
+        """Return what asks the other pods; None if that was done just now, or concerns nobody."""
         name = self.name(client)
-        if name and self.ask is not None and not self.buckets.is_fresh((name, WHAT), FRESH):
-            await self.ask()
+        is_known = not name or self.buckets.is_fresh((name, WHAT), FRESH)
+        return None if is_known else self.ask
 
     def are_too_many(self, client: str) -> bool:
         """True if ``client`` is not to be verified now, as far as this pod knows."""
