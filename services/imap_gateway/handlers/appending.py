@@ -115,6 +115,8 @@ async def _put(
         raise Refusal("An empty message cannot be appended", b"CANNOT")
     if size > client.house.limits.message_octets:
         raise Refusal("Message too large", b"TOOBIG")
+    if isinstance(content, bytes):
+        await puts.add(object_key(ident), content)  # it is written while we do the rest
     bits, words = places.flags_kept(target.rights, *split(message.flags))
     reader = None
     if target.account != client.account:  # the flag is the owner's; a guest's own is kept apart
@@ -122,13 +124,11 @@ async def _put(
         bits &= ~SEEN
     keywords = await keyword_numbers(client, target.account, words)
     if isinstance(content, bytes):
-        await puts.add(object_key(ident), content)  # it is written while we read it
         summary = scan(content)
-        _demand_ascii(client, summary.header)
     else:
         putting = client.house.blobs.put_file(object_key(ident), content.descriptor)
         _, summary = await asyncio.gather(putting, content.work(scan, content.pages()))
-        _demand_ascii(client, summary.header)
+    _demand_ascii(client, summary.header)
     return store.NewMessage(
         account=target.account,
         mailbox=target.name,
