@@ -119,7 +119,7 @@ def _tell_step_of_expunged(client: Client, news: News) -> None:
 async def _tell_expunged(client: Client, news: News) -> None:
     for start in range(0, len(news.expunged), LINES_AT_ONCE):
         numbers = news.expunged[start : start + LINES_AT_ONCE]
-        client.wire.write(b"".join(b"* %d EXPUNGE\r\n" % number for number in numbers))
+        client.wire.write(b"* %d EXPUNGE\r\n" * len(numbers) % numbers)
         await client.wire.drain()
 
 
