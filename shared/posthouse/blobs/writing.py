@@ -139,22 +139,15 @@ class ProcessWriter:
         self._line = self._start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Let it end; one that hangs is killed."""
+    async def __aexit__(self, *_: object) -> None:
+        """Let it end, whatever went wrong among those who asked; one that hangs is killed."""
         if self._line is not None:
             self._line.finish()
         late = self._loop.call_later(self._deadline.total_seconds(), self._kill)
         try:
-            await self._tasks.__aexit__(kind, error, trace)
+            await self._tasks.__aexit__(None, None, None)
         finally:
             late.cancel()
-            if self._line is not None:
-                self._line.lose()
 
     def ask(self, key: str, octets: bytes, done: asyncio.Future[None]) -> None:
         """See `Writer.ask`."""

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def scribes(root: Path) -> list[int]:
     return found
 
 
+def one_that_begins(root: Path) -> int:
+    """Wait for the process that writes into ``root``."""
+    while not (begun := scribes(root)):
+        time.sleep(0.01)
+    return begun[0]
+
+
 def journals(root: Path) -> list[str]:
     return [path.name for path in (root / JOURNAL).iterdir() if path.name != "lock"]
 
@@ -85,6 +93,26 @@ async def test_what_nobody_waits_for_harms_nobody(tmp_path: Path) -> None:
         begun[1].cancel()
         del begun
         await blobs.put("mail/b.eml", b"x")
+
+
+async def test_what_goes_wrong_elsewhere_is_told_as_it_is(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with open_blobs(f"disk:{tmp_path}", writes_apart=True) as blobs:
+            await blobs.put("mail/a.eml", b"x")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await work()
+
+    assert journals(tmp_path) == []
+    assert scribes(tmp_path) == []
+
+
+async def test_one_that_hangs_at_the_end_is_killed(tmp_path: Path) -> None:
+    async with open_blobs(f"disk:{tmp_path}?timeout=0.5", writes_apart=True):
+        os.kill(await asyncio.to_thread(one_that_begins, tmp_path), signal.SIGSTOP)
+
+    assert scribes(tmp_path) == []
 
 
 async def test_who_is_killed_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
