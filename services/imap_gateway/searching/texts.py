@@ -18,7 +18,7 @@ from imap_gateway.memory.allowance import Allowance
 from posthouse.extraction.jobs import Job
 from posthouse.extraction.kinds import has_documents
 from posthouse.extraction.workshop import Broken
-from posthouse.mime import Parts, unpack_parts
+from posthouse.mime import unpack_parts
 from posthouse.mime.indexed import HeaderText, header_text
 from posthouse.mime.sifting import body_has
 from posthouse.mime.text import may_have, search_text
@@ -27,13 +27,13 @@ from posthouse.storage.contents import Place
 from posthouse.telemetry.metrics import counter
 
 HEADERS_AT_ONCE = 200
-PLACES_AT_ONCE = 2000
+PLACES_AT_ONCE = 200  # some have very many parts
 BODIES_AT_ONCE = 200
 BODY_OCTETS_AT_ONCE = 8 * 1024 * 1024
 DOCUMENT_SECONDS = 60.0  # of one search; the next one goes on where this one stopped
 
 Having: TypeAlias = defaultdict[str, "array[int]"]  # texts, and the contents that have them
-_Message: TypeAlias = tuple[bytes, Parts]
+_Message: TypeAlias = tuple[bytes, bytes]  # octets, packed parts
 
 _folded = counter("posthouse_imap_texts_folded_total", "Messages made searchable.", "what")
 _read = counter(
@@ -91,16 +91,15 @@ class Texts:
     ) -> dict[int, set[str]]:
         objects = await self._house.bodies.objects(list(places.values()))
         messages = {
-            content: (octets, unpack_parts(place.parts))
+            content: (octets, place.parts)
             for (content, place), octets in zip(places.items(), objects, strict=True)
             if octets is not None  # else it has been told; the others are searched
         }
         _read.inc(len(messages))
-        found = await asyncio.to_thread(_bodies_have, messages, sought)
-        if self._house.workshop.is_open:
-            for content in await asyncio.to_thread(_with_documents, messages):
-                text = await self._whole_text(content, places[content], messages[content])
-                found[content].update(one for one in sought if one in text)
+        found, documents = await asyncio.to_thread(_look, messages, sought)
+        for content in documents if self._house.workshop.is_open else ():
+            text = await self._whole_text(content, places[content], messages[content])
+            found[content].update(one for one in sought if one in text)
         return found
 
     async def _whole_text(self, content: int, place: Place, message: _Message) -> str:
@@ -124,7 +123,7 @@ class Texts:
             async with self._documents.spend():
                 return (await self._house.workshop.make(job)).body
         except Broken:  # it has been told of; the indexer too leaves out what breaks a worker
-            return await asyncio.to_thread(search_text, *message)
+            return await asyncio.to_thread(search_text, message[0], unpack_parts(message[1]))
 
 
 def _header_texts(
@@ -137,12 +136,17 @@ def _header_texts(
     ]
 
 
-def _bodies_have(messages: Mapping[int, _Message], sought: Sequence[str]) -> dict[int, set[str]]:
-    return {content: body_has(*message, sought) for content, message in messages.items()}
-
-
-def _with_documents(messages: Mapping[int, _Message]) -> list[int]:
-    return [content for content, message in messages.items() if has_documents(*message)]
+def _look(
+    messages: Mapping[int, _Message], sought: Sequence[str]
+) -> tuple[dict[int, set[str]], list[int]]:
+    """Return what of ``sought`` is in which bodies, and which have documents; parts are read one by one."""
+    found, documents = dict[int, set[str]](), list[int]()
+    for content, (octets, packed) in messages.items():
+        parts = unpack_parts(packed)
+        found[content] = body_has(octets, parts, sought)
+        if has_documents(octets, parts):
+            documents.append(content)
+    return found, documents
 
 
 def _batches(places: Mapping[int, Place]) -> Iterable[dict[int, Place]]:
