@@ -32,6 +32,7 @@ from posthouse.mail.errors import Unavailable
 from posthouse.telemetry.logs import get_logger
 
 AGAIN = timedelta(seconds=1)  # so long a process must have been there to be replaced at once
+END_SECONDS = 1.0  # so long after it was killed a process has ended, or the disk holds it
 _HEARD_OCTETS = 64 * 1024
 _SCRIBE = "posthouse.durable.scribe"
 
@@ -184,8 +185,10 @@ class ProcessWriter:
             if code := await process.wait():
                 log.warning("writer of objects ended", code=code)
         except asyncio.CancelledError:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, TimeoutError):
                 process.kill()
+                async with asyncio.timeout(END_SECONDS):
+                    await process.wait()
             raise
         finally:
             line.lose()
