@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ingress_smtp.authentication import Authentication
+from ingress_smtp.contents import Contents
 from ingress_smtp.draft import Draft
 from ingress_smtp.exchange import Exchange, Wire
 from ingress_smtp.holding import Holding
@@ -24,6 +25,7 @@ class House:
     """The parts that all sessions share.
 
     Attributes:
+        contents: Asks what becomes of whole messages.
         holding: Knows how much mail is held.
         releases: Carries out ETRN; None where nobody may ask.
     """
@@ -32,6 +34,7 @@ class House:
     acceptance: Acceptance
     authentication: Authentication
     reception: Reception
+    contents: Contents
     holding: Holding
     limits: Limits = field(default_factory=Limits)
     releases: Releases | None = None

@@ -17,8 +17,8 @@ from ingress_smtp.hygiene import Inspection
 from ingress_smtp.letterhead import Letterhead
 from ingress_smtp.replies import Reply, say
 from posthouse.mail.errors import MailFailure
-from posthouse.mail.header import CRLF
-from posthouse.mime.pages import Octets
+from posthouse.mail.header import CRLF, header_end
+from posthouse.mime.pages import Octets, body_start
 from posthouse.runtime.spool import Spool, SpoolFile
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -188,6 +188,33 @@ class Draft:
         if not isinstance(content, bytes):
             return Letter(self.letterhead.ident, content, content.size, self._is_ascii)
         return Letter(self.letterhead.ident, content, len(content), content.isascii())
+
+    async def under(self, letter: Letter, header: bytes) -> Letter | None:
+        """Return ``letter``, which is complete, under another header; None if it is refused now.
+
+        One in the spool is copied: a file cannot grow at its beginning.
+        """
+        is_ascii = letter.is_ascii and header.isascii()
+        if isinstance(letter.content, bytes):
+            content = header + letter.content[header_end(letter.content) :]
+            return Letter(letter.ident, content, len(content), content.isascii())
+        old = letter.content
+        start = await old.work(body_start, old.pages())
+        size = len(header) + old.size - start
+        if not self._disk.grow_to(old.size + size):
+            self.refuse(replies.NO_MEMORY)
+            return None
+        try:
+            self._file = new = await self._space.spool.create()
+            await new.append(header)
+            await new.copy(old, start)
+        except OSError as trouble:
+            log.warning("message not copied", reason=str(trouble))
+            self.refuse(replies.UNAVAILABLE)
+            return None
+        finally:
+            old.close()
+        return Letter(letter.ident, new, size, is_ascii)
 
     def _end(self) -> None:
         """Take what was held back, and a last line end if BDAT brought none."""

@@ -19,6 +19,7 @@ from ingress_smtp.draft import Letter
 from ingress_smtp.letterhead import Examiner, Letterhead
 from ingress_smtp.stamps import Arrival
 from ingress_smtp.timing import Steps
+from posthouse.mail.content import ContentVerdict
 from posthouse.mail.envelope import (
     MAX_SUMMARY_OCTETS,
     Body,
@@ -29,13 +30,14 @@ from posthouse.mail.envelope import (
 )
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.header import first
-from posthouse.mime import scan
+from posthouse.mime import Pages, scan
 from posthouse.storage.ledger import NewMail, NewRecipient
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter, histogram
 
 SCAN_ON_LOOP_OCTETS = 256 * 1024  # a larger message is scanned in a thread
 TROUBLE_SECONDS = 30.0  # after a failure, unless one was accepted since
+BEGINNING_OCTETS = 64 * 1024  # looked through for the Message-ID of what is not stored
 MESSAGE_ID_CHARACTERS = 998  # RFC 5322 §2.1.1: no line is longer
 
 _ACCEPTED = counter(
@@ -66,6 +68,9 @@ class Ledger(Protocol):
 
     async def accept(self, mail: NewMail) -> None:
         """Return after ``mail`` is committed; raise `Unavailable` if it is not sure to be."""
+
+    async def discard(self, mail: NewMail, rule: str) -> None:
+        """Return after it is committed that ``mail`` ends here by ``rule``; likewise."""
 
 
 class Outbox(Protocol):
@@ -104,19 +109,27 @@ class Acceptance:
         """Return what the message that has arrived like this gets on top."""
         return Letterhead(arrival, self._hostname, self._examiner)
 
-    async def accept(self, arrival: Arrival, letter: Letter) -> Inbound:
+    async def accept(
+        self, arrival: Arrival, letter: Letter, verdict: ContentVerdict | None
+    ) -> Inbound:
         """Make ``letter`` safe and return its envelope, to be given to `publish` after the 250.
+
+        Args:
+            arrival: How it came.
+            letter: The message.
+            verdict: What policy said of it; None: nobody has judged.
 
         Raises:
             Unavailable: Nothing was accepted.
         """
         began, steps = time.monotonic(), Steps()
-        envelope = _envelope(arrival, letter)
+        envelope = _envelope(arrival, letter, verdict)
         try:
             summary = await self._stored(envelope.blob, letter)
             inbound = with_summary(envelope, summary)
             steps.done("store")
-            await self._ledger.accept(_entry(arrival, inbound, summary.header))
+            record = verdict.record if verdict else ""
+            await self._ledger.accept(_entry(arrival, inbound, summary.header, record))
             steps.done("commit")
         except Unavailable as trouble:
             self._failed_at = time.monotonic()
@@ -128,6 +141,18 @@ class Acceptance:
         _OCTETS.inc(inbound.size)
         _SECONDS.observe(time.monotonic() - began)
         return inbound
+
+    async def discard(self, arrival: Arrival, letter: Letter, verdict: ContentVerdict) -> None:
+        """Write down that ``letter`` is thrown away, by which rule; its octets are not stored.
+
+        Raises:
+            Unavailable: It is not sure that this is written.
+        """
+        content = letter.content
+        if not isinstance(content, bytes):
+            content = await content.work(_beginning, content.pages())
+        entry = _entry(arrival, _envelope(arrival, letter, verdict), content, verdict.record)
+        await self._ledger.discard(entry, verdict.rule)
 
     async def publish(self, inbound: Inbound) -> None:
         """Put an accepted message on its road; if that fails, or it is held, the sweeper does it."""
@@ -156,7 +181,11 @@ def with_summary(inbound: Inbound, summary: Summary) -> Inbound:
     return msgspec.structs.replace(inbound, summary=summary)
 
 
-def _envelope(arrival: Arrival, letter: Letter) -> Inbound:
+def _beginning(pages: Pages) -> bytes:
+    return pages[:BEGINNING_OCTETS]
+
+
+def _envelope(arrival: Arrival, letter: Letter, verdict: ContentVerdict | None) -> Inbound:
     # Many clients send 8-bit text without saying so; the next hop must know.
     body: Body = arrival.body if letter.is_ascii else "8BITMIME"
     return Inbound(
@@ -167,6 +196,8 @@ def _envelope(arrival: Arrival, letter: Letter) -> Inbound:
         smtputf8=arrival.smtputf8,
         auth=arrival.auth,
         handling=arrival.handling,
+        junk=verdict is not None and verdict.action == "quarantine",
+        unjudged=verdict is None,
         recipients=tuple(
             InboundRecipient(n=n, address=to.recipient, notify=to.notify)
             for n, to in enumerate(arrival.recipients)
@@ -174,7 +205,7 @@ def _envelope(arrival: Arrival, letter: Letter) -> Inbound:
     )
 
 
-def _entry(arrival: Arrival, inbound: Inbound, header: bytes) -> NewMail:
+def _entry(arrival: Arrival, inbound: Inbound, header: bytes, verdict: str) -> NewMail:
     """Return what the ledger is to hold of the message."""
     message_id = first(header, b"Message-ID").replace("\0", "")[:MESSAGE_ID_CHARACTERS]
     return NewMail(
@@ -189,5 +220,6 @@ def _entry(arrival: Arrival, inbound: Inbound, header: bytes) -> NewMail:
         message_id=message_id,
         recipients=tuple(NewRecipient(to.n, to.address, to.notify) for to in inbound.recipients),
         handling=inbound.handling,
+        verdict=verdict,
         envelope=inbound,
     )

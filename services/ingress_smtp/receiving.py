@@ -6,10 +6,11 @@ from ingress_smtp import replies, transaction
 from ingress_smtp.conversation import SAID, Conversation
 from ingress_smtp.draft import Draft, Letter
 from ingress_smtp.parameters import MailParameters
-from ingress_smtp.replies import Reply
+from ingress_smtp.replies import Reply, say
 from ingress_smtp.stamps import Arrival
 from ingress_smtp.steps import TakeChunk, TakeData
 from ingress_smtp.timing import Steps
+from posthouse.mail.content import ContentVerdict
 from posthouse.mime.transport import transportable
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -95,18 +96,55 @@ async def _decide(session: Conversation, draft: Draft) -> Reply:
         recipients=[to.recipient for to in arrival.recipients],
         declared=is_binary or arrival.body != "7BIT" or arrival.smtputf8,
     )
+    steps.done("inspect")
+    if letter is None:
+        return _refused(session, draft.refusal or replies.UNAVAILABLE)
+    verdict = await session.house.contents.judge(arrival, letter)
     steps.done("judge")
-    if letter is not None:
-        return await _accept(session, arrival, letter)
-    objection = draft.refusal or replies.UNAVAILABLE
+    if verdict is not None and verdict.refuses:
+        return _refused(session, say(f"{verdict.status} {verdict.text}"), verdict)
+    if verdict is not None and verdict.action == "discard":
+        return await _discard(session, arrival, letter, verdict)
+    if verdict is not None and verdict.header:
+        letter = await draft.under(letter, verdict.header)
+    if letter is None:
+        return _refused(session, draft.refusal or replies.UNAVAILABLE)
+    return await _accept(session, arrival, letter, verdict)
+
+
+def _refused(
+    session: Conversation, objection: Reply, verdict: ContentVerdict | None = None
+) -> Reply:
+    """Count and log a refusal; the rules of a ``verdict`` are for the log alone."""
     _REFUSED.labels(str(objection.code)).inc()
-    log.info("message refused", client=session.wire.client, reply=str(objection))
+    more = {"score": verdict.score, "rules": verdict.rules} if verdict else {}
+    log.info("message refused", client=session.wire.client, reply=str(objection), **more)
     return objection
 
 
-async def _accept(session: Conversation, arrival: Arrival, letter: Letter) -> Reply:
+async def _discard(
+    session: Conversation, arrival: Arrival, letter: Letter, verdict: ContentVerdict
+) -> Reply:
+    """Say 250 and throw it away; the ledger says by which rule (promise 4)."""
+    await session.house.acceptance.discard(arrival, letter, verdict)
+    session.messages += 1
+    session.fruitless = 0
+    log.info(
+        "message discarded",
+        envelope=letter.ident,
+        sender=arrival.sender,
+        rule=verdict.rule,
+        rules=verdict.rules,
+        client=session.wire.client,
+    )
+    return say(f"250 2.0.0 Ok: queued as {letter.ident}")
+
+
+async def _accept(
+    session: Conversation, arrival: Arrival, letter: Letter, verdict: ContentVerdict | None
+) -> Reply:
     """Take responsibility, say so, and only then put it on the road (promises 1 and 5)."""
-    inbound = await session.house.acceptance.accept(arrival, letter)
+    inbound = await session.house.acceptance.accept(arrival, letter, verdict)
     session.messages += 1
     session.fruitless = 0
     session.talk.say(f"250 2.0.0 Ok: queued as {inbound.id}\r\n".encode() * session.owed)

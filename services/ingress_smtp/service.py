@@ -9,6 +9,7 @@ from functools import partial
 from ingress_smtp.authentication import Authentication
 from ingress_smtp.authorship import Authorship
 from ingress_smtp.budget import Budget
+from ingress_smtp.contents import Contents
 from ingress_smtp.conversation import House
 from ingress_smtp.draft import Space
 from ingress_smtp.holding import Holding
@@ -23,6 +24,7 @@ from ingress_smtp.terms import Role, Terms
 from posthouse.bus.ask import Asker
 from posthouse.bus.publisher import Publisher
 from posthouse.mail.admission import Verdict
+from posthouse.mail.content import ContentVerdict
 from posthouse.resolver import Resolver
 from posthouse.runtime.foundation import START, open_foundation, own_certificate
 from posthouse.runtime.logins import open_authenticator
@@ -70,6 +72,10 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
     ledger = await enter(Intake(pool))
     outbox = await enter(Outbox(pool, Publisher(ground.broker)))
     asker = await enter(Asker(settings.policy_addresses, settings.deadline, Verdict))
+    # Connections of their own: a large message does not stand in the way of a short question.
+    judges = await enter(
+        Asker(settings.policy_addresses, settings.content_deadline, ContentVerdict)
+    )
     lifecycle.probes.ready("policy", asker.trouble)
     authenticator = await enter(open_authenticator(settings, pool))
     gate = Gate(asker)
@@ -90,6 +96,7 @@ async def _house(settings: IngressSettings, lifecycle: Lifecycle, stack: AsyncEx
             penalty=timedelta(seconds=settings.auth_failure_seconds),
             failures=settings.login_failures(rates),
         ),
+        contents=Contents(judges, blobs, settings.hostname),
         reception=_reception(settings, await enter(Spool(settings.spool_folder or blobs.nearby))),
         holding=Holding(partial(count_held, pool), settings.room),
         releases=_releases(settings, pool, outbox, rates) if settings.etrn == "on" else None,

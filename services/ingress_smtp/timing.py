@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from posthouse.telemetry.metrics import histogram
 
-Step: TypeAlias = Literal["receive", "judge", "store", "commit"]
+Step: TypeAlias = Literal["receive", "inspect", "judge", "store", "commit"]
 
 _COMMANDS = histogram(
     "posthouse_ingress_command_seconds",

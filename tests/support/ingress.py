@@ -11,9 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+from msgspec.structs import replace as replace_struct
+
 from ingress_smtp.authentication import Authentication
 from ingress_smtp.authorship import Authorship
 from ingress_smtp.budget import Budget
+from ingress_smtp.contents import Contents
 from ingress_smtp.conversation import House
 from ingress_smtp.courtesies import Courtesies
 from ingress_smtp.draft import Space
@@ -37,6 +40,7 @@ from posthouse.mail.admission import (
     accept,
     refuse,
 )
+from posthouse.mail.content import ContentQuestion, ContentVerdict
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.networks import parse_networks
@@ -69,10 +73,33 @@ LONGEST = timedelta(days=1)  # that a mail is held
 LIMITS = Limits(sessions=100, sessions_per_client=100, patience=PATIENCE, manners=MANNERS)
 
 
+class Judge:
+    """Says the same of every message, and nothing while `is_away`.
+
+    Attributes:
+        says: The verdict.
+        asked: All questions.
+    """
+
+    def __init__(self) -> None:
+        self.says = ContentVerdict()
+        self.asked: list[ContentQuestion] = []
+        self.is_away = False
+
+    async def ask(self, question: ContentQuestion) -> ContentVerdict:
+        self.asked.append(question)
+        if self.is_away:
+            raise Unavailable("policy is away")
+        if question.blob:
+            return replace_struct(self.says, wants_all=False)
+        return self.says
+
+
 class Policy:
     """Knows anna and bert; answers nothing while `is_away`."""
 
     def __init__(self) -> None:
+        self.judge = Judge()
         self.known = {"anna@example.test", "bert@example.test", f"postmaster@{HOSTNAME}"}
         self.asked: list[Question] = []
         self.is_away = False
@@ -125,6 +152,8 @@ class Cellar:
     objects: dict[str, bytes] = field(default_factory=dict)
     mails: list[NewMail] = field(default_factory=list)
     published: list[Envelope] = field(default_factory=list)
+    discarded: list[tuple[NewMail, str]] = field(default_factory=list)
+    removed: dict[str, bytes] = field(default_factory=dict)
     is_store_away: bool = False
     is_ledger_away: bool = False
     may_commit: asyncio.Event = field(default_factory=asyncio.Event)
@@ -144,6 +173,13 @@ class Cellar:
         self.committing.set()
         await self.may_commit.wait()
         self.mails.append(mail)
+
+    async def discard(self, mail: NewMail, rule: str) -> None:
+        self.discarded.append((mail, rule))
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.removed[key] = self.objects.pop(key)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         self.published.extend(envelopes)
@@ -213,6 +249,7 @@ def a_house(policy: Policy, cellar: Cellar, reception: Reception) -> House:
         ),
         authentication=Authentication(everybody(), penalty=timedelta()),
         reception=reception,
+        contents=Contents(policy.judge, cellar, HOSTNAME),
         holding=Holding(cellar.count_held, RoomToHold(account=2, whole=3)),
     )
 

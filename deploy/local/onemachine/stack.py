@@ -117,6 +117,7 @@ class Stack:
             "POSTHOUSE_TLS_KEY": str(self.certificates.key),
             "POSTHOUSE_API_TOKEN": self.keys.api_token,
             "POSTHOUSE_SRS_SECRET": self.keys.srs,
+            "POSTHOUSE_AUTHENTICATION": "off",  # who sends from this machine has no names
         }
         return common | self._store_settings() | dict(self.options.settings)
 

@@ -15,13 +15,14 @@ from uuid import UUID
 
 from posthouse.blobs import Blobs
 from posthouse.blobs.port import StoredObject
-from posthouse.mail.ids import moment_of, object_key
+from posthouse.mail.ids import JUDGING, moment_of, object_key
 from posthouse.storage import collecting
 from posthouse.storage.pool import Pool
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
 
-MAIL = "mail"  # the folder of messages; nothing else in the store is ours to remove
+MAIL = "mail"  # the folder of messages; of the rest only what is being judged is ours to remove
+JUDGED_WITHIN = timedelta(hours=1)
 BITE = 500  # objects asked about and removed together
 
 _collected = metrics.counter(
@@ -76,6 +77,18 @@ async def tidy_objects(pool: Pool, blobs: Blobs, quarantine: timedelta) -> None:
     async for step in walk(pool, blobs, quarantine, dry_run=False):
         tally = step
     log.info("objects collected", seen=tally.seen, gone=tally.gone, octets=tally.octets)
+    await tidy_judged(blobs)
+
+
+async def tidy_judged(blobs: Blobs) -> None:
+    """Remove what lies there to be judged and is not judged any more: its ingress has died.
+
+    Raises:
+        Unavailable: If the store does not answer.
+    """
+    edge = datetime.now(UTC) - JUDGED_WITHIN
+    async for bite in _bites(blobs, JUDGING):
+        await _remove(blobs, [each for each in bite if each.stored_at < edge])
 
 
 async def walk(
@@ -102,9 +115,9 @@ async def walk(
         yield tally
 
 
-async def _bites(blobs: Blobs) -> AsyncIterator[list[StoredObject]]:
+async def _bites(blobs: Blobs, folder: str = MAIL) -> AsyncIterator[list[StoredObject]]:
     bite: list[StoredObject] = []
-    async for each in blobs.list(MAIL):
+    async for each in blobs.list(folder):
         bite.append(each)
         if len(bite) == BITE:
             yield bite

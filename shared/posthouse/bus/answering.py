@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Generic, TypeVar, cast
 
 import msgspec
@@ -15,8 +16,9 @@ from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter, gauge
 
 MAX_OPEN = 256  # questions in flight per connection; above it we stop reading
+MAX_OPEN_OCTETS = 16_777_216  # of these questions; above it, too
 MAX_CONNECTIONS = 1024
-MAX_UNREAD_OCTETS = 4_194_304  # answers the other side does not fetch; above it we hang up
+MAX_UNREAD_OCTETS = 16_777_216  # answers the other side does not fetch; above it we hang up
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -73,6 +75,7 @@ class _Answerer(asyncio.Protocol, Generic[Q]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
         self._is_finishing = False
+        self._octets = 0
 
     async def finish(self) -> None:
         """Read no more, answer what was asked, hang up."""
@@ -109,7 +112,7 @@ class _Answerer(asyncio.Protocol, Generic[Q]):
         except BadFrame as error:
             self._hang_up(str(error))
             return
-        if len(self._tasks) >= MAX_OPEN and self._transport is not None:
+        if self._is_full and self._transport is not None:
             self._transport.pause_reading()
 
     def _begin(self, frame: Frame) -> None:
@@ -117,14 +120,20 @@ class _Answerer(asyncio.Protocol, Generic[Q]):
             raise BadFrame("not a question")
         task = asyncio.get_running_loop().create_task(self._answer(frame))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._octets += len(frame.payload)
+        task.add_done_callback(partial(self._ended, len(frame.payload)))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    @property
+    def _is_full(self) -> bool:
+        return len(self._tasks) >= MAX_OPEN or self._octets >= MAX_OPEN_OCTETS
+
+    def _ended(self, octets: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._octets -= octets
         transport = self._transport
         if transport is None or transport.is_closing() or self._is_finishing:
             return
-        if len(self._tasks) < MAX_OPEN:
+        if not self._is_full:
             transport.resume_reading()
 
     async def _answer(self, frame: Frame) -> None:

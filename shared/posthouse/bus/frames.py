@@ -12,7 +12,7 @@ import struct
 from typing import NamedTuple
 
 HEADER = struct.Struct("!IIB")
-MAX_PAYLOAD_OCTETS = 1_048_576
+MAX_PAYLOAD_OCTETS = 6_291_456  # the largest header that can be allowed, and more of a message
 MAX_NUMBER = 0xFFFF_FFFF
 
 ANSWER = 0

@@ -87,6 +87,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         body: What the client declared (RFC 6152 §2).
         smtputf8: The message needs SMTPUTF8 (RFC 6531 §3.4).
         handling: What its sender asks for.
+        junk: It looks like spam: who has a mailbox here finds it in Junk.
     """
 
     id: UUID
@@ -95,6 +96,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: Body = "7BIT"
     smtputf8: bool = False
     handling: Handling = PLAIN
+    junk: bool = False
 
     @property
     def blob(self) -> str:
@@ -125,11 +127,13 @@ class Inbound(_Message, frozen=True, kw_only=True, tag="inbound", omit_defaults=
         recipients: As accepted; never empty.
         auth: The account that submitted it, empty for a stranger.
         summary: The scan made at acceptance, if it was small enough to travel.
+        unjudged: Nobody has judged its content; routing does, before it goes on.
     """
 
     recipients: tuple[InboundRecipient, ...]
     auth: str = ""
     summary: Summary | None = None
+    unjudged: bool = False
 
 
 class Local(_Message, frozen=True, kw_only=True, tag="local", omit_defaults=True):

@@ -11,6 +11,7 @@ import time
 from datetime import UTC, date, datetime
 from uuid import UUID
 
+JUDGING = "judging"  # the folder of messages that are judged: none of them is accepted yet
 _RANDOM_OCTETS = 10
 
 
@@ -36,3 +37,8 @@ def object_key(ident: UUID) -> str:
     """Return the key of the message's object: ``mail/<yyyy>/<mm>/<dd>/<id>.eml``."""
     day = day_of(ident)  # strftime would cost ten times as much, and this is asked for each mail
     return f"mail/{day.year:04}/{day.month:02}/{day.day:02}/{ident}.eml"
+
+
+def judging_key(ident: UUID) -> str:
+    """Return the key under which a message that is not accepted yet can be read."""
+    return f"{JUDGING}/{ident}.eml"

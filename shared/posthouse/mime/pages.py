@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
+from posthouse.mail.header import CRLF, header_end
+
 PAGE_OCTETS = 256 * 1024
 OVERLAP_OCTETS = 512  # of a page with the next one: nothing longer can be found
 _KEPT = 2  # pages: a header may be read on one side of an edge and its body on the other
@@ -93,3 +95,13 @@ def search(octets: Octets, pattern: re.Pattern[bytes], start: int) -> tuple[int,
         return octets.search(pattern, start)
     match = pattern.search(octets, start)
     return match.span() if match else None
+
+
+def body_start(octets: Octets) -> int:
+    """Return where the header of ``octets`` ends: behind its empty line, or the length if it has none."""
+    if isinstance(octets, bytes):
+        return header_end(octets)
+    if octets[: len(CRLF)] == CRLF:
+        return len(CRLF)
+    at = octets.find(CRLF * 2)
+    return len(octets) if at < 0 else at + len(CRLF * 2)

@@ -21,6 +21,7 @@ from posthouse.mime import Pages
 
 THREADS = 4  # that write, read and scan
 PAGE_OCTETS = 64 * 1024  # read at once; two of them are kept while a file is scanned
+COPIED_OCTETS = 1024 * 1024  # at once
 # What a file system says that knows no O_TMPFILE, see open(2).
 _NO_NAMELESS_FILES = {errno.EOPNOTSUPP, errno.EISDIR}
 
@@ -75,22 +76,35 @@ class SpoolFile:
         await self.work(_write, self.descriptor, octets, self.size)
         self.size += len(octets)
 
+    async def copy(self, other: SpoolFile, start: int) -> None:
+        """Write what ``other`` holds from ``start`` on at the end; raise `OSError`."""
+        done = self._begun(_copy, other.descriptor, start, self.descriptor, self.size)
+        other._hold(done)
+        self.size += await asyncio.shield(done)
+
     def pages(self) -> Pages:
         """Return what is in it, to be read in a thread; see `work`."""
         return Pages(self.size, lambda start, end: _read(self.descriptor, start, end), PAGE_OCTETS)
 
     async def work(self, work: Callable[..., T], *arguments: object) -> T:
         """Return what ``work`` does in a thread with the file, which stays open meanwhile."""
-        self._busy += 1
-        done = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-        done.add_done_callback(self._rest)
-        return await asyncio.shield(done)
+        return await asyncio.shield(self._begun(work, *arguments))
 
     def close(self) -> None:
         """Forget the file as soon as nobody works on it."""
         if not self._is_closing:
             self._is_closing = True
             self._close_if_idle()
+
+    def _begun(self, work: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        done = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        self._hold(done)
+        return done
+
+    def _hold(self, done: asyncio.Future[T]) -> None:
+        """Stay open until ``done``."""
+        self._busy += 1
+        done.add_done_callback(self._rest)
 
     def _rest(self, done: asyncio.Future[T]) -> None:
         self._busy -= 1
@@ -120,6 +134,15 @@ def _write(descriptor: int, octets: bytes | bytearray, at: int) -> None:
     while rest:
         written = os.pwrite(descriptor, rest, at)
         rest, at = rest[written:], at + written
+
+
+def _copy(source: int, start: int, target: int, at: int) -> int:
+    """Copy what ``source`` holds from ``start`` on to ``at`` in ``target``; return how much."""
+    copied = 0
+    while octets := os.pread(source, COPIED_OCTETS, start + copied):
+        _write(target, octets, at + copied)
+        copied += len(octets)
+    return copied
 
 
 def _read(descriptor: int, start: int, end: int) -> bytes:

@@ -30,7 +30,7 @@ async def place(pool: Pool, postgres_url: str, broker_url: str, tmp_path: Path) 
         "DATABASE_URL": postgres_url, "BROKER_URL": broker_url, "STORE": f"disk:{tmp_path}/store",
         "HOSTNAME": "mx.example.test", "SMTP_PORT": str(smtp), "SUBMISSION_PORT": "0",
         "SMTPS_PORT": "0", "POLICY_PORT": str(policy), "POLICY_ENDPOINTS": f"127.0.0.1:{policy}",
-        "LOG_LEVEL": "WARNING", "DATABASE_CONNECTIONS": "4",
+        "LOG_LEVEL": "WARNING", "DATABASE_CONNECTIONS": "4", "AUTHENTICATION": "off",
     }  # fmt: skip
     env = {"PATH": os.environ["PATH"]} | {f"POSTHOUSE_{name}": text for name, text in told.items()}
     return Place(port=smtp, store=tmp_path / "store", env=env)

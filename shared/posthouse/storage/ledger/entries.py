@@ -27,11 +27,15 @@ _ENTER = """
     with new_envelopes as (
         insert into envelopes (day, id, accepted_at, origin, sender, size, body, smtputf8,
                                client, auth, message_id, subject_id, envid, ret, requiretls,
-                               hold, deliver_by)
-        select * from unnest($1::date[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[],
-                             $6::int[], $7::text[], $8::bool[], $9::text[], $10::text[],
-                             $11::text[], $12::uuid[], $13::text[], $14::text[], $15::bool[],
-                             $16::text[], $17::text[])
+                               hold, deliver_by, verdict, junk, unjudged)
+        select day, id, at, origin, sender, size, body, smtputf8, client, auth, message_id, subject,
+               envid, ret, requiretls, hold, deliver_by, verdict::jsonb, junk, unjudged
+          from unnest($1::date[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[],
+                      $6::int[], $7::text[], $8::bool[], $9::text[], $10::text[],
+                      $11::text[], $12::uuid[], $13::text[], $14::text[], $15::bool[],
+                      $16::text[], $17::text[], $25::text[], $26::bool[], $27::bool[])
+            as e (day, id, at, origin, sender, size, body, smtputf8, client, auth, message_id,
+                  subject, envid, ret, requiretls, hold, deliver_by, verdict, junk, unjudged)
             on conflict do nothing
     ), new_held as (
         insert into held (id, account, release_at)
@@ -80,6 +84,7 @@ class NewMail(msgspec.Struct, frozen=True, kw_only=True):
         recipients: Never empty.
         subject_id: Of a bounce: the message it speaks of.
         handling: What its sender asks for.
+        verdict: What was found of its content (`ContentVerdict.record`); empty for nothing.
         envelope: What is published after the commit.
     """
 
@@ -95,6 +100,7 @@ class NewMail(msgspec.Struct, frozen=True, kw_only=True):
     recipients: tuple[NewRecipient, ...]
     subject_id: UUID | None = None
     handling: Handling = PLAIN
+    verdict: str = ""
     envelope: Inbound
 
     @property
@@ -109,7 +115,12 @@ async def enter(queries: Queries, mails: Sequence[NewMail]) -> None:
     """Write ``mails``; those that are there already stay as they are."""
     envelopes = [_envelope_row(mail) for mail in mails]
     recipients = [_recipient_row(mail, each) for mail in mails for each in mail.recipients]
-    columns = (*zip(*envelopes, strict=True), *zip(*recipients, strict=True))
+    verdicts = [_verdict_row(mail) for mail in mails]
+    columns = (
+        *zip(*envelopes, strict=True),
+        *zip(*recipients, strict=True),
+        *zip(*verdicts, strict=True),
+    )
     await queries.execute(_ENTER, *columns)
 
 
@@ -135,6 +146,11 @@ def _envelope_row(mail: NewMail) -> tuple[object, ...]:
         asked.by or None,
         mail.release_at,
     )
+
+
+def _verdict_row(mail: NewMail) -> tuple[object, ...]:
+    its = mail.envelope
+    return mail.verdict or None, its.junk or None, its.unjudged or None
 
 
 def _recipient_row(mail: NewMail, recipient: NewRecipient) -> tuple[object, ...]:

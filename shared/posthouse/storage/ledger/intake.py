@@ -9,6 +9,7 @@ from datetime import timedelta
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.ledger.entries import NewMail, enter
 from posthouse.storage.ledger.grouping import GroupCommit
+from posthouse.storage.ledger.settling import enter_discarded
 from posthouse.storage.pool import Pool
 from posthouse.telemetry import metrics
 
@@ -32,6 +33,13 @@ class Intake(GroupCommit[NewMail, None]):
         the collector, because the commit may have happened unheard.
         """
         await self.submit(mail)
+
+    async def discard(self, mail: NewMail, rule: str) -> None:
+        """Enter ``mail`` as discarded by ``rule``, for all of its recipients: 250 may be said.
+
+        Nothing of it is published, and its octets need not be stored. Raises `Unavailable`.
+        """
+        await enter_discarded(self._pool, mail, rule)
 
     async def _enter(self, mails: Sequence[NewMail]) -> Sequence[None]:
         """Write, and once more if the connection broke: the first try may be committed or not."""

@@ -36,7 +36,7 @@ _CLAIM = """
 """
 FACTS = """
     e.day, e.id, e.sender as envelope_sender, e.size, e.body, e.smtputf8, e.auth, e.envid, e.ret,
-    e.requiretls, e.hold, e.deliver_by
+    e.requiretls, e.hold, e.deliver_by, e.junk, e.unjudged
 """
 _ACCEPTED = f"""
     select {FACTS}, {STANDING_COLUMNS}
@@ -145,6 +145,8 @@ def _facts(row: Row) -> Facts:
         smtputf8=row["smtputf8"],
         auth=row["auth"],
         handling=_handling(row),
+        junk=bool(row["junk"]),
+        unjudged=bool(row["unjudged"]),
     )
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 from uuid import UUID
 
+from msgspec import structs
+
 from posthouse.mail.ids import day_of
 from posthouse.mail.outcome import Bounced, Deferred, Discarded, Outcome, Relayed
 from posthouse.mail.status import OK
@@ -43,6 +45,7 @@ _SETTLE = """
      where r.day = h.day and r.envelope = h.envelope and r.n = h.n
  returning r.envelope, r.n, k.ends or (k.warned and not h.warned) as worth_telling
 """
+_NOT_PUBLISHED = "delete from unpublished where id = $1"
 _UNSETTLED = """
     select n from recipients
      where day = $1 and envelope = $2 and n = any($3::int[]) and settled_at is null
@@ -127,6 +130,16 @@ async def settle_all(queries: Pool | Tx, settlements: Sequence[Settlement]) -> l
         if mails:
             await enter(tx, mails)
         return done
+
+
+async def enter_discarded(queries: Pool | Tx, mail: NewMail, rule: str) -> None:
+    """Enter ``mail``, which ends here by ``rule``; the same again changes nothing."""
+    handling = structs.replace(mail.handling, hold="")
+    outcomes = tuple(Discarded(n=to.n, rule=rule) for to in mail.recipients)
+    async with transaction(queries) as tx:
+        await enter(tx, [structs.replace(mail, handling=handling)])
+        await settle_all(tx, [Settlement(id=mail.id, outcomes=outcomes, attempts=0)])
+        await tx.execute(_NOT_PUBLISHED, mail.id)
 
 
 async def _apply(queries: Queries, settlements: Sequence[Settlement]) -> list[Row]:

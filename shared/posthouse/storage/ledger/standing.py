@@ -50,6 +50,8 @@ class Facts:
         auth: The account that submitted it.
         handling: What its sender asks for.
         summary: The scan of its octets, if it travels.
+        junk: It looks like spam.
+        unjudged: Nobody has judged its content.
     """
 
     id: UUID
@@ -60,6 +62,8 @@ class Facts:
     auth: str = ""
     handling: Handling = PLAIN
     summary: Summary | None = None
+    junk: bool = False
+    unjudged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +145,8 @@ def facts_of(envelope: Inbound) -> Facts:
         auth=envelope.auth,
         handling=envelope.handling,
         summary=envelope.summary,
+        junk=envelope.junk,
+        unjudged=envelope.unjudged,
     )
 
 
@@ -186,6 +192,8 @@ def _inbound(facts: Facts, addressed: tuple[InboundRecipient, ...]) -> Inbound:
         recipients=addressed,
         auth=facts.auth,
         summary=facts.summary,
+        junk=facts.junk,
+        unjudged=facts.unjudged,
     )
 
 
@@ -223,6 +231,7 @@ def _local(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Local:
         ),
         auth=facts.auth,
         summary=facts.summary,
+        junk=facts.junk,
         attempts=kind.attempts,
         warned=kind.warned,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from posthouse.mail.ids import day_of
@@ -13,7 +15,7 @@ from posthouse.storage.pool import Queries, Row
 
 _ENVELOPE = """
     select id, accepted_at, origin, sender, size, client, auth, message_id, subject_id, hold,
-           deliver_by
+           deliver_by, verdict
       from envelopes where day = $1 and id = $2
 """
 _RECIPIENTS = """
@@ -45,6 +47,7 @@ class TracedEnvelope:
     subject_id: UUID | None
     hold: str | None
     deliver_by: str | None
+    verdict: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +107,8 @@ async def timeline(queries: Queries, ident: UUID) -> Timeline | None:
     row = await queries.fetchrow(_ENVELOPE, *key)
     if row is None:
         return None
-    envelope = TracedEnvelope(**dict(row))
+    verdict = json.loads(row["verdict"]) if row["verdict"] else None
+    envelope = TracedEnvelope(**{**dict(row), "verdict": verdict})
     recipients = [TracedRecipient(**dict(r)) for r in await queries.fetch(_RECIPIENTS, *key)]
     noted = [_event(r) for r in await queries.fetch(_EVENTS, *key)]
     return Timeline(
@@ -134,6 +138,11 @@ def from_ledger(envelope: TracedEnvelope, recipients: Sequence[TracedRecipient])
         recipient=None,
         detail=_acceptance(envelope),
     )
+    if envelope.verdict is not None:
+        yield Event(
+            at=envelope.accepted_at, service=_POLICY, what="judged", recipient=None,
+            detail=_judgement(envelope.verdict),
+        )  # fmt: skip
     yield from _schedule(envelope)
     for recipient in recipients:
         if recipient.routed_at is not None and recipient.parent is None:
@@ -180,6 +189,14 @@ def _acceptance(envelope: TracedEnvelope) -> str:
     by = f" by {envelope.auth}" if envelope.auth else ""
     by += f"; a report on {envelope.subject_id}" if envelope.subject_id else ""
     return f"{envelope.origin} from {envelope.client}{by}"
+
+
+def _judgement(verdict: Mapping[str, Any]) -> str:
+    """Say what was decided, and what counted: ``quarantine, 7.1 points: DMARC_FAIL, HTML_ONLY 2.1``."""
+    rules = [f"{name} {score:g}" if score else name for name, score in verdict.get("rules", ())]
+    found = f": {', '.join(rules)}" if rules else ""
+    by = f" by {', '.join(verdict['by'])}" if verdict.get("by") else ""
+    return f"{verdict['action']}{by}, {verdict.get('score', 0):g} points{found}"
 
 
 def _way(recipient: TracedRecipient, recipients: Sequence[TracedRecipient]) -> str:

@@ -1,0 +1,165 @@
+"""Contents: what policy says of a whole message, before it is stored.
+
+    letter ─▶ question: all of a small one; header, beginning and digests of a large one
+                  │ a scanner must see all of it: stored under a key for the time being, asked again
+                  ▼
+    verdict ─▶ its header, a refusal, or nothing to be done
+
+Where policy judges nothing it says so, and is not asked for some seconds. When nobody answers a
+stranger comes back later, and what an account sends is taken and judged at routing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from ingress_smtp.draft import Letter
+from ingress_smtp.stamps import Arrival
+from posthouse.authenticity.dkim import digest_bodies
+from posthouse.mail.content import BodyDigest, ContentQuestion, ContentVerdict
+from posthouse.mail.errors import TemporaryFailure, Unavailable
+from posthouse.mail.ids import judging_key
+from posthouse.mail.status import Status
+from posthouse.mime.pages import Octets, body_start
+from posthouse.telemetry.logs import get_logger
+from posthouse.telemetry.metrics import counter
+
+WHOLE_OCTETS = 512 * 1024  # a larger message is shown in part
+BODY_OCTETS = 256 * 1024  # of its body
+STEP_OCTETS = 64 * 1024  # hashed at once
+NOT_JUDGED = Status(451, (4, 7, 1))
+
+_JUDGED = counter(
+    "posthouse_ingress_contents_total", "Messages that policy was asked about.", "outcome"
+)
+log = get_logger()
+
+
+class Policy(Protocol):
+    """Somebody who judges messages."""
+
+    async def ask(self, question: ContentQuestion) -> ContentVerdict:
+        """Answer, or raise `Unavailable` when the deadline has passed."""
+
+
+class Shelf(Protocol):
+    """Where a large message lies while it is judged."""
+
+    async def put(self, key: str, octets: bytes) -> None:
+        """Return when ``octets`` are there; raise `Unavailable`."""
+
+    async def put_file(self, key: str, descriptor: int) -> None:
+        """Return when all that the open file holds is there; raise `Unavailable`."""
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Remove these objects."""
+
+
+class Contents:
+    """Asks about messages."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        shelf: Shelf,
+        hostname: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._policy = policy
+        self._shelf = shelf
+        self._hostname = hostname
+        self._clock = clock
+        self._rests = {True: 0.0, False: 0.0}  # until when: of accounts, of all others
+
+    async def judge(self, arrival: Arrival, letter: Letter) -> ContentVerdict | None:
+        """Return what becomes of ``letter``; None if it is to be judged at routing.
+
+        Raises:
+            TemporaryFailure: Nobody judges, and a stranger has sent it.
+        """
+        is_account = bool(arrival.auth)
+        if self._rests[is_account] > self._clock():
+            return ContentVerdict()
+        try:
+            verdict = await self._asked(await self._question(arrival, letter), letter)
+        except Unavailable as trouble:
+            _JUDGED.labels("accepted unjudged" if is_account else "deferred").inc()
+            log.warning("message not judged", reason=str(trouble), auth=arrival.auth)
+            if is_account:
+                return None
+            text = "Message cannot be judged now, try again later"
+            raise TemporaryFailure(text, status=NOT_JUDGED) from trouble
+        if verdict.rest_seconds:
+            self._rests[is_account] = self._clock() + verdict.rest_seconds
+        else:
+            _JUDGED.labels(verdict.action).inc()
+        return verdict
+
+    async def _asked(self, question: ContentQuestion, letter: Letter) -> ContentVerdict:
+        verdict = await self._policy.ask(question)
+        if not verdict.wants_all:
+            return verdict
+        key = judging_key(question.id)
+        try:
+            if isinstance(letter.content, bytes):
+                await self._shelf.put(key, letter.content)
+            else:
+                await self._shelf.put_file(key, letter.content.descriptor)
+            verdict = await self._policy.ask(msgspec.structs.replace(question, blob=key))
+        finally:
+            await self._clear(key)
+        if verdict.wants_all:
+            raise Unavailable("nobody answers", detail="policy wants what it was given")
+        return verdict
+
+    async def _clear(self, key: str) -> None:
+        """Remove what was stored for the time being; what stays is the collector's."""
+        try:
+            await self._shelf.delete([key])
+        except Unavailable as trouble:
+            log.warning("object not removed", key=key, reason=str(trouble))
+
+    async def _question(self, arrival: Arrival, letter: Letter) -> ContentQuestion:
+        content = letter.content
+        digests: tuple[BodyDigest, ...] = ()
+        if not isinstance(content, bytes):
+            octets, digests = await content.work(excerpt, content.pages())
+        elif letter.size > WHOLE_OCTETS:
+            octets, digests = await asyncio.to_thread(excerpt, content)
+        else:
+            octets = content
+        return ContentQuestion(
+            id=letter.ident,
+            hostname=self._hostname,
+            client=arrival.client,
+            hello=arrival.hello,
+            is_relay=arrival.is_lmtp,
+            auth=arrival.auth,
+            sender=arrival.sender,
+            recipients=tuple(to.recipient for to in arrival.recipients),
+            size=letter.size,
+            octets=octets,
+            digests=digests,
+        )
+
+
+def excerpt(content: Octets) -> tuple[bytes, tuple[BodyDigest, ...]]:
+    """Return the header of ``content`` with the beginning of its body, and the body's digests."""
+    start = body_start(content)
+    if len(content) - start <= BODY_OCTETS:
+        return content[:], ()
+    digests = digest_bodies(_pieces(content, start), ("simple", "relaxed"))
+    return content[: start + BODY_OCTETS], tuple(
+        BodyDigest(canon, each.octets, each.size) for canon, each in digests.items()
+    )
+
+
+def _pieces(content: Octets, start: int) -> Iterator[bytes]:
+    for at in range(start, len(content), STEP_OCTETS):
+        yield content[at : at + STEP_OCTETS]
