@@ -20,14 +20,16 @@ _PREPARED = "select statement from pg_prepared_statements"
 async def test_what_select_and_fetch_ask_is_prepared_before(pool: Pool) -> None:
     await rehearse(pool)
 
-    known = {row["statement"] for row in await pool.fetch(_PREPARED)}
-    assert known >= {
-        snapshots._FIND_TO_OPEN,
-        snapshots._LOAD,
-        snapshots._STEP,
-        snapshots._SINCE,
-        contents._PLACES,
-    }
+    async with pool.session() as one, pool.session() as other:
+        for session in (one, other):
+            known = {row["statement"] for row in await session.fetch(_PREPARED)}
+            assert known >= {
+                snapshots._FIND_TO_OPEN,
+                snapshots._LOAD,
+                snapshots._STEP,
+                snapshots._SINCE,
+                contents._PLACES,
+            }
 
 
 async def test_a_mailbox_table_that_is_locked_holds_up_no_gateway(
