@@ -31,6 +31,7 @@ from posthouse.runtime.bounces import Reporter, endings, prepare_report
 from posthouse.runtime.settlement import Decision
 from posthouse.storage import ledger
 from posthouse.storage.filing import Filed, Filing, Refused, Result, file
+from posthouse.storage.junk import junk_mailboxes
 from posthouse.storage.ledger import NewMail
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.logs import get_logger
@@ -112,6 +113,8 @@ class Delivery:
         """
         began, filings = self.now(), list[Filing]()
         in_time = [each for each in envelopes if _refusal(each, began) is None]
+        spam = [to.account for each in in_time if each.junk for to in each.recipients]
+        junk = await junk_mailboxes(self.pool, spam)
         for envelope in in_time:
             summary = envelope.summary or await _summary(self.reporter.blobs, envelope)
             filings += [
@@ -120,6 +123,7 @@ class Delivery:
                     each,
                     summary,
                     await self._receipt(envelope, each) if each.notify.success else None,
+                    junk.get(each.account, "") if envelope.junk else each.folder,
                 )
                 for each in envelope.recipients
             ]
@@ -205,13 +209,17 @@ async def _summary(blobs: Blobs, envelope: Local) -> Summary:
 
 
 def _filing(
-    envelope: Local, recipient: LocalRecipient, summary: Summary, receipt: NewMail | None
+    envelope: Local,
+    recipient: LocalRecipient,
+    summary: Summary,
+    receipt: NewMail | None,
+    folder: str,
 ) -> Filing:
     return Filing(
         id=envelope.id,
         n=recipient.n,
         account=recipient.account,
-        folder=recipient.folder,
+        folder=folder,
         poster=envelope.auth,
         prefix=prefix_of(envelope.sender, recipient.address),
         size=envelope.size,

@@ -108,14 +108,19 @@ def plan(recipients: Sequence[InboundRecipient], sender: str, known: Known, rule
     return Plan(decisions=tuple(decisions), dead=walk.dead, missing=frozenset(walk.missing))
 
 
-def turn_back(recipients: Sequence[InboundRecipient], account: str) -> Plan:
-    """Let no recipient have a message, and ``account``, which submitted it, be told why."""
+def turn_back(
+    recipients: Sequence[InboundRecipient], account: str | None, why: Dead = NO_RIGHT
+) -> Plan:
+    """Let no recipient have a message, and ``account``, which submitted it, be told why.
+
+    None leaves that to the sender, who hears nothing if there is none.
+    """
     return Plan(
         decisions=tuple(
             Kept(to.n, Branch(road="local", address=to.address, sender=account))
             for to in recipients
         ),
-        dead={to.address.lower(): NO_RIGHT for to in recipients},
+        dead={to.address.lower(): why for to in recipients},
         missing=frozenset(),
     )
 

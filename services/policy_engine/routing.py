@@ -13,11 +13,13 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
+from uuid import UUID
 
 import msgspec
 
-from policy_engine.dead_ends import NOBODY
+from policy_engine.dead_ends import NOBODY, Dead
 from policy_engine.decisions import MAX_DEPTH, Plan, Rules, first_keys, plan, turn_back
+from policy_engine.late_judging import LateJudging, Sorted
 from policy_engine.places import Known
 from policy_engine.receipts import receipt_of
 from policy_engine.returned import reports_in
@@ -86,14 +88,21 @@ class Routing:
     feedback: str = ""
     postmaster: str = ""
     ownership: Ownership = "strict"
+    late: LateJudging | None = None
 
     async def route(self, batch: Sequence[Inbound]) -> Sequence[Move]:
         """Send all recipients of ``batch`` on their way.
 
         Raises `Unavailable`; then nothing is acknowledged and all of it is done again.
         """
+        judged = await self.late.sort(batch) if self.late else Sorted(going=list(batch))
+        if judged.going:
+            await self._route(judged.going, judged.refused)
+        return [judged.moves.get(mail.id, Ack()) for mail in batch]
+
+    async def _route(self, batch: Sequence[Inbound], refused: Mapping[UUID, Dead]) -> None:
         await self._note_returned(batch)
-        plans = await self._hold_back(batch, await self._plans(batch))
+        plans = await self._hold_back(batch, await self._plans(batch, refused))
         decisions = [
             (inbound.id, decision)
             for inbound, made in zip(batch, plans, strict=True)
@@ -108,9 +117,8 @@ class Routing:
                 if dead is not None:
                     await self._bounce(dead, made)
         await self._publish(onward)
-        return [Ack()] * len(batch)
 
-    async def _plans(self, batch: Sequence[Inbound]) -> list[Plan]:
+    async def _plans(self, batch: Sequence[Inbound], refused: Mapping[UUID, Dead]) -> list[Plan]:
         """Ask the directory, one round trip for all, until nothing is missing."""
         rules = Rules(
             rewriter=self.rewriter,
@@ -124,7 +132,12 @@ class Routing:
         known = await self.resolve(sorted(keys))
         grants = await self._grants(batch)
         for _ in range(MAX_DEPTH + 4):  # the recipients, each level below them, their senders
-            plans = [self._plan(mail, known, rules, grants) for mail in batch]
+            plans = [
+                _refused(mail, refused[mail.id])
+                if mail.id in refused
+                else self._plan(mail, known, rules, grants)
+                for mail in batch
+            ]
             missing = frozenset[str]().union(*(made.missing for made in plans))
             if not missing:
                 return plans
@@ -217,6 +230,11 @@ class Routing:
                 )
         if changed and report:
             await self.outbox.publish([report.envelope])
+
+
+def _refused(mail: Inbound, why: Dead) -> Plan:
+    """Let nobody have a message that content checks refuse, and the account be told."""
+    return turn_back(mail.recipients, mail.auth if mail.sender else None, why)
 
 
 def _parted(envelope: Envelope) -> tuple[Envelope | None, Local | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -10,6 +11,7 @@ from policy_engine.assembling import Means, assemble
 from policy_engine.desk import Asked, Desk
 from policy_engine.enquiries import Enquiries, Memory, Networks
 from policy_engine.held_back import SuppressionList
+from policy_engine.late_judging import LateJudging
 from policy_engine.routing import Routing
 from policy_engine.settings import PolicySettings
 from policy_engine.srs import Rewriter
@@ -38,17 +40,13 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         rewriter = Rewriter(await _signing_key(settings, ground.pool))
         returns = await settings.return_paths(ground.pool)
         networks = Networks(ground.pool, settings.networks)
-        bench = await assemble(
-            settings,
-            Means(
-                pool=ground.pool,
-                blobs=ground.blobs,
-                names=Resolver(settings.nameservers, lifetime=settings.patience / 2),
-                networks=networks,
-                stack=stack,
-            ),
-        )
-        routing = await _routing(settings, ground, rewriter, returns, stack)
+        names = Resolver(settings.nameservers, lifetime=settings.patience / 2)
+        pool, blobs = ground.pool, ground.blobs
+        means = Means(pool=pool, blobs=blobs, names=names, networks=networks, stack=stack)
+        bench = await assemble(settings, means)
+        late = LateJudging(bench=bench, pool=pool, blobs=blobs)
+        outbox = await enter(Outbox(pool, Publisher(ground.broker)))
+        routing = replace(_routing(settings, ground, rewriter, returns, outbox), late=late)
         if settings.policy_port:
             desk = Desk(_enquiries(settings, ground.pool, rewriter, returns, networks), bench)
             await enter(
@@ -72,14 +70,14 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         )
 
 
-async def _routing(
+def _routing(
     settings: PolicySettings,
     ground: Foundation,
     rewriter: Rewriter,
     returns: ReturnPaths,
-    stack: AsyncExitStack,
+    outbox: Outbox,
 ) -> Routing:
-    """Open what routing needs besides the foundation: its outbox."""
+    """Put together what routes."""
     pool, publisher = ground.pool, Publisher(ground.broker)
     return Routing(
         pool=pool,
@@ -88,7 +86,7 @@ async def _routing(
         held_back=SuppressionList(pool).held_back,
         ownership=settings.sender_ownership,
         roads=publisher,
-        outbox=await stack.enter_async_context(Outbox(pool, publisher)),
+        outbox=outbox,
         reporter=settings.reporter(ground.blobs, pool),
         rewriter=rewriter,
         returns=returns,

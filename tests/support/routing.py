@@ -52,6 +52,8 @@ class Post:
         auth: str = "",
         notify: Notify = DEFAULT,
         handling: Handling = PLAIN,
+        unjudged: bool = False,
+        junk: bool = False,
     ) -> Inbound:
         """Enter a message into the ledger, as ingress does."""
         octets = b"Subject: hi\r\n\r\nbody\r\n"
@@ -61,6 +63,8 @@ class Post:
             size=len(octets),
             auth=auth,
             handling=handling,
+            unjudged=unjudged,
+            junk=junk,
             recipients=tuple(
                 InboundRecipient(n=n, address=address, notify=notify)
                 for n, address in enumerate(recipients)

@@ -114,9 +114,20 @@ class ContentVerdict(
         """What is kept with the message, in JSON; empty if nothing was judged."""
         if not self.rules and self.action == "accept":
             return ""
+        return msgspec.json.encode(self.kept).decode()
+
+    @property
+    def kept(self) -> Kept:
+        """What is kept with the message."""
         heaviest = sorted(self.rules, key=lambda each: -abs(each[1]))[:MAX_RULES]
-        kept = Kept(action=self.action, score=self.score, by=self.decided_by, rules=tuple(heaviest))
-        return msgspec.json.encode(kept).decode()
+        return Kept(
+            action=self.action,
+            score=self.score,
+            by=self.decided_by,
+            rules=tuple(heaviest),
+            text=self.text,
+            enhanced=self.enhanced,
+        )
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -126,3 +137,5 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     score: float = 0.0
     by: tuple[str, ...] = ()
     rules: tuple[tuple[str, float], ...] = ()
+    text: str = ""
+    enhanced: tuple[int, int, int] = OK.enhanced
