@@ -72,6 +72,9 @@ class Dovecot:
     async def renew(self) -> None:
         """Every connection has a process of its own: nothing to do."""
 
+    async def rest(self) -> None:
+        """It does nothing behind its answers."""
+
 
 @asynccontextmanager
 async def dovecot(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bench.ours import Posthouse, StoreKind, posthouse
+from bench.system import Unfit
+from posthouse.storage.indexing import backlog
 
 GATEWAY = "imap-gateway"
 DOMAIN = "bench.test"
+INDEXED_WITHIN_SECONDS = 300.0
+LOOK_EVERY_SECONDS = 0.2
 _SETTINGS = {
     "POSTHOUSE_IMAP_PLAINTEXT_LOGIN": "true",
     "POSTHOUSE_IMAP_CONNECTIONS_MAX": "12000",
@@ -61,6 +67,14 @@ class Gateway:
         await stack.halt(service)
         await stack.resume(service)
         await service.ready()
+
+    async def rest(self) -> None:
+        """Return when the indexer is through; raise `Unfit` if it is not within minutes."""
+        until = time.monotonic() + INDEXED_WITHIN_SECONDS
+        while (await backlog(self.house.pool)).waiting:
+            if time.monotonic() > until:
+                raise Unfit("the indexer does not come to its end")
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
 
 
 @asynccontextmanager

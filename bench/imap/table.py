@@ -48,6 +48,9 @@ class Server(Protocol):
     async def renew(self) -> None:
         """Forget what is in memory."""
 
+    async def rest(self) -> None:
+        """Return when nothing is done any more that the rows before have begun."""
+
 
 class Results:
     """What was measured, by system and row: waiting and processor milliseconds."""
@@ -94,6 +97,8 @@ async def compare(
             for server in servers:
                 await server.renew()
                 await _measure(server, results, "--first", f"--round={turn}")
+        say("what the first searches began comes to its end")
+        await asyncio.gather(*(server.rest() for server in servers))
         for turn in range(rounds):
             for server in servers:
                 await _measure(server, results, f"--round={turn}")
