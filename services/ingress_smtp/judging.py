@@ -26,7 +26,14 @@ async def judge(session: Conversation, step: Judge) -> Reply:
     else:
         sender = state.mail.sender if state.mail else ""
         reply = await gate.recipient(
-            RcptQuestion(recipient=command.recipient, sender=sender, auth=state.auth, client=client)
+            RcptQuestion(
+                recipient=command.recipient,
+                sender=sender,
+                auth=state.auth,
+                client=client,
+                helo=state.hello,
+                is_relay=state.terms.role == "lmtp",
+            )
         )
     if reply.accepts:
         session.state = step.state

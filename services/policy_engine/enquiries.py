@@ -11,14 +11,14 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
-from policy_engine.admission import Grounds, judge, wanted
+from policy_engine.admission import Grounds, is_ours, judge, wanted
+from policy_engine.arrival import Arrival, Step
 from policy_engine.returned import as_meant
 from policy_engine.rights import NO_GRANTS, Grants, Ownership, is_plain, read
 from policy_engine.srs import Rewriter
-from policy_engine.suppression import Pair, leaves, refusal
 from posthouse.mail.address import DETAIL_DELIMITER
 from posthouse.mail.admission import (
     AuthorQuestion,
@@ -32,11 +32,9 @@ from posthouse.storage import directory
 from posthouse.storage.directory import Found, Network
 from posthouse.storage.directory.senders import Sender
 from posthouse.storage.pool import Pool
-from posthouse.storage.suppressing import Reason
 from posthouse.telemetry.metrics import counter
 
 T = TypeVar("T")
-HeldBack: TypeAlias = Callable[[Sequence[Pair]], Awaitable[Mapping[Pair, Reason]]]
 
 REMEMBER = timedelta(seconds=2)
 REMEMBER_NETWORKS = timedelta(seconds=5)
@@ -104,10 +102,10 @@ class Enquiries:
         hostname: Our name; of its addresses only postmaster is known.
         has_postmaster: Somebody takes the mail to postmaster of every domain of ours.
         ownership: Whose addresses an account may send as.
-        held_back: Says who stands on the suppression list; None leaves that to routing.
         returns: Reads our return paths.
         senders: How domains and accounts send.
         return_path: How they do where none of them says.
+        steps: Who has a say about a recipient that would be accepted, in this order.
     """
 
     memory: Memory[Found]
@@ -120,7 +118,7 @@ class Enquiries:
     hostname: str = ""
     has_postmaster: bool = False
     ownership: Ownership = "strict"
-    held_back: HeldBack | None = None
+    steps: Sequence[Step] = ()
 
     async def answer(self, question: Question) -> Verdict:
         """Judge ``question``; raises `Unavailable`, then the asker gets no answer."""
@@ -128,11 +126,12 @@ class Enquiries:
         asked = question
         if isinstance(question, RcptQuestion):
             question = as_meant(question, self.returns, today)
+        networks = await self.networks.all()
         verdict = judge(
             question,
             Grounds(
                 known=await self.memory.resolve(wanted(question)),
-                networks=await self.networks.all(),
+                networks=networks,
                 rewriter=self.rewriter,
                 today=today,
                 hostname=self.hostname,
@@ -142,11 +141,25 @@ class Enquiries:
                 refuses_bounces=question is asked and await self._refuses_bounces(question),
             ),
         )
-        if isinstance(question, RcptQuestion) and self.held_back and leaves(question, verdict):
-            pair = question.sender, question.recipient
-            verdict = refusal(question, verdict, (await self.held_back([pair])).get(pair))
+        if isinstance(question, RcptQuestion):
+            arrival = Arrival(
+                question=question,
+                verdict=verdict,
+                is_trusted=bool(question.auth)
+                or is_ours(question.client, question.sender, networks),
+                is_answer=question is not asked,
+            )
+            verdict = await self._in_steps(arrival)
         _ANSWERS.labels(verdict.rule).inc()
         return verdict
+
+    async def _in_steps(self, arrival: Arrival) -> Verdict:
+        """Return what the first step says that says anything, of a recipient that is accepted."""
+        if arrival.verdict.accepts:
+            for step in self.steps:
+                if (said := await step(arrival)) is not None:
+                    return said
+        return arrival.verdict
 
     async def _refuses_bounces(self, question: Question) -> bool:
         """True if the recipient takes bounces at return paths of ours only, and can have some."""

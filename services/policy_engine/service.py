@@ -121,5 +121,5 @@ def _enquiries(
         hostname=settings.hostname,
         has_postmaster=bool(settings.postmaster_address),
         ownership=settings.sender_ownership,
-        held_back=SuppressionList(pool).held_back if settings.suppress_at_rcpt else None,
+        steps=(SuppressionList(pool),) if settings.suppress_at_rcpt else (),
     )

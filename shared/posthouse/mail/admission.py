@@ -38,6 +38,8 @@ class RcptQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="rcpt"):
         auth: The account that authenticated, empty for a stranger.
         client: The client's IP address.
         size: What the client declared (RFC 1870), 0 if nothing.
+        helo: What it called itself.
+        is_relay: The client is no sender's server but one that takes mail for us (LMTP).
     """
 
     recipient: str
@@ -45,6 +47,8 @@ class RcptQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="rcpt"):
     auth: str = ""
     client: str = ""
     size: int = 0
+    helo: str = ""
+    is_relay: bool = False
 
 
 class AuthorQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="author"):

@@ -84,7 +84,7 @@ async def test_who_submits_to_a_suppressed_recipient_is_refused_at_once(post: Po
         rewriter=Rewriter(b"0123456789abcdef"),
         returns=RETURNS,
         senders=Memory(partial(resolve_senders, post.pool)),
-        held_back=SuppressionList(post.pool).held_back,
+        steps=(SuppressionList(post.pool),),
     )
     await suppress(post.pool, "carl@far.test", "example.test")
     await suppress(post.pool, "bert@example.test", "*")
