@@ -11,9 +11,12 @@ from policy_engine.content.bench import Bench
 from policy_engine.content.pipeline import Check, Pipeline
 from policy_engine.content.sealing import Sealer
 from policy_engine.enquiries import Networks
+from policy_engine.scanners.assembling import scanners
+from policy_engine.scanners.scanner import Scanner
 from policy_engine.settings import PolicySettings
 from posthouse.blobs import Blobs
 from posthouse.resolver import Resolver
+from posthouse.runtime.service import Lifecycle
 from posthouse.storage.pool import Pool
 
 
@@ -26,13 +29,15 @@ class Means:
         blobs: Where all of a large message can be read (`Case.blob`).
         names: DNS; its answers are kept for their time.
         networks: On which terms clients relay.
-        stack: Closes, at the end, what was opened (tasks, connections).
+        lifecycle: Its probes and its background tasks.
+        stack: Closes, at the end, what was opened (connections).
     """
 
     pool: Pool
     blobs: Blobs
     names: Resolver
     networks: Networks
+    lifecycle: Lifecycle
     stack: AsyncExitStack
 
 
@@ -59,9 +64,17 @@ async def assemble(settings: PolicySettings, means: Means) -> Bench:
     )
 
 
-async def checks(settings: PolicySettings, means: Means) -> list[Check]:  # noqa: ARG001 - theirs
+async def checks(settings: PolicySettings, means: Means) -> list[Check]:
     """Return the checks, in the order in which `policy explain` tells of them."""
-    return []
+    return [*_watched_scanners(settings, means)]
+
+
+def _watched_scanners(settings: PolicySettings, means: Means) -> list[Scanner]:
+    found = scanners(settings, means.blobs)
+    for scanner in found:
+        means.lifecycle.probes.ready(scanner.name, scanner.trouble)
+        means.lifecycle.tasks.create_task(scanner.watch(), name=f"watch {scanner.name}")
+    return found
 
 
 async def sealers(settings: PolicySettings, means: Means) -> list[Sealer]:  # noqa: ARG001 - theirs

@@ -40,12 +40,9 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         rewriter = Rewriter(await _signing_key(settings, ground.pool))
         returns = await settings.return_paths(ground.pool)
         networks = Networks(ground.pool, settings.networks)
-        names = Resolver(settings.nameservers, lifetime=settings.patience / 2)
-        pool, blobs = ground.pool, ground.blobs
-        means = Means(pool=pool, blobs=blobs, names=names, networks=networks, stack=stack)
-        bench = await assemble(settings, means)
-        late = LateJudging(bench=bench, pool=pool, blobs=blobs)
-        outbox = await enter(Outbox(pool, Publisher(ground.broker)))
+        bench = await assemble(settings, _means(settings, lifecycle, ground, networks, stack))
+        late = LateJudging(bench=bench, pool=ground.pool, blobs=ground.blobs)
+        outbox = await enter(Outbox(ground.pool, Publisher(ground.broker)))
         routing = replace(_routing(settings, ground, rewriter, returns, outbox), late=late)
         if settings.policy_port:
             desk = Desk(_enquiries(settings, ground.pool, rewriter, returns, networks), bench)
@@ -68,6 +65,24 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
                 concurrency=settings.routing_concurrency,
             )
         )
+
+
+def _means(
+    settings: PolicySettings,
+    lifecycle: Lifecycle,
+    ground: Foundation,
+    networks: Networks,
+    stack: AsyncExitStack,
+) -> Means:
+    """Put together what checks may work with."""
+    return Means(
+        pool=ground.pool,
+        blobs=ground.blobs,
+        names=Resolver(settings.nameservers, lifetime=settings.patience / 2),
+        networks=networks,
+        lifecycle=lifecycle,
+        stack=stack,
+    )
 
 
 def _routing(

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from policy_engine.content.settings import ContentSettings
 from policy_engine.rights import Ownership
+from policy_engine.scanners.settings import ScannerSettings
 from posthouse.runtime.report_settings import ReportSettings, ReturnPathSettings, address
 from posthouse.runtime.settings import Port
 from posthouse.storage.directory import Network
@@ -32,7 +32,7 @@ def _long(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class PolicySettings(ContentSettings, ReportSettings, ReturnPathSettings):
+class PolicySettings(ScannerSettings, ReportSettings, ReturnPathSettings):
     """The settings of this service beside the common ones.
 
     Attributes:
