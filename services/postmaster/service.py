@@ -29,6 +29,7 @@ from postmaster.api.hashing import Hasher
 from postmaster.api.parts import Parts
 from postmaster.duties import names
 from postmaster.duties.collector import tidy_objects, tidy_rows
+from postmaster.duties.dkim_keys import Locksmith
 from postmaster.duties.partitions import keep_partitions
 from postmaster.duties.reader import Reader
 from postmaster.duties.rounds import alone, rounds
@@ -48,6 +49,7 @@ READ_EVERY = timedelta(seconds=2)
 TIDY_EVERY = timedelta(hours=1)
 SUM_QUOTAS_EVERY = timedelta(minutes=1)
 REPORT_ON_TLS_EVERY = timedelta(minutes=10)
+LOOK_AT_KEYS_EVERY = timedelta(minutes=5)
 OFFER_EVERY = timedelta(seconds=1)
 TELL_EVERY = timedelta(seconds=15)  # counting what waits
 MARK_EVERY = timedelta(minutes=1)
@@ -124,6 +126,18 @@ def _duties(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]
         alone(pool, names.QUOTAS, partial(sum_quotas, pool)),
         SUM_QUOTAS_EVERY,
         probes.progress(names.QUOTAS),
+    )
+    locksmith = Locksmith(
+        pool=pool,
+        settings=settings,
+        nameservers=settings.nameservers,
+        published=timedelta(days=settings.dkim_publish_days),
+        lasts=timedelta(days=settings.dkim_rotate_days),
+    )
+    yield rounds(
+        alone(pool, names.DKIM_KEYS, locksmith.look),
+        LOOK_AT_KEYS_EVERY,
+        probes.progress(names.DKIM_KEYS, patience=LONGEST_WALK),
     )
     yield from _collecting(parts, probes)
     undertaker = Undertaker(pool)

@@ -13,9 +13,12 @@ from postmaster.cli import (
     dead,
     delegates,
     directory,
+    dkim,
     letters,
+    explaining,
     limits,
     mailboxes,
+    policy,
     queue,
     quotas,
     redirection,
@@ -60,12 +63,14 @@ app.add_typer(ways.route, name="route", rich_help_panel=WHERE)
 app.add_typer(ways.relay, name="relay", rich_help_panel=WHERE)
 app.add_typer(redirection.network, name="network", rich_help_panel=WHERE)
 app.add_typer(sources.source, name="source", rich_help_panel=WHERE)
+app.add_typer(dkim.dkim, name="dkim", rich_help_panel=WHERE)
 app.add_typer(tls.tls, name="tls", rich_help_panel=WHERE)
 app.add("trace", MAIL)(letters.trace)
 app.add_typer(queue.queue, name="queue", rich_help_panel=MAIL)
 app.add_typer(scheduled.scheduled, name="scheduled", rich_help_panel=MAIL)
 app.add_typer(timetables.timetable, name="timetable", rich_help_panel=MAIL)
 app.add_typer(dead.dead, name="dead", rich_help_panel=MAIL)
+app.add_typer(policy.policy, name="policy", rich_help_panel=MAIL)
 app.add_typer(suppressions.suppression, name="suppression", rich_help_panel=MAIL)
 app.add_typer(auditing.audit, name="audit", rich_help_panel=MACHINERY)
 app.add_typer(limits.limit, name="limit", rich_help_panel=MACHINERY)

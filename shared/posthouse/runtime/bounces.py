@@ -54,6 +54,7 @@ class Reporter:
         wordings: The words for people, by language.
         language: Whose words are used for who has said nothing.
         language_of: Asks what somebody has said; None for nothing.
+        sign: Puts our signatures on a message of a domain, if it has keys; None for none.
     """
 
     blobs: Blobs
@@ -64,6 +65,7 @@ class Reporter:
     wordings: Wordings = field(default_factory=partial(wordings, None))
     language: str = ENGLISH
     language_of: Callable[[str], Awaitable[str | None]] | None = None
+    sign: Callable[[bytes, str], Awaitable[bytes]] | None = None
 
     @property
     def double_bounce_sender(self) -> str:
@@ -164,17 +166,19 @@ async def _original_header(blobs: Blobs, message: Envelope) -> bytes:
     return start.partition(_EMPTY_LINE)[0] + b"\r\n"
 
 
-def _written(report: Report, wording: Wording) -> tuple[bytes, Summary]:
-    octets = compose_dsn(report, wording)
-    return octets, scan(octets)
+async def _written(reporter: Reporter, report: Report) -> tuple[bytes, Summary]:
+    """Return the report, signed if its author's domain has keys, and what it says of itself."""
+    wording, whole = await reporter.wording_for(report.to), len(report.content or b"")
+    octets = await _aside(whole, partial(compose_dsn, report, wording))
+    if reporter.sign is not None:
+        octets = await reporter.sign(octets, report.author.rpartition("@")[2])
+    return octets, await _aside(len(octets), partial(scan, octets))
 
 
 async def _stored(reporter: Reporter, report: Report, handling: Handling) -> NewMail:
     # RFC 3464 §2: the null reverse path, so that nothing answers a report.
     sender = "" if report.sender else reporter.double_bounce_sender
-    whole = report.content or b""
-    wording = await reporter.wording_for(report.to)
-    octets, summary = await _aside(len(whole), partial(_written, report, wording))
+    octets, summary = await _written(reporter, report)
     envelope = Inbound(
         id=report.id,
         sender=sender,

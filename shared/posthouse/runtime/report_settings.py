@@ -12,6 +12,7 @@ from posthouse.blobs import Blobs
 from posthouse.mail.address import BadAddress, is_domain, is_local_part, parse_address
 from posthouse.mail.return_path import DELIMITERS, ReturnPaths, Style
 from posthouse.runtime.bounces import RETURNED_OCTETS, Reporter
+from posthouse.runtime.dkim_keys import DkimSettings, SigningKeys
 from posthouse.runtime.settings import CommonSettings
 from posthouse.runtime.wordings import ENGLISH, Wordings, wordings
 from posthouse.storage.directory.senders import resolve_senders
@@ -47,7 +48,7 @@ def _delimiters(text: str) -> str:
     return text
 
 
-class ReportSettings(CommonSettings):
+class ReportSettings(DkimSettings):
     """What all stations that tell senders are told alike.
 
     Attributes:
@@ -94,6 +95,7 @@ class ReportSettings(CommonSettings):
             wordings=self.wordings,
             language=self.report_language,
             language_of=partial(language_of, pool),
+            sign=SigningKeys(pool, self).signed,
         )
 
 
