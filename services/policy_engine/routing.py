@@ -118,6 +118,10 @@ class Routing:
                     await self._bounce(dead, made)
         await self._publish(onward)
 
+    async def plans(self, batch: Sequence[Inbound]) -> list[Plan]:
+        """Return where the recipients of ``batch`` would be sent; nothing is recorded."""
+        return await self._hold_back(batch, await self._plans(batch, {}))
+
     async def _plans(self, batch: Sequence[Inbound], refused: Mapping[UUID, Dead]) -> list[Plan]:
         """Ask the directory, one round trip for all, until nothing is missing."""
         rules = Rules(

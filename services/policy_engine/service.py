@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+import asyncio
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import cast
 
 from policy_engine.assembling import Means, assemble
+from policy_engine.content.bench import Bench
 from policy_engine.desk import Asked, Desk
 from policy_engine.enquiries import Enquiries, Memory, Networks
+from policy_engine.explaining import Explainer
 from policy_engine.held_back import SuppressionList
 from policy_engine.late_judging import LateJudging
 from policy_engine.routing import Routing
@@ -44,16 +47,9 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         late = LateJudging(bench=bench, pool=ground.pool, blobs=ground.blobs)
         outbox = await enter(Outbox(ground.pool, Publisher(ground.broker)))
         routing = replace(_routing(settings, ground, rewriter, returns, outbox), late=late)
+        enquiries = _enquiries(settings, ground.pool, rewriter, returns, networks)
         if settings.policy_port:
-            desk = Desk(_enquiries(settings, ground.pool, rewriter, returns, networks), bench)
-            await enter(
-                serve_questions(
-                    settings.policy_host,
-                    settings.policy_port,
-                    cast("type[Asked]", Asked),
-                    desk.answer,
-                )
-            )
+            await enter(_answering(settings, enquiries, bench, routing))
         lifecycle.probes.forget(START)
         await lifecycle.until_stopped(
             consume(
@@ -82,6 +78,19 @@ def _means(
         networks=networks,
         lifecycle=lifecycle,
         stack=stack,
+    )
+
+
+def _answering(
+    settings: PolicySettings, enquiries: Enquiries, bench: Bench, routing: Routing
+) -> AbstractAsyncContextManager[asyncio.Server]:
+    """Return what answers questions while it is open."""
+    explainer = Explainer(
+        enquiries=enquiries, bench=bench, routing=routing, hostname=settings.hostname
+    )
+    desk = Desk(enquiries, bench, explainer)
+    return serve_questions(
+        settings.policy_host, settings.policy_port, cast("type[Asked]", Asked), desk.answer
     )
 
 

@@ -106,27 +106,19 @@ class Bench:
             return None
         async with self._turns:
             judged = await self._pipeline.judge(case)
-        its = judged.judgement
-        rule = its.decided_by[0] if its.decided_by else "score"
-        _JUDGED.labels(its.action, rule if its.action != "accept" else "").inc()
-        if its.action != "accept":
-            log.info(
-                "message judged",
-                envelope=case.id,
-                action=its.action,
-                score=its.score,
-                rules=rules_of(its),
-                client=case.client,
-                sender=case.sender,
-                auth=case.auth,
-            )
+        if not case.is_trial:
+            _told(judged)
         return judged
+
+    async def header_of(self, judged: Judged, hostname: str) -> bytes:
+        """Return the header as it is to be stored."""
+        header = composed(judged, hostname, tag_at=self._marks.tag_at, prefix=self._marks.prefix)
+        return await sealed(self._sealers, judged.case, header)
 
     async def _with_header(
         self, verdict: ContentVerdict, judged: Judged, hostname: str
     ) -> ContentVerdict:
-        header = composed(judged, hostname, tag_at=self._marks.tag_at, prefix=self._marks.prefix)
-        header = await sealed(self._sealers, judged.case, header)
+        header = await self.header_of(judged, hostname)
         if not is_changed(judged.case, header):
             return verdict
         return ContentVerdict(
@@ -135,6 +127,24 @@ class Bench:
             rules=verdict.rules,
             decided_by=verdict.decided_by,
             header=header,
+        )
+
+
+def _told(judged: Judged) -> None:
+    """Count and log what was decided."""
+    its = judged.judgement
+    rule = its.decided_by[0] if its.decided_by else "score"
+    _JUDGED.labels(its.action, rule if its.action != "accept" else "").inc()
+    if its.action != "accept":
+        log.info(
+            "message judged",
+            envelope=judged.case.id,
+            action=its.action,
+            score=its.score,
+            rules=rules_of(its),
+            client=judged.case.client,
+            sender=judged.case.sender,
+            auth=judged.case.auth,
         )
 
 

@@ -33,6 +33,7 @@ class Case:
         digests: The body's hashes, where ``octets`` are not all of it.
         blob: Where all of a large one can be read in object storage; empty: nowhere.
         knows_client: ``client`` is the server of who sends; not where mail comes by LMTP.
+        is_trial: It is only explained: nothing is counted, learned or written for it.
         is_ours: The client may relay by its network: what it sends is mail of this house.
         senders: What is known of whose mail it is.
     """
@@ -48,6 +49,7 @@ class Case:
     digests: Mapping[Canon, Digest] = field(default_factory=dict)
     blob: str = ""
     knows_client: bool = True
+    is_trial: bool = False
     is_ours: bool = False
     senders: Authenticated = UNKNOWN
 

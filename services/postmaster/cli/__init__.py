@@ -14,8 +14,8 @@ from postmaster.cli import (
     delegates,
     directory,
     dkim,
-    letters,
     explaining,
+    letters,
     limits,
     mailboxes,
     policy,
@@ -70,6 +70,7 @@ app.add_typer(queue.queue, name="queue", rich_help_panel=MAIL)
 app.add_typer(scheduled.scheduled, name="scheduled", rich_help_panel=MAIL)
 app.add_typer(timetables.timetable, name="timetable", rich_help_panel=MAIL)
 app.add_typer(dead.dead, name="dead", rich_help_panel=MAIL)
+policy.policy.add("explain")(explaining.explain)
 app.add_typer(policy.policy, name="policy", rich_help_panel=MAIL)
 app.add_typer(suppressions.suppression, name="suppression", rich_help_panel=MAIL)
 app.add_typer(auditing.audit, name="audit", rich_help_panel=MACHINERY)

@@ -38,6 +38,7 @@ class RcptQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="rcpt"):
         auth: The account that authenticated, empty for a stranger.
         client: The client's IP address.
         size: What the client declared (RFC 1870), 0 if nothing.
+        is_trial: It is only to be explained: nothing is counted, noted or written for it.
         helo: What it called itself.
         is_relay: The client is no sender's server but one that takes mail for us (LMTP).
     """
@@ -47,6 +48,7 @@ class RcptQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="rcpt"):
     auth: str = ""
     client: str = ""
     size: int = 0
+    is_trial: bool = False
     helo: str = ""
     is_relay: bool = False
 

@@ -1,0 +1,170 @@
+"""Explaining what we would do with a message: the same judges as for real mail, and nothing kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from policy_engine.content.bench import Bench, verdict_of
+from policy_engine.content.pipeline import Judged
+from policy_engine.decisions import Plan
+from policy_engine.enquiries import Enquiries
+from policy_engine.routing import Routing
+from posthouse.mail.admission import MailQuestion, Question, RcptQuestion
+from posthouse.mail.content import ContentQuestion
+from posthouse.mail.envelope import Inbound, InboundRecipient
+from posthouse.mail.explaining import (
+    Answered,
+    Checked,
+    Evidence,
+    ExplainQuestion,
+    Explanation,
+)
+from posthouse.mail.ids import new_id
+from posthouse.storage.ledger import Branch, Kept
+
+OK = "250 2.0.0 Ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explainer:
+    """Tells what would become of messages.
+
+    Attributes:
+        enquiries: Who answers MAIL and RCPT.
+        bench: Who judges whole messages.
+        routing: Who decides where recipients lead.
+        hostname: Whose name stands in our fields.
+    """
+
+    enquiries: Enquiries
+    bench: Bench
+    routing: Routing
+    hostname: str
+
+    async def answer(self, question: ExplainQuestion) -> Explanation:
+        """Explain; raises `Unavailable`."""
+        admission = [await self._answered(each) for each in _commands(question)]
+        case = replace(await self.bench.case_of(self._content(question)), is_trial=True)
+        judged = await self.bench.judge(case)
+        if judged is None:
+            raise ValueError("all of it is here")
+        verdict = verdict_of(judged.judgement)
+        header = b""
+        if not verdict.refuses and verdict.action != "discard":
+            header = await self.bench.header_of(judged, self.hostname)
+        return Explanation(
+            admission=tuple(admission),
+            checks=tuple(_checked(judged)),
+            action=verdict.action,
+            reply=f"{verdict.status} {verdict.text}" if verdict.refuses else OK,
+            score=verdict.score,
+            decided_by=verdict.decided_by,
+            header=header.decode("utf-8", "replace"),
+            ways=await self._ways(question, admission[1:]),
+        )
+
+    async def _answered(self, question: MailQuestion | RcptQuestion) -> Answered:
+        began = time.monotonic()
+        verdict = await self.enquiries.answer(question)
+        return Answered(
+            command=_command(question),
+            reply=f"{verdict.status} {verdict.text}",
+            rule=verdict.rule,
+            seconds=time.monotonic() - began,
+        )
+
+    def _content(self, question: ExplainQuestion) -> ContentQuestion:
+        return ContentQuestion(
+            id=new_id(),
+            hostname=self.hostname,
+            client=question.client,
+            hello=question.hello,
+            auth=question.auth,
+            sender=question.sender,
+            recipients=question.recipients,
+            size=len(question.octets),
+            octets=question.octets,
+        )
+
+    async def _ways(
+        self, question: ExplainQuestion, answered: Sequence[Answered]
+    ) -> tuple[str, ...]:
+        """Return where those recipients lead that are taken."""
+        taken = [
+            InboundRecipient(n=n, address=address)
+            for n, (address, said) in enumerate(zip(question.recipients, answered, strict=True))
+            if said.reply.startswith("2")
+        ]
+        if not taken:
+            return ()
+        mail = Inbound(
+            id=new_id(),
+            sender=question.sender,
+            size=len(question.octets),
+            auth=question.auth,
+            recipients=tuple(taken),
+        )
+        [plan] = await self.routing.plans([mail])
+        return tuple(_told(mail, plan))
+
+
+def _commands(question: ExplainQuestion) -> Iterator[MailQuestion | RcptQuestion]:
+    yield MailQuestion(
+        sender=question.sender, auth=question.auth, client=question.client, helo=question.hello
+    )
+    for address in question.recipients:
+        yield RcptQuestion(
+            recipient=address,
+            sender=question.sender,
+            auth=question.auth,
+            client=question.client,
+            helo=question.hello,
+            is_trial=True,
+        )
+
+
+def _command(question: Question) -> str:
+    if isinstance(question, RcptQuestion):
+        return f"RCPT TO:<{question.recipient}>"
+    return f"MAIL FROM:<{question.sender}>" if isinstance(question, MailQuestion) else ""
+
+
+def _checked(judged: Judged) -> Iterator[Checked]:
+    for step in judged.steps:
+        yield Checked(
+            check=step.name,
+            seconds=step.seconds,
+            evidence=tuple(
+                Evidence(
+                    rule=each.rule,
+                    score=each.score,
+                    seen=each.seen,
+                    action=each.action or "",
+                    is_shadow=each.is_shadow,
+                )
+                for each in step.findings
+            ),
+        )
+
+
+def _told(mail: Inbound, plan: Plan) -> Iterator[str]:
+    """Say where the recipients of ``mail`` lead."""
+    names = {to.n: to.address for to in mail.recipients}
+    for decision in plan.decisions:
+        branches = (decision.to,) if isinstance(decision, Kept) else decision.children
+        ways = "; ".join(_way(branch, plan) for branch in branches)
+        yield f"{names[decision.n]}: {ways or 'to recipients named already'}"
+
+
+def _way(branch: Branch, plan: Plan) -> str:
+    if branch.road == "remote":
+        way = f"to {branch.address} at {branch.domain}"
+    elif branch.account is not None:
+        way = f"to the mailbox of {branch.address}"
+    else:
+        dead = plan.dead.get(branch.address.lower())
+        return f"bounced: {dead.status} {dead.text}" if dead else "bounced"
+    way += f", folder {branch.folder}" if branch.folder else ""
+    return way + (f", as <{branch.sender}>" if branch.sender is not None else "")
