@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from policy_engine.admission import is_ours
+from policy_engine.content.arc_sealing import ArcSealing
 from policy_engine.content.authenticating import Authenticating
 from policy_engine.content.bench import Bench
+from policy_engine.content.key_watch import KeyWatch
 from policy_engine.content.pipeline import Check, Pipeline
 from policy_engine.content.sealing import Sealer
-from policy_engine.enquiries import Networks
+from policy_engine.content.signing import Signing
+from policy_engine.enquiries import Memory, Networks
 from policy_engine.scanners.assembling import scanners
 from policy_engine.scanners.scanner import Scanner
 from policy_engine.settings import PolicySettings
 from posthouse.blobs import Blobs
 from posthouse.resolver import Resolver
+from posthouse.runtime.dkim_keys import SigningKeys
 from posthouse.runtime.service import Lifecycle
+from posthouse.storage import directory
 from posthouse.storage.pool import Pool
 
 
@@ -44,7 +50,9 @@ class Means:
 async def assemble(settings: PolicySettings, means: Means) -> Bench:
     """Put together who judges whole messages."""
     patience = settings.patience
-    authenticate = Authenticating(means.names, settings.hostname, patience / 2)
+    authenticate = Authenticating(
+        means.names, settings.hostname, patience / 2, settings.trusted_sealers
+    )
     pipeline = Pipeline(
         authenticate if settings.authentication else None,
         await checks(settings, means),
@@ -77,6 +85,13 @@ def _watched_scanners(settings: PolicySettings, means: Means) -> list[Scanner]:
     return found
 
 
-async def sealers(settings: PolicySettings, means: Means) -> list[Sealer]:  # noqa: ARG001 - theirs
+async def sealers(settings: PolicySettings, means: Means) -> list[Sealer]:
     """Return who signs, in their order: each covers what those before it have written."""
-    return []
+    keys = SigningKeys(means.pool, settings)
+    watch = await means.stack.enter_async_context(KeyWatch(keys))
+    found: list[Sealer] = [Signing(keys, watch)]
+    if settings.arc_seal_domain:
+        known = Memory(partial(directory.resolve, means.pool))
+        domain, host = settings.arc_seal_domain, settings.hostname
+        found.append(ArcSealing(keys, watch, known.resolve, domain, host))
+    return found

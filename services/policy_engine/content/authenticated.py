@@ -23,6 +23,8 @@ class Authenticated:
         signatures: What became of each DKIM signature.
         dmarc: What the author's domain makes of these.
         arc: What servers on the way found, and whether that is believed.
+        vouched: The trusted sealer who says that DMARC passed before it reached us, where it fails
+            here; what the author's domain asks for is not done then. Empty: nobody.
         reverse: The client's name.
         auth: The account that authenticated; empty for a stranger.
     """
@@ -32,6 +34,7 @@ class Authenticated:
     signatures: tuple[Dkim, ...] = ()
     dmarc: Dmarc | None = None
     arc: Arc | None = None
+    vouched: str = ""
     reverse: IpRev | None = None
     auth: str = ""
 
@@ -62,7 +65,7 @@ class Authenticated:
         if self.arc is not None and self.arc.result != "none":
             yield Result(method="arc", result=self.arc.result, reason=self.arc.why)
         if self.dmarc is not None:
-            yield _dmarc(self.dmarc)
+            yield _dmarc(self.dmarc, self.vouched)
 
 
 UNKNOWN = Authenticated()
@@ -88,8 +91,10 @@ def _dkim(found: Dkim) -> Result:
     )
 
 
-def _dmarc(found: Dmarc) -> Result:
-    policy = f"p={found.policy} dis={found.disposition}" if found.published is not None else ""
+def _dmarc(found: Dmarc, vouched: str) -> Result:
+    disposition = "none" if vouched else found.disposition
+    policy = f"p={found.policy} dis={disposition}" if found.published is not None else ""
+    policy += f" local_policy.arc={vouched}" if vouched else ""
     return Result(
         method="dmarc",
         result=found.result,

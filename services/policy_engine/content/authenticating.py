@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from datetime import timedelta
 from typing import TypeVar
 
 from policy_engine.content.authenticated import Authenticated
 from policy_engine.content.case import Case
 from posthouse.authenticity.arc import Arc, read_chain, validate
+from posthouse.authenticity.arc.vouching import voucher
 from posthouse.authenticity.dkim import Dkim, Signature, digest_bodies, signatures_in, verify
 from posthouse.authenticity.dkim.bodies import Canon, Digest
 from posthouse.authenticity.dmarc import Dmarc, evaluate
@@ -31,8 +32,15 @@ TOO_LATE = "no answer in time"
 class Authenticating:
     """Finds out whose mail it is."""
 
-    def __init__(self, names: Names, hostname: str, patience: timedelta) -> None:
-        """Ask ``names``, for at most ``patience``; we are ``hostname``."""
+    def __init__(
+        self,
+        names: Names,
+        hostname: str,
+        patience: timedelta,
+        trusted: Collection[str] = (),
+    ) -> None:
+        """Ask ``names``, for at most ``patience``; we are ``hostname``, and believe ``trusted`` sealers."""
+        self._trusted = frozenset(trusted)
         self._names = names
         self._hostname = hostname
         self._patience = patience.total_seconds()
@@ -66,6 +74,7 @@ class Authenticating:
             signatures=signatures,
             dmarc=dmarc,
             arc=arc,
+            vouched=voucher(arc, dmarc.domain, self._trusted) if dmarc.result == "fail" else "",
             reverse=reverse.result(),
         )
 

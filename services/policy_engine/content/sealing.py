@@ -9,15 +9,15 @@ from policy_engine.content.case import Case
 
 
 class Sealer(Protocol):
-    """Makes fields that cover the header as it is to be stored: DKIM-Signature, an ARC set.
+    """Makes fields that cover the header as it is to be stored: DKIM-Signature, an ARC set."""
 
-    Attributes:
-        of_ours: It has something to say of mail of this house.
-        of_strangers: It has something to say of all other mail.
-    """
+    @property
+    def of_ours(self) -> bool:
+        """True if it has something to say of mail of this house."""
 
-    of_ours: bool
-    of_strangers: bool
+    @property
+    def of_strangers(self) -> bool:
+        """True if it has something to say of all other mail."""
 
     async def __call__(self, case: Case, header: bytes) -> bytes:
         """Return the fields to be put on top of ``header``, with their line ends; empty for none.

@@ -38,14 +38,17 @@ def findings_on(senders: Authenticated) -> Iterator[Finding]:
             seen=senders.reverse.why or senders.reverse.name,
         )
     if senders.dmarc is not None:
-        yield _dmarc(senders.dmarc)
+        yield _dmarc(senders.dmarc, senders.vouched)
+    if senders.vouched:
+        yield Finding(rule="ARC_TRUSTED", seen=senders.vouched)
 
 
-def _dmarc(found: Dmarc) -> Finding:
+def _dmarc(found: Dmarc, vouched: str) -> Finding:
+    does_fail = found.result == "fail" and not vouched
     return Finding(
         rule=f"DMARC_{found.result.upper()}",
         seen=f"{found.domain} {found.why or found.disposition}".strip(),
-        action=_WISHES.get(found.disposition) if found.result == "fail" else None,
+        action=_WISHES.get(found.disposition) if does_fail else None,
         text=DMARC_TEXT,
         enhanced=(5, 7, 1),
     )

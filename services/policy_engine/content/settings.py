@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from policy_engine.content.bench import Marks
 from policy_engine.content.verdict import Levels
+from posthouse.mail.address import is_domain
 from posthouse.runtime.name_settings import NameSettings
 
 Score = Annotated[float, Field(ge=-1000, le=1_000_000)]
@@ -19,6 +20,19 @@ def _prefix(text: str) -> str:
     if not (text.isascii() and text.isprintable() and len(text) <= MAX_PREFIX_CHARACTERS):
         raise ValueError(f"must be at most {MAX_PREFIX_CHARACTERS} printable ASCII characters")
     return text.strip()
+
+
+def _domain(text: str) -> str:
+    if text and not (is_domain(text) and text.isascii()):
+        raise ValueError("must be a domain")
+    return text.lower()
+
+
+def _domains(text: str) -> str:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if any(not (is_domain(part) and part.isascii()) for part in parts):
+        raise ValueError("must look like lists.example.org,example.net")
+    return ",".join(parts).lower()
 
 
 class ContentSettings(NameSettings):
@@ -33,6 +47,8 @@ class ContentSettings(NameSettings):
         spam_subject: What is put before the Subject of mail that is marked; empty for nothing.
         check_seconds: How long one check may take; authentication takes half of it for each of its
             three steps.
+        arc_seal_domain: Strangers' mail that leaves again is sealed with this domain's key; empty: not.
+        arc_trusted: Sealers that are believed when they say that DMARC passed: domains.
         judging_concurrency: Messages judged at once; others wait for their turn.
     """
 
@@ -42,6 +58,8 @@ class ContentSettings(NameSettings):
     spam_reject_score: Score = 15.0
     spam_subject: Annotated[str, AfterValidator(_prefix)] = ""
     check_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
+    arc_seal_domain: Annotated[str, AfterValidator(_domain)] = ""
+    arc_trusted: Annotated[str, AfterValidator(_domains)] = ""
     judging_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
 
     @model_validator(mode="after")
@@ -71,3 +89,8 @@ class ContentSettings(NameSettings):
     def patience(self) -> timedelta:
         """For each check."""
         return timedelta(seconds=self.check_seconds)
+
+    @property
+    def trusted_sealers(self) -> frozenset[str]:
+        """Whose ARC seals are believed."""
+        return frozenset(filter(None, self.arc_trusted.split(",")))

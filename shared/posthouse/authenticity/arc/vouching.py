@@ -1,0 +1,43 @@
+"""A sealer that is trusted, and says that a message passed DMARC when it came to him (RFC 8617 §7.2.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from posthouse.authenticity.arc.validating import Arc
+from posthouse.mail.header import unfold
+
+_COMMENT = re.compile(rb"\([^()]*\)")
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
+
+def voucher(arc: Arc | None, author: str, trusted: Collection[str]) -> str:
+    """Return who is believed that mail of ``author`` was genuine; empty for nobody.
+
+    Args:
+        arc: A chain; only one that passes counts.
+        author: The domain of From, lower case.
+        trusted: Sealers that are believed, lower case. From the newest seal down only an unbroken
+            row of these counts: what stands below a stranger's seal he may have made up.
+    """
+    if arc is None or arc.result != "pass":
+        return ""
+    for domain, results in zip(reversed(arc.domains), reversed(arc.results), strict=True):
+        if domain not in trusted:
+            return ""
+        if _says_pass(results, author):
+            return domain
+    return ""
+
+
+def _says_pass(field: bytes, author: str) -> bool:
+    """True if an ARC-Authentication-Results ``field`` says that DMARC passed for ``author``."""
+    value = _QUOTED.sub(b'""', unfold(field.partition(b":")[2]))
+    while value != (value := _COMMENT.sub(b" ", value)):
+        pass
+    for result in value.lower().split(b";"):
+        words = result.split()
+        if words and words[0] == b"dmarc=pass":
+            return f"header.from={author}".encode() in words
+    return False
