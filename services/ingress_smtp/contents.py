@@ -5,7 +5,8 @@
                   ▼
     verdict ─▶ its header, a refusal, or nothing to be done
 
-Where policy judges nothing it says so, and is not asked for some seconds. When nobody answers a
+Where policy judges nothing it says so, and is not asked for some seconds; then a question without a
+message asks whether that has changed, so that no large message is hashed for nothing. When nobody answers a
 stranger comes back later, and what an account sends is taken and judged at routing.
 """
 
@@ -75,7 +76,8 @@ class Contents:
         self._shelf = shelf
         self._hostname = hostname
         self._clock = clock
-        self._rests = {True: 0.0, False: 0.0}  # until when: of accounts, of all others
+        # Until when nothing is judged, of accounts and of all others; None: it is judged.
+        self._rests: dict[bool, float | None] = {True: 0.0, False: 0.0}
 
     async def judge(self, arrival: Arrival, letter: Letter) -> ContentVerdict | None:
         """Return what becomes of ``letter``; None if it is to be judged at routing.
@@ -84,9 +86,9 @@ class Contents:
             TemporaryFailure: Nobody judges, and a stranger has sent it.
         """
         is_account = bool(arrival.auth)
-        if self._rests[is_account] > self._clock():
-            return ContentVerdict()
         try:
+            if await self._rest(arrival, letter):
+                return ContentVerdict()
             verdict = await self._asked(await self._question(arrival, letter), letter)
         except Unavailable as trouble:
             _JUDGED.labels("accepted unjudged" if is_account else "deferred").inc()
@@ -95,11 +97,32 @@ class Contents:
                 return None
             text = "Message cannot be judged now, try again later"
             raise TemporaryFailure(text, status=NOT_JUDGED) from trouble
-        if verdict.rest_seconds:
-            self._rests[is_account] = self._clock() + verdict.rest_seconds
-        else:
-            _JUDGED.labels(verdict.action).inc()
+        self._heed(verdict, is_account=is_account)
+        _JUDGED.labels(verdict.action).inc()
         return verdict
+
+    async def _rest(self, arrival: Arrival, letter: Letter) -> bool:
+        """Return whether nothing is judged of such mail; ask if that was said a while ago."""
+        is_account = bool(arrival.auth)
+        until = self._rests[is_account]
+        if until is None or until > self._clock():
+            return until is not None
+        probe = ContentQuestion(
+            id=letter.ident,
+            hostname=self._hostname,
+            client=arrival.client,
+            auth=arrival.auth,
+            size=0,
+            octets=b"",
+            is_probe=True,
+        )
+        self._heed(await self._policy.ask(probe), is_account=is_account)
+        return self._rests[is_account] is not None
+
+    def _heed(self, verdict: ContentVerdict, *, is_account: bool) -> None:
+        """Remember for how long nothing is judged, if that was said."""
+        rest = verdict.rest_seconds
+        self._rests[is_account] = self._clock() + rest if rest else None
 
     async def _asked(self, question: ContentQuestion, letter: Letter) -> ContentVerdict:
         verdict = await self._policy.ask(question)

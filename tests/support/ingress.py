@@ -78,18 +78,23 @@ class Judge:
 
     Attributes:
         says: The verdict.
-        asked: All questions.
+        asked: All questions about messages.
+        probes: How often it was asked whether it judges anything.
     """
 
     def __init__(self) -> None:
         self.says = ContentVerdict()
         self.asked: list[ContentQuestion] = []
+        self.probes = 0
         self.is_away = False
 
     async def ask(self, question: ContentQuestion) -> ContentVerdict:
-        self.asked.append(question)
         if self.is_away:
             raise Unavailable("policy is away")
+        if question.is_probe:
+            self.probes += 1
+            return ContentVerdict(rest_seconds=self.says.rest_seconds)
+        self.asked.append(question)
         if question.blob:
             return replace_struct(self.says, wants_all=False)
         return self.says

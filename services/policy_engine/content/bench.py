@@ -66,6 +66,8 @@ class Bench:
         """Judge what is asked; raises `Unavailable`, then the asker gets no answer."""
         if self.rests(is_account=bool(question.auth)):
             return ContentVerdict(rest_seconds=REST_SECONDS)
+        if question.is_probe:
+            return ContentVerdict()
         judged = await self.judge(await self.case_of(question))
         if judged is None:
             return ContentVerdict(wants_all=True)

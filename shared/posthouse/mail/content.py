@@ -48,6 +48,7 @@ class ContentQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="content", 
             beginning of its body.
         digests: The hashes of the body, where ``octets`` are not all of it.
         blob: Where all of it can be read in object storage; empty: nowhere yet.
+        is_probe: There is no message: it is only asked whether anything is judged of mail like it.
     """
 
     id: UUID
@@ -62,6 +63,7 @@ class ContentQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="content", 
     octets: bytes
     digests: tuple[BodyDigest, ...] = ()
     blob: str = ""
+    is_probe: bool = False
 
 
 class ContentVerdict(

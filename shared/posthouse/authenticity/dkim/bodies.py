@@ -13,7 +13,7 @@ Canon: TypeAlias = Literal["simple", "relaxed"]
 _CRLF = b"\r\n"
 _SPACES = re.compile(rb"[ \t]+")
 _AT_END = re.compile(rb"[ \t]+(?=\r\n)")
-_ODD = re.compile(rb"\t|  | \r\n")  # what the relaxed form changes
+_ODD = (b"  ", b" \r\n", b"\t")  # what the relaxed form changes; found sooner than by a pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class BodyHash:
 
     def _take(self, lines: bytes) -> None:
         """Take complete lines."""
-        if self._is_relaxed and _ODD.search(lines):
+        if self._is_relaxed and any(odd in lines for odd in _ODD):
             lines = _SPACES.sub(b" ", _AT_END.sub(b"", lines))
         body = _without_empty_lines(lines)
         if body:
