@@ -27,7 +27,9 @@ _SECONDS = histogram("posthouse_policy_check_seconds", "How long a check takes."
 log = get_logger()
 
 AUTHENTICATION = "authentication"
+SCORING = "rules"
 Authenticate = Callable[[Case], Awaitable[Authenticated]]
+Conclude = Callable[[Sequence[Finding]], Sequence[Finding]]
 
 
 class Check(Protocol):
@@ -45,8 +47,11 @@ class Check(Protocol):
     name: str
     if_away: Action | None
     wants_all: bool
-    of_ours: bool
-    of_strangers: bool
+
+    @property
+    def of_ours(self) -> bool: ...  # noqa: D102 - above
+    @property
+    def of_strangers(self) -> bool: ...  # noqa: D102 - above
 
     async def __call__(self, case: Case) -> Sequence[Finding]:
         """Return what is found; raise `Unavailable` if that cannot be found out now."""
@@ -69,11 +74,38 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A case with its verdict, and the way there."""
+    """A case with its verdict, the way there, and the levels that were in force."""
 
     case: Case
     judgement: Judgement
     steps: tuple[Step, ...] = field(default=())
+    levels: Levels = field(default=Levels())
+
+
+class Scoring(Protocol):
+    """Scores in two steps: beside the checks, then from what all of them have found.
+
+    Attributes:
+        of_ours: It looks at mail of this house.
+        of_strangers: It looks at all other mail.
+    """
+
+    @property
+    def of_ours(self) -> bool: ...  # noqa: D102 - above
+    @property
+    def of_strangers(self) -> bool: ...  # noqa: D102 - above
+
+    async def begin(self, case: Case) -> Conclude:
+        """Look at ``case``; what is returned is asked for findings once all others are there."""
+        ...
+
+    def levels(self, usual: Levels) -> Levels:
+        """Return the levels in force, where ``usual`` are those of the settings."""
+        ...
+
+    def note(self, judged: Judged, levels: Levels) -> None:
+        """Hear what was decided by ``levels``."""
+        ...
 
 
 class Pipeline:
@@ -85,12 +117,14 @@ class Pipeline:
         checks: Sequence[Check],
         levels: Levels,
         patience: timedelta,
+        scoring: Scoring | None = None,
     ) -> None:
         """Judge by ``checks``, which have ``patience`` each; they run at the same time.
 
-        Without ``authenticate`` nothing is known of senders.
+        Without ``authenticate`` nothing is known of senders. ``scoring`` has the last word.
         """
         self._authenticate = authenticate
+        self._scoring = scoring
         self._checks = tuple(checks)
         self._levels = levels
         self._patience = patience.total_seconds()
@@ -99,7 +133,10 @@ class Pipeline:
         """True if there is nothing to check: of mail of this house, or of all other mail."""
         if not is_trusted and self._authenticate is not None:
             return False
-        return not any(_looks(check, is_trusted=is_trusted) for check in self._checks)
+        looking: list[Check | Scoring] = [*self._checks]
+        if self._scoring is not None:
+            looking.append(self._scoring)
+        return not any(_looks(check, is_trusted=is_trusted) for check in looking)
 
     def wants_all(self, case: Case) -> bool:
         """True if ``case`` cannot be judged before all of it can be read."""
@@ -123,10 +160,35 @@ class Pipeline:
         )
         _SECONDS.labels(AUTHENTICATION).observe(first.seconds)
         async with asyncio.TaskGroup() as group:
+            scored = group.create_task(self._scored(case))
             tasks = [group.create_task(self._step(check, case)) for check in self._checks_of(case)]
         steps = (first, *(task.result() for task in tasks))
         findings = [finding for step in steps for finding in step.findings]
-        return Judged(case=case, judgement=decide(findings, self._levels), steps=steps)
+        levels = self._levels
+        if self._scoring is not None:
+            steps = (*steps, last := _concluded(*scored.result(), findings))
+            findings += last.findings
+            levels = self._scoring.levels(levels)
+        judged = Judged(case=case, judgement=decide(findings, levels), steps=steps, levels=levels)
+        if self._scoring is not None:
+            self._scoring.note(judged, levels)
+        return judged
+
+    async def _scored(self, case: Case) -> tuple[Conclude, float]:
+        """Take the first step of scoring; return the second, and how long it took."""
+        began = time.monotonic()
+        scoring = self._scoring
+        if scoring is None or not _looks(scoring, is_trusted=case.is_trusted):
+            return _nothing, 0.0
+        try:
+            async with asyncio.timeout(self._patience):
+                conclude = await scoring.begin(case)
+        except TimeoutError:
+            _FAILED.labels(SCORING).inc()
+            log.warning("check did not work", check=SCORING, reason="no answer in time")
+            away = Finding(rule=f"{SCORING.upper()}_AWAY", seen="no answer in time")
+            return lambda _: (away,), time.monotonic() - began
+        return conclude, time.monotonic() - began
 
     def _checks_of(self, case: Case) -> Sequence[Check]:
         return [each for each in self._checks if _looks(each, is_trusted=case.is_trusted)]
@@ -154,5 +216,17 @@ class Pipeline:
         return Step(name=check.name, seconds=seconds, findings=findings)
 
 
-def _looks(check: Check, *, is_trusted: bool) -> bool:
+def _nothing(_: Sequence[Finding]) -> Sequence[Finding]:
+    return ()
+
+
+def _concluded(conclude: Conclude, seconds: float, findings: Sequence[Finding]) -> Step:
+    began = time.monotonic()
+    found = tuple(conclude(findings))
+    seconds += time.monotonic() - began
+    _SECONDS.labels(SCORING).observe(seconds)
+    return Step(name=SCORING, seconds=seconds, findings=found)
+
+
+def _looks(check: Check | Scoring, *, is_trusted: bool) -> bool:
     return check.of_ours if is_trusted else check.of_strangers

@@ -1,0 +1,186 @@
+"""A letter: one message as rules see it. What nobody looks at is not made; all of it is bounded."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import re2
+
+from posthouse.mail.header import fields, header_end, unfold
+from posthouse.mime.addresses import parse_addresses
+from posthouse.mime.charsets import decode
+from posthouse.mime.fields import CONTENT_FIELDS, pick
+from posthouse.mime.hypertext import charset_within, visible
+from posthouse.mime.parameters import parse_content_type, parse_token
+from posthouse.mime.parts import Part, pack_parts, unpack_parts
+from posthouse.mime.structure import TEXT, read_tree
+from posthouse.mime.text import PLAIN, decode_words, decoded_body
+from posthouse.rules.definitions import Place
+
+MAX_HEADER_OCTETS: Final = 65_536  # of one field in all its occurrences
+MAX_TEXT_OCTETS: Final = 131_072  # of each of: body, raw body
+MAX_FULL_OCTETS: Final = 262_144
+MAX_URIS: Final = 500
+MAX_URI_OCTETS: Final = 2_048
+
+_IDS: Final = (b"message-id", b"resent-message-id", b"x-message-id")
+_EMPTY_LINE = re.compile(r"\n[ \t\r]*\n")
+# In linear time over any page, so not by Python's engine.
+_LINK = re2.compile(
+    r"""(?i)<[^<>]{0,200}?\s(?:href|src|action)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)"""
+)
+_ADDRESS = re2.compile(r"""(?i)\b(?:https?://|ftp://|www\.)[^\s<>"'\\^`{|}\x00-\x20]+""")
+_SCHEME = re.compile(r"(?i)[a-z][a-z0-9+.-]{0,20}:")
+_TAIL: Final = ".,;:!?)]'"
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    text: str
+    is_page: bool
+
+    @cached_property
+    def shown(self) -> str:
+        return visible(self.text) if self.is_page else self.text
+
+
+@dataclass(frozen=True, kw_only=True)  # no slots: what is derived is kept
+class Letter:
+    """What is looked at.
+
+    Attributes:
+        octets: The message, or its beginning.
+        sender: The reverse path.
+    """
+
+    octets: bytes
+    sender: str = ""
+
+    @cached_property
+    def full(self) -> bytes:
+        """The message as it came."""
+        return self.octets[:MAX_FULL_OCTETS].replace(b"\r\n", b"\n")
+
+    @cached_property
+    def body(self) -> bytes:
+        """The Subject, then the paragraphs of its texts as a reader sees them, a line each."""
+        paragraphs = [self.header(Place("subject")) or b""]
+        for leaf in self._leaves:
+            lines = (" ".join(each.split()) for each in _EMPTY_LINE.split(leaf.shown))
+            paragraphs += [line.encode("utf-8", "replace") for line in lines if line]
+        return b"\n".join(paragraphs)[:MAX_TEXT_OCTETS]
+
+    @cached_property
+    def rawbody(self) -> bytes:
+        """Its text parts without transfer encoding; pages with their tags."""
+        joined = "\n".join(leaf.text for leaf in self._leaves).encode("utf-8", "replace")
+        return joined.replace(b"\r\n", b"\n")[:MAX_TEXT_OCTETS]
+
+    @cached_property
+    def uri(self) -> bytes:
+        """The addresses that its texts and the links of its pages lead to, a line each."""
+        found = dict[bytes, None]()
+        for each in self._addresses():
+            octets = each.encode("utf-8", "replace")[:MAX_URI_OCTETS]
+            if octets:
+                found.setdefault(octets)
+            if len(found) >= MAX_URIS:
+                break
+        return b"\n".join(found)
+
+    def header(self, place: Place) -> bytes | None:
+        """Return what stands at ``place``, several fields a line each; None if nothing does."""
+        if place.name == "all":
+            return self._all if place.form == "raw" else self._all_decoded
+        if place.name == "envelopefrom":
+            return self.sender.encode("utf-8", "replace")
+        found = [value for name in _names(place.name) for value in self._fields.get(name, ())]
+        if not found:
+            return None
+        shown = b"\n".join(_formed(value, place.form) for value in found)
+        return shown[:MAX_HEADER_OCTETS]
+
+    @cached_property
+    def _all(self) -> bytes:
+        return self.octets[: header_end(self.octets)][:MAX_HEADER_OCTETS].replace(b"\r\n", b"\n")
+
+    @cached_property
+    def _all_decoded(self) -> bytes:
+        lines = (name + b": " + _formed(value, "") for name, value in fields(self._header))
+        return b"\n".join(lines)[:MAX_HEADER_OCTETS]
+
+    @property
+    def _header(self) -> bytes:
+        return self.octets[: header_end(self.octets)]
+
+    @cached_property
+    def _fields(self) -> dict[bytes, list[bytes]]:
+        found = dict[bytes, list[bytes]]()
+        for name, value in fields(self._header):
+            found.setdefault(name.lower(), []).append(value)
+        return found
+
+    @cached_property
+    def _leaves(self) -> tuple[_Leaf, ...]:
+        octets, left = self.octets[:MAX_FULL_OCTETS], MAX_TEXT_OCTETS
+        found = []
+        for part in unpack_parts(pack_parts(read_tree(octets))):
+            if part.kind == TEXT and left > 0:
+                leaf = _leaf(octets, part, left)
+                left -= len(leaf.text)
+                found.append(leaf)
+        return tuple(found)
+
+    def _addresses(self) -> Iterator[str]:
+        for leaf in self._leaves:
+            if leaf.is_page:
+                for link in _LINK.finditer(leaf.text):
+                    yield _link(link[1])
+            for match in _ADDRESS.finditer(leaf.shown):
+                shown = match[0].rstrip(_TAIL)
+                yield shown if _SCHEME.match(shown) else f"http://{shown}"
+
+
+def _leaf(octets: bytes, part: Part, limit: int) -> _Leaf:
+    found = pick(octets[part.start : part.body], CONTENT_FIELDS)
+    kind = parse_content_type(found.get(b"content-type", [b""])[0]) or PLAIN
+    encoding = parse_token(found.get(b"content-transfer-encoding", [b""])[0])
+    body = decoded_body(octets[part.body : min(part.end, part.body + 4 * limit)], encoding)[:limit]
+    charset = kind.get(b"charset")
+    if kind.value == b"text/html":
+        return _Leaf(decode(body, charset or charset_within(body)), is_page=True)
+    return _Leaf(decode(body, charset), is_page=False)
+
+
+def _link(value: str) -> str:
+    text = "".join(value.strip("\"'").split())[:MAX_URI_OCTETS]
+    try:
+        return html.unescape(text)
+    except ValueError:  # a character reference of thousands of digits
+        return text
+
+
+def _names(name: str) -> tuple[bytes, ...]:
+    if name == "tocc":
+        return (b"to", b"cc")
+    return _IDS if name == "messageid" else (name.encode(),)
+
+
+def _formed(value: bytes, form: str) -> bytes:
+    """Return a field's value: as it came, its first address, that one's name, or its text."""
+    if form == "raw":
+        return value.strip(b" \t").replace(b"\r\n", b"\n")
+    plain = unfold(value)[:MAX_HEADER_OCTETS]
+    if not form:
+        return decode_words(plain).encode("utf-8", "replace")
+    first = next((each for each in parse_addresses(plain) if each.local is not None), None)
+    if first is None:
+        return b""
+    if form == "name":
+        return decode_words(first.name or b"").encode("utf-8", "replace")
+    return (first.local or b"") + (b"@" + first.host if first.host else b"")
