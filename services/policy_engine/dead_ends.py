@@ -21,6 +21,8 @@ class Dead:
     text: str
 
 
+MOVED = Status(550, (5, 1, 6))  # RFC 3463 §3.2: destination mailbox has moved
+
 NOBODY = Dead(NO_SUCH_USER, "No such user here")
 CLOSED = Dead(DISABLED, "Mailbox is disabled")
 LOOP = Dead(ROUTING_LOOP, "The address leads back to itself")
@@ -32,3 +34,8 @@ SUPPRESSED: Mapping[Reason, Dead] = {
     "complaint": Dead(NOT_WANTED, "Suppression list: this recipient complained of earlier mail"),
     "manual": Dead(NOT_WANTED, "Suppression list: nothing is sent to this recipient"),
 }
+
+
+def moved(where: str) -> Dead:
+    """Return what senders are told of somebody who is somewhere else now."""
+    return Dead(MOVED, f"User has moved to {where}")

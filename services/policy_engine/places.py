@@ -10,16 +10,19 @@ Nothing is mapped before a domain is compared (RFC 5891 §5.2): ``ｅxample`` is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import idna
 
-from posthouse.mail.address import DETAIL_DELIMITER, Address
+from posthouse.mail.address import DETAIL_DELIMITER, Address, unquote
 from posthouse.storage.directory import Account, Alias, Domain, Forward, Found
+from posthouse.storage.directory.domains import DELIMITERS
 
 Known: TypeAlias = Mapping[str, Found]
+
+MAX_SPLITS = 8  # of one local part; what stands behind more of them is detail in any case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +78,50 @@ def u_labels(domain: str) -> str:
 
 def keys_of(address: Address) -> tuple[str, ...]:
     """Return all keys under which ``address`` is looked up, the most exact first."""
-    base, detail = address.detail(DETAIL_DELIMITER)
-    exact = address.key.rpartition("@")[0]
-    locals_ = (exact, base.lower()) if detail else (exact,)
     own = address.domain
-    domains = dict.fromkeys((own, a_labels(own), u_labels(own)))
-    return tuple(f"{local}@{domain}" for local in locals_ for domain in domains)
+    if own.isascii() and "xn--" not in own:
+        domains: Iterable[str] = (own,)
+    else:
+        domains = dict.fromkeys((own, a_labels(own), u_labels(own)))
+    return tuple(f"{local}@{domain}" for local in locals_of(address) for domain in domains)
+
+
+def locals_of(address: Address) -> tuple[str, ...]:
+    """Return the local part as it is looked up, then without what may be a detail, longest first."""
+    exact = address.key.rpartition("@")[0]
+    return (exact, *(split.base for split in splits_of(address)))
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One way to part a local part (RFC 5233 §1).
+
+    Attributes:
+        base: In lower case.
+        delimiter: What stands between.
+        detail: As written; never empty.
+    """
+
+    base: str
+    delimiter: str
+    detail: str
+
+
+def splits_of(address: Address) -> tuple[Split, ...]:
+    """Return all ways to part the local part by any of `DELIMITERS`, the longest base first.
+
+    ``+`` parts where it stands first; ``-`` and ``=`` wherever they stand, as in qmail.
+    """
+    local = unquote(address.local)
+    first = local.find(DETAIL_DELIMITER, 1)
+    found = [
+        Split(local[:at].lower(), each, local[at + 1 :])
+        for at, each in enumerate(local)
+        if 0 < at < len(local) - 1
+        and each in DELIMITERS
+        and (each != DETAIL_DELIMITER or at == first)
+    ]
+    return tuple(reversed(found[:MAX_SPLITS]))
 
 
 def find(address: Address, known: Known) -> Place | None:
@@ -88,21 +129,24 @@ def find(address: Address, known: Known) -> Place | None:
 
     All of `keys_of` must be in ``known``.
     """
-    detail = address.detail(DETAIL_DELIMITER)[1]
     exact = address.key.rpartition("@")[0]
+    splits = {split.base: split for split in splits_of(address)}
     ours: Place | None = None
     for key in keys_of(address):
         found = known[key]
         if found.domain is None:
             continue
-        is_exact = key.rpartition("@")[0] == exact
+        local = key.rpartition("@")[0]
+        split = None if local == exact else splits[local]
+        if split is not None and split.delimiter not in found.domain.delimiters:
+            continue
         place = Place(
             key=key,
             domain=found.domain,
             account=found.account,
             alias=found.alias,
             forward=found.forward,
-            detail="" if is_exact else detail,
+            detail=split.detail if split else "",
         )
         if place.is_known:
             return place

@@ -18,8 +18,10 @@ from uuid import UUID
 import msgspec
 
 from policy_engine.dead_ends import NOBODY, Dead
-from policy_engine.decisions import MAX_DEPTH, Plan, Rules, first_keys, plan, turn_back
+from policy_engine.decisions import MAX_ROUNDS, Plan, Rules, first_keys, plan, turn_back
 from policy_engine.late_judging import LateJudging, Sorted
+from policy_engine.maps.book import CurrentMaps, no_maps
+from policy_engine.maps.copying import with_copies
 from policy_engine.places import Known
 from policy_engine.receipts import receipt_of
 from policy_engine.returned import reports_in
@@ -50,6 +52,7 @@ _DEAD = counter("posthouse_policy_unroutable_total", "Recipients that lead nowhe
 _HELD_BACK = counter(
     "posthouse_policy_suppressed_total", "Recipients held back by the suppression list.", "reason"
 )
+_HELD = counter("posthouse_policy_held_total", "Messages that wait for an operator, by a map.")
 _RETURNED = counter("posthouse_policy_returned_total", "Mails that came back, noted to be read.")
 log = get_logger()
 
@@ -89,6 +92,7 @@ class Routing:
     postmaster: str = ""
     ownership: Ownership = "strict"
     late: LateJudging | None = None
+    maps: CurrentMaps = no_maps
 
     async def route(self, batch: Sequence[Inbound]) -> Sequence[Move]:
         """Send all recipients of ``batch`` on their way.
@@ -106,9 +110,13 @@ class Routing:
         decisions = [
             (inbound.id, decision)
             for inbound, made in zip(batch, plans, strict=True)
-            for decision in await self._with_receipts(inbound, made.decisions)
+            for decision in with_copies(
+                await self._with_receipts(inbound, made.decisions), inbound.recipients, made.copies
+            )
         ]
-        standings = await ledger.routed(self.pool, decisions)
+        holds = {mail.id: made.hold for mail, made in zip(batch, plans, strict=True) if made.hold}
+        standings = await ledger.routed(self.pool, decisions, holds)
+        _note_held(holds)
         onward: list[Envelope] = []
         for inbound, made in zip(batch, plans, strict=True):
             for envelope in envelopes_of(facts_of(inbound), standings.get(inbound.id, ())):
@@ -130,12 +138,13 @@ class Routing:
             today=datetime.now(UTC).date(),
             hostname=self.reporter.hostname,
             postmaster=self.postmaster,
+            maps=await self.maps(),
         )
-        keys = {key for mail in batch for key in first_keys(mail.recipients)}
+        keys = {key for mail in batch for key in first_keys(mail.recipients, rules.maps)}
         keys.update(key for mail in batch for key in rights_keys(mail.sender, mail.auth))
         known = await self.resolve(sorted(keys))
         grants = await self._grants(batch)
-        for _ in range(MAX_DEPTH + 4):  # the recipients, each level below them, their senders
+        for _ in range(MAX_ROUNDS):
             plans = [
                 _refused(mail, refused[mail.id])
                 if mail.id in refused
@@ -234,6 +243,12 @@ class Routing:
                 )
         if changed and report:
             await self.outbox.publish([report.envelope])
+
+
+def _note_held(holds: Mapping[UUID, str]) -> None:
+    for ident, reason in holds.items():
+        _HELD.inc()
+        log.info("message held", envelope=ident, reason=reason)
 
 
 def _refused(mail: Inbound, why: Dead) -> Plan:

@@ -8,13 +8,16 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
+from policy_engine.arrival import Step
 from policy_engine.assembling import Means, assemble
 from policy_engine.content.bench import Bench
 from policy_engine.desk import Asked, Desk
+from policy_engine.doorway import Doorway, open_doorway
 from policy_engine.enquiries import Enquiries, Memory, Networks
 from policy_engine.explaining import Explainer
 from policy_engine.held_back import SuppressionList
 from policy_engine.late_judging import LateJudging
+from policy_engine.maps.book import Book
 from policy_engine.routing import Routing
 from policy_engine.settings import PolicySettings
 from policy_engine.srs import Rewriter
@@ -30,6 +33,7 @@ from posthouse.runtime.service import Lifecycle
 from posthouse.storage import directory
 from posthouse.storage.directory.senders import resolve_senders
 from posthouse.storage.keyring import shared_secret
+from posthouse.storage.maps import shape as read_shape
 from posthouse.storage.pool import Pool
 
 NAME = "policy"
@@ -43,11 +47,15 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         rewriter = Rewriter(await _signing_key(settings, ground.pool))
         returns = await settings.return_paths(ground.pool)
         networks = Networks(ground.pool, settings.networks)
-        bench = await assemble(settings, _means(settings, lifecycle, ground, networks, stack))
+        means = _means(settings, lifecycle, ground, networks, stack)
+        bench = await assemble(settings, means)
         late = LateJudging(bench=bench, pool=ground.pool, blobs=ground.blobs)
         outbox = await enter(Outbox(ground.pool, Publisher(ground.broker)))
         routing = replace(_routing(settings, ground, rewriter, returns, outbox), late=late)
-        enquiries = _enquiries(settings, ground.pool, rewriter, returns, networks)
+        enquiries = replace(
+            _enquiries(settings, ground.pool, rewriter, returns, networks),
+            steps=_steps(settings, ground.pool, means.doorway),
+        )
         if settings.policy_port:
             await enter(_answering(settings, enquiries, bench, routing))
         lifecycle.probes.forget(START)
@@ -71,10 +79,14 @@ def _means(
     stack: AsyncExitStack,
 ) -> Means:
     """Put together what checks may work with."""
+    names = Resolver(settings.nameservers, lifetime=settings.patience / 2)
+    doorway = open_doorway(settings, ground.pool, names)
+    lifecycle.tasks.create_task(doorway.greylist.work(), name="greylist")
     return Means(
         pool=ground.pool,
         blobs=ground.blobs,
-        names=Resolver(settings.nameservers, lifetime=settings.patience / 2),
+        names=names,
+        doorway=doorway,
         networks=networks,
         lifecycle=lifecycle,
         stack=stack,
@@ -116,6 +128,7 @@ def _routing(
         returns=returns,
         feedback=settings.feedback_address,
         postmaster=settings.postmaster_address,
+        maps=Book(partial(read_shape, pool)).current,
     )
 
 
@@ -145,5 +158,10 @@ def _enquiries(
         hostname=settings.hostname,
         has_postmaster=bool(settings.postmaster_address),
         ownership=settings.sender_ownership,
-        steps=(SuppressionList(pool),) if settings.suppress_at_rcpt else (),
     )
+
+
+def _steps(settings: PolicySettings, pool: Pool, doorway: Doorway) -> tuple[Step, ...]:
+    """Return who has a say about a recipient that is known, in this order."""
+    held = (SuppressionList(pool),) if settings.suppress_at_rcpt else ()
+    return (*held, *doorway.steps)

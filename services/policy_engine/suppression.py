@@ -8,7 +8,7 @@ sender is a report, and is never held back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -17,7 +17,7 @@ from policy_engine.dead_ends import SUPPRESSED, Dead
 from policy_engine.decisions import Plan
 from posthouse.mail.admission import RcptQuestion, Verdict, refuse
 from posthouse.mail.envelope import Inbound
-from posthouse.storage.ledger import Branch, Decision, Kept
+from posthouse.storage.ledger import Branch, Decision, Kept, branches_of
 from posthouse.storage.suppressing import Reason
 
 Pair: TypeAlias = tuple[str, str]  # sender and recipient
@@ -42,7 +42,8 @@ def going_out(batch: Sequence[Inbound], plans: Sequence[Plan]) -> list[Pair]:
     pairs = (
         (_sender(mail, branch), branch.address)
         for mail, plan in zip(batch, plans, strict=True)
-        for branch in _branches(plan)
+        for decision in plan.decisions
+        for branch in branches_of(decision)
         if mail.sender and branch.road == "remote"
     )
     return list(dict.fromkeys(pairs))
@@ -67,11 +68,6 @@ def _with(decision: Decision, judged: _Judge) -> Decision:
     if isinstance(decision, Kept):
         return Kept(decision.n, judged(decision.to))
     return replace(decision, children=tuple(map(judged, decision.children)))
-
-
-def _branches(plan: Plan) -> Iterator[Branch]:
-    for decision in plan.decisions:
-        yield from (decision.to,) if isinstance(decision, Kept) else decision.children
 
 
 def _sender(mail: Inbound, branch: Branch) -> str:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from posthouse.bus.publisher import Publisher
+from posthouse.mail.envelope import Local
 from posthouse.storage import audit, ledger
 from posthouse.storage.ledger import Changed, Choice, Place, Walk
 from posthouse.storage.pool import Pool, Tx, transaction
@@ -153,6 +154,7 @@ async def _step(
 async def publish(pool: Pool, publisher: Publisher, changed: Changed) -> None:
     """Publish what is due, and take its marks off; the marks stay if the broker does not answer."""
     if changed.due:
-        envelopes = await ledger.envelopes_at(pool, changed.due)
-        await send_all(publisher, ledger.requested(envelopes))
+        found = await ledger.all_envelopes_at(pool, changed.due)
+        here = [each for each in found if isinstance(each, Local)]  # a map had held it
+        await send_all(publisher, [*ledger.requested(found), *here])
         await ledger.unmark(pool, changed.marks)

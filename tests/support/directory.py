@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from posthouse.mail.maps import Entry, Kind, entry_of
 from posthouse.storage.directory import Account, Alias, Domain, Forward, Found
+from posthouse.storage.maps import Shape
 
 
 class PaperDirectory:
@@ -15,6 +18,8 @@ class PaperDirectory:
         self.accounts: dict[str, Account] = {}
         self.aliases: dict[str, Alias] = {}
         self.forwards: dict[str, Forward] = {}
+        self.entries: dict[tuple[Kind, str], Entry] = {}
+        self.maps: dict[str, dict[str, tuple[str, ...]]] = {}
         self.rounds = 0
 
     def account(
@@ -39,6 +44,24 @@ class PaperDirectory:
         """Let an address take what nobody else does."""
         self.domains[domain] = Domain(domain=domain, catch_all=address)
 
+    def delimiters(self, domain: str, delimiters: str) -> None:
+        """Part local parts of a domain at these."""
+        self.domains[domain] = replace(self.domains[domain], delimiters=delimiters)
+
+    def entry(self, kind: str, key: str, *targets: str) -> None:
+        """Write into a map."""
+        made = entry_of(kind, key, targets)
+        self.entries[made.kind, made.key] = made
+        self.maps.setdefault(made.key, {})[made.kind] = made.targets
+
+    def shape(self) -> Shape:
+        """Return which maps there are."""
+        patterns: dict[Kind, tuple[Entry, ...]] = {}
+        for (kind, key), each in sorted(self.entries.items()):
+            if key.startswith("/"):
+                patterns[kind] = (*patterns.get(kind, ()), each)
+        return Shape(kinds=frozenset(kind for kind, _ in self.entries), patterns=patterns)
+
     def known(self, keys: Sequence[str]) -> dict[str, Found]:
         """Answer as the real one does."""
         return {
@@ -48,6 +71,7 @@ class PaperDirectory:
                 account=self.accounts.get(key),
                 alias=self.aliases.get(key),
                 forward=self.forwards.get(key),
+                maps=self.maps.get(key, {}),
             )
             for key in keys
         }

@@ -51,6 +51,7 @@ from posthouse.storage.directory.domains import (
     domains,
     remove_domain,
     set_catch_all,
+    set_delimiters,
 )
 from posthouse.storage.directory.errors import (
     AlreadyThere,
@@ -153,6 +154,7 @@ __all__ = [
     "routes",
     "set_alias",
     "set_catch_all",
+    "set_delimiters",
     "set_enabled",
     "set_forward",
     "set_password",

@@ -6,15 +6,26 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from posthouse.mail.address import BadAddress, is_domain, parse_address
-from posthouse.storage.directory.errors import AlreadyThere, NoSuchEntry, Shadow, StillInUse
+from posthouse.mail.address import DETAIL_DELIMITER, BadAddress, is_domain, parse_address
+from posthouse.storage.directory.errors import (
+    AlreadyThere,
+    DirectoryError,
+    NoSuchEntry,
+    Shadow,
+    StillInUse,
+)
 from posthouse.storage.directory.precedence import hold_routes, refuse
 from posthouse.storage.pool import Pool, Queries, Tx, transaction
+
+DELIMITERS = "+-="
 
 _ADD = "insert into domains (domain) values ($1) on conflict do nothing"
 _HAS_ROUTE = "select true from routes where domain = $1"
 _REMOVE = "delete from domains where domain = $1"
-_LIST = "select domain, catch_all from domains where domain > $1 order by domain limit $2"
+_LIST = """
+    select domain, catch_all, delimiters from domains where domain > $1 order by domain limit $2
+"""
+_SET_DELIMITERS = "update domains set delimiters = $2 where domain = $1"
 _SET_CATCH_ALL = "update domains set catch_all = $2 where domain = $1"
 
 
@@ -25,10 +36,12 @@ class Domain:
     Attributes:
         domain: Its name, lower case.
         catch_all: The address that takes what nobody else does; None refuses it.
+        delimiters: What parts a local part from its detail (RFC 5233 §1); empty: nothing does.
     """
 
     domain: str
     catch_all: str | None = None
+    delimiters: str = DETAIL_DELIMITER
 
 
 async def add_domain(queries: Pool | Tx, domain: str, *, force: bool = False) -> None:
@@ -61,7 +74,7 @@ async def remove_domain(queries: Queries, domain: str) -> None:
 async def domains(queries: Queries, after: str = "", limit: int = 1000) -> tuple[Domain, ...]:
     """Return up to ``limit`` domains that sort after ``after``."""
     return tuple(
-        Domain(domain=row["domain"], catch_all=row["catch_all"])
+        Domain(domain=row["domain"], catch_all=row["catch_all"], delimiters=row["delimiters"])
         for row in await queries.fetch(_LIST, after.lower(), limit)
     )
 
@@ -70,4 +83,12 @@ async def set_catch_all(queries: Queries, domain: str, address: str | None) -> N
     """Send what nobody in ``domain`` takes to ``address``; None refuses it. Raise `NoSuchEntry`."""
     target = None if address is None else str(parse_address(address))
     if not await queries.execute(_SET_CATCH_ALL, domain.lower(), target):
+        raise NoSuchEntry(f"no domain {domain}")
+
+
+async def set_delimiters(queries: Queries, domain: str, delimiters: str) -> None:
+    """Part local parts of ``domain`` at these, some of ``+-=``; raise `NoSuchEntry`."""
+    if not set(delimiters) <= set(DELIMITERS):
+        raise DirectoryError(f"delimiters are some of {DELIMITERS}")
+    if not await queries.execute(_SET_DELIMITERS, domain.lower(), delimiters):
         raise NoSuchEntry(f"no domain {domain}")

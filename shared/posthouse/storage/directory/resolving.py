@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import msgspec
 
 from posthouse.storage.directory.accounts import Account, account_of
 from posthouse.storage.directory.aliases import Alias, Forward
 from posthouse.storage.directory.domains import Domain
 from posthouse.storage.pool import Queries, Row
 
+NO_ENTRIES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+_ENTRIES = msgspec.json.Decoder(dict[str, tuple[str, ...]])
+
 _RESOLVE = """
-    select k.key, d.domain, d.catch_all,
+    select k.key, d.domain, d.catch_all, d.delimiters,
            a.account_id, a.address, a.enabled, a.quota_octets,
            (select coalesce(sum(m.octets), 0)::bigint from mailboxes m
              where m.account_id = a.account_id) as used_octets,
            l.targets as alias_targets, l.owner as alias_owner,
-           f.targets as forward_targets, f.keep_copy
+           f.targets as forward_targets, f.keep_copy,
+           (select jsonb_object_agg(m.kind, m.targets) from map_entries m
+             where m.key = k.key) as maps
       from unnest($1::text[], $2::text[]) as k (key, domain)
       left join domains d on d.domain = k.domain
       left join accounts a on a.address = k.key
@@ -35,6 +43,7 @@ class Found:
         account: Who has a mailbox at exactly this address.
         alias: What the address stands for.
         forward: Where its account's mail goes.
+        maps: What maps say of exactly this key, by the map's name (`posthouse.mail.maps`).
     """
 
     key: str
@@ -42,10 +51,11 @@ class Found:
     account: Account | None = None
     alias: Alias | None = None
     forward: Forward | None = None
+    maps: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_ENTRIES)
 
 
 async def resolve(queries: Queries, keys: Sequence[str]) -> dict[str, Found]:
-    """Tell of each key (an address in the form of `Address.key`) what it is here.
+    """Tell of each key (an address in the form of `Address.key`, or a map's key) what it is here.
 
     Every key is in the answer. The key of plus addressing is asked for as well as its base.
     """
@@ -60,9 +70,11 @@ def _found(row: Row) -> Found:
     )  # fmt: skip
     return Found(
         key=key,
-        domain=domain and Domain(domain=domain, catch_all=row["catch_all"]),
+        domain=domain
+        and Domain(domain=domain, catch_all=row["catch_all"], delimiters=row["delimiters"]),
         account=None if row["account_id"] is None else account_of(row),
         alias=targets and Alias(address=key, targets=tuple(targets), owner=row["alias_owner"]),
         forward=forward
         and Forward(address=key, targets=tuple(forward), keep_copy=row["keep_copy"]),
+        maps=NO_ENTRIES if row["maps"] is None else _ENTRIES.decode(row["maps"]),
     )

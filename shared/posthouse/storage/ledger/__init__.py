@@ -47,6 +47,7 @@ from posthouse.storage.ledger.routing import (
     Decision,
     Expanded,
     Kept,
+    branches_of,
     routed,
     standings,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "Walk",
     "all_envelopes_at",
     "bounce",
+    "branches_of",
     "cancel",
     "choose",
     "claim_marked",

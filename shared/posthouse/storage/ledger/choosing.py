@@ -32,7 +32,7 @@ _LEDGER = """
             r.state = 'held' as held, r.state = 'routed' as untried,
             words_said(r.status, r.reply, r.host) as said
        from {some} envelopes e join recipients r on r.day = e.day and r.envelope = e.id
-      where r.road = 'remote' and r.state in ({states}))
+      where (r.road = 'remote' or r.state = 'held') and r.state in ({states}))
 """
 _UNTRIED = _LEDGER.format(some="", states="'routed'")
 _BY_ID = _LEDGER.format(

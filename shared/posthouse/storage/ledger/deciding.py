@@ -64,12 +64,14 @@ _RETRY = _FREE.format(
     change="next_attempt_at = now()",
 )
 _REROUTE = _FREE.format(
-    condition="r.state in ('routed', 'deferred', 'held') and coalesce(r.via, '') <> $4",
+    condition="""r.road = 'remote' and r.state in ('routed', 'deferred', 'held')
+                 and coalesce(r.via, '') <> $4""",
     change="""via = nullif($4, ''),
               next_attempt_at = case when r.state = 'held' then null else now() end""",
 )
 _BOUNCE = _FREE.format(
-    condition="r.state in ('routed', 'deferred', 'held') and r.verdict is distinct from $4",
+    condition="""r.road = 'remote' and r.state in ('routed', 'deferred', 'held')
+                 and r.verdict is distinct from $4""",
     change="verdict = $4, state = 'deferred', next_attempt_at = now(), held_at = null",
 )
 _MARK = "insert into republish (id) select * from unnest($1::uuid[]) returning seq"
@@ -127,7 +129,7 @@ async def hasten(tx: Tx, places: Sequence[Place]) -> Changed:
 async def reroute(tx: Tx, places: Sequence[Place], via: str) -> Changed:
     """Send them by the next hop ``via`` (host:port) from now on; by the ordinary way if empty.
 
-    What is held stays held.
+    What is held stays held; what goes to a mailbox here has no next hop and is left alone.
     """
     rows = await tx.fetch(_REROUTE, *columns(places), via)
     due = await mark_due(tx, tuple((r["envelope"], r["n"]) for r in rows if r["state"] != "held"))
@@ -135,7 +137,10 @@ async def reroute(tx: Tx, places: Sequence[Place], via: str) -> Changed:
 
 
 async def bounce(tx: Tx, places: Sequence[Place], text: str) -> Changed:
-    """Have delivery-remote return them now, held or not, with ``text`` as the reason."""
+    """Have delivery-remote return them now, held or not, with ``text`` as the reason.
+
+    What is held on its way to a mailbox here is left alone: it can be let go or deleted.
+    """
     return await mark_due(tx, _places(await tx.fetch(_BOUNCE, *columns(places), storable(text))))
 
 

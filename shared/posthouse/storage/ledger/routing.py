@@ -8,8 +8,9 @@ same envelopes again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 from uuid import UUID
 
@@ -23,8 +24,8 @@ from posthouse.storage.pool import Pool, Queries, Tx, transaction
 _KEEP = f"""
     with asked as materialized (
         select * from unnest($1::date[], $2::uuid[], $3::int[], $4::text[], $5::text[],
-                             $6::bigint[], $7::text[], $8::text[], $9::text[])
-            as k (day, envelope, n, road, address, account_id, folder, domain, sender)
+                             $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[])
+            as k (day, envelope, n, road, address, account_id, folder, domain, sender, via)
     ), held as materialized (
         select r.day, r.envelope, r.n
           from asked k join recipients r using (day, envelope, n)
@@ -34,7 +35,8 @@ _KEEP = f"""
     )
     update recipients r
        set state = 'routed', routed_at = now(), road = k.road, address = k.address,
-           account_id = k.account_id, folder = k.folder, domain = k.domain, sender = k.sender
+           account_id = k.account_id, folder = k.folder, domain = k.domain, sender = k.sender,
+           via = k.via
       from held h join asked k using (day, envelope, n)
      where r.day = h.day and r.envelope = h.envelope and r.n = h.n
  returning r.envelope, {STANDING_COLUMNS}
@@ -65,13 +67,13 @@ _TAKEN = """
 """
 _ADD_CHILDREN = """
     insert into recipients (day, envelope, n, parent, state, routed_at, road, address,
-                            account_id, folder, domain, sender, notify, orcpt, redistributed)
+                            account_id, folder, domain, sender, via, notify, orcpt, redistributed)
     select day, envelope, n, parent, 'routed', now(), road, address, account_id, folder, domain,
-           sender, notify, orcpt, redistributed
+           sender, via, notify, orcpt, redistributed
       from unnest($1::date[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::bigint[],
-                  $7::text[], $8::text[], $9::text[], $10::int[], $11::text[], $12::text[],
-                  $13::bool[])
-        as k (day, envelope, n, road, address, account_id, folder, domain, sender, parent,
+                  $7::text[], $8::text[], $9::text[], $10::text[], $11::int[], $12::text[],
+                  $13::text[], $14::bool[])
+        as k (day, envelope, n, road, address, account_id, folder, domain, sender, via, parent,
               notify, orcpt, redistributed)
 """
 _STANDINGS = f"""
@@ -82,6 +84,15 @@ _STANDINGS = f"""
      where r.state = 'routed'
      order by r.envelope, r.n
 """  # noqa: S608 - columns are ours
+
+
+_HOLD = """
+    update recipients r set state = 'held', held_at = now(), reply = k.reason
+      from unnest($1::date[], $2::uuid[], $3::int[], $4::text[]) as k (day, envelope, n, reason)
+     where r.day = k.day and r.envelope = k.envelope and (r.n = k.n or r.parent = k.n)
+       and r.state = 'routed' and (r.road = 'remote' or r.account_id is not null)
+"""
+NO_HOLDS: Mapping[UUID, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +108,7 @@ class Branch:
         sender: A rewritten reverse path for this branch (forward, group owner); None keeps it.
         notify: What the sender wants to be told of it; counts where the recipient is new.
         redistributed: See `Standing`; likewise.
+        via: On the road remote: the next hop that a map chose; empty for the ordinary way.
     """
 
     road: Road
@@ -107,6 +119,7 @@ class Branch:
     sender: str | None = None
     notify: Notify = DEFAULT
     redistributed: bool = False
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,28 +152,39 @@ Decision: TypeAlias = Kept | Expanded
 _Key: TypeAlias = tuple[UUID, int]
 
 
+def branches_of(decision: Decision) -> tuple[Branch, ...]:
+    """Return where a recipient goes."""
+    return (decision.to,) if isinstance(decision, Kept) else decision.children
+
+
 async def routed(
-    queries: Pool | Tx, decisions: Sequence[tuple[UUID, Decision]]
+    queries: Pool | Tx,
+    decisions: Sequence[tuple[UUID, Decision]],
+    holds: Mapping[UUID, str] = NO_HOLDS,
 ) -> dict[UUID, tuple[Standing, ...]]:
     """Record the decisions for many messages; return how their recipients now stand.
 
     The answer holds those to be sent on, among the recipients named and those that replace them:
     neither settled nor deferred (their envelope waits) nor dead. A message of which nothing is to
-    be sent on has no entry. Raises `Unavailable`.
+    be sent on has no entry. Messages in ``holds`` are held in the same transaction, with the reason
+    there, and none of them is sent on. Raises `Unavailable`.
     """
     kept = {(ident, d.n): d.to for ident, d in decisions if isinstance(d, Kept)}
     expanded = {(ident, d.n): d for ident, d in decisions if isinstance(d, Expanded)}
     if not decisions:
         return {}
-    if not expanded:
+    if not expanded and not holds:
         rows = await queries.fetch(_KEEP, *_columns(kept))
         if len(rows) == len(kept):  # the ordinary course: one statement, one commit
             return _by_message((row["envelope"], standing_of(row)) for row in rows)
         return await standings(queries, kept)
     async with transaction(queries) as tx:
-        await _enter_receipts(tx, [expanded[key] for key in await _expand(tx, expanded)])
+        first = await _expand(tx, expanded) if expanded else []
+        await _enter_receipts(tx, [expanded[key] for key in first])
         if kept:
-            await tx.fetch(_KEEP, *_columns(kept))
+            first += [(r["envelope"], r["n"]) for r in await tx.fetch(_KEEP, *_columns(kept))]
+        if holds:
+            await _hold(tx, first, holds)
         return await standings(tx, [*kept, *expanded])
 
 
@@ -203,6 +227,13 @@ async def _expand(tx: Tx, expanded: dict[_Key, Expanded]) -> list[_Key]:
     return parents
 
 
+async def _hold(tx: Tx, first: Sequence[_Key], holds: Mapping[UUID, str]) -> None:
+    """Hold what was decided just now, and what replaces it; what was let go before stays so."""
+    keys = [key for key in first if key[0] in holds]
+    if keys:
+        await tx.execute(_HOLD, *_key_columns(keys), [storable(holds[ident]) for ident, _ in keys])
+
+
 async def _enter_receipts(tx: Tx, expanded: Iterable[Expanded]) -> None:
     receipts = [each.receipt for each in expanded if each.receipt is not None]
     if receipts:
@@ -228,6 +259,7 @@ def _columns(branches: dict[_Key, Branch]) -> tuple[list[object], ...]:
         [storable(way.folder) for way in ways],
         [way.domain and storable(way.domain) for way in ways],
         [way.sender if way.sender is None else storable(way.sender) for way in ways],
+        [way.via or None for way in ways],
     )
 
 

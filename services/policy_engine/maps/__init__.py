@@ -1,0 +1,1 @@
+"""Maps of addresses: what operators have written becomes of senders and recipients."""
