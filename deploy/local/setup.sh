@@ -31,9 +31,9 @@ missing_packages() {
   can_make_environment || echo python3-venv
   if [ "$purpose" = tests ]; then
     local pair
-    for pair in curl:curl swaks:swaks msmtp:msmtp s-nail:s-nail openssl:openssl node:nodejs npm:npm mutt:mutt mbsync:isync fetchmail:fetchmail \
+    for pair in curl:curl swaks:swaks msmtp:msmtp s-nail:s-nail openssl:openssl /usr/sbin/clamd:clamav-daemon /usr/sbin/spamd:spamd spamassassin:spamassassin rspamd:rspamd node:nodejs npm:npm mutt:mutt mbsync:isync fetchmail:fetchmail \
       getmail:getmail6 /usr/sbin/smtp-sink:postfix promtool:prometheus \
-      /usr/sbin/slapd:slapd gsasl:gsasl doveadm:dovecot-core /usr/lib/dovecot/lmtp:dovecot-lmtpd \
+      /usr/sbin/slapd:slapd /usr/sbin/opendkim:opendkim gsasl:gsasl doveadm:dovecot-core /usr/lib/dovecot/lmtp:dovecot-lmtpd \
       /usr/lib/dovecot/imap:dovecot-imapd /usr/lib/dovecot/pop3:dovecot-pop3d alpine:alpine offlineimap:offlineimap3 interimap:interimap; do
       command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
     done
