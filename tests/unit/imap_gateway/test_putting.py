@@ -13,65 +13,74 @@ from posthouse.mail.errors import Unavailable
 
 
 class Store:
-    """Stores nothing before it is open; refuses ``bad``."""
+    """Ends what was begun when it is told to."""
 
     def __init__(self) -> None:
-        self.open = asyncio.Event()
-        self.has_three = asyncio.Event()
-        self.begun: list[str] = []
-        self.ended: list[str] = []
+        self.begun: dict[str, asyncio.Future[None]] = {}
 
-    async def put(self, key: str, _octets: bytes) -> None:
-        self.begun.append(key)
-        if len(self.begun) == 3:
-            self.has_three.set()
-        await self.open.wait()
-        if key == "bad":
-            raise Unavailable("object store is not available")
-        self.ended.append(key)
+    def begin(self, key: str, _octets: bytes) -> asyncio.Future[None]:
+        self.begun[key] = asyncio.get_running_loop().create_future()
+        return self.begun[key]
+
+    def end(self, *keys: str) -> None:
+        for key in keys:
+            self.begun[key].set_result(None)
 
 
 def puts_into(store: Store) -> Puts:
     return Puts(cast("Blobs", store))
 
 
-async def test_all_are_under_way_at_once_and_durable_at_the_end() -> None:
+async def test_each_begins_at_once_and_all_are_durable_at_the_end() -> None:
     store = Store()
     puts = puts_into(store)
     for key in "abc":
         await puts.add(key, b"x")
-    assert not store.begun
+        assert key in store.begun
 
     done = asyncio.create_task(puts.done())
-    await store.has_three.wait()
+    store.end("a", "b")
+    await asyncio.sleep(0)
     assert not done.done()
-    store.open.set()
+    store.end("c")
     await done
 
-    assert store.ended == ["a", "b", "c"]
 
-
-async def test_one_that_is_not_stored_is_told_when_no_other_is_under_way() -> None:
+async def test_one_that_is_not_stored_is_told() -> None:
     store = Store()
-    store.open.set()
     puts = puts_into(store)
     for key in ("a", "bad", "c"):
         await puts.add(key, b"x")
+    store.end("a", "c")
+    store.begun["bad"].set_exception(Unavailable("object store is not available"))
 
     with pytest.raises(Unavailable):
         await puts.done()
 
-    assert store.ended == ["a", "c"]
 
-
-async def test_no_more_is_held_than_may_be() -> None:
+async def test_no_more_is_under_way_than_may_be() -> None:
     store = Store()
-    store.open.set()
     puts = puts_into(store)
-    for key in ("a", "b", "c"):
+    for key in ("a", "b"):
         await puts.add(key, bytes(HELD_OCTETS // 2))
 
-    assert store.ended == ["a", "b", "c"]
+    third = asyncio.create_task(puts.add("c", b"x"))
+    await asyncio.sleep(0)
+    assert "c" not in store.begun
+    store.end("a", "b")
+    await third
+    assert "c" in store.begun
+
+
+async def test_no_more_objects_are_under_way_than_may_be() -> None:
+    store = Store()
+    puts = puts_into(store)
     for number in range(AT_ONCE):
         await puts.add(str(number), b"x")
-    assert len(store.ended) == 3 + AT_ONCE
+
+    one_more = asyncio.create_task(puts.add("more", b"x"))
+    await asyncio.sleep(0)
+    assert "more" not in store.begun
+    store.end(*map(str, range(AT_ONCE)))
+    await one_more
+    assert "more" in store.begun
