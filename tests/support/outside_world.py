@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
@@ -118,6 +118,10 @@ class OutsideWorld:
         hosts = {f"mx{n}.{name}": [f"A {sink.address}"] for n, sink in enumerate(servers)}
         exchanges = {name: [f"MX {10 * n} mx{n}.{name}" for n in range(len(servers))]}
         self._zone.records.update(exchanges | hosts)
+
+    def publish(self, records: Mapping[str, Sequence[str]]) -> None:
+        """Have the name server know these, as `support.dns_zone` writes them."""
+        self._zone.records.update({name: list(lines) for name, lines in records.items()})
 
     def close(self) -> None:
         """End everything."""

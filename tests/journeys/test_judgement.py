@@ -1,0 +1,84 @@
+"""Mail that is judged on its way: into Junk and seen there, explained before it comes, let in while nobody judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from onemachine import demo
+from support.outside_world import OutsideWorld
+from support.stack import House, a_house, eventually
+
+pytestmark = pytest.mark.journey
+
+SPAM = b"From: <deals@shop.test>\r\nSubject: buy\r\n\r\nnow\r\n"
+HAM = b"From: <eve@far.test>\r\nSubject: hello\r\n\r\nhi\r\n"
+
+
+@pytest.fixture(scope="module")
+def judging(world: OutsideWorld) -> Iterator[House]:
+    """A house that looks at who sends."""
+    world.publish(
+        {
+            "far.test": ['TXT "v=spf1 ip4:127.0.0.1 -all"'],
+            "shop.test": ['TXT "v=spf1 -all"'],
+            "_dmarc.shop.test": ['TXT "v=DMARC1; p=quarantine"'],
+        }
+    )
+    with a_house({**world.settings, "POSTHOUSE_AUTHENTICATION": "on"}) as opened:
+        yield opened
+
+
+def test_what_looks_forged_is_found_in_junk_and_the_trace_says_why(judging: House) -> None:
+    user = judging.account()
+
+    judging.send("deals@shop.test", [user[0]], SPAM)
+    judging.send("eve@far.test", [user[0]], HAM)
+
+    (ham,) = judging.await_messages(user, 1)
+    (spam,) = eventually(lambda: judging.messages(user, "Junk"), bool)
+    assert b"X-Spam-Flag: YES\r\n" in spam
+    assert spam.endswith(b"\r\n" + SPAM)
+    assert b"X-Spam" not in ham
+    assert b"spf=pass" in ham
+    [found] = judging.ask("GET", "/trace?sender=deals@shop.test")["items"]
+    told = judging.ask("GET", f"/trace/{found['id']}")
+    assert told["envelope"]["verdict"]["action"] == "quarantine"
+    assert told["envelope"]["verdict"]["by"] == ["DMARC_FAIL"]
+    assert told["recipients"][0]["folder"] == "Junk"
+
+
+def test_an_operator_is_told_before_what_would_become_of_it(judging: House) -> None:
+    user = judging.account()
+    how = {
+        "sender": "deals@shop.test", "recipient": [user[0], "nobody@example.test"],
+        "client": "192.0.2.1", "hello": "mx.shop.test",
+    }  # fmt: skip
+
+    with demo.api(judging.demo) as client:
+        told = client.post("/policy/explain", params=how, content=SPAM).raise_for_status().json()
+
+    assert [each["reply"][:3] for each in told["admission"]] == ["250", "250", "550"]
+    assert (told["action"], told["decided_by"]) == ("quarantine", ["DMARC_FAIL"])
+    assert "SPF_FAIL" in [each["rule"] for each in told["checks"][0]["evidence"]]
+    assert told["header"].startswith("Authentication-Results: ")
+    assert told["ways"] == [f"{user[0]}: to the mailbox of {user[0]}"]
+    assert judging.messages(user) == []
+    assert judging.messages(user, "Junk") == []
+
+
+def test_what_an_account_sends_while_nobody_judges_arrives_once(judging: House) -> None:
+    user = judging.account()
+    policy = judging.stack.service("policy")
+    judging.halt(policy)
+    try:
+        judging.submit(
+            user, [user[0]], f"From: <{user[0]}>\r\nSubject: late\r\n\r\nhi\r\n".encode()
+        )
+    finally:
+        judging.resume(policy)
+
+    judging.await_messages(user, 1)
+    judging.send("eve@far.test", [user[0]], HAM)
+    assert len(judging.await_messages(user, 2)) == 2
