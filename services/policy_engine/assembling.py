@@ -14,6 +14,7 @@ from policy_engine.content.key_watch import KeyWatch
 from policy_engine.content.pipeline import Check, Pipeline
 from policy_engine.content.sealing import Sealer
 from policy_engine.content.signing import Signing
+from policy_engine.doorway import Doorway
 from policy_engine.enquiries import Memory, Networks
 from policy_engine.scanners.assembling import scanners
 from policy_engine.scanners.scanner import Scanner
@@ -35,6 +36,7 @@ class Means:
         blobs: Where all of a large message can be read (`Case.blob`).
         names: DNS; its answers are kept for their time.
         networks: On which terms clients relay.
+        doorway: Lists and greylisting.
         lifecycle: Its probes and its background tasks.
         stack: Closes, at the end, what was opened (connections).
     """
@@ -43,6 +45,7 @@ class Means:
     blobs: Blobs
     names: Resolver
     networks: Networks
+    doorway: Doorway
     lifecycle: Lifecycle
     stack: AsyncExitStack
 
@@ -63,18 +66,20 @@ async def assemble(settings: PolicySettings, means: Means) -> Bench:
     async def ours(client: str, sender: str) -> bool:
         return is_ours(client, sender, await means.networks.all())
 
-    return Bench(
+    bench = Bench(
         pipeline,
         await sealers(settings, means),
         ours,
         settings.marks,
         settings.judging_concurrency,
     )
+    bench.witnesses.append(means.doorway.history)
+    return bench
 
 
 async def checks(settings: PolicySettings, means: Means) -> list[Check]:
     """Return the checks, in the order in which `policy explain` tells of them."""
-    return [*_watched_scanners(settings, means)]
+    return [*means.doorway.checks, *_watched_scanners(settings, means)]
 
 
 def _watched_scanners(settings: PolicySettings, means: Means) -> list[Scanner]:

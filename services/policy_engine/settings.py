@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from policy_engine.lists.settings import ListSettings
 from policy_engine.rights import Ownership
 from policy_engine.scanners.settings import ScannerSettings
 from posthouse.runtime.report_settings import ReportSettings, ReturnPathSettings, address
@@ -32,7 +33,7 @@ def _long(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class PolicySettings(ScannerSettings, ReportSettings, ReturnPathSettings):
+class PolicySettings(ScannerSettings, ListSettings, ReportSettings, ReturnPathSettings):
     """The settings of this service beside the common ones.
 
     Attributes:

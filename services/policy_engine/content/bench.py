@@ -61,6 +61,7 @@ class Bench:
         self._is_ours = is_ours
         self._marks = marks
         self._turns = asyncio.Semaphore(at_once)
+        self.witnesses: list[Callable[[Judged], None]] = []  # they hear what was decided
 
     async def answer(self, question: ContentQuestion) -> ContentVerdict:
         """Judge what is asked; raises `Unavailable`, then the asker gets no answer."""
@@ -110,6 +111,8 @@ class Bench:
             judged = await self._pipeline.judge(case)
         if not case.is_trial:
             _told(judged)
+            for witness in self.witnesses:
+                witness(judged)
         return judged
 
     async def header_of(self, judged: Judged, hostname: str) -> bytes:

@@ -1,0 +1,63 @@
+"""The doorway: lists and greylisting, put together for the door and for the judgement of messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from policy_engine.arrival import Step
+from policy_engine.content.pipeline import Check
+from policy_engine.enquiries import Memory
+from policy_engine.greylisting.door import GreylistStep
+from policy_engine.greylisting.greylist import Greylist
+from policy_engine.greylisting.history import History
+from policy_engine.lists.access import AccessLists
+from policy_engine.lists.checks import AccessCheck, ZonesCheck
+from policy_engine.lists.door import AccessStep, ZonesStep
+from policy_engine.lists.proof import SenderProof
+from policy_engine.lists.settings import ListSettings
+from policy_engine.lists.zones import Zones
+from posthouse.authenticity.names import Names
+from posthouse.storage.greylisting import greylisting_of
+from posthouse.storage.pool import Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doorway:
+    """What it consists of.
+
+    Attributes:
+        steps: Of the judgement of a recipient, in this order.
+        checks: Of messages.
+        history: Hears which messages were good.
+        greylist: Its `work` must run.
+    """
+
+    steps: tuple[Step, ...]
+    checks: tuple[Check, ...]
+    history: History
+    greylist: Greylist
+
+
+def open_doorway(settings: ListSettings, pool: Pool, names: Names) -> Doorway:
+    """Put it together."""
+    patience = settings.lists_patience
+    lists, zones = AccessLists(pool), Zones(pool, names, patience)
+    proof = SenderProof(names, settings.hostname, patience)
+    greylist = Greylist(pool, settings.greylist_terms)
+    waiting = GreylistStep(
+        greylist,
+        Memory(partial(greylisting_of, pool)),
+        proof if settings.greylisting_spares_spf else None,
+        is_usual=settings.greylisting,
+    )
+    return Doorway(
+        steps=(
+            AccessStep(lists, names, proof, patience),
+            ZonesStep(zones, settings.lists_refuse_at),
+            waiting,
+        ),
+        checks=(AccessCheck(lists), ZonesCheck(zones)),
+        history=History(greylist),
+        greylist=greylist,
+    )

@@ -1,0 +1,1 @@
+"""Greylisting: who is not known has to come again."""

@@ -1,0 +1,1 @@
+"""Lists of good and bad senders: in DNS, and our own."""

@@ -1,0 +1,73 @@
+"""Our own allow and deny lists, as they are asked: not at all while they are empty."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from policy_engine.rights import read
+from posthouse.mail.access_keys import Kind, address_keys, client_keys, domain_keys
+from posthouse.mail.address import DETAIL_DELIMITER
+from posthouse.storage.access import EVERYBODY, Entry, Key, find_entries, kinds_in_use
+from posthouse.storage.pool import Pool
+
+LOOK_EVERY = timedelta(seconds=2)  # of which kinds there are entries
+LOOK_AGAIN = timedelta(seconds=5)  # for a look without a question
+
+
+class AccessLists:
+    """Asks them; that the first entry of a kind came is known within `LOOK_EVERY`."""
+
+    def __init__(self, pool: Pool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._kinds: frozenset[Kind] = frozenset()
+        self._until = 0.0
+
+    async def kinds(self) -> frozenset[Kind]:
+        """Return of which kinds there are entries."""
+        if self._until <= self._clock():
+            self._kinds = await kinds_in_use(self._pool)
+            self._until = self._clock() + LOOK_EVERY.total_seconds()
+        return self._kinds
+
+    @property
+    def may_be_some(self) -> bool:
+        """True unless we have looked, not long ago, and there were none."""
+        return bool(self._kinds) or self._until + LOOK_AGAIN.total_seconds() < self._clock()
+
+    async def find(self, keys: Sequence[Key], whose: Iterable[str]) -> tuple[Entry, ...]:
+        """Return the entries of any of ``whose`` that have one of ``keys``."""
+        return await find_entries(self._pool, keys, list(whose)) if keys else ()
+
+
+def keys_of(kinds: Iterable[Kind], given: Mapping[Kind, Sequence[str]]) -> list[Key]:
+    """Return the keys of what is ``given``, of these kinds, each kind's best first."""
+    return [
+        (kind, key)
+        for kind in kinds
+        for text in given.get(kind, ())
+        for key in dict.fromkeys(_keys(kind, text))
+    ]
+
+
+def lists_of(recipient: str) -> tuple[str, ...]:
+    """Return whose lists hold for ``recipient``, the narrowest first."""
+    address = read(recipient)
+    if address is None:
+        return (EVERYBODY,)
+    base = f"{address.detail(DETAIL_DELIMITER)[0].lower()}@{address.domain}"
+    return tuple(dict.fromkeys((address.key, base, address.domain, EVERYBODY)))
+
+
+def _keys(kind: Kind, text: str) -> tuple[str, ...]:
+    match kind:
+        case "sender" | "author":
+            return address_keys(text)
+        case "client":
+            return client_keys(text)
+        case "hello" | "reverse":
+            return domain_keys(text)
+        case "header":
+            return (text, text.partition(":")[0])

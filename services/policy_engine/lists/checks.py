@@ -1,0 +1,134 @@
+"""Lists as checks of the whole message: our own, which see its header now, and those in DNS.
+
+A message has one verdict for all its recipients: what the lists of a domain or an account say counts
+as far as those of all recipients agree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from policy_engine.content.case import Case
+from policy_engine.content.finding import Action, Finding
+from policy_engine.lists.access import AccessLists, keys_of, lists_of
+from policy_engine.lists.decision import Decision, decide
+from policy_engine.lists.door import DENIED, needs_proof
+from policy_engine.lists.zones import Listing, Zones
+from posthouse.mail.access_keys import KINDS, MAX_KEY_CHARACTERS, Kind, field_key
+from posthouse.mail.header import unfold
+from posthouse.storage.access import Entry, Key
+
+MAX_FIELDS = 200
+MAX_RECIPIENTS = 1000
+ALLOWED_POINTS = -100.0  # as SpamAssassin's lists
+DENIED_POINTS = 100.0
+_NO_NAME = re.compile(r"[^A-Z0-9]+")
+
+
+class AccessCheck:
+    """Our allow and deny lists."""
+
+    def __init__(self, lists: AccessLists) -> None:
+        self.name = "access"
+        self.if_away: Action | None = None
+        self.wants_all = self.of_ours = False
+        self._lists = lists
+
+    @property
+    def of_strangers(self) -> bool:
+        """True if there may be entries."""
+        return self._lists.may_be_some
+
+    async def __call__(self, case: Case) -> Sequence[Finding]:
+        """Return what the lists say; raise `Unavailable`."""
+        kinds = await self._lists.kinds()
+        if not kinds:
+            return ()
+        keys = keys_of([kind for kind in KINDS if kind in kinds], _given(case, kinds))
+        lists = [lists_of(each) for each in case.recipients[:MAX_RECIPIENTS]] or [lists_of("")]
+        found = await self._lists.find(keys, {one for each in lists for one in each})
+        entries = [each for each in found if not needs_proof(each) or _is_proved(each, case)]
+        return tuple(_findings([_decided(entries, keys, each) for each in lists]))
+
+
+class ZonesCheck:
+    """Lists in DNS."""
+
+    def __init__(self, zones: Zones) -> None:
+        self.name = "lists"
+        self.if_away: Action | None = None
+        self.wants_all = self.of_ours = False
+        self._zones = zones
+
+    @property
+    def of_strangers(self) -> bool:
+        """True if there may be zones."""
+        return self._zones.may_be_some
+
+    async def __call__(self, case: Case) -> Sequence[Finding]:
+        """Return what stands on lists; raise `Unavailable`."""
+        client, hello = (case.client, case.hello) if case.knows_client else ("", "")
+        standing = await self._zones.standing(client, case.sender.rpartition("@")[2], hello)
+        return tuple(map(_listing, standing.listings))
+
+
+def _listing(listing: Listing) -> Finding:
+    name = _NO_NAME.sub("_", listing.asked.zone.name.upper()).strip("_")
+    seen = f"{listing.asked.what} {' '.join(listing.answers)}"
+    return Finding(rule=f"LIST_{name}", score=listing.points, seen=seen)
+
+
+def _given(case: Case, kinds: frozenset[Kind]) -> dict[Kind, Sequence[str]]:
+    given: dict[Kind, Sequence[str]] = {"sender": (case.sender,), "author": case.authors}
+    if case.knows_client:
+        given |= {"client": (case.client,), "hello": (case.hello,)}
+        if case.senders.reverse is not None:
+            given["reverse"] = (case.senders.reverse.name,)
+    if "header" in kinds:
+        given["header"] = list(_fields(case))
+    return given
+
+
+def _fields(case: Case) -> Iterator[str]:
+    for name, field in case.header.fields[:MAX_FIELDS]:
+        value = unfold(field.partition(b":")[2][: 4 * MAX_KEY_CHARACTERS])
+        yield field_key(name.decode("latin-1"), value.decode("utf-8", "replace"))
+
+
+def _is_proved(entry: Entry, case: Case) -> bool:
+    """True if the one who is let in is who it says."""
+    senders = case.senders
+    if entry.kind == "author":
+        return senders.dmarc is not None and senders.dmarc.result == "pass"
+    if entry.kind != "sender":
+        return False
+    domain = case.sender.rpartition("@")[2].lower()
+    return any(domain == one or domain.endswith(f".{one}") for one in senders.domains if "." in one)
+
+
+def _decided(entries: Sequence[Entry], keys: Sequence[Key], whose: Sequence[str]) -> Decision:
+    return decide([each for each in entries if each.whose in whose], keys, whose)
+
+
+def _findings(decisions: Sequence[Decision]) -> Iterator[Finding]:
+    first = decisions[0].entry
+    if first is not None and all(each.allows for each in decisions):
+        yield Finding(
+            rule="ALLOW_LIST",
+            score=ALLOWED_POINTS,
+            seen=f"{first.kind} {first.key}",
+            action="accept",
+        )
+    elif first is not None and all(each.denies for each in decisions):
+        yield Finding(
+            rule="DENY_LIST",
+            score=DENIED_POINTS,
+            seen=f"{first.kind} {first.key}",
+            action="reject",
+            text=DENIED,
+        )
+    mildest = min(decisions, key=lambda each: abs(each.points))
+    if mildest.points and all(each.points * mildest.points > 0 for each in decisions):
+        seen = ", ".join(f"{each.kind} {each.key}" for each in mildest.scores)
+        yield Finding(rule="ACCESS_LIST", score=mildest.points, seen=seen)
