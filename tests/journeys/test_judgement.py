@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +69,29 @@ def test_an_operator_is_told_before_what_would_become_of_it(judging: House) -> N
     assert told["ways"] == [f"{user[0]}: to the mailbox of {user[0]}"]
     assert judging.messages(user) == []
     assert judging.messages(user, "Junk") == []
+
+
+def test_the_command_line_explains_it_in_words(judging: House, tmp_path: Path) -> None:
+    user = judging.account()
+    letter = tmp_path / "spam.eml"
+    letter.write_bytes(SPAM.replace(b"\r\n", b"\n"))
+    asked = ("--sender", "deals@shop.test", "--recipient", user[0], "--client", "192.0.2.1")
+
+    told = subprocess.run(
+        [Path(sys.executable).parent / "posthouse", "policy", "explain", *asked, str(letter)],
+        env={
+            "POSTHOUSE_API_URL": judging.demo.api_url,
+            "POSTHOUSE_API_TOKEN": judging.demo.api_token,
+            "COLUMNS": "200",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert "quarantine by DMARC_FAIL, 0 points: 250 2.0.0 Ok" in told
+    assert f"{user[0]}: to the mailbox of {user[0]}" in told
+    assert "X-Spam-Flag: YES" in told
 
 
 def test_what_an_account_sends_while_nobody_judges_arrives_once(judging: House) -> None:
