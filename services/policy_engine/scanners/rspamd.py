@@ -84,9 +84,9 @@ class Rspamd:
             raise Broken("this is not rspamd")
 
     def _read(self, reply: _Reply) -> Answer:
-        if reply.is_skipped:
-            return Answer(verdict="skipped")
         verdict, action = _ACTIONS.get(reply.action, ("other", None))
+        if reply.is_skipped and action is None:  # it also skips what it knows at once (GTUBE)
+            return Answer(verdict="skipped")
         symbols = [(name, symbol.score) for name, symbol in reply.symbols.items() if symbol.score]
         findings = findings_of(self.name, reply.score, symbols, self._weight)
         if action is not None:
