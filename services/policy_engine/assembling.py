@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from policy_engine.admission import is_ours
+from policy_engine.bayes.assembling import bayes_checks, bayes_witnesses
 from policy_engine.content.arc_sealing import ArcSealing
 from policy_engine.content.authenticating import Authenticating
 from policy_engine.content.bench import Bench
@@ -16,6 +17,9 @@ from policy_engine.content.sealing import Sealer
 from policy_engine.content.signing import Signing
 from policy_engine.doorway import Doorway
 from policy_engine.enquiries import Memory, Networks
+from policy_engine.rules.check import RulesCheck
+from policy_engine.rules.shadowing import Shadowing
+from policy_engine.rules.table import Table
 from policy_engine.scanners.assembling import scanners
 from policy_engine.scanners.scanner import Scanner
 from policy_engine.settings import PolicySettings
@@ -61,6 +65,7 @@ async def assemble(settings: PolicySettings, means: Means) -> Bench:
         await checks(settings, means),
         settings.levels,
         patience,
+        await _scoring(means),
     )
 
     async def ours(client: str, sender: str) -> bool:
@@ -73,13 +78,25 @@ async def assemble(settings: PolicySettings, means: Means) -> Bench:
         settings.marks,
         settings.judging_concurrency,
     )
-    bench.witnesses.append(means.doorway.history)
+    tasks = means.lifecycle.tasks
+    bench.witnesses += [means.doorway.history, *bayes_witnesses(settings, means.pool, tasks)]
     return bench
+
+
+async def _scoring(means: Means) -> RulesCheck:
+    """Return what scores by rules; all pods follow the table within seconds."""
+    table = Table(means.pool)
+    await table.refresh()
+    shadowing = Shadowing(table, means.pool)
+    means.lifecycle.tasks.create_task(table.watch(), name="watch rules")
+    means.lifecycle.tasks.create_task(shadowing.keep(), name="keep differences")
+    return RulesCheck(table, shadowing)
 
 
 async def checks(settings: PolicySettings, means: Means) -> list[Check]:
     """Return the checks, in the order in which `policy explain` tells of them."""
-    return [*means.doorway.checks, *_watched_scanners(settings, means)]
+    bayes = bayes_checks(settings, means.pool, means.lifecycle.tasks)
+    return [*means.doorway.checks, *bayes, *_watched_scanners(settings, means)]
 
 
 def _watched_scanners(settings: PolicySettings, means: Means) -> list[Scanner]:
