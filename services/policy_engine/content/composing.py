@@ -15,6 +15,7 @@ from posthouse.authenticity.results import results_field, without_results
 from posthouse.mail.header import fold
 
 MAX_STARS = 50
+MAX_TESTS = 100  # named in X-Spam-Status
 _OURS = re.compile(rb"(?im)^x-spam-(?:flag|score|level|status)[ \t]*:(?:[^\n]|\n[ \t])*\n?")
 _SUBJECT = re.compile(rb"(?im)^(subject[ \t]*:[ \t]*)")
 _END = b"\r\n"
@@ -44,15 +45,15 @@ def composed(judged: Judged, hostname: str, *, tag_at: float, prefix: str = "") 
 
 def spam_fields(its: Judgement, tag_at: float) -> bytes:
     """Return the fields that say how much it looks like spam, and why."""
-    tests = ",".join(each.rule for each in its.findings if each.score and not each.is_shadow)
-    tests = tests or ",".join(its.decided_by) or "none"
+    hits = [each.rule for each in its.findings if each.score and not each.is_shadow]
+    tests = ", ".join(hits[:MAX_TESTS] or its.decided_by) or "none"
     stars = "*" * min(max(int(its.score), 0), MAX_STARS)
     status = f"Yes, score={its.score:.1f} required={tag_at:.1f} tests={tests}"
     return b"".join((
         fold("X-Spam-Flag", "YES"),
         fold("X-Spam-Score", f"{its.score:.1f}"),
         fold("X-Spam-Level", stars) if stars else b"",
-        fold("X-Spam-Status", status.replace(",", ", ")),
+        fold("X-Spam-Status", status),
     ))  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from posthouse.bus import answering, ask
+from posthouse.bus.answering import MAX_OPEN_OCTETS
 from posthouse.bus.ask import Asker, serve_questions
 from posthouse.bus.frames import MAX_PAYLOAD_OCTETS
 from posthouse.mail.errors import Unavailable
@@ -174,6 +175,32 @@ async def test_a_question_that_is_too_large_is_refused_here() -> None:
         with pytest.raises(Unavailable, match="octets"):
             await asker.ask(Double(1, padding=bytes(MAX_PAYLOAD_OCTETS)))
         assert (await asker.ask(Double(1, padding=bytes(500_000)))).n == 2
+
+
+async def test_large_questions_are_not_read_before_their_turn() -> None:
+    octets, asked = 1_000_000, 40
+    entered, most, may_go = 0, 0, asyncio.Event()
+
+    async def slow(_: Question) -> Doubled:
+        nonlocal entered, most
+        entered += 1
+        most = max(most, entered)
+        await may_go.wait()
+        entered -= 1
+        return Doubled(n=1)
+
+    async with (
+        serve_questions("127.0.0.1", 0, Question, slow) as server,
+        asking(port_of(server), deadline=timedelta(seconds=30)) as asker,
+    ):
+        work = [
+            asyncio.ensure_future(asker.ask(Double(1, padding=bytes(octets)))) for _ in range(asked)
+        ]
+        await until(lambda: entered * octets > MAX_OPEN_OCTETS - octets, "it is full")
+        may_go.set()
+
+        assert [each.n for each in await asyncio.gather(*work)] == [1] * asked
+    assert most * octets < MAX_OPEN_OCTETS + 2 * octets
 
 
 @pytest.mark.parametrize(
