@@ -16,6 +16,8 @@ from uuid import UUID
 
 from policy_engine.admission import Grounds, is_ours, judge, wanted
 from policy_engine.arrival import Arrival, Step
+from policy_engine.maps.admitting import admitted
+from policy_engine.maps.book import CurrentMaps, no_maps
 from policy_engine.returned import as_meant
 from policy_engine.rights import NO_GRANTS, Grants, Ownership, is_plain, read
 from policy_engine.srs import Rewriter
@@ -106,6 +108,7 @@ class Enquiries:
         senders: How domains and accounts send.
         return_path: How they do where none of them says.
         steps: Who has a say about a recipient that would be accepted, in this order.
+        maps: What operators have written of addresses.
     """
 
     memory: Memory[Found]
@@ -119,6 +122,7 @@ class Enquiries:
     has_postmaster: bool = False
     ownership: Ownership = "strict"
     steps: Sequence[Step] = ()
+    maps: CurrentMaps = no_maps
 
     async def answer(self, question: Question) -> Verdict:
         """Judge ``question``; raises `Unavailable`, then the asker gets no answer."""
@@ -126,8 +130,12 @@ class Enquiries:
         asked = question
         if isinstance(question, RcptQuestion):
             question = as_meant(question, self.returns, today)
+        is_answer = question is not asked
+        said: Verdict | None = None
+        if isinstance(question, RcptQuestion):
+            question, said = await admitted(question, await self.maps(), self.memory.resolve)
         networks = await self.networks.all()
-        verdict = judge(
+        verdict = said or judge(
             question,
             Grounds(
                 known=await self.memory.resolve(wanted(question)),
@@ -138,7 +146,7 @@ class Enquiries:
                 has_postmaster=self.has_postmaster,
                 ownership=self.ownership,
                 grants=await self._grants(question),
-                refuses_bounces=question is asked and await self._refuses_bounces(question),
+                refuses_bounces=not is_answer and await self._refuses_bounces(question),
             ),
         )
         if isinstance(question, RcptQuestion):
@@ -147,7 +155,7 @@ class Enquiries:
                 verdict=verdict,
                 is_trusted=bool(question.auth)
                 or is_ours(question.client, question.sender, networks),
-                is_answer=question is not asked,
+                is_answer=is_answer,
             )
             verdict = await self._in_steps(arrival)
         _ANSWERS.labels(verdict.rule).inc()

@@ -16,13 +16,11 @@ from typing import TypeAlias
 
 import idna
 
-from posthouse.mail.address import DETAIL_DELIMITER, Address, unquote
+from posthouse.mail.address import Address
+from posthouse.mail.details import splits_of
 from posthouse.storage.directory import Account, Alias, Domain, Forward, Found
-from posthouse.storage.directory.domains import DELIMITERS
 
 Known: TypeAlias = Mapping[str, Found]
-
-MAX_SPLITS = 8  # of one local part; what stands behind more of them is detail in any case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,38 +88,6 @@ def locals_of(address: Address) -> tuple[str, ...]:
     """Return the local part as it is looked up, then without what may be a detail, longest first."""
     exact = address.key.rpartition("@")[0]
     return (exact, *(split.base for split in splits_of(address)))
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """One way to part a local part (RFC 5233 §1).
-
-    Attributes:
-        base: In lower case.
-        delimiter: What stands between.
-        detail: As written; never empty.
-    """
-
-    base: str
-    delimiter: str
-    detail: str
-
-
-def splits_of(address: Address) -> tuple[Split, ...]:
-    """Return all ways to part the local part by any of `DELIMITERS`, the longest base first.
-
-    ``+`` parts where it stands first; ``-`` and ``=`` wherever they stand, as in qmail.
-    """
-    local = unquote(address.local)
-    first = local.find(DETAIL_DELIMITER, 1)
-    found = [
-        Split(local[:at].lower(), each, local[at + 1 :])
-        for at, each in enumerate(local)
-        if 0 < at < len(local) - 1
-        and each in DELIMITERS
-        and (each != DETAIL_DELIMITER or at == first)
-    ]
-    return tuple(reversed(found[:MAX_SPLITS]))
 
 
 def find(address: Address, known: Known) -> Place | None:

@@ -158,6 +158,7 @@ def _enquiries(
         hostname=settings.hostname,
         has_postmaster=bool(settings.postmaster_address),
         ownership=settings.sender_ownership,
+        maps=Book(partial(read_shape, pool)).current,
     )
 
 

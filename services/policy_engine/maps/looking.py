@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import TypeAlias
 
-from policy_engine.places import Known, find, keys_of, locals_of
-from posthouse.mail.address import Address, BadAddress, parse_address
+from policy_engine.places import Known, keys_of, locals_of
+from posthouse.mail.address import Address
 from posthouse.mail.map_patterns import Pattern, compiled, filled
-from posthouse.mail.maps import Entry, Kind, local_keys, wide_keys
+from posthouse.mail.maps import PATTERN, Entry, Kind, candidates, local_keys, wide_keys
 from posthouse.storage.maps import Shape
 
 Patterns: TypeAlias = Mapping[Kind, tuple[tuple[Pattern, Entry], ...]]
@@ -91,9 +92,9 @@ class Maps:
                 yield Match(entry=Entry(kind=kind, key=key, targets=targets))
 
     def _narrow_keys(self, address: Address, known: Known) -> Iterator[str]:
-        yield from keys_of(address)
-        if find(address, known) is not None:
-            yield from local_keys(locals_of(address))
+        domain = known[keys_of(address)[0]].domain
+        every = candidates(address, None if domain is None else domain.delimiters)
+        return takewhile(lambda key: key != PATTERN, every)
 
     def _by_pattern(self, kind: Kind, address: Address) -> Match | None:
         for pattern, entry in self.patterns.get(kind, ()):
@@ -116,19 +117,3 @@ def maps_of(shape: Shape) -> Maps:
             for kind, some in shape.patterns.items()
         },
     )
-
-
-def changed(address: Address, target: str, detail: str = "") -> Address | None:
-    """Return ``address`` as ``target`` says; None if that is no address.
-
-    ``@a.test`` keeps the local part; another address takes over the detail that the key had not.
-    """
-    try:
-        if target.startswith("@"):
-            return parse_address(f"{address.local}{target}")
-        made = parse_address(target)
-        if detail and not made.local.endswith('"') and detail[0] not in made.local:
-            return parse_address(f"{made.local}{detail}@{made.domain}")
-        return made
-    except BadAddress:
-        return None

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from policy_engine.maps.looking import Maps, changed
+from policy_engine.maps.looking import Maps
 from policy_engine.places import Known, keys_of
 from posthouse.mail.address import Address
-from posthouse.mail.maps import Entry, Kind
+from posthouse.mail.maps import Entry, Kind, changed
 
 SENDER: tuple[Kind, ...] = ("sender-canonical", "canonical", "masquerade")
 RECIPIENT: tuple[Kind, ...] = ("recipient-canonical", "canonical")

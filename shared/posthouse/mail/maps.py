@@ -16,7 +16,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from posthouse.mail.address import Address, BadAddress, is_domain, is_local_part, parse_address
+from posthouse.mail.address import (
+    DETAIL_DELIMITER,
+    Address,
+    BadAddress,
+    is_domain,
+    is_local_part,
+    parse_address,
+)
+from posthouse.mail.details import splits_of
 from posthouse.mail.hops import FOLDERS, BadHop, parse_hop
 
 Kind: TypeAlias = Literal[
@@ -108,6 +116,21 @@ def shape_of(key: str) -> str:
     return "local" if key.endswith("@") else "address"
 
 
+def candidates(address: Address, delimiters: str | None) -> Iterator[str]:
+    """Yield the keys that fit ``address``, the best first, `PATTERN` where patterns are tried.
+
+    ``delimiters`` are its domain's; None if that is not ours, where local parts mean nothing.
+    """
+    own = DETAIL_DELIMITER if delimiters is None else delimiters
+    bases = [split.base for split in splits_of(address) if split.delimiter in own]
+    locals_ = (address.key.rpartition("@")[0], *bases)
+    yield from (f"{local}@{address.domain}" for local in locals_)
+    if delimiters is not None:
+        yield from local_keys(locals_)
+    yield PATTERN
+    yield from wide_keys(address)
+
+
 def wide_keys(address: Address) -> Iterator[str]:
     """Yield the keys of whole domains that ``address`` is in, then that of everything."""
     yield f"@{address.domain}"
@@ -121,6 +144,22 @@ def local_keys(locals_: Sequence[str]) -> Iterator[str]:
     """Yield the keys of local parts."""
     for local in locals_:
         yield f"{local}@"
+
+
+def changed(address: Address, target: str, detail: str = "") -> Address | None:
+    """Return ``address`` as ``target`` says; None if that is no address.
+
+    ``@a.test`` keeps the local part; another address takes over the detail that the key had not.
+    """
+    try:
+        if target.startswith("@"):
+            return parse_address(f"{address.local}{target}")
+        made = parse_address(target)
+        if detail and not made.local.endswith('"') and detail[0] not in made.local:
+            return parse_address(f"{made.local}{detail}@{made.domain}")
+        return made
+    except BadAddress:
+        return None
 
 
 def _pattern(text: str) -> str:

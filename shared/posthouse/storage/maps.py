@@ -7,9 +7,11 @@ thousand entries cost a lookup what ten do. Patterns have no key to be found by:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from posthouse.mail.maps import KINDS, Entry, Kind
+from posthouse.mail.address import Address
+from posthouse.mail.map_patterns import compiled, filled
+from posthouse.mail.maps import KINDS, PATTERN, Entry, Kind, candidates
 from posthouse.storage.directory.errors import NoSuchEntry, TooMany
 from posthouse.storage.pool import Pool, Queries, Row, Tx, transaction
 
@@ -30,6 +32,7 @@ _LIST = """
      where (kind, key) > ($1, $2) and ($3 = '' or kind = $3) order by kind, key limit $4
 """
 _OF_KEYS = "select kind, key, targets from map_entries where key = any($1::text[])"
+_DELIMITERS = "select delimiters from domains where domain = $1"
 _COUNT_PATTERNS = "select count(*) from map_entries where key like '/%'"
 _KINDS = """
     select k.kind from unnest($1::text[]) as k (kind)
@@ -56,8 +59,12 @@ class Shape:
 async def set_entries(queries: Pool | Tx, entries: Sequence[Entry]) -> int:
     """Write entries, replacing those of their keys; return how many are different now.
 
-    Raises `TooMany` if there would be more than `MAX_PATTERNS` patterns.
+    Raises `TooMany` if there would be more than `MAX_PATTERNS` patterns, and `BadEntry` if RE2 does
+    not know one of them.
     """
+    for each in entries:
+        if each.key.startswith(PATTERN):
+            compiled(each.key)
     changed = 0
     async with transaction(queries) as tx:
         for start in range(0, len(entries), BATCH):
@@ -89,6 +96,33 @@ async def entries(
 async def entries_of(queries: Queries, keys: Sequence[str]) -> tuple[Entry, ...]:
     """Return what all maps say of ``keys``."""
     return tuple(map(_entry, await queries.fetch(_OF_KEYS, list(keys))))
+
+
+async def matches(queries: Queries, address: Address) -> tuple[Entry, ...]:
+    """Return what each map says of ``address``: the entry that fits best, groups filled in."""
+    domain = await queries.fetchval(_DELIMITERS, address.domain)
+    keys = list(candidates(address, None if domain is None else str(domain)))
+    found = {(each.kind, each.key): each for each in await entries_of(queries, keys)}
+    patterns = (await shape(queries)).patterns
+    best = (_best(kind, address, keys, found, patterns.get(kind, ())) for kind in KINDS)
+    return tuple(each for each in best if each is not None)
+
+
+def _best(
+    kind: Kind,
+    address: Address,
+    keys: Sequence[str],
+    found: Mapping[tuple[str, str], Entry],
+    patterns: Sequence[Entry],
+) -> Entry | None:
+    for key in keys:
+        if key == PATTERN:
+            for each in patterns:
+                if (hit := compiled(each.key).search(address.key)) is not None:
+                    return replace(each, targets=tuple(filled(t, hit) for t in each.targets))
+        elif (kind, key) in found:
+            return found[kind, key]
+    return None
 
 
 async def shape(queries: Queries) -> Shape:

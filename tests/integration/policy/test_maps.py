@@ -6,15 +6,19 @@ from functools import partial
 
 import pytest
 
+from policy_engine.enquiries import Enquiries, Memory, Networks
 from policy_engine.maps.book import Book
+from policy_engine.srs import Rewriter
 from posthouse.bus.topology import LOCAL
+from posthouse.mail.admission import RcptQuestion
 from posthouse.mail.envelope import Local, Remote
 from posthouse.mail.maps import entry_of
 from posthouse.storage import directory, ledger
-from posthouse.storage.maps import entries, remove_entry, set_entries, shape
+from posthouse.storage.directory.senders import resolve_senders
 from posthouse.storage.ledger import Choice
+from posthouse.storage.maps import entries, remove_entry, set_entries, shape
 from posthouse.storage.pool import Pool, transaction
-from support.routing import Post
+from support.routing import RETURNS, Post
 
 pytestmark = pytest.mark.integration
 
@@ -167,3 +171,35 @@ async def test_a_domain_chooses_what_parts_a_detail(post: Post) -> None:
     assert [(to.address, to.folder) for to in local.recipients] == [
         ("anna-lists@example.test", "lists"), ("bert=x@example.test", "x"),
     ]  # fmt: skip
+
+
+async def test_who_a_map_knows_is_taken_at_the_door(post: Post) -> None:
+    await write(
+        post, "canonical old@example.test anna@example.test", "virtual @other.test @example.test",
+        "virtual list@example.test x@far.test", "transport @far.test relay.test",
+        "relocated carl@example.test carl@near.test", "transport dora@example.test box.test:25",
+        "canonical @near.test @example.test",
+    )  # fmt: skip
+    enquiries = Enquiries(
+        memory=Memory(partial(directory.resolve, post.pool)),
+        lent=Memory(partial(directory.lent, post.pool)),
+        networks=Networks(post.pool, []),
+        rewriter=Rewriter(b"0123456789abcdef"),
+        returns=RETURNS,
+        senders=Memory(partial(resolve_senders, post.pool)),
+        maps=post.routing.maps,
+    )
+
+    async def answer(recipient: str) -> str:
+        asked = RcptQuestion(recipient=recipient, sender="eve@far.test", client="192.0.2.1")
+        verdict = await enquiries.answer(asked)
+        return f"{verdict.code} {verdict.rule}"
+
+    assert await answer("old@example.test") == "250 account"
+    assert await answer("any@other.test") == "250 virtual map"
+    assert await answer("list@example.test") == "250 virtual map"
+    assert await answer("carl@example.test") == "550 relocated map"
+    assert await answer("dora@example.test") == "250 transport map"
+    assert await answer("nobody@example.test") == "550 unknown recipient"
+    assert await answer("x@far.test") == "550 relay"
+    assert await answer("anna@near.test") == "550 relay", "no map lets strangers relay"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from posthouse.mail.address import DETAIL_DELIMITER, BadAddress, is_domain, parse_address
+from posthouse.mail.details import DELIMITERS
 from posthouse.storage.directory.errors import (
     AlreadyThere,
     DirectoryError,
@@ -16,8 +17,6 @@ from posthouse.storage.directory.errors import (
 )
 from posthouse.storage.directory.precedence import hold_routes, refuse
 from posthouse.storage.pool import Pool, Queries, Tx, transaction
-
-DELIMITERS = "+-="
 
 _ADD = "insert into domains (domain) values ($1) on conflict do nothing"
 _HAS_ROUTE = "select true from routes where domain = $1"
