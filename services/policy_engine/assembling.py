@@ -8,6 +8,7 @@ from functools import partial
 
 from policy_engine.admission import is_ours
 from policy_engine.bayes.assembling import bayes_checks, bayes_witnesses
+from policy_engine.bayes.assembling import bayes_checks, bayes_witnesses
 from policy_engine.content.arc_sealing import ArcSealing
 from policy_engine.content.authenticating import Authenticating
 from policy_engine.content.bench import Bench

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from policy_engine.bayes.settings import BayesSettings
 from policy_engine.lists.settings import ListSettings
 from policy_engine.rights import Ownership
 from policy_engine.scanners.settings import ScannerSettings
@@ -33,7 +34,9 @@ def _long(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class PolicySettings(ScannerSettings, ListSettings, ReportSettings, ReturnPathSettings):
+class PolicySettings(
+    ScannerSettings, ListSettings, BayesSettings, ReportSettings, ReturnPathSettings
+):
     """The settings of this service beside the common ones.
 
     Attributes:
