@@ -30,6 +30,7 @@ from postmaster.api.parts import Parts
 from postmaster.duties import names
 from postmaster.duties.collector import tidy_objects, tidy_rows
 from postmaster.duties.dkim_keys import Locksmith
+from postmaster.duties.lists import tidy_lists
 from postmaster.duties.partitions import keep_partitions
 from postmaster.duties.reader import Reader
 from postmaster.duties.rounds import alone, rounds
@@ -121,6 +122,11 @@ def _duties(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]
         alone(pool, names.PARTITIONS, partial(keep_partitions, pool, settings.keep_days)),
         KEEP_PARTITIONS_EVERY,
         probes.progress(names.PARTITIONS),
+    )
+    yield rounds(
+        alone(pool, names.LISTS, partial(tidy_lists, pool)),
+        TIDY_EVERY,
+        probes.progress(names.LISTS),
     )
     yield rounds(
         alone(pool, names.QUOTAS, partial(sum_quotas, pool)),

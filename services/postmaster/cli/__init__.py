@@ -15,8 +15,10 @@ from postmaster.cli import (
     directory,
     dkim,
     explaining,
+    greylisting,
     letters,
     limits,
+    lists,
     mailboxes,
     policy,
     queue,
@@ -71,6 +73,9 @@ app.add_typer(scheduled.scheduled, name="scheduled", rich_help_panel=MAIL)
 app.add_typer(timetables.timetable, name="timetable", rich_help_panel=MAIL)
 app.add_typer(dead.dead, name="dead", rich_help_panel=MAIL)
 policy.policy.add("explain")(explaining.explain)
+policy.policy.add_typer(lists.zone, name="zone")
+policy.policy.add_typer(lists.access, name="access")
+policy.policy.add_typer(greylisting.greylist, name="greylist")
 app.add_typer(policy.policy, name="policy", rich_help_panel=MAIL)
 app.add_typer(suppressions.suppression, name="suppression", rich_help_panel=MAIL)
 app.add_typer(auditing.audit, name="audit", rich_help_panel=MACHINERY)
