@@ -24,8 +24,10 @@ from postmaster.cli import (
     queue,
     quotas,
     redirection,
+    rules,
     scheduled,
     senders,
+    shadow,
     sharing,
     sources,
     suppressions,
@@ -73,6 +75,8 @@ app.add_typer(scheduled.scheduled, name="scheduled", rich_help_panel=MAIL)
 app.add_typer(timetables.timetable, name="timetable", rich_help_panel=MAIL)
 app.add_typer(dead.dead, name="dead", rich_help_panel=MAIL)
 policy.policy.add("explain")(explaining.explain)
+policy.policy.add_typer(rules.rules, name="rules")
+policy.policy.add_typer(shadow.shadow, name="shadow")
 policy.policy.add_typer(lists.zone, name="zone")
 policy.policy.add_typer(lists.access, name="access")
 policy.policy.add_typer(greylisting.greylist, name="greylist")

@@ -1,0 +1,225 @@
+"""Rules by command and by API: taken, tried, made live, followed by a pod; shadows reported and promoted."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from policy_engine.content.case import Case
+from policy_engine.content.pipeline import Judged, Pipeline
+from policy_engine.content.verdict import Levels
+from policy_engine.rules.check import RulesCheck
+from policy_engine.rules.shadowing import Shadowing
+from policy_engine.rules.table import Table
+from posthouse.mail.ids import new_id
+from posthouse.storage import audit
+from support.postmaster import LivePostmaster
+
+pytestmark = pytest.mark.integration
+
+RULES = (
+    "body WON /you won/i\ndescribe WON A prize\nscore WON 3\n"
+    "header __BANK From:name =~ /bank/i\nmeta BANK_WON WON && __BANK\nscore BANK_WON 4\n"
+    "body LOOKS /(?<=a)b/\n"
+)
+LETTER = b"From: Big Bank <a@b.test>\r\nSubject: x\r\n\r\nYou won a million\r\n"
+
+
+class _Pod:
+    """A pod of policy that has nothing but rules."""
+
+    def __init__(self, postmaster: LivePostmaster) -> None:
+        self.table = Table(postmaster.pool)
+        self.shadowing = Shadowing(self.table, postmaster.pool)
+        self.check = RulesCheck(self.table, self.shadowing)
+        self.pipeline = Pipeline(None, [], Levels(), timedelta(seconds=30), self.check)
+
+    async def judge(self) -> Judged:
+        await self.table.refresh()
+        case = Case(id=new_id(), client="192.0.2.1", octets=LETTER, size=len(LETTER))
+        judged = await self.pipeline.judge(case)
+        await self.shadowing.write()
+        return judged
+
+
+@pytest.fixture
+def pod(postmaster: LivePostmaster) -> _Pod:
+    return _Pod(postmaster)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "local.cf"
+    path.write_text(RULES)
+    return str(path)
+
+
+async def _done(postmaster: LivePostmaster, *arguments: str) -> str:
+    result = await postmaster.cli("policy", *arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+async def test_a_set_is_taken_as_a_draft_and_made_live(
+    postmaster: LivePostmaster, pod: _Pod, file: str
+) -> None:
+    said = await _done(postmaster, "rules", "import", file)
+    before = await pod.judge()
+    await _done(postmaster, "rules", "activate", "local")
+    after = await pod.judge()
+
+    assert "invalid perl operator" in said
+    assert "7: body LOOKS" in said
+    assert "3 rules were taken into local; 1 lines not." in said
+    assert (before.judgement.score, pod.pipeline.is_idle(is_trusted=False)) == (0.0, False)
+    assert {each.rule: each.score for each in after.judgement.findings} == {"WON": 3, "BANK_WON": 4}
+    assert after.judgement.action == "quarantine"
+    entries = await audit.entries(postmaster.pool, 0, 10)
+    assert [each.action for each in entries] == ["rules live", "rules import"]
+
+
+async def test_a_dry_run_keeps_nothing(postmaster: LivePostmaster, file: str) -> None:
+    said = await _done(postmaster, "rules", "import", file, "--dry-run")
+
+    assert "3 rules would be taken" in said
+    assert json.loads(await _done(postmaster, "rules", "sets", "--json")) == []
+
+
+async def test_rules_are_tried_with_a_message_before_they_are_live(
+    postmaster: LivePostmaster, file: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x.eml").write_bytes(LETTER)
+    await _done(postmaster, "rules", "import", file)
+
+    said = await _done(postmaster, "rules", "test", str(tmp_path / "x.eml"), "--set", "local")
+
+    assert "7 points, of 3 rules" in said
+    assert "You won" in said
+
+
+async def test_what_operators_say_of_a_rule_outlives_a_new_import(
+    postmaster: LivePostmaster, pod: _Pod, file: str
+) -> None:
+    await _done(postmaster, "rules", "import", file)
+    await _done(postmaster, "rules", "activate", "local")
+    await _done(postmaster, "rules", "set-score", "WON", "1.5")
+    await _done(postmaster, "rules", "disable", "BANK_WON")
+    await _done(postmaster, "rules", "import", file)
+
+    first = await pod.judge()
+    await _done(postmaster, "rules", "enable", "BANK_WON")
+    await _done(postmaster, "rules", "set-score", "WON", "usual")
+    second = await pod.judge()
+
+    assert first.judgement.score == 1.5
+    assert second.judgement.score == 7.0
+
+
+async def test_a_set_in_the_shadow_counts_for_nothing_is_reported_and_promoted(
+    postmaster: LivePostmaster, pod: _Pod, file: str
+) -> None:
+    await _done(postmaster, "rules", "import", file)
+    await _done(postmaster, "rules", "activate", "local", "--shadow")
+    shadow = await pod.judge()
+    await pod.judge()
+
+    found = json.loads(await _done(postmaster, "shadow", "report", "--json"))
+    await _done(postmaster, "shadow", "promote", "local")
+    live = await pod.judge()
+
+    assert (shadow.judgement.action, shadow.judgement.score) == ("accept", 0.0)
+    assert [each.is_shadow for each in shadow.judgement.findings] == [True, True]
+    assert [(r["name"], r["was"], r["would_be"], r["messages"]) for r in found] == [
+        ("local", "accept", "quarantine", 2)
+    ]
+    assert str(shadow.case.id) in found[0]["examples"]
+    assert live.judgement.action == "quarantine"
+
+
+async def test_levels_are_tried_and_promoted(
+    postmaster: LivePostmaster, pod: _Pod, file: str
+) -> None:
+    await _done(postmaster, "rules", "import", file)
+    await _done(postmaster, "rules", "activate", "local")
+    await _done(postmaster, "shadow", "levels", "4", "6.5", "7")
+    tried = await pod.judge()
+    found = json.loads(await _done(postmaster, "shadow", "report", "levels", "--json"))
+    await _done(postmaster, "shadow", "promote", "levels")
+    live = await pod.judge()
+    await _done(postmaster, "shadow", "usual-levels")
+    usual = await pod.judge()
+
+    assert [(r["was"], r["would_be"]) for r in found] == [("quarantine", "reject")]
+    actions = [each.judgement.action for each in (tried, live, usual)]
+    assert actions == ["quarantine", "reject", "quarantine"]
+
+
+async def test_a_rule_in_the_shadow_of_its_own_set_is_promoted(
+    postmaster: LivePostmaster, pod: _Pod, file: str
+) -> None:
+    await _done(postmaster, "rules", "import", file)
+    await _done(postmaster, "rules", "activate", "local")
+    await _done(postmaster, "rules", "enable", "WON", "--shadow")
+    shadow = await pod.judge()
+    await _done(postmaster, "shadow", "promote", "WON")
+
+    assert shadow.judgement.score == 0.0
+    assert (await pod.judge()).judgement.score == 7.0
+
+
+async def test_the_rules_of_the_house_are_one_command_away(
+    postmaster: LivePostmaster, pod: _Pod
+) -> None:
+    await _done(postmaster, "rules", "import", "--default")
+    await _done(postmaster, "rules", "activate", "default")
+
+    await pod.judge()
+
+    assert "PH_NO_DATE" in await _done(postmaster, "rules", "list")
+    assert "PH_LOTTERY" in {r.name for r in pod.table.now.compiled.rules.values()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("rules", "activate", "nothing"), "No set of rules nothing"),
+        (("rules", "show", "NOTHING"), "No rule NOTHING"),
+        (("rules", "set-score", "NOTHING", "1"), "No rule NOTHING"),
+        (("shadow", "promote", "nothing"), "nothing"),
+        (("shadow", "levels", "5", "4", "3"), "must not fall"),
+        (("rules", "import"), "Name one file"),
+    ],
+)
+async def test_what_cannot_be_done_is_said(
+    postmaster: LivePostmaster, arguments: tuple[str, ...], said: str
+) -> None:
+    result = await postmaster.cli("policy", *arguments)
+
+    assert result.exit_code == 1
+    assert said in result.output
+
+
+async def test_a_shadow_may_not_hide_live_rules(postmaster: LivePostmaster, file: str) -> None:
+    for name in ("local", "other"):
+        await _done(postmaster, "rules", "import", file, "--set", name)
+    await _done(postmaster, "rules", "activate", "local")
+
+    result = await postmaster.cli("policy", "rules", "activate", "other", "--shadow")
+
+    assert result.exit_code == 1
+    assert "names of its own" in result.output
+
+
+async def test_a_rule_that_no_longer_compiles_is_refused_at_activation(
+    postmaster: LivePostmaster, file: str
+) -> None:
+    await _done(postmaster, "rules", "import", file)
+    await postmaster.pool.execute("update rules set source = '/(?!x)y/' where name = 'WON'")
+
+    result = await postmaster.cli("policy", "rules", "activate", "local")
+
+    assert result.exit_code == 1
+    assert "WON cannot be run" in result.output
