@@ -117,7 +117,12 @@ class Bench:
 
     async def header_of(self, judged: Judged, hostname: str) -> bytes:
         """Return the header as it is to be stored."""
-        header = composed(judged, hostname, tag_at=judged.levels.tag or self._marks.tag_at, prefix=self._marks.prefix)
+        header = composed(
+            judged,
+            hostname,
+            tag_at=judged.levels.tag or self._marks.tag_at,
+            prefix=self._marks.prefix,
+        )
         return await sealed(self._sealers, judged.case, header)
 
     async def _with_header(
