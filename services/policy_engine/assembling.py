@@ -12,6 +12,7 @@ from policy_engine.bayes.assembling import bayes_checks, bayes_witnesses
 from policy_engine.content.arc_sealing import ArcSealing
 from policy_engine.content.authenticating import Authenticating
 from policy_engine.content.bench import Bench
+from policy_engine.content.dmarc_tally import DmarcTally
 from policy_engine.content.key_watch import KeyWatch
 from policy_engine.content.pipeline import Check, Pipeline
 from policy_engine.content.sealing import Sealer
@@ -81,6 +82,9 @@ async def assemble(settings: PolicySettings, means: Means) -> Bench:
     )
     tasks = means.lifecycle.tasks
     bench.witnesses += [means.doorway.history, *bayes_witnesses(settings, means.pool, tasks)]
+    if settings.dmarc_report_address:
+        tally = await means.stack.enter_async_context(DmarcTally(means.pool))
+        bench.witnesses.append(tally.hear)
     return bench
 
 

@@ -11,6 +11,7 @@ from policy_engine.bayes.settings import BayesSettings
 from policy_engine.lists.settings import ListSettings
 from policy_engine.rights import Ownership
 from policy_engine.scanners.settings import ScannerSettings
+from posthouse.runtime.dmarc_settings import DmarcSettings
 from posthouse.runtime.report_settings import ReportSettings, ReturnPathSettings, address
 from posthouse.runtime.settings import Port
 from posthouse.storage.directory import Network
@@ -35,7 +36,7 @@ def _long(secret: SecretStr) -> SecretStr:
 
 
 class PolicySettings(
-    ScannerSettings, ListSettings, BayesSettings, ReportSettings, ReturnPathSettings
+    ScannerSettings, ListSettings, BayesSettings, DmarcSettings, ReportSettings, ReturnPathSettings
 ):
     """The settings of this service beside the common ones.
 

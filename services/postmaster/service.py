@@ -15,6 +15,7 @@ from posthouse.bus.undertaking import undertake
 from posthouse.extraction.workshop import open_workshop
 from posthouse.mail.return_path import ReturnPaths
 from posthouse.resolver import Resolver
+from posthouse.runtime.dkim_keys import SigningKeys
 from posthouse.runtime.foundation import START, open_foundation
 from posthouse.runtime.report_settings import RETURN_PATHS
 from posthouse.runtime.service import Lifecycle
@@ -30,6 +31,7 @@ from postmaster.api.parts import Parts
 from postmaster.duties import names
 from postmaster.duties.collector import tidy_objects, tidy_rows
 from postmaster.duties.dkim_keys import Locksmith
+from postmaster.duties.dmarc_reports import DmarcDesk, forget_old_results, report_on_dmarc
 from postmaster.duties.lists import tidy_lists
 from postmaster.duties.partitions import keep_partitions
 from postmaster.duties.reader import Reader
@@ -49,7 +51,7 @@ KEEP_PARTITIONS_EVERY = timedelta(hours=1)
 READ_EVERY = timedelta(seconds=2)
 TIDY_EVERY = timedelta(hours=1)
 SUM_QUOTAS_EVERY = timedelta(minutes=1)
-REPORT_ON_TLS_EVERY = timedelta(minutes=10)
+REPORT_EVERY = timedelta(minutes=10)
 LOOK_AT_KEYS_EVERY = timedelta(minutes=5)
 OFFER_EVERY = timedelta(seconds=1)
 TELL_EVERY = timedelta(seconds=15)  # counting what waits
@@ -81,11 +83,13 @@ async def serve(settings: PostmasterSettings, lifecycle: Lifecycle) -> None:
             paths=ReturnPaths(await shared_secret(ground.pool, RETURN_PATHS)),
             terms=settings.suppression,
         )
-        reporting = await _reporting(parts, lifecycle.probes, stack)
+        keys = SigningKeys(ground.pool, settings)
+        reporting = await _reporting(parts, keys, lifecycle.probes, stack)
         indexing = await _indexing(parts, lifecycle.probes, stack)
         lifecycle.probes.forget(START)
         await lifecycle.until_stopped(
             reporting,
+            _reporting_on_dmarc(parts, keys, lifecycle.probes),
             *indexing,
             *_duties(parts, lifecycle.probes),
             *_reading(reader, settings, lifecycle.probes),
@@ -152,23 +156,50 @@ def _duties(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]
 
 
 async def _reporting(
-    parts: Parts, probes: Probes, stack: AsyncExitStack
+    parts: Parts, keys: SigningKeys, probes: Probes, stack: AsyncExitStack
 ) -> Coroutine[Any, Any, None]:
     """Return what tells others how TLS with them went, or only forgets it."""
     settings, pool = parts.settings, parts.pool
     work: Callable[[], Awaitable[object]] = partial(forget_old, pool)
     if settings.tls_report_address:
         resolver = Resolver(settings.nameservers)
-        head = Letterhead(
-            host=settings.hostname,
-            organization=settings.tls_report_organization or settings.hostname,
-            address=settings.tls_report_address,
-        )
+        head = _head(settings, settings.tls_report_address)
         web = await stack.enter_async_context(Web(resolver, client_context()))
-        desk = Desk(pool=pool, blobs=parts.blobs, resolver=resolver, web=web, head=head)
+        desk = Desk(
+            pool=pool,
+            blobs=parts.blobs,
+            resolver=resolver,
+            web=web,
+            head=head,
+            sign=keys.signed,
+        )
         work = partial(report_on_tls, desk)
     beat = probes.progress(names.TLS_REPORTS, patience=LONGEST_WALK)
-    return rounds(alone(pool, names.TLS_REPORTS, work), REPORT_ON_TLS_EVERY, beat)
+    return rounds(alone(pool, names.TLS_REPORTS, work), REPORT_EVERY, beat)
+
+
+def _reporting_on_dmarc(
+    parts: Parts, keys: SigningKeys, probes: Probes
+) -> Coroutine[Any, Any, None]:
+    """Return what tells others what became of mail that said it was theirs, or only forgets it."""
+    settings, pool = parts.settings, parts.pool
+    work: Callable[[], Awaitable[object]] = partial(forget_old_results, pool)
+    if settings.dmarc_report_address:
+        desk = DmarcDesk(
+            pool=pool,
+            blobs=parts.blobs,
+            names=Resolver(settings.nameservers),
+            head=_head(settings, settings.dmarc_report_address),
+            sign=keys.signed,
+        )
+        work = partial(report_on_dmarc, desk)
+    beat = probes.progress(names.DMARC_REPORTS, patience=LONGEST_WALK)
+    return rounds(alone(pool, names.DMARC_REPORTS, work), REPORT_EVERY, beat)
+
+
+def _head(settings: PostmasterSettings, address: str) -> Letterhead:
+    organization = settings.tls_report_organization or settings.hostname
+    return Letterhead(host=settings.hostname, organization=organization, address=address)
 
 
 async def _indexing(

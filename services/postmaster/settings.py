@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from posthouse.bus.ask import parse_endpoint
 from posthouse.mail.address import BadAddress, parse_address
+from posthouse.runtime.dmarc_settings import DmarcSettings
 from posthouse.runtime.index_settings import IndexSettings
 from posthouse.runtime.logins import KeySettings
 from posthouse.runtime.name_settings import NameSettings
@@ -35,7 +36,7 @@ def _endpoints(text: str) -> str:
 
 
 class PostmasterSettings(
-    KeySettings, NameSettings, ReportSettings, SuppressionSettings, IndexSettings
+    KeySettings, NameSettings, ReportSettings, DmarcSettings, SuppressionSettings, IndexSettings
 ):
     """Settings of the postmaster.
 
@@ -65,7 +66,7 @@ class PostmasterSettings(
             that it signed is on its way.
         dkim_rotate_days: After so many days a DKIM key gets a successor, which signs once it is
             published; 0: only who says `posthouse dkim rotate` gets one.
-        tls_report_organization: What people call us there; empty: our hostname.
+        tls_report_organization: What people call us there, and in DMARC reports; empty: our hostname.
     """
 
     postmaster_host: str = "127.0.0.1"

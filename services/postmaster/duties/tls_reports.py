@@ -11,20 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 from posthouse.blobs import Blobs
 from posthouse.mail.answers import Temporary
-from posthouse.mail.envelope import MAX_SUMMARY_OCTETS, Inbound, InboundRecipient
 from posthouse.mail.ids import new_id
-from posthouse.mime import scan
 from posthouse.resolver import Resolver
 from posthouse.runtime.web import Web, WebFailure
 from posthouse.storage import ledger
-from posthouse.storage.ledger import NewMail, NewRecipient
 from posthouse.storage.pool import Pool, transaction
 from posthouse.storage.sts_policies import forget_sts
 from posthouse.storage.tls_results import (
@@ -37,6 +32,7 @@ from posthouse.storage.tls_results import (
 )
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
+from postmaster.duties.mailing import Letter, Sign, stored_letter
 from postmaster.tls_report import (
     MEDIA_TYPE,
     Letterhead,
@@ -69,6 +65,7 @@ class Desk:
         resolver: Says who wants reports.
         web: Posts them.
         head: Who reports.
+        sign: Puts our signatures on the mail (RFC 8460 §3).
     """
 
     pool: Pool
@@ -76,6 +73,7 @@ class Desk:
     resolver: Resolver
     web: Web
     head: Letterhead
+    sign: Sign
 
 
 async def report_on_tls(desk: Desk, now: datetime | None = None) -> int:
@@ -157,28 +155,8 @@ async def _mail(desk: Desk, due: Due, report: TlsReport, places: Places) -> None
     ident, to = new_id(), places.addresses
     message_id = f"<{ident}@{desk.head.host}>"
     octets = compose_mail(desk.head, report, to, message_id, datetime.now(UTC))
-    envelope = _envelope(ident, desk.head.address, octets, to)
-    await desk.blobs.put(envelope.blob, octets)
-    mail = NewMail(
-        id=ident,
-        origin="report",
-        sender=desk.head.address,
-        size=len(octets),
-        message_id=message_id,
-        recipients=tuple(NewRecipient(n=n, address=each) for n, each in enumerate(to)),
-        envelope=envelope,
-    )
+    letter = Letter(id=ident, sender=desk.head.address, to=to, message_id=message_id, octets=octets)
+    mail = await stored_letter(desk.blobs, desk.sign, letter)
     async with transaction(desk.pool) as tx:
         await ledger.enter(tx, [mail])
         await report_put_off(tx, due.day, due.domain, "mailed", FIRST_PAUSE)
-
-
-def _envelope(ident: UUID, sender: str, octets: bytes, to: Sequence[str]) -> Inbound:
-    summary = scan(octets)
-    return Inbound(
-        id=ident,
-        sender=sender,
-        size=len(octets),
-        recipients=tuple(InboundRecipient(n=n, address=each) for n, each in enumerate(to)),
-        summary=summary if summary.octets <= MAX_SUMMARY_OCTETS else None,
-    )

@@ -36,6 +36,11 @@ DAY = date(2026, 11, 21)
 GOOD = Result(day=DAY, domain="b.test", kind="sts", sessions=7)
 
 
+async def unsigned(octets: bytes, _: str) -> bytes:
+    """A house without keys."""
+    return octets
+
+
 @dataclass
 class Office:
     """The reporter and the world around it."""
@@ -81,7 +86,7 @@ async def office(pool: Pool, tmp_path: Path) -> AsyncIterator[Office]:
         web = await enter(
             Web(resolver, trust, port=site.port, patience=timedelta(seconds=2), inner=True)
         )
-        desk = Desk(pool=pool, blobs=blobs, resolver=resolver, web=web, head=HEAD)
+        desk = Desk(pool=pool, blobs=blobs, resolver=resolver, web=web, head=HEAD, sign=unsigned)
         yield Office(desk, zone, site, blobs)
 
 

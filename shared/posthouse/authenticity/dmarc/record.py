@@ -57,7 +57,7 @@ def parse(text: str) -> Record | None:
 
     Tags that nobody knows, and values that nobody knows of tags that have a default, do not count.
     """
-    tags = _tags(text)
+    tags = tags_of(text)
     reports_to = _addresses(tags.get("rua", ""))
     policy = tags.get("p", "").lower()
     if policy not in _POLICIES:
@@ -81,7 +81,7 @@ def parse(text: str) -> Record | None:
     )
 
 
-def _tags(text: str) -> dict[str, str]:
+def tags_of(text: str) -> dict[str, str]:
     """Return the tags, the first of each name; what is no tag does not count (RFC 7489 §6.3)."""
     tags: dict[str, str] = {}
     for part in text.split(";"):
