@@ -3,8 +3,9 @@
     {"a.test": ["MX 10 mx.a.test"], "mx.a.test": ["A 127.0.0.1"], "sick.test": ["SERVFAIL"]}
 
 A name that is not there is NXDOMAIN, one without the wanted type NODATA. Aliases (``CNAME b.test``)
-are followed in the answer, but not those in `Zone.curt`. ``SERVFAIL`` fails,
-``SILENCE`` is never answered. The number of questions is counted by name.
+are followed in the answer, but not those in `Zone.curt`. ``SERVFAIL`` fails, ``SILENCE`` is never
+answered, ``TRUNCATED`` does not fit into a datagram, and nobody serves TCP. The number of questions
+is counted by name.
 """
 
 from __future__ import annotations
@@ -86,6 +87,9 @@ class Zone(asyncio.DatagramProtocol):
                 return response
             if "SILENCE" in lines:
                 return None
+            if "TRUNCATED" in lines:
+                response.flags |= dns.flags.TC
+                return response
             aliases = [line.partition(" ")[2] for line in lines if line.startswith("CNAME ")]
             found = "CNAME" if aliases else kind
             values = [v for k, _, v in (line.partition(" ") for line in lines) if k == found]
