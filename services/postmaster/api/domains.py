@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
+from pydantic import Field, model_validator
 
 from posthouse.storage import directory
 from posthouse.storage.directory import Domain
@@ -25,9 +26,21 @@ class NewDomain(Body):
 
 
 class DomainChange(Body):
-    """What is to be different; null: nobody takes mail for unknown users."""
+    """What is to be different, at least one of these.
 
-    catch_all: AddressText | None
+    Attributes:
+        catch_all: Who takes what nobody else does; null for nobody.
+        delimiters: What parts local parts from their details, some of ``+-=``.
+    """
+
+    catch_all: AddressText | None = None
+    delimiters: Annotated[str, Field(pattern=r"^[+=-]{0,3}$")] | None = None
+
+    @model_validator(mode="after")
+    def _has_any(self) -> DomainChange:
+        if not self.model_fields_set:
+            raise ValueError("catch_all or delimiters is needed")
+        return self
 
 
 @router.get("/domains")
@@ -52,8 +65,12 @@ async def add_domain(new: NewDomain, means: Means, *, force: bool = False) -> di
 
 @router.patch("/domains/{domain}", status_code=HTTPStatus.NO_CONTENT)
 async def change_domain(domain: DomainName, change: DomainChange, means: Means) -> None:
-    """Set who takes what nobody else does; 404 if the domain is not ours."""
-    await directory.set_catch_all(means.pool, domain, change.catch_all)
+    """Set who takes what nobody else does, or what parts details; 404 if the domain is not ours."""
+    async with transaction(means.pool) as tx:
+        if "catch_all" in change.model_fields_set:
+            await directory.set_catch_all(tx, domain, change.catch_all)
+        if change.delimiters is not None:
+            await directory.set_delimiters(tx, domain, change.delimiters)
 
 
 @router.delete("/domains/{domain}", status_code=HTTPStatus.NO_CONTENT)
@@ -63,4 +80,8 @@ async def remove_domain(domain: DomainName, means: Means) -> None:
 
 
 def _shown(domain: Domain) -> dict[str, Any]:
-    return {"domain": domain.domain, "catch_all": domain.catch_all}
+    return {
+        "domain": domain.domain,
+        "catch_all": domain.catch_all,
+        "delimiters": domain.delimiters,
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from postmaster.cli import (
     app_passwords,
     auditing,
+    bayes,
     certificates,
     dead,
     delegates,
@@ -20,6 +21,7 @@ from postmaster.cli import (
     limits,
     lists,
     mailboxes,
+    maps,
     policy,
     queue,
     quotas,
@@ -31,6 +33,7 @@ from postmaster.cli import (
     sharing,
     sources,
     suppressions,
+    taking_over,
     timetables,
     tls,
     upkeep,
@@ -77,9 +80,12 @@ app.add_typer(dead.dead, name="dead", rich_help_panel=MAIL)
 policy.policy.add("explain")(explaining.explain)
 policy.policy.add_typer(rules.rules, name="rules")
 policy.policy.add_typer(shadow.shadow, name="shadow")
+policy.policy.add_typer(maps.maps, name="map")
+policy.policy.add("import")(taking_over.import_tables)
 policy.policy.add_typer(lists.zone, name="zone")
 policy.policy.add_typer(lists.access, name="access")
 policy.policy.add_typer(greylisting.greylist, name="greylist")
+policy.policy.add_typer(bayes.bayes, name="bayes")
 app.add_typer(policy.policy, name="policy", rich_help_panel=MAIL)
 app.add_typer(suppressions.suppression, name="suppression", rich_help_panel=MAIL)
 app.add_typer(auditing.audit, name="audit", rich_help_panel=MACHINERY)

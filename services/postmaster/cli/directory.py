@@ -81,6 +81,7 @@ def domain_add(
 def domain_list(*, as_json: AsJson = False) -> None:
     """List the domains."""
     columns = [("Domain", "domain", plain), ("Catch-all", "catch_all", plain)]
+    columns += [("Delimiters", "delimiters", plain)]
     with connect() as api:
         listing(api.rows(path("domains")), columns, as_json=as_json, empty="There are no domains.")
 
@@ -94,6 +95,19 @@ def domain_catch_all(
     with connect() as api:
         api.ask("PATCH", path("domains", name), body={"catch_all": address or None})
     say(f"Mail for unknown users of {name} goes to {address or 'nobody'}.")
+
+
+@domain.add("delimiters")
+def domain_delimiters(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="Its name, as example.org.")],
+    delimiters: Annotated[
+        str, typer.Argument(metavar="CHARACTERS", help="Some of + - =; '' for none.")
+    ],
+) -> None:
+    """Set what parts an account's name from a detail: anna+lists, anna-lists."""
+    with connect() as api:
+        api.ask("PATCH", path("domains", name), body={"delimiters": delimiters})
+    say(f"Details in {name} stand behind {delimiters or 'nothing'}.")
 
 
 @domain.add("remove")

@@ -112,7 +112,7 @@ def _best(
     kind: Kind,
     address: Address,
     keys: Sequence[str],
-    found: Mapping[tuple[str, str], Entry],
+    found: Mapping[tuple[Kind, str], Entry],
     patterns: Sequence[Entry],
 ) -> Entry | None:
     for key in keys:

@@ -1,0 +1,214 @@
+"""``posthouse policy import``: tables of Postfix and qmail's control files become what we have for them.
+
+What is there already is left as it is, so the second run changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, assert_never
+
+import typer
+
+from posthouse.mail.maps import Entry
+from postmaster.cli.client import Client, Problem, connect, path
+from postmaster.cli.failure import Failure
+from postmaster.cli.output import AsJson, print_json, say
+from postmaster.taking_over.changes import (
+    CatchAll,
+    Change,
+    Delimiters,
+    Findings,
+    Left,
+    NewAccess,
+    NewAlias,
+    NewDomain,
+    NewRoute,
+)
+from postmaster.taking_over.lines import TooLarge
+from postmaster.taking_over.postfix import TABLES, House
+from postmaster.taking_over.qmail import control
+
+READERS: dict[str, Callable[[Path, House], Findings]] = {**TABLES, "qmail-control": control}
+PORTION = 500  # entries of maps a request
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of an import.
+
+    Attributes:
+        changed: What is different now, or would be.
+        same: How much was there already.
+        left: What is not taken.
+    """
+
+    changed: list[str] = field(default_factory=list)
+    same: int = 0
+    left: list[Left] = field(default_factory=list)
+
+
+def import_tables(
+    form: Annotated[str, typer.Argument(metavar="FORM", help=f"What it is: {', '.join(READERS)}.")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", exists=True, help="The table; for qmail its folder."),
+    ],
+    *,
+    domain: Annotated[
+        str, typer.Option(metavar="DOMAIN", help="Of addresses that have none (myorigin, me).")
+    ] = "",
+    role: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="ROLE",
+            help="Of a canonical table: sender or recipient; of an access table: sender, "
+            "recipient, client or hello.",
+        ),
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would change.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take over a table of Postfix or the control files of qmail; tell what is not taken, and why."""
+    reader = READERS.get(form)
+    if reader is None:
+        raise Failure(f"There is no form {form}; there are {', '.join(READERS)}.")
+    if role not in {"", "sender", "recipient", "client", "hello"}:
+        raise Failure("--as is sender, recipient, client or hello.")
+    try:
+        found = reader(source, House(domain=domain.lower(), role=role))  # type: ignore[arg-type]
+    except (OSError, TooLarge) as fault:
+        raise Failure(f"{source} cannot be read: {fault}.") from fault
+    report = Report(left=found.left)
+    with connect() as api:
+        _Importer(api, report, is_dry=dry_run).run(found.changes)
+    _show(report, is_dry=dry_run, as_json=as_json)
+
+
+class _Importer:
+    """Compares what was found with what is there, and writes the difference."""
+
+    def __init__(self, api: Client, report: Report, *, is_dry: bool) -> None:
+        self._api = api
+        self._report = report
+        self._is_dry = is_dry
+        self._domains = {row["domain"]: row for row in api.rows(path("domains"))}
+        self._routes = {row["domain"]: row["hops"] for row in api.rows(path("routes"))}
+        self._there: dict[tuple[str, str], Any] = {}
+
+    def run(self, changes: Sequence[Change]) -> None:
+        self._look({type(each) for each in changes})
+        for each in changes:
+            if not isinstance(each, Entry):
+                self._one(each)
+        self._entries([each for each in changes if isinstance(each, Entry)])
+
+    def _look(self, wanted: Set[type[Change]]) -> None:
+        """Read what is there of these kinds."""
+        if NewAlias in wanted:
+            for row in self._api.rows(path("aliases")):
+                self._there["alias", row["address"]] = (tuple(row["targets"]), row["owner"])
+        if NewAccess in wanted:
+            for row in self._api.rows(path("policy", "access"), {"whose": "*"}):
+                self._there[row["kind"], row["key"]] = row["action"]
+        if Entry in wanted:
+            for row in self._api.rows(path("policy", "maps")):
+                self._there[row["map"], row["key"]] = row["targets"]
+
+    def _one(self, change: Change) -> None:
+        is_there, words, method, where, body = self._asked(change)
+        if is_there:
+            self._report.same += 1
+            return
+        if not self._is_dry:
+            try:
+                self._api.ask(method, where, body=body)
+            except Problem as refused:
+                self._report.left.append(Left("", words, str(refused)))
+                return
+        self._report.changed.append(words)
+
+    def _asked(self, change: Change) -> tuple[bool, str, str, str, dict[str, Any]]:
+        """Return whether it is so already, the change in words, and the request that makes it so."""
+        match change:
+            case NewDomain(domain):
+                body: dict[str, Any] = {"domain": domain}
+                return domain in self._domains, f"domain {domain}", "POST", path("domains"), body
+            case Delimiters(domain, delimiters):
+                has = self._domains.get(domain, {}).get("delimiters")
+                words = f"delimiters of {domain}: {delimiters}"
+                body = {"delimiters": delimiters}
+                return has == delimiters, words, "PATCH", path("domains", domain), body
+            case CatchAll(domain, address):
+                has = self._domains.get(domain, {}).get("catch_all")
+                words = f"catch-all of {domain}: {address}"
+                return (
+                    has == address,
+                    words,
+                    "PATCH",
+                    path("domains", domain),
+                    {"catch_all": address},
+                )
+            case NewRoute(domain, hops):
+                is_there = self._routes.get(domain) == list(hops)
+                words = f"route {domain}: {', '.join(hops)}"
+                return is_there, words, "PUT", path("routes", domain), {"hops": list(hops)}
+            case NewAlias() | NewAccess():
+                return self._address(change)
+            case Entry():
+                raise TypeError("entries are written together")
+            case _:
+                assert_never(change)
+
+    def _address(self, change: NewAlias | NewAccess) -> tuple[bool, str, str, str, dict[str, Any]]:
+        if isinstance(change, NewAlias):
+            address = change.address.lower()
+            is_there = self._there.get(("alias", address)) == (change.targets, change.owner)
+            words = f"alias {address}: {', '.join(change.targets)}"
+            body: dict[str, Any] = {"targets": list(change.targets), "owner": change.owner}
+            return is_there, words, "PUT", path("aliases", address), body
+        is_there = self._there.get((change.kind, change.key)) == change.action
+        words = f"{change.action} {change.kind} {change.key}"
+        where = path("policy", "access", "*", change.kind, change.key)
+        return is_there, words, "PUT", where, {"action": change.action}
+
+    def _entries(self, entries: Sequence[Entry]) -> None:
+        new = []
+        for each in {(one.kind, one.key): one for one in entries}.values():
+            if self._there.get((each.kind, each.key)) == list(each.targets):
+                self._report.same += 1
+            else:
+                new.append(each)
+        for some in _portions(new):
+            lines = [
+                {"map": each.kind, "key": each.key, "targets": list(each.targets)} for each in some
+            ]
+            if not self._is_dry:
+                self._api.ask("POST", path("policy", "maps"), body={"entries": lines})
+            self._report.changed += [
+                f"{each.kind} {each.key}: {', '.join(each.targets)}" for each in some
+            ]
+
+
+def _portions(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    for start in range(0, len(entries), PORTION):
+        yield entries[start : start + PORTION]
+
+
+def _show(report: Report, *, is_dry: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({**asdict(report), "dry_run": is_dry})
+        return
+    for words in report.changed:
+        say(f"{'would take' if is_dry else 'taken'}: {words}")
+    for left in report.left:
+        say(f"not taken: {f'{left.where}: ' if left.where else ''}{left.text}: {left.reason}")
+    say(
+        f"{len(report.changed)} {'would change' if is_dry else 'changed'}, {report.same} were so "
+        f"already, {len(report.left)} not taken."
+    )
