@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 FIRST_REST_SECONDS = 1.0
 LONGEST_REST_SECONDS = 60.0
-WATCH_SECONDS = 10.0  # between two looks at a station
+WATCH_SECONDS = 3.0  # between two looks at a station
 PROBE_SECONDS = 5.0
 
 _ERRORS = counter(
