@@ -64,7 +64,7 @@ class Shadowing:
                 for each in findings
             ]
             yield name, decide(tried, levels).action
-        if loaded.tried is not None:
+        if loaded.tried is not None and not judged.case.is_trusted:  # others hold for those
             would_be = decide(findings, loaded.tried).action
             if would_be != judged.judgement.action:
                 yield LEVELS, would_be

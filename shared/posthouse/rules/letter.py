@@ -21,6 +21,7 @@ from posthouse.mime.parts import Part, pack_parts, unpack_parts
 from posthouse.mime.structure import TEXT, read_tree
 from posthouse.mime.text import PLAIN, decode_words, decoded_body
 from posthouse.rules.definitions import Place
+from posthouse.rules.perl import options
 
 MAX_HEADER_OCTETS: Final = 65_536  # of one field in all its occurrences
 MAX_TEXT_OCTETS: Final = 131_072  # of each of: body, raw body
@@ -32,9 +33,11 @@ _IDS: Final = (b"message-id", b"resent-message-id", b"x-message-id")
 _EMPTY_LINE = re.compile(r"\n[ \t\r]*\n")
 # In linear time over any page, so not by Python's engine.
 _LINK = re2.compile(
-    r"""(?i)<[^<>]{0,200}?\s(?:href|src|action)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)"""
+    rb"""(?i)<[^<>]{0,200}?\s(?:href|src|action)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""", options()
 )
-_ADDRESS = re2.compile(r"""(?i)\b(?:https?://|ftp://|www\.)[^\s<>"'\\^`{|}\x00-\x20]+""")
+_ADDRESS = re2.compile(
+    rb"""(?i)\b(?:https?://|ftp://|www\.)[^\s<>"'\\^`{|}\x00-\x20]+""", options()
+)
 _SCHEME = re.compile(r"(?i)[a-z][a-z0-9+.-]{0,20}:")
 _TAIL: Final = ".,;:!?)]'"
 
@@ -139,10 +142,10 @@ class Letter:
     def _addresses(self) -> Iterator[str]:
         for leaf in self._leaves:
             if leaf.is_page:
-                for link in _LINK.finditer(leaf.text):
-                    yield _link(link[1])
-            for match in _ADDRESS.finditer(leaf.shown):
-                shown = match[0].rstrip(_TAIL)
+                for link in _LINK.finditer(leaf.text.encode("utf-8", "replace")):
+                    yield _link(link[1].decode("utf-8", "replace"))
+            for match in _ADDRESS.finditer(leaf.shown.encode("utf-8", "replace")):
+                shown = match[0].decode("utf-8", "replace").rstrip(_TAIL)
                 yield shown if _SCHEME.match(shown) else f"http://{shown}"
 
 

@@ -1,8 +1,9 @@
 """Matching: many patterns over one text at once, then what each of them has found.
 
-Patterns of ASCII go through RE2's filter: by their literals it finds which can match at all. It
-cannot read others; those are run together as one automaton. Both cost time linear in the text,
-whoever wrote it, and memory that is bounded for each pattern (`posthouse.rules.perl`).
+Simple patterns, words in a row, are run together as one automaton. Those with gaps would make it
+as large as it is slow: they go through RE2's filter, which finds by their literals which of them can
+match at all. It reads only ASCII; what is neither runs together, in small portions. All of it costs
+time linear in the text, whoever wrote it, and memory that is bounded.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import re2
 
 from posthouse.rules.perl import options
 
-FILTERED: Final = 1_000  # patterns in one filter: its automaton stays within RE2's memory
-TOGETHER: Final = 100  # patterns in one automaton
-TOGETHER_MEMORY: Final = 16 * 1024 * 1024  # of one automaton
+MANY: Final = 1_000  # patterns in one filter, or simple ones in one automaton
+FEW: Final = 100  # others in one automaton
+MEMORY: Final = 16 * 1024 * 1024  # of one automaton
 SEEN_OCTETS: Final = 80  # of what was found are shown
 
+# No repetition but of single blanks or digits, no gap.
+_SIMPLE = re.compile(rb"(?:\(\?[ims]+\))?(?:[^\\.*+{|\[]|\\[^sSdDwW]|\\[sd]\+?|\\[swd])*")
 _WIDE = re.compile(rb"[\x80-\xff]|\\x\{?[89A-Fa-f]|\\[0-7]")
 
 
@@ -51,7 +54,7 @@ class _Filtered:
 class _Together:
     def __init__(self, patterns: Sequence[bytes]) -> None:
         chosen = options()
-        chosen.max_mem = TOGETHER_MEMORY
+        chosen.max_mem = MEMORY
         self._count = len(patterns)
         self._set = re2.Set.SearchSet(chosen)
         for pattern in patterns:
@@ -76,13 +79,17 @@ class Patterns:
         """Compile ``patterns``; ``by_lines``: nothing is found that reaches over a line's end."""
         self._by_lines = by_lines
         self._compiled = [re2.compile(each, options()) for each in patterns]
-        wide = [at for at, each in enumerate(patterns) if _WIDE.search(each)]
-        plain = sorted(set(range(len(patterns))).difference(wide))
+        simple, wide, others = list[int](), list[int](), list[int]()
+        for at, each in enumerate(patterns):
+            is_simple = _SIMPLE.fullmatch(each) is not None
+            (simple if is_simple else wide if _WIDE.search(each) else others).append(at)
         self._many: list[tuple[list[int], _Many]] = []
-        for numbers in _portions(plain, FILTERED):
-            self._many.append((numbers, _Filtered([patterns[at] for at in numbers])))
-        for numbers in _portions(wide, TOGETHER):
+        for numbers in _portions(simple, MANY):
             self._many.append((numbers, _Together([patterns[at] for at in numbers])))
+        for numbers in _portions(wide, FEW):
+            self._many.append((numbers, _Together([patterns[at] for at in numbers])))
+        for numbers in _portions(others, MANY):
+            self._many.append((numbers, _Filtered([patterns[at] for at in numbers])))
 
     def found(self, text: bytes) -> Iterator[int]:
         """Yield the numbers of those that may be found: `hits` has the last word."""
