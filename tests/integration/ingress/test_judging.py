@@ -7,10 +7,14 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 
+import msgspec
 import pytest
 
-from posthouse.mail.ids import object_key
+from posthouse.bus.ask import Asker
+from posthouse.mail.content import ContentQuestion, ContentVerdict
+from posthouse.mail.ids import new_id, object_key
 from posthouse.storage.pool import Pool
 from posthouse.storage.trace import find, timeline
 from posthouse.storage.trace.timeline import Timeline
@@ -158,6 +162,23 @@ async def test_a_policy_that_is_killed_while_it_judges_loses_and_doubles_nothing
 
     assert reply.startswith("250 ")
     assert (await only_message(pool)).envelope.verdict is not None
+
+
+@pytest.mark.parametrize("auth", ["", "anna@example.test"])
+async def test_where_nothing_is_set_nothing_is_judged(place: Place, auth: str) -> None:
+    probe = ContentQuestion(
+        id=new_id(), hostname="a.test", client="192.0.2.1", auth=auth, size=0, octets=b"",
+        is_probe=True,
+    )  # fmt: skip
+    endpoint = place.env["POSTHOUSE_POLICY_ENDPOINTS"]
+    async with (
+        place.running("policy_engine"),
+        Asker([endpoint], timedelta(seconds=20), ContentVerdict) as policy,
+    ):
+        letter = msgspec.structs.replace(probe, is_probe=False, octets=HONEST, size=len(HONEST))
+        await policy.ask(letter)  # by then it has looked at what is set at run time
+
+        assert (await policy.ask(probe)).rest_seconds > 0
 
 
 async def test_strangers_come_back_when_nobody_judges(place: Place, pool: Pool) -> None:
