@@ -8,7 +8,6 @@ from functools import partial
 
 from policy_engine.admission import is_ours
 from policy_engine.bayes.assembling import bayes_checks, bayes_witnesses
-from policy_engine.bayes.assembling import bayes_checks, bayes_witnesses
 from policy_engine.content.arc_sealing import ArcSealing
 from policy_engine.content.authenticating import Authenticating
 from policy_engine.content.bench import Bench
@@ -68,6 +67,7 @@ async def assemble(settings: PolicySettings, means: Means) -> Bench:
         settings.levels,
         patience,
         await _scoring(means),
+        settings.outbound_levels,
     )
 
     async def ours(client: str, sender: str) -> bool:

@@ -109,6 +109,7 @@ class Enquiries:
         return_path: How they do where none of them says.
         steps: Who has a say about a recipient that would be accepted, in this order.
         maps: What operators have written of addresses.
+        at_mail: Has a say about a sender that would be accepted.
     """
 
     memory: Memory[Found]
@@ -123,6 +124,7 @@ class Enquiries:
     ownership: Ownership = "strict"
     steps: Sequence[Step] = ()
     maps: CurrentMaps = no_maps
+    at_mail: Callable[[MailQuestion], Awaitable[Verdict | None]] | None = None
 
     async def answer(self, question: Question) -> Verdict:
         """Judge ``question``; raises `Unavailable`, then the asker gets no answer."""
@@ -149,6 +151,8 @@ class Enquiries:
                 refuses_bounces=not is_answer and await self._refuses_bounces(question),
             ),
         )
+        if isinstance(question, MailQuestion) and self.at_mail and verdict.accepts:
+            verdict = await self.at_mail(question) or verdict
         if isinstance(question, RcptQuestion):
             arrival = Arrival(
                 question=question,

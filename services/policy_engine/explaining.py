@@ -112,7 +112,11 @@ class Explainer:
 
 def _commands(question: ExplainQuestion) -> Iterator[MailQuestion | RcptQuestion]:
     yield MailQuestion(
-        sender=question.sender, auth=question.auth, client=question.client, helo=question.hello
+        sender=question.sender,
+        auth=question.auth,
+        client=question.client,
+        helo=question.hello,
+        is_trial=True,
     )
     for address in question.recipients:
         yield RcptQuestion(

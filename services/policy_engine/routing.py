@@ -22,6 +22,7 @@ from policy_engine.decisions import MAX_ROUNDS, Plan, Rules, first_keys, plan, t
 from policy_engine.late_judging import LateJudging, Sorted
 from policy_engine.maps.book import CurrentMaps, no_maps
 from policy_engine.maps.copying import with_copies
+from policy_engine.outbound.outgoing import Outgoing
 from policy_engine.places import Known
 from policy_engine.receipts import receipt_of
 from policy_engine.returned import reports_in
@@ -93,6 +94,7 @@ class Routing:
     ownership: Ownership = "strict"
     late: LateJudging | None = None
     maps: CurrentMaps = no_maps
+    outgoing: Outgoing | None = None
 
     async def route(self, batch: Sequence[Inbound]) -> Sequence[Move]:
         """Send all recipients of ``batch`` on their way.
@@ -107,6 +109,8 @@ class Routing:
     async def _route(self, batch: Sequence[Inbound], refused: Mapping[UUID, Dead]) -> None:
         await self._note_returned(batch)
         plans = await self._hold_back(batch, await self._plans(batch, refused))
+        if self.outgoing:
+            plans = await self.outgoing.hold(batch, plans)
         decisions = [
             (inbound.id, decision)
             for inbound, made in zip(batch, plans, strict=True)
@@ -117,6 +121,8 @@ class Routing:
         holds = {mail.id: made.hold for mail, made in zip(batch, plans, strict=True) if made.hold}
         standings = await ledger.routed(self.pool, decisions, holds)
         _note_held(holds)
+        if self.outgoing:
+            await self.outgoing.count(batch, plans)
         onward: list[Envelope] = []
         for inbound, made in zip(batch, plans, strict=True):
             for envelope in envelopes_of(facts_of(inbound), standings.get(inbound.id, ())):

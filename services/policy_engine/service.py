@@ -18,6 +18,8 @@ from policy_engine.explaining import Explainer
 from policy_engine.held_back import SuppressionList
 from policy_engine.late_judging import LateJudging
 from policy_engine.maps.book import Book
+from policy_engine.outbound.assembling import open_outbound, open_warden
+from policy_engine.outbound.outgoing import Outgoing
 from policy_engine.routing import Routing
 from policy_engine.settings import PolicySettings
 from policy_engine.srs import Rewriter
@@ -51,10 +53,18 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         bench = await assemble(settings, means)
         late = LateJudging(bench=bench, pool=ground.pool, blobs=ground.blobs)
         outbox = await enter(Outbox(ground.pool, Publisher(ground.broker)))
-        routing = replace(_routing(settings, ground, rewriter, returns, outbox), late=late)
+        outgoing = await enter(open_outbound(settings, ground.pool))
+        bench.witnesses.append(outgoing.judged)
+        told = settings.outbound_alert_address or settings.postmaster_address
+        warden = open_warden(settings, ground, outbox, outgoing, told)
+        lifecycle.tasks.create_task(warden.work(), name="outbound")
+        routing = replace(
+            _routing(settings, ground, rewriter, returns, outbox), late=late, outgoing=outgoing
+        )
         enquiries = replace(
             _enquiries(settings, ground.pool, rewriter, returns, networks),
-            steps=_steps(settings, ground.pool, means.doorway),
+            steps=_steps(settings, ground.pool, means.doorway, outgoing),
+            at_mail=outgoing.at_mail,
         )
         if settings.policy_port:
             await enter(_answering(settings, enquiries, bench, routing))
@@ -162,7 +172,9 @@ def _enquiries(
     )
 
 
-def _steps(settings: PolicySettings, pool: Pool, doorway: Doorway) -> tuple[Step, ...]:
+def _steps(
+    settings: PolicySettings, pool: Pool, doorway: Doorway, outgoing: Outgoing
+) -> tuple[Step, ...]:
     """Return who has a say about a recipient that is known, in this order."""
     held = (SuppressionList(pool),) if settings.suppress_at_rcpt else ()
-    return (*held, *doorway.steps)
+    return (*held, *doorway.steps, outgoing)

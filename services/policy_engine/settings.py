@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from policy_engine.bayes.settings import BayesSettings
 from policy_engine.lists.settings import ListSettings
+from policy_engine.outbound.settings import OutboundSettings
 from policy_engine.rights import Ownership
 from policy_engine.scanners.settings import ScannerSettings
 from posthouse.runtime.dmarc_settings import DmarcSettings
@@ -36,7 +37,13 @@ def _long(secret: SecretStr) -> SecretStr:
 
 
 class PolicySettings(
-    ScannerSettings, ListSettings, BayesSettings, DmarcSettings, ReportSettings, ReturnPathSettings
+    ScannerSettings,
+    ListSettings,
+    BayesSettings,
+    DmarcSettings,
+    OutboundSettings,
+    ReportSettings,
+    ReturnPathSettings,
 ):
     """The settings of this service beside the common ones.
 

@@ -118,13 +118,16 @@ class Pipeline:
         levels: Levels,
         patience: timedelta,
         scoring: Scoring | None = None,
+        of_ours: Levels | None = None,
     ) -> None:
         """Judge by ``checks``, which have ``patience`` each; they run at the same time.
 
         Without ``authenticate`` nothing is known of senders. ``scoring`` has the last word.
+        ``of_ours`` are the levels of mail of this house, where they are others.
         """
         self._authenticate = authenticate
         self._scoring = scoring
+        self._of_ours = of_ours
         self._checks = tuple(checks)
         self._levels = levels
         self._patience = patience.total_seconds()
@@ -169,6 +172,8 @@ class Pipeline:
             steps = (*steps, last := _concluded(*scored.result(), findings))
             findings += last.findings
             levels = self._scoring.levels(levels)
+        if case.is_trusted and self._of_ours is not None:
+            levels = self._of_ours
         judged = Judged(case=case, judgement=decide(findings, levels), steps=steps, levels=levels)
         if self._scoring is not None:
             self._scoring.note(judged, levels)

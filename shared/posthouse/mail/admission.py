@@ -21,12 +21,14 @@ class MailQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="mail"):
         auth: The account that authenticated, empty for a stranger.
         client: The client's IP address.
         helo: What it called itself.
+        is_trial: See `RcptQuestion`.
     """
 
     sender: str
     auth: str = ""
     client: str = ""
     helo: str = ""
+    is_trial: bool = False
 
 
 class RcptQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="rcpt"):

@@ -20,7 +20,7 @@ _WIDEST_V4, _WIDEST_V6 = 8, 32  # bits of the widest networks that are counted a
 # $6: periods at most until a bucket is empty.
 _EXCHANGE = """
     with told as (
-        select * from unnest($1::text[], $2::text[], $3::int[], $4::float8[], $5::float8[])
+        select * from unnest($1::text[], $2::text[], $3::bigint[], $4::float8[], $5::float8[])
                    as told (who, what, most, pace, seconds)
     ), summed as (
         insert into rates (who, what, most, pace, empty_at)

@@ -1,0 +1,1 @@
+"""Mail that leaves: limits, and accounts that do not behave as they used to."""

@@ -1,0 +1,1 @@
+"""Mail that leaves: who may send how much, what was sent, who is paused."""
