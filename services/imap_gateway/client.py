@@ -118,6 +118,7 @@ class Selected:
         is_read_only: By EXAMINE, or because nothing may be changed (RFC 4314 §5.2).
         rights: What may be done with it (RFC 4314 §2.1).
         owner: Whose it is, None for one's own.
+        uses: Its special uses (RFC 6154 §2).
         contexts: Searches whose client is told of changes, by their tags.
     """
 
@@ -126,14 +127,13 @@ class Selected:
     is_read_only: bool
     rights: frozenset[str]
     owner: Owner | None = None
+    uses: tuple[str, ...] = ()
     contexts: Mapping[bytes, Context] = field(default_factory=lambda: NO_CONTEXTS)
 
     @property
     def claims_recent(self) -> bool:
-        r"""What is ``\Recent`` here is not so to others: EXAMINE and guests leave it (RFC 3501 §6.3.2).
-
-        Shared mailboxes are nobody's own: there it goes to whoever comes first.
-        """
+        r"""What is ``\Recent`` here is not so to others: EXAMINE and guests leave it (RFC 3501 §6.3.2)."""
+        # Shared mailboxes are nobody's own: there it goes to whoever comes first.
         return not self.is_read_only and (self.owner is None or self.owner.is_shared)
 
 

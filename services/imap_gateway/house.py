@@ -14,6 +14,7 @@ from imap_gateway.memory.guests import Guests
 from imap_gateway.memory.reads import Reads
 from imap_gateway.memory.updates import Updates
 from imap_gateway.memory.views import Views
+from imap_gateway.training import Training
 from posthouse.blobs import Blobs
 from posthouse.credentials.authenticator import Authenticator
 from posthouse.credentials.failures import Failures
@@ -65,6 +66,7 @@ class House:
         appender: Files appended messages.
         spool: Where large messages lie while they come in.
         is_plaintext_allowed: Passwords may be sent without TLS.
+        training: Notes what people say of their mail.
         guests: Who is logged in now.
         failures: Of logins, over all connections.
         turnstile: Counts connections, and says which clients are one.
@@ -85,6 +87,7 @@ class House:
     appender: Appender
     spool: Spool
     workshop: Workshop
+    training: Training
     limits: Limits
     is_plaintext_allowed: bool
     guests: Guests = field(default_factory=Guests)

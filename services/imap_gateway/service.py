@@ -19,6 +19,7 @@ from imap_gateway.memory.views import Views
 from imap_gateway.rehearsal import rehearse
 from imap_gateway.searching.covering import keep_covering
 from imap_gateway.settings import ImapSettings
+from imap_gateway.training import Training
 from posthouse.bus.events import subscribe
 from posthouse.bus.publisher import Publisher
 from posthouse.extraction.workshop import Workshop, open_workshop
@@ -83,6 +84,7 @@ async def _house(settings: ImapSettings, lifecycle: Lifecycle, stack: AsyncExitS
         appender=await enter(Appender(pool)),
         spool=await enter(Spool(blobs.nearby)),
         workshop=await enter(_workshop(settings)),
+        training=Training(pool, settings.bayes_junk_trains),
         limits=_limits(settings),
         is_plaintext_allowed=settings.imap_plaintext_login,
         failures=settings.login_failures(rates),

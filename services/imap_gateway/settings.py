@@ -10,9 +10,10 @@ from posthouse.runtime.index_settings import IndexSettings
 from posthouse.runtime.logins import LoginSettings
 from posthouse.runtime.rate_settings import RateSetting, RateSettings, parse_rate
 from posthouse.runtime.settings import Port
+from posthouse.runtime.training_settings import TrainingSettings
 
 
-class ImapSettings(RateSettings, LoginSettings, IndexSettings):
+class ImapSettings(RateSettings, LoginSettings, IndexSettings, TrainingSettings):
     """The settings of this service beside the common ones.
 
     Attributes:

@@ -40,6 +40,7 @@ from postmaster.duties.schema import bring_schema
 from postmaster.duties.sums import sum_quotas
 from postmaster.duties.sweeper import sweep
 from postmaster.duties.tls_reports import Desk, forget_old, report_on_tls
+from postmaster.duties.training import training
 from postmaster.duties.undertaker import Undertaker
 from postmaster.indexing.indexer import Indexer
 from postmaster.indexing.offering import Offers, tell_backlog
@@ -93,6 +94,7 @@ async def serve(settings: PostmasterSettings, lifecycle: Lifecycle) -> None:
             *indexing,
             *_duties(parts, lifecycle.probes),
             *_reading(reader, settings, lifecycle.probes),
+            *training(ground.pool, ground.blobs, lifecycle.probes),
         )
 
 

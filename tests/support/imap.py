@@ -24,6 +24,7 @@ from imap_gateway.memory.reads import Reads
 from imap_gateway.memory.shelf import MAX_OCTETS
 from imap_gateway.memory.updates import Updates
 from imap_gateway.memory.views import Views
+from imap_gateway.training import Training
 from onemachine.certificates import Certificates, certificates
 from posthouse.blobs import open_blobs
 from posthouse.credentials.passwords import hash_for_import
@@ -208,6 +209,7 @@ async def gateway(
             appender=appender,
             spool=spool,
             workshop=workshop,
+            training=Training(pool, "both"),
             limits=limits,
             is_plaintext_allowed=is_plaintext_allowed,
         )

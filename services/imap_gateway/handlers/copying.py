@@ -47,6 +47,8 @@ async def copy_(client: Client, command: c.Copy) -> Done:
     house.updates.tell(target.account, target.id, done.target_modseq)
     came = range(done.first_uid, done.first_uid + len(done.source_uids))
     own_changes.filed(client, there, came, done.target_modseq)
+    if not _has_guest(client, found):
+        await house.training.moved((selected.uses, target.uses), there, came)
     code = await aside(len(done.source_uids), _copyuid, done) if "r" in found.rights else b""
     if command.is_move:
         return await _tell_moved(client, done, code)

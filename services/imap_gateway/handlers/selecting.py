@@ -49,6 +49,7 @@ async def select(client: Client, command: c.Select) -> Done:
         is_read_only=command.is_examine or not CHANGING & found.rights,
         rights=found.rights,
         owner=found.place.owner,
+        uses=box.uses,
     )
     # Of others' keywords no more names are told than are needed.
     client.keywords = Keywords(keywords) if is_own and keywords else NO_KEYWORDS

@@ -48,13 +48,23 @@ async def store(client: Client, command: c.Store) -> Done:
     indexes = await choose(position, command.numbers, is_uid=command.is_uid)
     rights = await places.demand_now(client, "")
     change = await flag_change(client, command)
+    said = split(command.flags)[1] if command.change is not c.Change.REMOVE else ()
     steps = permitted(change, rights, client.keywords, is_guest=selected.owner is not None)
     modified: list[int] = []
     for start in range(0, len(indexes), MESSAGES_AT_ONCE):
         part = indexes[start : start + MESSAGES_AT_ONCE]
         with committing(is_partly_done=start > 0):
             modified += await _store_some(client, command, part, steps)
+        if said and selected.owner is None:
+            await _taught(client, said, part)
     return _ending(client, command, indexes, modified)
+
+
+async def _taught(client: Client, words: Sequence[str], indexes: Sequence[int]) -> None:
+    """Let the classifier learn from keywords that say what mail is."""
+    position = client.mailbox().position
+    box = (position.view.account, position.view.mailbox)
+    await client.house.training.flagged(words, box, position.uids_of(indexes))
 
 
 async def _store_some(

@@ -65,7 +65,7 @@ def shouting(pieces: list[str]) -> Iterator[str]:
 
 
 def host_tokens(authority: str) -> Iterator[str]:
-    """Yield tokens of a host in lower case, perhaps with port and user information (RFC 3986 §3.2)."""
+    """Yield tokens of a host in lower case, perhaps with a port and a user before it."""
     user, _, host = authority.rpartition("@")
     if user:
         yield "u:with user"
