@@ -83,6 +83,7 @@ async def serve(settings: PostmasterSettings, lifecycle: Lifecycle) -> None:
             blobs=ground.blobs,
             paths=ReturnPaths(await shared_secret(ground.pool, RETURN_PATHS)),
             terms=settings.suppression,
+            names=Resolver(settings.nameservers),
         )
         keys = SigningKeys(ground.pool, settings)
         reporting = await _reporting(parts, keys, lifecycle.probes, stack)

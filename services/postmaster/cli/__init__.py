@@ -15,6 +15,7 @@ from postmaster.cli import (
     delegates,
     directory,
     dkim,
+    dmarc,
     explaining,
     greylisting,
     letters,
@@ -71,6 +72,7 @@ app.add_typer(ways.relay, name="relay", rich_help_panel=WHERE)
 app.add_typer(redirection.network, name="network", rich_help_panel=WHERE)
 app.add_typer(sources.source, name="source", rich_help_panel=WHERE)
 app.add_typer(dkim.dkim, name="dkim", rich_help_panel=WHERE)
+app.add_typer(dmarc.dmarc, name="dmarc", rich_help_panel=WHERE)
 app.add_typer(tls.tls, name="tls", rich_help_panel=WHERE)
 app.add("trace", MAIL)(letters.trace)
 app.add_typer(queue.queue, name="queue", rich_help_panel=MAIL)

@@ -21,6 +21,7 @@ from posthouse.authenticity.names import Names
 from posthouse.blobs import Blobs
 from posthouse.mail.ids import new_id
 from posthouse.storage import ledger
+from posthouse.storage.dmarc_received import forget_received
 from posthouse.storage.dmarc_results import (
     Due,
     claim_dmarc_report,
@@ -40,6 +41,7 @@ from postmaster.tls_report import Letterhead
 BATCH = 100  # domains at a look
 AT_ONCE = 10  # domains asked about at the same time
 MAX_OCTETS = 10 * 2**20  # of one report, packed
+KEEP_RECEIVED = timedelta(days=400)  # a year, to compare with
 SPREAD = timedelta(hours=4)  # so that not all the world reports at midnight
 FIRST_PAUSE = timedelta(minutes=15)  # after a failure; grows, for a day
 
@@ -95,6 +97,7 @@ async def report_on_dmarc(desk: DmarcDesk, now: datetime | None = None) -> int:
 async def forget_old_results(pool: Pool, now: datetime | None = None) -> None:
     """Remove results that nobody needs any more; `Unavailable`."""
     await forget_dmarc_results(pool, now or datetime.now(UTC))
+    await forget_received(pool, KEEP_RECEIVED)
 
 
 async def _report(desk: DmarcDesk, due: Due) -> None:

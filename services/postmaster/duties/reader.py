@@ -11,11 +11,13 @@ was delivered like any other mail.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
+from posthouse.authenticity.names import Names
 from posthouse.blobs import Blobs
 from posthouse.mail.address import BadAddress, parse_address
 from posthouse.mail.errors import MissingObject, Unavailable
@@ -23,6 +25,7 @@ from posthouse.mail.ids import object_key
 from posthouse.mail.return_path import ReturnPaths
 from posthouse.mime.returned import ReturnedMail, read_returned
 from posthouse.storage import incoming
+from posthouse.storage.dmarc_received import add_received
 from posthouse.storage.incoming import IncomingReport, Sent
 from posthouse.storage.pool import Pool, Tx, transaction
 from posthouse.storage.suppressing import (
@@ -34,7 +37,11 @@ from posthouse.storage.suppressing import (
 )
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
+from postmaster.dmarc_reading import BadReport, report_in, rows_of, summary_of
 from postmaster.linking import Link, links, of_newest, sentence
+from postmaster.signatures import signers_of
+
+T = TypeVar("T")
 
 # RFC 5965 §7.3; the others say of a mail that it is wanted, or speak of something else.
 UNWANTED = frozenset({"abuse", "fraud", "opt-out", "opt-out-list"})
@@ -69,12 +76,14 @@ class Reader:
         blobs: Where the octets are.
         paths: Reads the return path that a complaint shows.
         terms: When the house suppresses by itself.
+        names: DNS, for signatures; None: none is checked.
     """
 
     pool: Pool
     blobs: Blobs
     paths: ReturnPaths
     terms: Terms
+    names: Names | None = None
 
     async def read_all(self) -> int:
         """Read everything that waits; return how much.
@@ -107,29 +116,67 @@ class Reader:
             log.info("reports forgotten", reports=forgotten, suppressions=ended)
 
     async def _read(self, report: IncomingReport) -> None:
-        mail = await self._opened(report)
+        octets = await self._octets(report)
+        if octets is not None and await self._took_aggregate(report, octets):
+            return
+        mail = None if octets is None else await _aside(read_returned, octets)
+        is_believed = await self._is_believed(report, mail, octets)
         found: Sequence[Link] = ()
         async with transaction(self.pool) as tx:
             if mail is not None:
                 report = self._named(report, mail)
                 found = links(report, mail, await self._candidates(tx, report, mail))
                 for link in found:
-                    await self._act(tx, report.id, mail, link)
+                    await self._act(tx, report.id, mail, link, is_believed=is_believed)
             subject = found[0].sent.id if found else report.subject
             await incoming.mark_read(tx, report, mail.kind if mail else "gone", subject)
         kind = mail.kind if mail else "gone"
         _read.labels(kind, "yes" if found else "no").inc()
         log.info("report read", envelope=str(report.id), kind=kind, subject=str(subject))
 
-    async def _opened(self, report: IncomingReport) -> ReturnedMail | None:
+    async def _octets(self, report: IncomingReport) -> bytes | None:
         try:
             end = min(report.size, READ_OCTETS)
-            octets = await self.blobs.get_range(object_key(report.id), 0, end)
+            return await self.blobs.get_range(object_key(report.id), 0, end)
         except MissingObject:
             return None
-        if len(octets) <= ON_LOOP_OCTETS:
-            return read_returned(octets)
-        return await asyncio.to_thread(read_returned, octets)
+
+    async def _took_aggregate(self, report: IncomingReport, octets: bytes) -> bool:
+        """Keep a DMARC report (RFC 7489 §7.2); False if it is something else."""
+        if report.subject is not None:
+            return False  # it came back to somebody
+        try:
+            found = await _aside(report_in, octets)
+        except BadReport as wrong:
+            log.info("DMARC report not understood", envelope=str(report.id), why=str(wrong))
+            return False
+        if found is None:
+            return False
+        signers = await self._signers(report, octets)
+        async with transaction(self.pool) as tx:
+            kept = await add_received(
+                tx, report.id, summary_of(found), " ".join(signers), rows_of(found)
+            )
+            await incoming.mark_read(tx, report, "dmarc-report", None)
+        _read.labels("dmarc-report", "yes" if kept else "no").inc()
+        log.info("DMARC report read", envelope=str(report.id), about=found.domain, kept=kept)
+        return True
+
+    async def _signers(self, report: IncomingReport, octets: bytes) -> tuple[str, ...]:
+        """Return whose signatures hold; nobody's of a mail that was not read whole."""
+        if self.names is None or report.size > len(octets):
+            return ()
+        return await signers_of(self.names, octets)
+
+    async def _is_believed(
+        self, report: IncomingReport, mail: ReturnedMail | None, octets: bytes | None
+    ) -> bool:
+        """True if a complaint shows our signed return path, or is signed itself (RFC 6650)."""
+        if self.names is None or octets is None or mail is None or mail.kind != "complaint":
+            return True
+        if self._named(report, mail).subject is not None:
+            return True
+        return bool(await self._signers(report, octets))
 
     def _named(self, report: IncomingReport, mail: ReturnedMail) -> IncomingReport:
         """Return ``report`` with what the return path says that a complaint shows."""
@@ -160,16 +207,24 @@ class Reader:
             return of_newest(await incoming.sent_as(tx, mail.message_id), mail)
         return ()
 
-    async def _act(self, tx: Tx, report: UUID, mail: ReturnedMail, link: Link) -> None:
-        """Let the trace tell of it; suppress who is not there, or complained."""
+    async def _act(
+        self, tx: Tx, report: UUID, mail: ReturnedMail, link: Link, *, is_believed: bool
+    ) -> None:
+        """Let the trace tell of it; suppress who is not there, or complained and is believed."""
         what, detail = sentence(mail, link, report)
+        detail += "" if is_believed else "; not signed, so nobody is suppressed"
         await incoming.tell(tx, link.sent, what, detail)
         refusal = Refusal(
             sender=link.sent.sender, address=link.sent.address, source=link.sent.id, why=detail
         )
-        unwanted = mail.kind == "complaint" and mail.feedback in UNWANTED
+        unwanted = is_believed and mail.kind == "complaint" and mail.feedback in UNWANTED
         if unwanted and await note_complaint(tx, refusal, self.terms):
             _suppressed.labels("complaint").inc()
         hard = mail.kind == "bounce" and link.told.is_hard
         if hard and await note_hard_bounce(tx, refusal, self.terms):
             _suppressed.labels("bounces").inc()
+
+
+async def _aside(work: Callable[[bytes], T], octets: bytes) -> T:
+    """Do ``work`` on ``octets``; on many beside the event loop."""
+    return work(octets) if len(octets) <= ON_LOOP_OCTETS else await asyncio.to_thread(work, octets)

@@ -18,7 +18,7 @@ from posthouse.mail.ids import day_of
 from posthouse.storage.ledger.entries import storable
 from posthouse.storage.pool import Pool, Queries, Row
 
-ReadAs: TypeAlias = Literal["bounce", "complaint", "auto-reply", "other", "gone"]
+ReadAs: TypeAlias = Literal["bounce", "complaint", "auto-reply", "other", "gone", "dmarc-report"]
 
 ATTEMPTS_MAX = 5  # to read one that makes us fail
 BITE = 500  # rows per statement

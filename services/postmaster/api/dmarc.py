@@ -1,0 +1,106 @@
+"""DMARC: what was counted for others, what was sent to them, and what others reported to us."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Query
+
+from posthouse.storage.dmarc_received import ReceivedReport, received_reports
+from posthouse.storage.dmarc_results import (
+    DmarcResult,
+    Key,
+    SentReport,
+    list_dmarc_results,
+    sent_dmarc_reports,
+)
+from postmaster.api.fields import DomainName, Limit, page
+from postmaster.api.parts import Means
+from postmaster.api.problems import invalid
+
+router = APIRouter(prefix="/dmarc", tags=["dmarc"])
+
+_BEGINNING = UUID(int=0)
+_KEY_PARTS = 3
+
+
+@router.get("/reports")
+async def list_reports(
+    means: Means,
+    domain: DomainName | None = None,
+    days: Annotated[int | None, Query(ge=1, le=400)] = None,
+    after: UUID = _BEGINNING,
+    limit: Limit = 100,
+    *,
+    rows: bool = False,
+) -> dict[str, Any]:
+    """Return what others reported on mail that said it was of our domains; ``rows``: by source."""
+    since = datetime.now(UTC) - timedelta(days=days) if days else None
+    found = await received_reports(
+        means.pool, after, limit, domain=domain, since=since, with_rows=rows
+    )
+    return page(found, limit, _received, lambda report: report.message)
+
+
+@router.get("/results")
+async def list_results(
+    means: Means,
+    domain: DomainName | None = None,
+    day: date | None = None,
+    after: str = "",
+    limit: Limit = 100,
+) -> dict[str, Any]:
+    """Return what was counted of mail from outside, by UTC day and policy domain."""
+    found = await list_dmarc_results(means.pool, _key(after), limit, domain, day)
+    return page(found, limit, _result, lambda result: "|".join(map(str, result.key)))
+
+
+@router.get("/sent")
+async def list_sent(
+    means: Means, domain: DomainName | None = None, after: str = "", limit: Limit = 100
+) -> dict[str, Any]:
+    """Return what became of our reports to others."""
+    day, name, _ = _key(after)
+    found = await sent_dmarc_reports(means.pool, (day, name), limit, domain)
+    return page(found, limit, _sent, lambda report: f"{report.day}|{report.domain}")
+
+
+def _key(after: str) -> Key:
+    if not after:
+        return (date.min, "", _BEGINNING)
+    parts = [*after.split("|"), str(_BEGINNING)][:_KEY_PARTS]
+    try:
+        day, domain, key = parts
+        return (date.fromisoformat(day), domain, UUID(key))
+    except ValueError as wrong:
+        raise invalid("after is no key of this listing.") from wrong
+
+
+def _received(report: ReceivedReport) -> dict[str, Any]:
+    return {
+        "message": report.message,
+        "came": report.came_at,
+        "organization": report.organization,
+        "report_id": report.report_id,
+        "domain": report.domain,
+        "begins": report.begins,
+        "ends": report.ends,
+        "signed_by": report.signed_by,
+        "messages": report.messages,
+        "passed": report.passed,
+        "failed": report.messages - report.passed,
+        "rows": list(report.rows),
+    }
+
+
+def _result(result: DmarcResult) -> dict[str, Any]:
+    facts = {name: getattr(result.facts, name) for name in result.facts.__struct_fields__}
+    facts["signatures"] = [msgspec.structs.asdict(each) for each in result.facts.signatures]
+    return {"day": result.day, "domain": result.domain, "messages": result.messages, **facts}
+
+
+def _sent(report: SentReport) -> dict[str, Any]:
+    return {"day": report.day, "domain": report.domain, "done": report.done, "how": report.how}
