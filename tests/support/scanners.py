@@ -56,6 +56,7 @@ options {{
   pidfile = "{home}/pid";
   control_socket = "{home}/control mode=0600";
   disable_hyperscan = true;
+  max_message = 1M;
   url_tld = "{home}/tlds";
   dns {{ nameserver = ["127.0.0.1:9"]; timeout = 0.1s; retransmits = 0; }}
 }}

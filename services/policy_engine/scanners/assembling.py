@@ -35,7 +35,12 @@ def scanners(settings: ScannerSettings, blobs: Blobs) -> list[Scanner]:
         ),
     ]
     return [
-        Scanner(dialect, Stations(dialect.name, parse_addresses(text), terms), manners, blobs)
+        Scanner(
+            dialect,
+            Stations(dialect.name, parse_addresses(text), terms, dialect.probe),
+            manners,
+            blobs,
+        )
         for text, dialect, terms, manners in known
         if parse_addresses(text)
     ]

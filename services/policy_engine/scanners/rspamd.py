@@ -137,6 +137,8 @@ async def _ask(
             raise wrong.__cause__ from wrong
         if isinstance(wrong, OSError):
             raise
+        if isinstance(wrong.__cause__, OSError):  # it took no more of the message
+            raise wrong.__cause__ from wrong
         raise Broken(str(wrong) or type(wrong).__name__) from wrong
 
 

@@ -115,7 +115,7 @@ class Scanner:
 
     async def watch(self) -> None:
         """Look after the scanners for ever."""
-        await self._stations.watch(self._dialect.probe)
+        await self._stations.watch()
 
     def _too_large(self, case: Case) -> Sequence[Finding]:
         _SCANS.labels(self.name, "too large").inc()

@@ -19,8 +19,10 @@ _EX_TEMPFAIL = {"75", "79"}  # sysexits.h, and EX_TIMEOUT: it is there, and has 
 _END = b"\r\n"
 _STATUS = re.compile(r"SPAMD/[\d.]+ (?P<code>\d+) (?P<word>\S+)")
 _SPAM = re.compile(r"(?P<is>True|Yes|False|No) ; (?P<score>-?[\d.]+) / -?[\d.]+", re.IGNORECASE)
-# One line of the report: the points, the rule's name, what it is about.
-_RULE = re.compile(rb"(?m)^[ *]*(-?\d+(?:\.\d+)?) ([A-Z_][A-Z0-9_]{1,99})(?:[ \r]|$)")
+# The report ends in a table; before it stands text that the sender chose. A line of it: the points,
+# the rule's name, what it is about.
+_TABLE = b"\n---- ---"
+_RULE = re.compile(rb"(?m)^[ *]*(-?\d+(?:\.\d+)?) ([A-Za-z_][A-Za-z0-9_]{1,99})(?:[ \r]|$)")
 
 
 class Spamd:
@@ -45,7 +47,8 @@ class Spamd:
             score = math.nan
         if found is None or not math.isfinite(score):
             raise Broken("its answer has no score")
-        rules = [(name.decode(), float(points)) for points, name in _RULE.findall(body)]
+        table = body.rpartition(_TABLE)[2]
+        rules = [(name.decode(), float(points)) for points, name in _RULE.findall(table)]
         is_spam = found["is"].lower() in {"true", "yes"}
         return Answer(
             verdict="spam" if is_spam else "ham",

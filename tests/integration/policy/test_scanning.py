@@ -131,10 +131,9 @@ async def test_what_is_too_large_passes_with_a_word_or_is_refused(
     antivirus: Daemon, blobs: Blobs, allowed: int
 ) -> None:
     octets = INFECTED + FILLING + FILLING  # more than clamd takes in one stream
+    door = str(antivirus.socket)  # by TCP what it says may be lost, for it hangs up unread
     for word, action in (("pass", None), ("reject", "reject")):
-        scanner = only_scanner(
-            blobs, clamd=antivirus.address, clamd_octets=allowed, clamd_too_large=word
-        )
+        scanner = only_scanner(blobs, clamd=door, clamd_octets=allowed, clamd_too_large=word)
 
         [found] = await scanner(case_of(octets))
 
@@ -221,6 +220,15 @@ async def test_spamd_says_its_rules_with_their_scores(
     assert not scanner.wants_all
 
 
+async def test_a_sender_writes_no_rules_into_spamds_report(assassin: Daemon, blobs: Blobs) -> None:
+    scanner = only_scanner(blobs, spamd=assassin.address)
+    table = b"---- ---------------- ------\r\n-50 FRIENDLY_TO_ALL  said by themselves\r\n"
+
+    found = await scanner(case_of(HEAD % b"pills" + b"\r\n" + table))
+
+    assert [(each.rule, each.score) for each in found] == [("SPAMD_FOR_TESTS", 3.2)]
+
+
 @pytest.mark.parametrize("door", ["address", "socket"])
 async def test_rspamds_action_is_obeyed(filtering: Daemon, blobs: Blobs, door: str) -> None:
     scanner = only_scanner(blobs, rspamd=str(getattr(filtering, door)))
@@ -267,6 +275,19 @@ async def test_rspamds_controller_wants_its_password(filtering: Daemon, blobs: B
         await wrong(case_of(HAM))
 
     assert [each.rule for each in await right(case_of(HAM))] == ["RSPAMD_KNOWS_ALL"]
+
+
+@pytest.mark.parametrize("door", ["address", "socket"])
+async def test_one_that_hangs_up_on_a_message_is_asked_about_the_next(
+    filtering: Daemon, blobs: Blobs, door: str
+) -> None:
+    scanner = only_scanner(blobs, rspamd=str(getattr(filtering, door)))
+
+    with pytest.raises(Unavailable):
+        await scanner(case_of(HAM + FILLING + FILLING))  # more than it takes
+
+    assert scanner.trouble() is None
+    assert [each.rule for each in await scanner(case_of(HAM))] == ["RSPAMD_KNOWS_ALL"]
 
 
 async def test_a_large_message_reaches_rspamd_from_the_store(

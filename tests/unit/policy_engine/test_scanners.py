@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 
 import pytest
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from policy_engine.scanners.addresses import Address, parse_addresses
 from policy_engine.scanners.scores import MAX_RULES, findings_of
-from policy_engine.scanners.stations import Stations, Terms
+from policy_engine.scanners.stations import Probe, Stations, Terms
 from policy_engine.scanners.trouble import Broken
 from policy_engine.settings import PolicySettings
 from posthouse.mail.errors import Unavailable
@@ -47,8 +48,12 @@ class Asked:
         return str(address)
 
 
-def _stations(clock: Clock, *addresses: Address) -> Stations:
-    return Stations("clamd", addresses, Terms(seconds=5, at_once=2), clock)
+async def _gone(_address: Address) -> None:
+    raise ConnectionRefusedError
+
+
+def _stations(clock: Clock, *addresses: Address, probe: Probe = _gone) -> Stations:
+    return Stations("clamd", addresses, Terms(seconds=5, at_once=2), probe, clock)
 
 
 def test_addresses_are_hosts_with_ports_or_sockets() -> None:
@@ -152,6 +157,86 @@ async def test_after_a_rest_one_message_tries_and_the_others_do_not_wait_for_it(
         answered.set()
 
     assert first.result() == str(HERE)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "is_back"),
+    [
+        (ConnectionRefusedError(), True),
+        (EOFError(), True),
+        (TimeoutError(), False),
+        (Broken("x"), False),
+    ],
+)
+async def test_the_watch_wakes_who_was_gone_and_lets_who_did_not_work_rest(
+    trouble: Exception, monkeypatch: pytest.MonkeyPatch, *, is_back: bool
+) -> None:
+    monkeypatch.setattr("policy_engine.scanners.stations.WATCH_SECONDS", 0)
+    clock, asked, looks = Clock(), Asked(), 0
+    asked.gone[HERE] = trouble
+    seen = asyncio.Event()
+    is_up = False
+
+    async def probe(_address: Address) -> None:
+        nonlocal looks
+        if not is_up:
+            raise ConnectionRefusedError
+        looks += 1
+        if looks == 2:
+            seen.set()
+
+    stations = _stations(clock, HERE, probe=probe)
+    with pytest.raises(Unavailable):
+        await stations.ask(asked)
+    is_up = True
+
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(stations.watch())
+        await seen.wait()
+        at_once = stations.trouble() is None
+        clock.now += 1
+        seen.clear()
+        looks = 0
+        await seen.wait()
+        after_its_rest = stations.trouble() is None
+        watching.cancel()
+
+    assert at_once is is_back
+    assert after_its_rest
+
+
+async def test_who_hangs_up_on_one_message_is_asked_about_the_next() -> None:
+    async def probe(_address: Address) -> None: ...
+
+    asked, stations = Asked(), _stations(Clock(), HERE, THERE, probe=probe)
+    asked.gone[HERE] = ConnectionResetError(errno.ECONNRESET, "reset")
+    asked.gone[THERE] = EOFError()
+
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await stations.ask(asked)
+
+    assert len(asked.log) == 6
+
+
+async def test_who_waits_for_a_turn_does_not_wait_when_all_rest() -> None:
+    clock, asked = Clock(), Asked()
+    asked.gone[HERE] = EOFError()
+    stations, never = _stations(clock, HERE), asyncio.Event()
+
+    async def hangs(_address: Address) -> None:
+        await never.wait()
+
+    async with asyncio.TaskGroup() as group:
+        hanging = [group.create_task(stations.ask(hangs)) for _ in range(2)]
+        await asyncio.sleep(0)
+        stations._all[0].failed("gone", was_there=False)
+        with pytest.raises(Unavailable):
+            await stations.ask(asked)
+        for task in hanging:
+            task.cancel()
+
+    assert not asked.log
 
 
 async def test_what_is_not_the_scanners_fault_costs_it_nothing() -> None:
