@@ -23,6 +23,7 @@ from postmaster.cli import (
     lists,
     mailboxes,
     maps,
+    outbound,
     policy,
     queue,
     quotas,
@@ -88,6 +89,7 @@ policy.policy.add_typer(lists.zone, name="zone")
 policy.policy.add_typer(lists.access, name="access")
 policy.policy.add_typer(greylisting.greylist, name="greylist")
 policy.policy.add_typer(bayes.bayes, name="bayes")
+policy.policy.add_typer(outbound.limits, name="limits")
 app.add_typer(policy.policy, name="policy", rich_help_panel=MAIL)
 app.add_typer(suppressions.suppression, name="suppression", rich_help_panel=MAIL)
 app.add_typer(auditing.audit, name="audit", rich_help_panel=MACHINERY)
