@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import idna
@@ -74,6 +75,7 @@ def u_labels(domain: str) -> str:
         return domain
 
 
+@lru_cache(maxsize=4096)  # each round of a batch asks the same
 def keys_of(address: Address) -> tuple[str, ...]:
     """Return all keys under which ``address`` is looked up, the most exact first."""
     own = address.domain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from policy_engine.content.case import Case
 from policy_engine.content.composing import composed, is_changed
@@ -26,6 +26,20 @@ LATER = 451
 
 _JUDGED = counter("posthouse_policy_judged_total", "Messages judged.", "action", "rule")
 log = get_logger()
+
+
+class Rewriter(Protocol):
+    """Changes addresses in the header of mail of this house."""
+
+    @property
+    def is_idle(self) -> bool:
+        """True if it has nothing to say."""
+
+    async def refresh(self) -> None:
+        """See whether it has; raise `Unavailable`."""
+
+    async def __call__(self, header: bytes) -> bytes:
+        """Return ``header`` as it is to be stored; raise `Unavailable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +75,13 @@ class Bench:
         self._is_ours = is_ours
         self._marks = marks
         self._turns = asyncio.Semaphore(at_once)
+        self.rewriter: Rewriter | None = None  # of mail of this house, before it is signed
         self.witnesses: list[Callable[[Judged], None]] = []  # they hear what was decided
 
     async def answer(self, question: ContentQuestion) -> ContentVerdict:
         """Judge what is asked; raises `Unavailable`, then the asker gets no answer."""
+        if self.rewriter:
+            await self.rewriter.refresh()
         if self.rests(is_account=bool(question.auth)):
             return ContentVerdict(rest_seconds=REST_SECONDS)
         if question.is_probe:
@@ -79,6 +96,8 @@ class Bench:
 
     def rests(self, *, is_account: bool) -> bool:
         """True if nothing is judged of mail of accounts, or of all other mail."""
+        if self.rewriter and not self.rewriter.is_idle:
+            return False
         kinds = (True,) if is_account else (True, False)  # some others are of this house, too
         return all(
             self._pipeline.is_idle(is_trusted=kind)
@@ -123,6 +142,8 @@ class Bench:
             tag_at=judged.levels.tag or self._marks.tag_at,
             prefix=self._marks.prefix,
         )
+        if self.rewriter and judged.case.is_trusted:
+            header = await self.rewriter(header)
         return await sealed(self._sealers, judged.case, header)
 
     async def _with_header(

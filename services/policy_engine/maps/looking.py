@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import takewhile
 from typing import TypeAlias
 
@@ -15,6 +16,8 @@ from posthouse.mail.address import Address
 from posthouse.mail.map_patterns import Pattern, compiled, filled
 from posthouse.mail.maps import PATTERN, Entry, Kind, candidates, local_keys, wide_keys
 from posthouse.storage.maps import Shape
+
+REMEMBERED = 4096  # addresses
 
 Patterns: TypeAlias = Mapping[Kind, tuple[tuple[Pattern, Entry], ...]]
 
@@ -51,19 +54,16 @@ class Maps:
 
     def keys(self, address: Address) -> tuple[str, ...]:
         """Return the keys beside `keys_of` that must be known before `narrow` and `wide`."""
-        if not self.kinds:
-            return ()
-        return (*local_keys(locals_of(address)), *wide_keys(address))
+        return _wider_keys(address) if self.kinds else ()
 
     def narrow(self, kind: Kind, address: Address, known: Known) -> Match | None:
         """Return what is said of ``address`` itself: by address, local part or pattern."""
         if kind not in self.kinds:
             return None
-        exact = locals_of(address)[0]
-        for key in self._narrow_keys(address, known):
+        for key in self._keys(address, known):
             targets = known[key].maps.get(kind)
             if targets is not None:
-                local = key.rpartition("@")[0]
+                exact, local = locals_of(address)[0], key.rpartition("@")[0]
                 entry = Entry(kind=kind, key=key, targets=targets)
                 return Match(entry=entry, detail=exact[len(local) :])
         return self._by_pattern(kind, address)
@@ -91,10 +91,9 @@ class Maps:
             if targets is not None:
                 yield Match(entry=Entry(kind=kind, key=key, targets=targets))
 
-    def _narrow_keys(self, address: Address, known: Known) -> Iterator[str]:
+    def _keys(self, address: Address, known: Known) -> tuple[str, ...]:
         domain = known[keys_of(address)[0]].domain
-        every = candidates(address, None if domain is None else domain.delimiters)
-        return takewhile(lambda key: key != PATTERN, every)
+        return _narrow_keys(address, None if domain is None else domain.delimiters)
 
     def _by_pattern(self, kind: Kind, address: Address) -> Match | None:
         for pattern, entry in self.patterns.get(kind, ()):
@@ -106,6 +105,17 @@ class Maps:
 
 
 NO_MAPS = Maps()
+
+
+# Each round of a batch asks the same of the same few addresses, for each map.
+@lru_cache(maxsize=REMEMBERED)
+def _narrow_keys(address: Address, delimiters: str | None) -> tuple[str, ...]:
+    return tuple(takewhile(lambda key: key != PATTERN, candidates(address, delimiters)))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _wider_keys(address: Address) -> tuple[str, ...]:
+    return (*local_keys(locals_of(address)), *wide_keys(address))
 
 
 def maps_of(shape: Shape) -> Maps:

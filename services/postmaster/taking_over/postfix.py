@@ -94,7 +94,8 @@ def virtual(file: Path, house: House) -> Findings:
         if is_domain(key) and "." in key:
             found.take(NewDomain(key.lower()))
             continue
-        targets = [_qualified(each, house) or each for each in targets_of(value.replace(" ", ","))]
+        parts = targets_of(_groups(value).replace(" ", ","))
+        targets = [_qualified(each, house) or each for each in parts]
         found.enter(line.where, "virtual", _map_key(key), targets)
     return found
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from policy_engine.dead_ends import NOBODY
 from policy_engine.decisions import MAX_ROUNDS, Plan, Rules, plan
-from policy_engine.maps.looking import maps_of
+from policy_engine.maps.headers import HeaderMaps, headed
+from policy_engine.maps.looking import Maps, maps_of
 from policy_engine.maps.rewriting import RECIPIENT, SENDER, rewritten
 from policy_engine.srs import Rewriter
 from posthouse.mail.address import parse_address
@@ -233,3 +234,53 @@ def test_every_map_has_a_form() -> None:
     for kind in KINDS:
         with pytest.raises(BadEntry, match="takes"):
             entry_of(kind, "@.a.test", [""] * 2000)
+
+
+HEADER = b"""\
+Received: from a@old.test (x)\r
+From: "anna@old.test" (b@old.test) <Anna@old.test>,\r
+\tbert@host.example.test\r
+To: =?utf-8?q?a@old.test?= <x@old.test>, "q q"@old.test, y@far.test\r
+Cc: list: c@old.test, d@old.test;\r
+Subject: anna@old.test \xff\r
+"""
+
+
+async def test_addresses_in_fields_are_rewritten_and_nothing_else() -> None:
+    paper = house()
+    paper.entry("canonical", "@old.test", "@example.test")
+    paper.entry("masquerade", "@.example.test")
+    paper.entry("recipient-canonical", "y@far.test", "y@near.test")
+
+    async def current() -> Maps:
+        return maps_of(paper.shape())
+
+    headers = HeaderMaps(current, paper.resolve)
+    assert headers.is_idle
+    assert await headers(HEADER) == HEADER
+    await headers.refresh()
+    assert not headers.is_idle
+    after = await headers(HEADER)
+
+    assert after == (
+        HEADER.replace(b"<Anna@old", b"<Anna@example").replace(b"bert@host.", b"bert@")
+        .replace(b"<x@old", b"<x@example").replace(b"y@far", b"y@near")
+        .replace(b"c@old", b"c@example").replace(b"d@old", b"d@example")
+    )  # fmt: skip
+
+
+@given(st.binary(max_size=300))
+def test_any_header_stays_as_it_is_where_maps_say_nothing(octets: bytes) -> None:
+    paper = house()
+    paper.entry("canonical", "a@b.test", "c@d.test")
+    text = octets.decode("utf-8", "surrogateescape")
+    known = paper.known([])
+    missing: set[str] = set()
+    while True:
+        missing.clear()
+        after = headed(text, maps_of(paper.shape()), known, missing)
+        if not missing:
+            break
+        known |= paper.known(sorted(missing))
+
+    assert after.encode("utf-8", "surrogateescape") == octets
