@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_network
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -55,14 +56,10 @@ class Door:
         *,
         client: str = CLIENT,
         hello: str = "",
-        auth: str = "",
-        is_relay: bool = False,
+        **more: Any,  # noqa: ANN401 - other fields of the question
     ) -> tuple[int, str]:
         """Return code and rule of the answer to RCPT."""
-        asked = RcptQuestion(
-            recipient=recipient, sender=sender, client=client, helo=hello, auth=auth,
-            is_relay=is_relay,
-        )  # fmt: skip
+        asked = RcptQuestion(recipient=recipient, sender=sender, client=client, helo=hello, **more)
         verdict = await self.enquiries.answer(asked)
         return verdict.code, verdict.rule
 

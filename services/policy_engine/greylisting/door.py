@@ -16,7 +16,7 @@ from policy_engine.greylisting.triplets import triplet
 from policy_engine.lists.proof import SenderProof
 from policy_engine.places import is_postmaster
 from policy_engine.rights import read
-from posthouse.mail.admission import Verdict, refuse
+from posthouse.mail.admission import RcptQuestion, Verdict, refuse
 from posthouse.mail.status import Status
 from posthouse.storage.greylisting import Triplet
 from posthouse.telemetry.metrics import counter
@@ -54,19 +54,24 @@ class GreylistStep:
         about = await self._concerned(arrival)
         if about is None:
             return None
-        seconds = self._greylist.recall(about)
-        if seconds is None:
-            if self._proof is not None and await self._proof.passes(arrival.question):
-                self._greylist.remember(about)
-                _GREYLISTED.labels("spared").inc()
-                return None
-            seconds = await self._greylist.waits(about)
-        _GREYLISTED.labels("waits" if seconds else "passes").inc()
+        seconds = await self._seconds(about, arrival.question)
+        if not arrival.question.is_trial:
+            _GREYLISTED.labels("waits" if seconds else "passes").inc()
         if not seconds:
             return None
         minutes = math.ceil(seconds / _SECONDS)
         when = "a minute" if minutes == 1 else f"{minutes} minutes"
         return refuse(LATER, f"You are not known here yet, come again in {when}", "greylist")
+
+    async def _seconds(self, about: Triplet, asked: RcptQuestion) -> float:
+        """Return how long it has to wait, 0 if it may pass."""
+        seconds = None if asked.is_trial else self._greylist.recall(about)
+        if seconds is not None:
+            return seconds
+        if self._proof is not None and await self._proof.passes(asked):
+            self._greylist.remember(about)
+            return 0.0
+        return await (self._greylist.peek if asked.is_trial else self._greylist.waits)(about)
 
     async def _concerned(self, arrival: Arrival) -> Triplet | None:
         """Return who sends to whom if that is looked at, else None."""

@@ -10,7 +10,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from posthouse.mail.errors import Unavailable
-from posthouse.storage.greylisting import GreylistTerms, Triplet, Waiting, ask_greylist, note_good
+from posthouse.storage.greylisting import (
+    GreylistTerms,
+    Triplet,
+    Waiting,
+    ask_greylist,
+    note_good,
+    peek_greylist,
+)
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.logs import get_logger
 
@@ -66,6 +73,10 @@ class Greylist:
             self._something.set()
         found = await asyncio.shield(self._asked[key][1])
         return found.seconds
+
+    async def peek(self, triplet: Triplet) -> float:
+        """Return how many seconds it would have to wait, and note nothing; raise `Unavailable`."""
+        return await peek_greylist(self._pool, triplet, self.terms)
 
     def note_good(self, network: str, domain: str) -> None:
         """Remember that good mail of ``domain``, proved by a signature, comes from ``network``."""

@@ -75,6 +75,17 @@ _ASK = """
            greatest(extract(epoch from first_at + $6::interval - now()), 1)::float8 end, false
       from noted
 """
+_PEEK = """
+    select (case when exists (
+        select from greylist_known where network = $2 and expires_at > now()
+           and (domain = '' and $5 > 0 and successes >= $5
+                or domain = $3 and $3 <> '' and successes >= $6)) then 0
+      else coalesce((
+        select case when passed_at is not null then 0
+               else greatest(extract(epoch from first_at + $4::interval - now()), 0) end
+          from greylist where key = $1 and expires_at > now()),
+        extract(epoch from $4::interval)) end)::float8
+"""
 _NOTE_GOOD = """
     insert into greylist_known as k (network, domain, successes, counted_at, expires_at)
     select network, domain, $3, now(), now() + $4::interval
@@ -198,6 +209,20 @@ async def ask_greylist(
         DOMAIN_SUCCESSES,
     )
     return {row["key"]: Waiting(row["seconds"], row["is_known"]) for row in rows}
+
+
+async def peek_greylist(queries: Queries, triplet: Triplet, terms: GreylistTerms) -> float:
+    """Return how many seconds one would have to wait, and note nothing."""
+    seconds = await queries.fetchval(
+        _PEEK,
+        triplet.key,
+        triplet.network,
+        storable(triplet.domain),
+        terms.delay,
+        terms.successes,
+        DOMAIN_SUCCESSES,
+    )
+    return float(str(seconds))
 
 
 async def note_good(

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from policy_engine.content.authenticated import Authenticated
+from policy_engine.content.case import Case
+from policy_engine.content.pipeline import Judged
+from policy_engine.content.verdict import Judgement
+from posthouse.authenticity.dkim import Dkim
 from posthouse.mail.address import parse_address
 from posthouse.mail.ids import new_id
 from posthouse.storage import directory
@@ -24,6 +30,7 @@ from posthouse.storage.greylisting import (
 from posthouse.storage.pool import Pool
 from support.doorway import ANNA, EVE, OURS, Door, open_door
 from support.names import FakeNames
+from support.postmaster import until
 from support.routing import RETURNS
 
 pytestmark = pytest.mark.integration
@@ -183,6 +190,37 @@ async def test_a_domain_has_its_own_will(pool: Pool, door: Door) -> None:
         await set_greylisting(pool, "example.test", enabled=None)
     async with open_door(pool, NO_NAMES, greylisting=False) as off:
         assert await off.says() == PASSES
+
+
+async def test_who_only_asks_what_would_be_is_told_and_not_noted(pool: Pool, door: Door) -> None:
+    assert await door.says(is_trial=True) == WAITS
+    assert await pool.fetchval("select count(*) from greylist") == 0
+    assert await door.says() == WAITS
+    await after(pool, timedelta(minutes=6))
+    assert await door.says(is_trial=True) == PASSES
+    assert await pool.fetchval("select passed_at from greylist") is None
+
+
+async def test_good_signed_mail_makes_its_network_known(pool: Pool, door: Door) -> None:
+    assert await door.says() == WAITS
+    octets = b"From: <eve@far.test>\r\n\r\nhi\r\n"
+    signed = Dkim(result="pass", domain="far.test")
+    good = Judged(
+        case=Case(
+            id=new_id(), client="203.0.113.9", sender=EVE, octets=octets, size=len(octets),
+            senders=Authenticated(signatures=(signed,)),
+        ),
+        judgement=Judgement(action="accept", score=0),
+    )  # fmt: skip
+
+    door.doorway.history(replace(good, judgement=Judgement(action="tag", score=9, is_spam=True)))
+    door.doorway.history(replace(good, case=replace(good.case, sender="eve@near.test")))
+    assert await door.says("bert@example.test") == WAITS
+    door.doorway.history(good)
+    await until(lambda: pool.fetchval("select count(*) from greylist_known"), "it was noted")
+
+    assert await door.says("bert@example.test", "other@far.test") == PASSES
+    assert await door.says("bert@example.test", "other@near.test") == WAITS
 
 
 async def test_a_warm_pod_answers_from_memory(pool: Pool, door: Door) -> None:
