@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from policy_engine.content.verdict import Levels
 from posthouse.mail.errors import Unavailable
 from posthouse.rules.compiled import Compiled, compile_rules
-from posthouse.rules.rule import Rule
 from posthouse.storage import rules, shadows
 from posthouse.storage.pool import Pool
 from posthouse.storage.rules import StoredRule
@@ -66,7 +65,7 @@ class Table:
             return
         stored = await rules.active(self._pool)
         levels = await shadows.levels(self._pool)
-        compiled = await asyncio.to_thread(compile_rules, merged(stored))
+        compiled = await asyncio.to_thread(compile_rules, [each.rule for each in stored])
         self.now = Loaded(
             version=version,
             compiled=compiled,
@@ -79,18 +78,6 @@ class Table:
         for name, fault in compiled.faults.items():
             log.error("rule was left out", rule=name, reason=fault.why)
         log.info("rules were loaded", rules=len(compiled.rules), version=version)
-
-
-def merged(stored: Sequence[StoredRule]) -> list[Rule]:
-    """Return the rules by name: of later sets those count, and their scores for earlier ones."""
-    found: dict[str, Rule] = {}
-    for each in stored:
-        rule = each.rule
-        before = found.get(rule.name)
-        if rule.kind == "score" and before is not None:
-            rule = replace(before, scores=rule.scores)
-        found[rule.name] = rule
-    return list(found.values())
 
 
 def trials(stored: Sequence[StoredRule]) -> dict[str, str]:

@@ -64,7 +64,7 @@ async def try_rules(
 
 
 def _run(of: list[Rule], letter: Letter, others: list[str]) -> dict[str, Any]:
-    compiled: Compiled = compile_rules({rule.name: rule for rule in of}.values())
+    compiled: Compiled = compile_rules(of)
     ran = run(compiled, letter)
     points = list(conclude(compiled, ran, others))
     return {

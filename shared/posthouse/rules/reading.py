@@ -11,7 +11,7 @@ from posthouse.rules.conditions import Blocks
 from posthouse.rules.definitions import read_definition
 from posthouse.rules.rule import MAX_SCORE, NAME, SCORE_SETS, BadRule, Fault, Kind, Rule
 
-MAX_FILE_OCTETS: Final = 8 * 1024 * 1024
+MAX_FILE_OCTETS: Final = 4 * 1024 * 1024
 MAX_RULES: Final = 20_000
 SHOWN_CHARACTERS: Final = 80
 

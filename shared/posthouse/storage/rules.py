@@ -7,7 +7,7 @@ Every change gives the table a new version; by it pods see that there is somethi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal, TypeAlias, cast
 
@@ -147,8 +147,34 @@ async def put_set(tx: Queries, name: str, rules: Sequence[Rule], who: str) -> No
 
 
 async def active(queries: Queries) -> tuple[StoredRule, ...]:
-    """Return the rules that run, live ones and shadows, by set and place."""
-    return tuple(map(_stored, await queries.fetch(_ACTIVE)))
+    """Return the rules that run, live ones and shadows: `in_force`."""
+    return in_force(tuple(map(_stored, await queries.fetch(_ACTIVE))))
+
+
+def in_force(stored: Sequence[StoredRule]) -> tuple[StoredRule, ...]:
+    """Return the rules by name, each with its set.
+
+    Of several sets the last one that defines a rule counts, and the last one that gives it a score.
+    A shadow takes the place of nothing that is live.
+    """
+    live = _merged([each for each in stored if not each.is_shadow])
+    tried = _merged([each for each in stored if each.is_shadow])
+    return (*live.values(), *(each for name, each in tried.items() if name not in live))
+
+
+def _merged(stored: Sequence[StoredRule]) -> dict[str, StoredRule]:
+    found: dict[str, StoredRule] = {}
+    scores: dict[str, tuple[float, ...]] = {}
+    for each in stored:
+        rule = each.rule
+        if rule.scores:
+            scores[rule.name] = rule.scores
+        if rule.kind != "score" or rule.name not in found:
+            found[rule.name] = each
+    return {
+        name: replace(each, rule=replace(each.rule, scores=scores.get(name, ())))
+        for name, each in found.items()
+    }
 
 
 async def of_set(queries: Queries, name: str) -> tuple[StoredRule, ...]:

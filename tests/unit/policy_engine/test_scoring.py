@@ -12,10 +12,10 @@ from policy_engine.content.case import Case
 from policy_engine.content.finding import Action, Finding
 from policy_engine.content.pipeline import Conclude, Judged, Pipeline
 from policy_engine.content.verdict import Levels
-from policy_engine.rules.table import merged, trials
+from policy_engine.rules.table import trials
 from posthouse.mail.ids import new_id
 from posthouse.rules.rule import Rule
-from posthouse.storage.rules import RuleState, SetState, StoredRule
+from posthouse.storage.rules import RuleState, SetState, StoredRule, in_force
 
 LETTER = b"Subject: x\r\n\r\nHello\r\n"
 
@@ -107,14 +107,25 @@ def _stored(
 def test_a_later_set_defines_anew_or_only_scores() -> None:
     first = Rule(name="A", kind="body", source="/a/", scores=(1,))
     other = Rule(name="B", kind="body", source="/b/")
-    found = merged([
+    found = in_force([
+        _stored("a", Rule(name="C", kind="score", scores=(7,))),
         _stored("a", first),
         _stored("a", other),
         _stored("b", Rule(name="A", kind="score", scores=(4,))),
         _stored("b", Rule(name="B", kind="body", source="/c/")),
+        _stored("b", Rule(name="C", kind="body", source="/d/")),
     ])  # fmt: skip
 
-    assert [(each.source, each.scores) for each in found] == [("/a/", (4,)), ("/c/", ())]
+    told = {each.rule.name: (each.rule.source, each.rule.scores) for each in found}
+    assert told == {"A": ("/a/", (4,)), "B": ("/c/", ()), "C": ("/d/", (7,))}
+
+
+def test_a_shadow_takes_the_place_of_nothing_that_is_live() -> None:
+    old, new = Rule(name="A", kind="body", source="/a/"), Rule(name="A", kind="body", source="/b/")
+
+    found = in_force([_stored("a", old), _stored("b", new, "shadow")])
+
+    assert [(each.rule.source, each.is_shadow) for each in found] == [("/a/", False)]
 
 
 def test_a_trial_is_called_like_what_is_tried() -> None:
