@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
-from posthouse.mail.rates import Buckets, Rate
+from posthouse.mail.rates import Buckets, Key, Rate
 from posthouse.runtime.durations import duration_words
 from posthouse.runtime.rate_settings import parse_rate
 from posthouse.storage.outbound.terms import Terms
 
 MAX_RATES = 4  # of one limit
+MAX_KNOWN = 10_000  # accounts and things, whose buckets are remembered
 Rates: TypeAlias = tuple[Rate, ...]
+Counted: TypeAlias = tuple[tuple[Key, Rate], ...]
 Defaults: TypeAlias = Mapping[tuple[str, str], Rates]
 
 
@@ -47,18 +49,20 @@ class Full:
         return f"Sending limit of {self.who} reached: {most} {self.thing} in {period}"
 
 
-@dataclass(frozen=True, slots=True)
 class Limits:
     """Counts and decides at once, by what this pod knows of all."""
 
-    buckets: Buckets
-    defaults: Defaults
+    def __init__(self, buckets: Buckets, defaults: Defaults) -> None:
+        """Count in ``buckets``, by ``defaults`` where terms say nothing else."""
+        self._buckets = buckets
+        self._defaults = defaults
+        self._known: dict[tuple[str, str], tuple[Terms, Counted]] = {}
 
     def full(self, account: str, terms: Terms, thing: str) -> Full | None:
         """Return the first limit that has no room for one more; nothing is counted."""
-        for who, rate in self._of(account, terms, thing):
-            if not self.buckets.has_room((who, _name(thing, rate)), rate):
-                return Full(who, thing, rate)
+        for key, rate in self._of(account, terms, thing):
+            if not self._buckets.has_room(key, rate):
+                return Full(key[0], thing, rate)
         return None
 
     def take(self, account: str, terms: Terms, thing: str) -> Full | None:
@@ -70,22 +74,29 @@ class Limits:
 
     def add(self, account: str, terms: Terms, thing: str, count: int) -> None:
         """Count ``count`` more, room or not."""
-        for who, rate in self._of(account, terms, thing):
-            self.buckets.add((who, _name(thing, rate)), rate, count)
+        for key, rate in self._of(account, terms, thing):
+            self._buckets.add(key, rate, count)
 
-    def _of(self, account: str, terms: Terms, thing: str) -> Iterator[tuple[str, Rate]]:
-        """Yield whose limits there are, and which."""
+    def _of(self, account: str, terms: Terms, thing: str) -> Counted:
+        """Return where an account is counted; made once for each time its terms are asked for."""
+        known = self._known.get((account, thing))
+        if known is not None and known[0] is terms:
+            return known[1]
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        made = tuple(self._made(account, terms, thing))
+        self._known[account, thing] = (terms, made)
+        return made
+
+    def _made(self, account: str, terms: Terms, thing: str) -> Iterator[tuple[Key, Rate]]:
+        """Yield the buckets of an account, its domain and its tenant, and their rates."""
         for scope, who in (
             ("account", account),
             ("domain", account.rpartition("@")[2]),
             ("tenant", terms.tenant),
         ):
             said = terms.limits.get((scope, thing))
-            rates = self.defaults[scope, thing] if said is None else parse_rates(said)
+            rates = self._defaults[scope, thing] if said is None else parse_rates(said)
             for rate in rates if who else ():
-                yield (f"tenant {who}" if scope == "tenant" else who), rate
-
-
-@lru_cache(maxsize=10_000)
-def _name(thing: str, rate: Rate) -> str:
-    return f"sent {thing}/{duration_words(rate.period)}"
+                name = f"tenant {who}" if scope == "tenant" else who
+                yield (name, f"sent {thing}/{duration_words(rate.period)}"), rate
