@@ -1,13 +1,13 @@
 """The trainer: learns what people moved into Junk and out of it, and forgets what is old or too much.
 
-bayes_wishes ─▶ the object's beginning ─▶ tokens ─▶ learned, and the wish is gone, in one transaction
+A wish, the beginning of its object, its tokens: that they are learned and the wish is gone is one transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
 from typing import Any
@@ -51,27 +51,38 @@ _expired = metrics.counter(
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Trainer:
-    """Works off wishes."""
+    """Works off wishes, and tidies now and then: one duty, for each keeps a connection."""
 
-    pool: Pool
-    blobs: Blobs
+    def __init__(
+        self, pool: Pool, blobs: Blobs, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._pool = pool
+        self._blobs = blobs
+        self._clock = clock
+        self._tidies_at = clock()
+
+    async def round(self) -> None:
+        """Learn what waits; once an hour forget, too. Raise `Unavailable`."""
+        await self.learn_all()
+        if self._tidies_at <= self._clock():
+            await self.tidy()
+            self._tidies_at = self._clock() + TIDY_EVERY.total_seconds()
 
     async def learn_all(self) -> None:
         """Learn what waits; raise `Unavailable`, then the rest is learned later."""
-        while wishes := await take_wishes(self.pool, AT_ONCE):
+        while wishes := await take_wishes(self._pool, AT_ONCE):
             octets = [await self._beginning(wish) for wish in wishes]
             lessons = await asyncio.to_thread(_lessons, wishes, octets)
             pairs = sorted(zip(wishes, lessons, strict=True), key=lambda pair: pair[0].owner)
             for owner, group in groupby(pairs, key=lambda pair: pair[0].owner):
                 await self._keep(owner, list(group))
-        _waiting.set(await waiting(self.pool))
+        _waiting.set(await waiting(self._pool))
 
     async def tidy(self) -> None:
         """Forget what is old or too much; raise `Unavailable`."""
-        gone = await tidy_corpora(self.pool, BOUNDS)
-        given_up = await tidy_wishes(self.pool)
+        gone = await tidy_corpora(self._pool, BOUNDS)
+        given_up = await tidy_wishes(self._pool)
         _expired.inc(gone)
         if gone or given_up:
             log.info("corpora tidied", tokens=gone, given_up=given_up)
@@ -80,13 +91,13 @@ class Trainer:
         if wish.object_id is None:
             return None
         try:
-            return await self.blobs.get_range(object_key(wish.object_id), 0, MAX_OCTETS)
+            return await self._blobs.get_range(object_key(wish.object_id), 0, MAX_OCTETS)
         except MissingObject:
             return None
 
     async def _keep(self, owner: int, pairs: Sequence[tuple[Wish, Lesson | None]]) -> None:
         lessons = [lesson for _, lesson in pairs if lesson is not None]
-        async with transaction(self.pool) as tx:
+        async with transaction(self._pool) as tx:
             done = await learn(tx, owner, lessons)
             await end_wishes(tx, [wish for wish, _ in pairs])
         for outcome, count in (("new", done.new), ("changed", done.changed), ("known", done.known)):
@@ -96,16 +107,11 @@ class Trainer:
 
 def training(pool: Pool, blobs: Blobs, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]:
     """Yield what is done about training."""
-    trainer = Trainer(pool=pool, blobs=blobs)
+    trainer = Trainer(pool, blobs)
     yield rounds(
-        alone(pool, names.TRAINER, trainer.learn_all),
+        alone(pool, names.TRAINER, trainer.round),
         TRAIN_EVERY,
         probes.progress(names.TRAINER, patience=LONGEST_ROUND),
-    )
-    yield rounds(
-        alone(pool, names.CORPORA, trainer.tidy),
-        TIDY_EVERY,
-        probes.progress(names.CORPORA, patience=LONGEST_ROUND),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Final
 STRENGTH = 0.030  # s, and x, as SpamAssassin has trained them
 UNSEEN = 0.538
 LEAST_DEVIATION = 0.346  # a token nearer to one half says nothing
+_LEAST, _MOST = 0.5 - LEAST_DEVIATION, 0.5 + LEAST_DEVIATION
 MOST_TOKENS = 150
 LEAST_TOKENS = 3  # fewer leave it open
 OPEN = 0.5
@@ -58,26 +59,27 @@ def belief_in(tokens: Iterable[int], counts: Counts, totals: Totals) -> Belief:
     """Return how much a message of ``tokens`` looks like spam."""
     if not totals.reach(1):
         return Belief()
-    told = []
-    for token in tokens:
-        seen = counts.get(token)
-        if seen is not None and (seen[0] or seen[1]):
-            value = _belief(*seen, totals)
-            if abs(value - OPEN) >= LEAST_DEVIATION:
-                told.append(value)
-    if len(told) < LEAST_TOKENS:
-        return Belief(used=len(told))
-    told.sort(key=lambda value: -abs(value - OPEN))
-    best = told[:MOST_TOKENS]
+    best = _telling(filter(None, map(counts.get, tokens)), totals)
+    if len(best) < LEAST_TOKENS:
+        return Belief(used=len(best))
+    if len(best) > MOST_TOKENS:
+        best = sorted(best, key=lambda value: -abs(value - OPEN))[:MOST_TOKENS]
     for_spam = _chance(-2 * math.fsum(math.log1p(-value) for value in best), len(best))
     for_ham = _chance(-2 * math.fsum(map(math.log, best)), len(best))
     return Belief((for_ham - for_spam + 1) / 2, len(best))
 
 
-def _belief(spam: int, ham: int, totals: Totals) -> float:
-    in_spam, in_ham = min(spam / totals.spam, 1.0), min(ham / totals.ham, 1.0)
-    seen = spam + ham
-    return (STRENGTH * UNSEEN + seen * in_spam / (in_spam + in_ham)) / (STRENGTH + seen)
+def _telling(counted: Iterable[tuple[int, int]], totals: Totals) -> list[float]:
+    """Return f(w) of the tokens that say something; this is done a thousand times for a message."""
+    told = []
+    for spam, ham in counted:
+        if seen := spam + ham:
+            # More than all messages were counted only where some were forgotten meanwhile.
+            in_spam, in_ham = min(spam / totals.spam, 1.0), min(ham / totals.ham, 1.0)
+            value = (STRENGTH * UNSEEN + seen * in_spam / (in_spam + in_ham)) / (STRENGTH + seen)
+            if not _LEAST < value < _MOST:
+                told.append(value)
+    return told
 
 
 def _chance(chi: float, pairs: int) -> float:

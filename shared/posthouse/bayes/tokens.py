@@ -12,16 +12,16 @@ message has more than `MAX_TOKENS`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import chain, islice
+from itertools import islice
 from typing import Final
 
 from posthouse.bayes.headers import header_tokens, subject_words
 from posthouse.bayes.hypertext import page_tokens
 from posthouse.bayes.numbers import pair_numbers, word_number
-from posthouse.bayes.words import piece_numbers, shouting
+from posthouse.bayes.words import numbers_of, shouting
 from posthouse.mail.header import header_end
 from posthouse.mime.charsets import decode
 from posthouse.mime.fields import pick
@@ -62,9 +62,9 @@ def tokens_of(octets: bytes) -> tuple[int, ...]:
     different = dict.fromkeys(found.pieces)
     found.marks += shouting(list(different))
     tokens = dict.fromkeys(map(word_number, islice(dict.fromkeys(found.marks), MAX_MARKS)))
-    words = dict.fromkeys(_numbers(different))
+    words = dict.fromkeys(numbers_of(different))
     tokens.update(dict.fromkeys(islice(words, MAX_WORDS)))
-    for run in (map(word_number, subject_words(header)), _numbers(found.pieces)):
+    for run in (map(word_number, subject_words(header)), numbers_of(found.pieces)):
         tokens.update(dict.fromkeys(pair_numbers(islice(run, MAX_PAIRS // 2))))
     return tuple(tokens)
 
@@ -83,10 +83,6 @@ def digest_of(octets: bytes) -> bytes:
     # Less than what is always there, whatever the length of the header and of line ends.
     sum_.update(octets[end:].replace(b"\r", b"")[: MAX_OCTETS // 4].rstrip(b"\n"))
     return sum_.digest()
-
-
-def _numbers(pieces: Iterable[str]) -> Iterator[int]:
-    return chain.from_iterable(map(piece_numbers, pieces))
 
 
 def _leaves(root: Entity) -> Iterator[Entity]:

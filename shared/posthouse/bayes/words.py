@@ -6,8 +6,9 @@ Text is cut at white space, and what a piece stands for is remembered: mail repe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from posthouse.bayes.numbers import word_number
@@ -15,6 +16,7 @@ from posthouse.bayes.numbers import word_number
 LONGEST = 20  # characters; a longer word is known by its beginning
 KNOWN_PIECES: Final = 30_000  # are remembered, some ten megabytes
 LONGEST_PIECE: Final = 64
+KNOWN_HOSTS: Final = 10_000  # likewise, of 255 characters at most
 _BEGINNING = 7
 _EAST: Final = "\u2e80-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[^\W\d_{_EAST}][\w'’-]{{2,400}}")
@@ -38,8 +40,13 @@ def words_of(text: str) -> list[str]:
     return found
 
 
-def piece_numbers(piece: str) -> tuple[int, ...]:
-    """Return the numbers of what ``piece`` of a text holds: words, links, money."""
+def numbers_of(pieces: Collection[str]) -> Iterator[int]:
+    """Yield the numbers of what the ``pieces`` of a text hold: words, links, money."""
+    read = _known if max(map(len, pieces), default=0) <= LONGEST_PIECE else _one
+    return chain.from_iterable(map(read, pieces))
+
+
+def _one(piece: str) -> tuple[int, ...]:
     return _known(piece) if len(piece) <= LONGEST_PIECE else _numbers(piece)
 
 
@@ -64,8 +71,7 @@ def shouting(pieces: list[str]) -> Iterator[str]:
         yield "t:shouts much" if shouted > _MANY else "t:shouts"
 
 
-def host_tokens(authority: str) -> Iterator[str]:
-    """Yield tokens of a host in lower case, perhaps with a port and a user before it."""
+def _host_tokens(authority: str) -> Iterator[str]:
     user, _, host = authority.rpartition("@")
     if user:
         yield "u:with user"
@@ -77,6 +83,12 @@ def host_tokens(authority: str) -> Iterator[str]:
     host = host.rstrip(".,;:!)")
     yield f"u:{host}"
     yield from (f"u:{domain}" for domain in domains_of(host))
+
+
+@lru_cache(KNOWN_HOSTS)
+def host_tokens(authority: str) -> tuple[str, ...]:
+    """Return tokens of a host in lower case, perhaps with a port and a user before it."""
+    return tuple(_host_tokens(authority))
 
 
 def domains_of(host: str) -> Iterator[str]:

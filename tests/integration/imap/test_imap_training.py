@@ -50,7 +50,7 @@ async def test_moving_into_junk_and_out_of_it_says_what_mail_is(pool: Pool, tmp_
 async def test_what_was_moved_is_learned_once_for_who_moved_it(pool: Pool, tmp_path: Path) -> None:
     account = await add_reader(pool)
     async with gateway(pool, tmp_path) as imap:
-        user, trainer = await _a_user(imap), Trainer(pool=pool, blobs=imap.house.blobs)
+        user, trainer = await _a_user(imap), Trainer(pool, imap.house.blobs)
 
         async def learned() -> list[tuple[int, int]]:
             await trainer.learn_all()
@@ -81,7 +81,7 @@ async def test_a_message_whose_object_is_gone_is_learned_from_no_more(
         objects = await pool.fetch("select distinct object_id from contents")
         await imap.house.blobs.delete([object_key(row["object_id"]) for row in objects])
 
-        await Trainer(pool=pool, blobs=imap.house.blobs).learn_all()
+        await Trainer(pool, imap.house.blobs).learn_all()
 
         assert await _wishes(pool) == []
         assert (await corpus_of(pool, SITE)).spam == 0
