@@ -13,7 +13,7 @@ from itertools import chain
 from posthouse.bayes.combining import BANDS, Totals, band, belief_in
 
 SPAM_FROM = 0.95  # BAYES_95 and above count as said to be spam
-HAM_TO = 0.40  # BAYES_20 and below as said to be wanted; between them nothing is said
+HAM_TO = 0.40  # BAYES_40 and below count as said to be wanted; between nothing is said
 
 Tokens = Sequence[int]
 
