@@ -43,10 +43,12 @@ class Expression:
     Attributes:
         value: Computes it; a name that is unknown is 0.
         names: Those it asks for.
+        negated: Those of them whose absence makes it hold: within a ``!``.
     """
 
     value: Value
     names: frozenset[str]
+    negated: frozenset[str] = frozenset()
 
 
 def read_expression(text: str) -> Expression:
@@ -61,12 +63,14 @@ class _Reader:
         self._tokens = list(_tokens(text))
         self._at = 0
         self._names: set[str] = set()
+        self._negated: set[str] = set()
+        self._is_turned = False
 
     def whole(self) -> Expression:
         value = self._level(0, MAX_DEPTH)
         if self._at < len(self._tokens):
             raise BadRule(f"unexpected {self._tokens[self._at][1]!r}")
-        return Expression(value, frozenset(self._names))
+        return Expression(value, frozenset(self._names), frozenset(self._negated))
 
     def _peek(self) -> str:
         return self._tokens[self._at][1] if self._at < len(self._tokens) else ""
@@ -97,13 +101,18 @@ class _Reader:
         if text == "(":
             return self._within(depth - 1)
         if text in {"!", "-", "+"}:
-            return _signed(text, self._single(depth - 1))
+            self._is_turned ^= text == "!"
+            value = self._single(depth - 1)
+            self._is_turned ^= text == "!"
+            return _signed(text, value)
         raise BadRule(f"unexpected {text!r}")
 
     def _name(self, name: str) -> Value:
         if self._peek() == "(":
             raise BadRule(f"no function is known: {name}()")
         self._names.add(name)
+        if self._is_turned:
+            self._negated.add(name)
         return _named(name)
 
     def _within(self, depth: int) -> Value:

@@ -9,6 +9,7 @@ from typing import Final
 
 from posthouse.rules.conditions import Blocks
 from posthouse.rules.definitions import read_definition
+from posthouse.rules.expressions import read_expression
 from posthouse.rules.rule import MAX_SCORE, NAME, SCORE_SETS, BadRule, Fault, Kind, Rule
 
 MAX_FILE_OCTETS: Final = 4 * 1024 * 1024
@@ -71,6 +72,7 @@ class _Reader:
                 self.faults.append(Fault(line=number, text=line[:SHOWN_CHARACTERS], why=str(wrong)))
         if blocks.is_open:
             self.faults.append(Fault(line=0, text="endif", why="an if has no endif"))
+        self._drop_turned()
         whole = tuple(self._whole())
         self.faults.sort(key=lambda fault: fault.line)
         return Reading(whole, tuple(self.faults))
@@ -131,6 +133,23 @@ class _Reader:
             before[at if len(before) > 1 else 0] + values[at if len(values) > 1 else 0]
             for at in range(len(longest))
         )
+
+    def _drop_turned(self) -> None:
+        """Refuse metas that would hold only because a rule of the file cannot be run."""
+        turned = {
+            name: read_expression(rule.source).negated
+            for name, rule in self.rules.items()
+            if rule.kind == "meta"
+        }
+        unknown = {name for name in self.refused if not name.startswith(ELSEWHERE)}
+        while found := {name for name, of in turned.items() if not of.isdisjoint(unknown)}:
+            for name in found:
+                rule, missing = self.rules.pop(name), min(turned.pop(name) & unknown)
+                why = "would hold because a rule that it excludes is not taken"
+                text = f"meta {name}: {missing}"
+                self.faults.append(Fault(line=rule.line, text=text, why=why))
+                self.refused[name] = why
+            unknown |= found
 
     def _whole(self) -> Iterator[Rule]:
         for rule in self.rules.values():

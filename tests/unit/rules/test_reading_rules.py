@@ -108,6 +108,19 @@ def test_rules_made_of_tags_are_not_run_as_if_the_tags_were_text() -> None:
     assert len(read.faults) == 2
 
 
+def test_a_meta_is_refused_that_would_hold_only_because_a_rule_cannot_be_run() -> None:
+    read = read_rules(
+        "body A /a/\nbody B /(?!x)b/\nmeta C A && !(A + B > 1)\nmeta D A && !C\nmeta E A || B\n"
+        "header SPF_PASS eval:x()\nmeta F A && !SPF_PASS\n"
+    )
+
+    assert [rule.name for rule in read.rules] == ["A", "E", "F"]
+    assert [(fault.line, fault.text) for fault in read.faults][1:3] == [
+        (3, "meta C: B"),
+        (4, "meta D: C"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("literal", "pattern"),
     [
