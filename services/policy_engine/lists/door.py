@@ -82,10 +82,11 @@ class ZonesStep:
 
     async def __call__(self, arrival: Arrival) -> Verdict | None:
         """Return what the zones say; raise `Unavailable`."""
+        await self._zones.look()  # who judges messages goes by that, too
         asked = arrival.question
         recipient = read(asked.recipient)
         if arrival.is_trusted or asked.is_relay or (recipient and is_postmaster(recipient)):
-            return None  # who is listed must be able to ask why (RFC 5782 §2.1, RFC 5321 §4.5.1)
+            return None  # who is listed must be able to ask why (RFC 5321 §4.5.1)
         standing = await self._zones.standing(
             asked.client, asked.sender.rpartition("@")[2], asked.helo
         )
