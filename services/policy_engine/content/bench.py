@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from policy_engine.content.case import Case
@@ -142,9 +142,13 @@ class Bench:
             tag_at=judged.levels.tag or self._marks.tag_at,
             prefix=self._marks.prefix,
         )
-        if self.rewriter and judged.case.is_trusted:
-            header = await self.rewriter(header)
-        return await sealed(self._sealers, judged.case, header)
+        case = judged.case
+        if self.rewriter and case.is_trusted:
+            after = await self.rewriter(header)
+            if after != header:  # who signs looks at its authors
+                header, size = after, case.size - case.body_start + len(after)
+                case = replace(case, octets=header + case.body, size=size)
+        return await sealed(self._sealers, case, header)
 
     async def _with_header(
         self, verdict: ContentVerdict, judged: Judged, hostname: str
