@@ -20,6 +20,7 @@ from policy_engine.scanners.trouble import Broken, TooLarge
 from posthouse.mail.errors import Unavailable
 
 MAX_ANSWER_OCTETS = 1024 * 1024
+MAX_SAID_CHARACTERS = 200
 MAX_RECIPIENTS = 100  # rspamd looks for settings of theirs; it need not know all
 _OK = 200
 _TOO_LARGE = 413
@@ -93,7 +94,7 @@ class Rspamd:
             said = reply.messages.get("smtp_message", "")
             found = Finding(
                 rule=f"RSPAMD_SAYS_{reply.action.upper().replace(' ', '_')}",
-                seen=said if isinstance(said, str) else "",
+                seen=said[:MAX_SAID_CHARACTERS] if isinstance(said, str) else "",
                 action=action,
                 text=SPAM_TEXT if action == "reject" else "",
             )
