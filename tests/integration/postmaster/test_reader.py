@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
 
+from posthouse.authenticity.dkim import Signer, digest_bodies, sign
+from posthouse.authenticity.dkim.headers import Header
+from posthouse.authenticity.dkim.making import make_pem, record_of
 from posthouse.blobs import Blobs, open_blobs
 from posthouse.mail.address import parse_address
 from posthouse.mail.errors import Unavailable
+from posthouse.mail.header import header_end
 from posthouse.mail.ids import new_id, object_key
 from posthouse.mail.return_path import ReturnPaths
 from posthouse.mime.returned import ReturnedMail, read_returned
@@ -27,6 +32,7 @@ from posthouse.telemetry import metrics
 from postmaster.duties import reader as duty
 from postmaster.duties.reader import Reader
 from support.ledger import a_mail
+from support.names import FakeNames
 
 pytestmark = pytest.mark.integration
 
@@ -149,6 +155,27 @@ async def test_a_complaint_is_believed_that_names_a_mail_of_ours_and_its_recipie
     assert detail.startswith("bert@isp.test; abuse; report ")
     (row,) = await suppressions(pool)
     assert (row.address, row.reason) == ("bert@isp.test", "complaint")
+
+
+@pytest.mark.parametrize(("how", "leads_to"), [("signed", 1), ("not", 0), ("broken", 0)])
+async def test_a_complaint_without_our_return_path_suppresses_if_it_is_signed(
+    pool: Pool, reader: Reader, how: str, leads_to: int
+) -> None:
+    sent, pem = await _sent(pool, "bert@isp.test"), make_pem("rsa")
+    octets = _golden("abuse.eml").replace(b"\n", b"\r\n")
+    start = header_end(octets)
+    digest = digest_bodies([octets[start:]], {"simple"})["simple"]
+    signer = Signer(domain="isp.test", selector="s", key=pem)
+    if how != "not":
+        octets = sign(Header(octets[:start]), digest, [signer], datetime.now(UTC)) + octets
+    await _came(reader, octets + b"more\r\n" if how == "broken" else octets)
+    names = FakeNames({"s._domainkey.isp.test": {"TXT": [record_of(pem)]}})
+
+    await replace(reader, names=names).read_all()
+
+    ((_, _, detail),) = await _told(pool, sent.id)
+    assert ("not signed" in detail) == (not leads_to)
+    assert len(await suppressions(pool)) == leads_to
 
 
 @pytest.mark.parametrize("kind", ["not-spam", "auth-failure", "virus"])
