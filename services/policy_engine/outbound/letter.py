@@ -38,5 +38,6 @@ def compose(ident: UUID, host: str, to: Sequence[str], raised: Raised, now: date
     )
     if raised.consequence != "alert":
         text += _RESUME.format(account=raised.account)
-    mail.set_content(text)
+    # No line of a command may be broken in the middle.
+    mail.set_content(text, cte="7bit" if text.isascii() else "base64")
     return mail.as_bytes()
