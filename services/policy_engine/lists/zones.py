@@ -17,7 +17,7 @@ from policy_engine.lists.questions import Asked, Traits, probes, questions
 from posthouse.authenticity.iprev import check_reverse
 from posthouse.authenticity.names import Names
 from posthouse.mail.answers import Answer, Empty, Found, Temporary
-from posthouse.mail.list_codes import Code, Listed, listed, parse_codes
+from posthouse.mail.list_codes import Listed, listed, parse_codes
 from posthouse.storage.list_zones import Zone, zones
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.logs import get_logger
@@ -91,7 +91,6 @@ class Zones:
         self._patience = patience.total_seconds()
         self._clock = clock
         self._zones: tuple[Zone, ...] = ()
-        self._codes: dict[str, tuple[Code, ...]] = {}
         self._until = 0.0
         self._health: dict[str, tuple[float, bool]] = {}
         self._remembered: OrderedDict[Traits, tuple[float, Standing]] = OrderedDict()
@@ -107,8 +106,8 @@ class Zones:
             return
         found = await zones(self._pool)
         if found != self._zones:
-            self._codes = {each.zone: parse_codes(each.codes) for each in found}
-            self._health = {name: at for name, at in self._health.items() if name in self._codes}
+            names = {each.zone for each in found}
+            self._health = {name: at for name, at in self._health.items() if name in names}
             self._remembered.clear()
             self._zones = found
         self._until = self._clock() + LOOK_EVERY.total_seconds()
@@ -174,9 +173,10 @@ class Zones:
             _ASKED.labels("fault" if its.fault else "listed" if its.points else "not listed").inc()
         return Standing(tuple(listings), unknown)
 
-    def _listed(self, zone: Zone, answer: Answer[str]) -> Listed:
+    @staticmethod
+    def _listed(zone: Zone, answer: Answer[str]) -> Listed:
         records = answer.records if isinstance(answer, Found) else ()
-        return listed(records, self._codes[zone.zone], zone.weight)
+        return listed(records, parse_codes(zone.codes), zone.weight)
 
     async def _probe(self, zone: Zone) -> None:
         """Look whether ``zone`` lists what every list has, and not what none has (§5)."""

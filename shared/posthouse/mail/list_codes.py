@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 MAX_CODES = 64
@@ -62,6 +63,7 @@ class Listed:
     fault: str = ""
 
 
+@lru_cache(maxsize=256)
 def parse_codes(text: str) -> tuple[Code, ...]:
     """Read codes; raise `ValueError`, in words."""
     words = [word for word in _BETWEEN.split(text) if word]
