@@ -14,11 +14,18 @@ from typing import Any
 
 from posthouse.bayes.tokens import MAX_OCTETS, digest_of, tokens_of
 from posthouse.blobs import Blobs
-from posthouse.mail.errors import MissingObject
+from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.mail.ids import object_key
 from posthouse.storage.bayes.expiring import Bounds, tidy_corpora
 from posthouse.storage.bayes.learning import Lesson, learn
-from posthouse.storage.bayes.wishes import Wish, end_wishes, take_wishes, tidy_wishes, waiting
+from posthouse.storage.bayes.wishes import (
+    Wish,
+    end_wishes,
+    put_back,
+    take_wishes,
+    tidy_wishes,
+    waiting,
+)
 from posthouse.storage.pool import Pool, transaction
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
@@ -72,7 +79,11 @@ class Trainer:
     async def learn_all(self) -> None:
         """Learn what waits; raise `Unavailable`, then the rest is learned later."""
         while wishes := await take_wishes(self._pool, AT_ONCE):
-            octets = [await self._beginning(wish) for wish in wishes]
+            try:
+                octets = [await self._beginning(wish) for wish in wishes]
+            except Unavailable:
+                await put_back(self._pool, wishes)
+                raise
             lessons = await asyncio.to_thread(_lessons, wishes, octets)
             pairs = sorted(zip(wishes, lessons, strict=True), key=lambda pair: pair[0].owner)
             for owner, group in groupby(pairs, key=lambda pair: pair[0].owner):

@@ -8,8 +8,10 @@ import pytest
 
 from imap_gateway.training import Training, kind_of_move, kind_of_words
 from posthouse.bayes.tokens import tokens_of
+from posthouse.mail.errors import Unavailable
 from posthouse.mail.ids import object_key
 from posthouse.storage.bayes.corpora import SITE, corpus_of, counts
+from posthouse.storage.bayes.wishes import TRIES
 from posthouse.storage.pool import Pool
 from postmaster.duties.training import Trainer
 from support.imap import LETTER, Gateway, User, add_reader, gateway
@@ -85,6 +87,27 @@ async def test_a_message_whose_object_is_gone_is_learned_from_no_more(
 
         assert await _wishes(pool) == []
         assert (await corpus_of(pool, SITE)).spam == 0
+
+
+async def test_an_outage_of_the_store_only_delays_what_is_learned(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_reader(pool)
+    async with gateway(pool, tmp_path) as imap:
+        user, trainer = await _a_user(imap), Trainer(pool, imap.house.blobs)
+        await user.say("MOVE 1 Bad")
+
+        async def away(*_: object) -> bytes:
+            raise Unavailable("store away")
+
+        with monkeypatch.context() as outage:
+            outage.setattr(imap.house.blobs, "get_range", away)
+            for _ in range(TRIES + 1):
+                with pytest.raises(Unavailable):
+                    await trainer.learn_all()
+        await trainer.learn_all()
+
+        assert (await corpus_of(pool, SITE)).spam == 1
 
 
 async def test_throwing_junk_away_and_sorting_other_mail_says_nothing(

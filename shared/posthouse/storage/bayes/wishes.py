@@ -45,6 +45,11 @@ _OBJECTS = """
            as w (owner, account_id, content_id, is_spam)
       left join contents c on c.account_id = w.account_id and c.content_id = w.content_id
 """
+_AGAIN = """
+    update bayes_wishes w set tries = greatest(tries - 1, 0)
+      from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as d (owner, account_id, content_id)
+     where w.owner = d.owner and w.account_id = d.account_id and w.content_id = d.content_id
+"""
 # Who has changed his mind meanwhile is heard again.
 _DONE = """
     delete from bayes_wishes w
@@ -109,6 +114,16 @@ async def take_wishes(pool: Pool, many: int) -> list[Wish]:
         )
         for row in await pool.fetch(_OBJECTS, *columns)
     ]
+
+
+async def put_back(queries: Queries, wishes: Sequence[Wish]) -> None:
+    """Take back that wishes were tried: an outage is not their fault."""
+    await queries.execute(
+        _AGAIN,
+        [wish.owner for wish in wishes],
+        [wish.account for wish in wishes],
+        [wish.content for wish in wishes],
+    )
 
 
 async def end_wishes(tx: Tx, wishes: Sequence[Wish]) -> None:
