@@ -22,7 +22,7 @@ Key = Annotated[
     typer.Argument(
         metavar="KEY",
         help="Whom it means: name@domain, name@ in all domains of ours, /pattern/ (RE2), @domain, "
-        "@.domain for all below it, '*' for all; '<>' for reports, which only hold-sender takes.",
+        "@.domain for all below it, '*' for all; 'null' for reports, which only hold-sender takes.",
     ),
 ]
 COLUMNS: list[Column] = [("Map", "map", plain), ("Key", "key", plain), ("Says", "targets", plain)]

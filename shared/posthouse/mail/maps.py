@@ -89,6 +89,8 @@ def key_of(text: str) -> str:
     """Return a key in the form in which it is kept; raise `BadEntry` if it is none."""
     if text in {EVERYTHING, NULL_SENDER}:
         return text
+    if text == "null":  # easier to type
+        return NULL_SENDER
     if text.startswith(PATTERN):
         return _pattern(text)
     local, _, domain = text.rpartition("@")
