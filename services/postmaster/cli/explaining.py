@@ -35,7 +35,9 @@ def explain(
         Path, typer.Argument(metavar="FILE.eml", help="The message, as it would come.")
     ],
     *,
-    sender: Annotated[str, typer.Option(metavar="ADDRESS", help="MAIL FROM; empty for the null path.")],
+    sender: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="MAIL FROM; empty for the null path.")
+    ],
     recipients: Annotated[
         list[str], typer.Option("--recipient", metavar="ADDRESS", help="RCPT TO; several times.")
     ],
