@@ -79,11 +79,9 @@ class Zone(asyncio.DatagramProtocol):
         """Put in what is known of ``name``, and of what it is an alias of; None for silence."""
         for _ in range(MAX_ALIASES):
             lines = self.records.get(name)
-            if lines is None:
-                response.set_rcode(dns.rcode.NXDOMAIN)
-                return response
-            if "SERVFAIL" in lines:
-                response.set_rcode(dns.rcode.SERVFAIL)
+            if lines is None or "SERVFAIL" in lines:
+                fault = dns.rcode.NXDOMAIN if lines is None else dns.rcode.SERVFAIL
+                response.set_rcode(fault)
                 return response
             if "SILENCE" in lines:
                 return None
