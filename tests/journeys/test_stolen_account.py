@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from onemachine.options import DOMAIN
 from support.letters import letter
 from support.outside_world import OutsideWorld, Sink
-from support.stack import DOMAIN, House, a_house, eventually
+from support.stack import House, a_house, eventually
 
 pytestmark = pytest.mark.journey
 

@@ -112,7 +112,7 @@ class Outgoing:
             outside = _outside(plan)
             count.messages += 1
             count.recipients += len(outside)
-            for recipient in outside[: MAX_STRANGERS - len(count.strangers)]:
+            for recipient in outside[: max(0, MAX_STRANGERS - len(count.strangers))]:
                 count.strangers.add(_hash(recipient))
 
     def judged(self, judged: Judged) -> None:
