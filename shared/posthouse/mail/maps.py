@@ -87,10 +87,9 @@ def entry_of(kind: str, key: str, targets: Sequence[str]) -> Entry:
 
 def key_of(text: str) -> str:
     """Return a key in the form in which it is kept; raise `BadEntry` if it is none."""
+    text = NULL_SENDER if text == "null" else text  # easier to type
     if text in {EVERYTHING, NULL_SENDER}:
         return text
-    if text == "null":  # easier to type
-        return NULL_SENDER
     if text.startswith(PATTERN):
         return _pattern(text)
     local, _, domain = text.rpartition("@")
