@@ -1,6 +1,7 @@
 """The gate: what policy says to a sender or a recipient, asked while the client waits.
 
-Answers about recipients are remembered for seconds, because a list server asks the same again and
+Answers about recipients are remembered for seconds (but not that an account may go on: policy counts
+what accounts send), because a list server asks the same again and
 again. When no policy pod answers in time, a stranger is told to come back (451) and an account
 that authenticated is let through; what it sends is checked again at routing.
 """
@@ -80,7 +81,8 @@ class Gate:
         if known is not None and known[0] > self._clock():
             return known[1]
         reply = await self._asked(question, replies.OK_RECIPIENT)
-        if reply is not replies.UNAVAILABLE:
+        is_counted = bool(question.auth) and reply.accepts  # policy limits what accounts send
+        if reply is not replies.UNAVAILABLE and not is_counted:
             self._remember(question, reply)
         return reply
 
