@@ -15,7 +15,7 @@ from posthouse.mime.text import header_lines, leaf_texts, may_have
 
 def body_has(octets: bytes, parts: Parts, wanted: Sequence[str]) -> set[str]:
     """Return those of ``wanted``, which are folded, that the folded text of a message's body has."""
-    found = {text for text in wanted if not text}
+    found: set[str] = {text for text in wanted if len(text) == 0}
     for folded in _header_texts(octets, parts, wanted):
         found.update(one for one in wanted if one in folded)
     for text in leaf_texts(octets, parts):

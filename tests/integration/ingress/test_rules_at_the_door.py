@@ -47,7 +47,7 @@ async def test_the_test_string_is_refused_within_seconds_after_the_rules_are_liv
         async with transaction(pool) as tx:
             await rules.put_set(tx, "default", read_rules(default_rules()).rules, "test")
             await rules.set_state(tx, "default", "live", "test")
-        replies = []
+        replies: list[str] = []
         while len(replies) < MOST_TRIES and REFUSED not in replies:
             replies.append(await _sent(here.port))
             await asyncio.sleep(0.25)  # the pause between two letters
