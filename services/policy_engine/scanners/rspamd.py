@@ -136,10 +136,12 @@ async def _ask(
     except aiohttp.ClientError as wrong:
         if isinstance(wrong.__cause__, Unavailable):  # the message could not be read
             raise wrong.__cause__ from wrong
-        if isinstance(wrong, OSError):
+        if isinstance(wrong, OSError) and wrong.errno is not None:
             raise
-        if isinstance(wrong.__cause__, OSError):  # it took no more of the message
-            raise wrong.__cause__ from wrong
+        if isinstance(wrong.__cause__, OSError) and wrong.__cause__.errno is not None:
+            raise wrong.__cause__ from wrong  # it took no more of the message
+        if isinstance(wrong, OSError):  # aiohttp's own words for that, without a number
+            raise EOFError(str(wrong)) from wrong  # noqa: TRY004 - it is what happened
         raise Broken(str(wrong) or type(wrong).__name__) from wrong
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, TypeAlias
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import AfterValidator, Field
 
 from posthouse.bayes.tokens import digest_of, tokens_of
@@ -21,7 +21,7 @@ from posthouse.storage.mailboxes import MAX_NAME_OCTETS, NoSuchMailbox, find_mai
 from posthouse.storage.pool import Pool
 from postmaster.api.actor import Actor
 from postmaster.api.auditing import audited
-from postmaster.api.fields import AddressKey, Body, Limit, address_key, page
+from postmaster.api.fields import MAX_NUMBER, AddressKey, Body, Limit, address_key, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import not_found
 
@@ -45,6 +45,7 @@ def _whose(text: str) -> str:
     return text if text == SITE_NAME else address_key(text)
 
 
+After: TypeAlias = Annotated[int, Query(ge=-1, le=MAX_NUMBER)]
 Whose: TypeAlias = Annotated[str, AfterValidator(_whose)]
 Message: TypeAlias = Annotated[str, AfterValidator(_octets)]
 
@@ -80,7 +81,7 @@ class FolderLesson(Body):
 
 
 @router.get("/policy/bayes")
-async def list_corpora(means: Means, after: int = -1, limit: Limit = 100) -> dict[str, Any]:
+async def list_corpora(means: Means, after: After = -1, limit: Limit = 100) -> dict[str, Any]:
     """Return who has learned how much, the site first, and how many messages wait to be learned."""
     found = await corpora.corpora(means.pool, after, limit)
     answer = page(found, limit, asdict, lambda one: one.owner)

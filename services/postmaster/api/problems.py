@@ -44,7 +44,25 @@ WORDS = {
 }
 
 _TEXT = {"type": "string"}
-# What the OpenAPI document says of a refused change that would let mail go astray.
+# What the OpenAPI document says of a refused key that DNS does not show.
+UNPUBLISHED: dict[int | str, dict[str, Any]] = {
+    int(HTTPStatus.CONFLICT): {
+        "description": "Others would not believe its signatures: see `force`.",
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "title": _TEXT,
+                        "status": {"type": "integer"},
+                        "detail": _TEXT,
+                    },
+                }
+            }
+        },
+    }
+}
+# Of a refused change that would let mail go astray.
 SHADOWED: dict[int | str, dict[str, Any]] = {
     int(HTTPStatus.CONFLICT): {
         "description": "It is there already, or somebody would get no mail by it: see `force`.",

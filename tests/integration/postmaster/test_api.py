@@ -51,10 +51,11 @@ async def test_a_domain_comes_and_goes(clerk: LivePostmaster) -> None:
     gone = await clerk.http.delete("/domains/example.test")
     missing = await clerk.http.delete("/domains/example.test")
 
-    assert created.json() == {"domain": "example.test", "catch_all": "anna@example.test"}
+    usual = {"domain": "example.test", "delimiters": "+"}
+    assert created.json() == {**usual, "catch_all": "anna@example.test"}
     assert again.status_code == HTTPStatus.CONFLICT
     assert changed.status_code == HTTPStatus.NO_CONTENT
-    assert listed.json()["items"] == [{"domain": "example.test", "catch_all": None}]
+    assert listed.json()["items"] == [{**usual, "catch_all": None}]
     assert gone.status_code == HTTPStatus.NO_CONTENT
     assert missing.status_code == HTTPStatus.NOT_FOUND
 
@@ -352,6 +353,7 @@ async def test_the_document_tells_of_every_refusal_that_can_be_forced(
         ("post", "/api/v1/accounts"),
         ("post", "/api/v1/imports/accounts"),
         ("put", "/api/v1/aliases/{address}"),
+        ("post", "/api/v1/dkim/keys/{domain}/{selector}/activate"),
         ("post", "/api/v1/domains"),
         ("post", "/api/v1/shared"),
         ("put", "/api/v1/routes/{domain}"),
