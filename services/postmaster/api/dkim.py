@@ -20,7 +20,7 @@ from postmaster.api.actor import Actor
 from postmaster.api.auditing import audited
 from postmaster.api.fields import Body, Limit, domain_name, page
 from postmaster.api.parts import Means
-from postmaster.api.problems import UNPUBLISHED, Problem, invalid
+from postmaster.api.problems import UNSIGNED, Problem, invalid
 from postmaster.dkim_making import keep_key, make_key, published_fault, rotate
 
 MAX_PEM_CHARACTERS = 20_000
@@ -104,7 +104,7 @@ async def check_key(domain: Signing, selector: Selector, means: Means) -> dict[s
     return _shown(await storage.dkim_key(means.pool, domain, selector))
 
 
-@router.post("/keys/{domain}/{selector}/activate", responses=UNPUBLISHED)
+@router.post("/keys/{domain}/{selector}/activate", responses=UNSIGNED)
 async def activate_key(
     domain: Signing, selector: Selector, means: Means, actor: Actor, *, force: bool = False
 ) -> dict[str, Any]:
@@ -128,7 +128,7 @@ async def rotate_keys(domain: Signing, means: Means, actor: Actor) -> dict[str, 
     return {"items": [_shown(key) for key in made], "next": None}
 
 
-@router.delete("/keys/{domain}/{selector}", status_code=HTTPStatus.NO_CONTENT)
+@router.delete("/keys/{domain}/{selector}", status_code=HTTPStatus.NO_CONTENT, responses=UNSIGNED)
 async def remove_key(
     domain: Signing, selector: Selector, means: Means, actor: Actor, *, force: bool = False
 ) -> None:

@@ -44,10 +44,10 @@ WORDS = {
 }
 
 _TEXT = {"type": "string"}
-# What the OpenAPI document says of a refused key that DNS does not show.
-UNPUBLISHED: dict[int | str, dict[str, Any]] = {
+# What the OpenAPI document says of a refused change of a key that signs, or would.
+UNSIGNED: dict[int | str, dict[str, Any]] = {
     int(HTTPStatus.CONFLICT): {
-        "description": "Others would not believe its signatures: see `force`.",
+        "description": "Mail would not be believed, or not be signed, by it: see `force`.",
         "content": {
             MEDIA_TYPE: {
                 "schema": {

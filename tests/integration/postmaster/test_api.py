@@ -354,6 +354,7 @@ async def test_the_document_tells_of_every_refusal_that_can_be_forced(
         ("post", "/api/v1/imports/accounts"),
         ("put", "/api/v1/aliases/{address}"),
         ("post", "/api/v1/dkim/keys/{domain}/{selector}/activate"),
+        ("delete", "/api/v1/dkim/keys/{domain}/{selector}"),
         ("post", "/api/v1/domains"),
         ("post", "/api/v1/shared"),
         ("put", "/api/v1/routes/{domain}"),
