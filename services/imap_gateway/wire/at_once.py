@@ -91,4 +91,4 @@ class _Rest(Coroutine[Any, Any, None]):
 
     def __await__(self) -> Generator[Any, Any, NoReturn]:
         """A task drives it: nobody awaits it."""
-        raise NotImplementedError
+        raise TypeError("it is driven by a task")
