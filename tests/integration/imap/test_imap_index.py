@@ -12,6 +12,7 @@ from imap_gateway.searching import texts
 from posthouse.bus.connection import connect
 from posthouse.bus.indexing import work_off
 from posthouse.bus.publisher import Publisher
+from posthouse.mail.ids import new_id
 from posthouse.mime.folding import fold
 from posthouse.mime.indexed import gram_keys, wanted_keys
 from posthouse.storage import indexing
@@ -97,8 +98,9 @@ async def test_bodies_that_are_not_indexed_are_looked_into_and_left_to_the_index
         await house.deliver(account, *(letter(n, *one) for n, one in enumerate(LETTERS)))
         await house.deliver(account, letter(4, "large", "filler\r\n" * 12_000 + "needle"))
         await pool.execute(
-            "update contents set object_id = gen_random_uuid() where content_id = "
-            "(select content_id from messages where uid = 2)"
+            "update contents set object_id = $1 where content_id = "
+            "(select content_id from messages where uid = 2)",
+            new_id(),  # of an object that is not there
         )
         user = await opened(house)
 
