@@ -1,10 +1,13 @@
 """Return codes of lists in DNS: which answers count, and for how much (RFC 5782 §2.3). Pure.
 
-    codes = code *( ( SP / "," ) code )
-    code  = ( octet [ "-" octet ] / "&" mask ) [ "=" points ]
+    codes  = code *( ( SP / "," ) code )
+    code   = ( octets / "&" mask ) [ "=" points ]
+    octets = *2( octet "." ) octet
+    octet  = "*" / number [ "-" number ]
 
-``2=3 4-7=2`` are the last octets of 127.0.0.2 and so on; ``&16=1.5`` a bit of the last three octets
-(§2.3: lists that answer by bits). Each code counts once, however many answers it is in.
+``2=3 4-7=2`` are the last octets of 127.0.0.2 and so on, ``1.2-99`` is 127.0.1.2 and so on, ``*.3``
+127.0.0.3 to 127.0.255.3; ``&16=1.5`` a bit of the last three octets (§2.3: lists that answer by bits).
+Each code counts once, however many answers it is in.
 """
 
 from __future__ import annotations
@@ -17,13 +20,22 @@ from ipaddress import IPv4Address, IPv4Network
 
 MAX_CODES = 64
 MAX_CHARACTERS = 500
-_CODE = re.compile(r"(?:(\d{1,3})(?:-(\d{1,3}))?|&(\d{1,8}))(?:=([+-]?\d{1,4}(?:\.\d{1,3})?))?")
+_OCTET = r"(?:\*|\d{1,3}(?:-\d{1,3})?)"
+_CODE = re.compile(
+    rf"(?:({_OCTET}(?:\.{_OCTET}){{0,2}})|&(\d{{1,8}}))(?:=([+-]?\d{{1,4}}(?:\.\d{{1,3}})?))?"
+)
 _BETWEEN = re.compile(r"[ ,]+")
 _MAX_OCTET = 255
 _MAX_MASK = 0xFFFFFF
+_NOTHING = (0, 0)
+_ALL = (0, _MAX_OCTET)
 _LISTED = IPv4Network("127.0.0.0/8")  # RFC 5782 §2.1
-# What lists answer who asks too much, or through a resolver that many share.
-_NO_ANSWERS = (IPv4Network("127.255.255.0/24"), IPv4Network("127.0.0.1/32"))
+# What lists answer who asks too much, through a resolver that many share, or for what they do not
+# have: Spamhaus 127.255.255.x and 127.0.1.255, URIBL and SURBL 127.0.0.1, DNSWL 127.0.0.255.
+_NO_ANSWERS = tuple(
+    IPv4Network(each)
+    for each in ("127.255.255.0/24", "127.0.0.1/32", "127.0.0.255/32", "127.0.1.255/32")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +43,21 @@ class Code:
     """One code.
 
     Attributes:
-        first: The lowest last octet; with a mask 0.
-        last: The highest.
-        mask: Bits of the last three octets, of which one must be set; 0: the octet counts.
+        octets: The lowest and highest of each of the last three octets.
+        mask: Bits of the last three octets, of which one must be set; 0: the octets count.
         points: What it counts; None: what the zone counts.
     """
 
-    first: int
-    last: int
+    octets: tuple[tuple[int, int], ...]
     mask: int
     points: float | None
 
     def matches(self, answer: IPv4Address) -> bool:
         """True if ``answer`` says this."""
-        number = int(answer) & _MAX_MASK
-        return bool(number & self.mask) if self.mask else self.first <= number <= self.last
+        if self.mask:
+            return bool(int(answer) & _MAX_MASK & self.mask)
+        pairs = zip(self.octets, answer.packed[1:], strict=True)
+        return all(low <= octet <= high for (low, high), octet in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +108,23 @@ def listed(records: Iterable[str], codes: tuple[Code, ...], weight: float) -> Li
 def _code(word: str) -> Code:
     found = _CODE.fullmatch(word)
     if not found:
-        raise ValueError(f"{word} is no return code, as in 2=3, 4-7=2 or &16=1.5")
-    first, last, mask, points = found.groups()
-    low = int(first or 0)
-    code = Code(low, int(last or low), int(mask or 0), float(points) if points else None)
-    if not code.first <= code.last <= _MAX_OCTET or code.mask > _MAX_MASK:
+        raise ValueError(f"{word} is no return code, as in 2=3, 4-7=2, 1.2-99 or &16=1.5")
+    octets, mask, points = found.groups()
+    pairs = [_pair(each) for each in octets.split(".")] if octets else []
+    code = Code(
+        octets=(*[_NOTHING] * (3 - len(pairs)), *pairs),
+        mask=int(mask or 0),
+        points=float(points) if points else None,
+    )
+    if code.mask > _MAX_MASK or not all(low <= high <= _MAX_OCTET for low, high in code.octets):
         raise ValueError(f"{word} is out of range")
     if mask is not None and not code.mask:
         raise ValueError(f"{word} has no bit")
     return code
+
+
+def _pair(octet: str) -> tuple[int, int]:
+    if octet == "*":
+        return _ALL
+    low, _, high = octet.partition("-")
+    return int(low), int(high or low)

@@ -72,13 +72,21 @@ def test_what_is_no_key_is_refused(kind: Kind, text: str) -> None:
         ("2", ["127.0.1.2"], 0.0),
         ("&16=1 &4=2", ["127.0.0.20"], 3.0),
         ("&256=1", ["127.0.1.0"], 1.0),
+        ("1.2-99=3", ["127.0.1.4"], 3.0),  # the DBL of Spamhaus
+        ("1.2-99=3", ["127.0.0.4"], 0.0),
+        ("*.3=5 *.1-2", ["127.0.15.3"], 5.0),  # DNSWL: category, trust
+        ("*.3=5 *.1-2", ["127.0.15.1"], 2.0),
+        ("*.3=5", ["127.1.15.3"], 0.0),
+        ("2.*.4", ["127.2.9.4"], 2.0),
     ],
 )
 def test_return_codes_count_once_each(codes: str, answers: list[str], points: float) -> None:
     assert listed(answers, parse_codes(codes), 2.0).points == points
 
 
-@pytest.mark.parametrize("answer", ["127.255.255.254", "127.0.0.1", "192.0.2.1", "10.0.0.1"])
+@pytest.mark.parametrize("answer", [
+    "127.255.255.254", "127.0.0.1", "127.0.0.255", "127.0.1.255", "192.0.2.1", "10.0.0.1",
+])  # fmt: skip
 def test_what_is_no_answer_of_a_list_is_no_listing(answer: str) -> None:
     found = listed(["127.0.0.2", answer], (), 2.0)
 
@@ -87,7 +95,23 @@ def test_what_is_no_answer_of_a_list_is_no_listing(answer: str) -> None:
     assert listed([], (), 2.0) == Listed()
 
 
-@pytest.mark.parametrize("text", ["x", "2-1", "256", "&0", "&99999999", "2=", "2=1e9", 65 * "2 "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x",
+        "2-1",
+        "256",
+        "1.256",
+        "1.2.3.4",
+        "1.",
+        "*-2",
+        "&0",
+        "&99999999",
+        "2=",
+        "2=1e9",
+        65 * "2 ",
+    ],
+)
 def test_what_is_no_code_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_codes(text)
