@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 
 JUDGING = "judging"  # the folder of messages that are judged: none of them is accepted yet
+UNJUDGED = "unjudged"  # the folder of messages that were accepted as they came
 _RANDOM_OCTETS = 10
 
 
@@ -35,10 +36,19 @@ def day_of(ident: UUID) -> date:
 
 def object_key(ident: UUID) -> str:
     """Return the key of the message's object: ``mail/<yyyy>/<mm>/<dd>/<id>.eml``."""
-    day = day_of(ident)  # strftime would cost ten times as much, and this is asked for each mail
-    return f"mail/{day.year:04}/{day.month:02}/{day.day:02}/{ident}.eml"
+    return _filed("mail", ident)
+
+
+def unjudged_key(ident: UUID) -> str:
+    """Return the key of a message that was accepted and that nobody has judged: as it came."""
+    return _filed(UNJUDGED, ident)
 
 
 def judging_key(ident: UUID) -> str:
     """Return the key under which a message that is not accepted yet can be read."""
     return f"{JUDGING}/{ident}.eml"
+
+
+def _filed(folder: str, ident: UUID) -> str:
+    day = day_of(ident)  # strftime would cost ten times as much, and this is asked for each mail
+    return f"{folder}/{day.year:04}/{day.month:02}/{day.day:02}/{ident}.eml"
