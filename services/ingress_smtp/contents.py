@@ -14,25 +14,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from ingress_smtp.draft import Letter
 from ingress_smtp.stamps import Arrival
-from posthouse.authenticity.dkim import digest_bodies
+from posthouse.authenticity.excerpt import WHOLE_OCTETS, excerpt
 from posthouse.mail.content import BodyDigest, ContentQuestion, ContentVerdict
 from posthouse.mail.errors import TemporaryFailure, Unavailable
 from posthouse.mail.ids import judging_key
 from posthouse.mail.status import Status
-from posthouse.mime.pages import Octets, body_start
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
-WHOLE_OCTETS = 512 * 1024  # a larger message is shown in part
-BODY_OCTETS = 256 * 1024  # of its body
-STEP_OCTETS = 64 * 1024  # hashed at once
 NOT_JUDGED = Status(451, (4, 7, 1))
 
 _JUDGED = counter(
@@ -170,19 +166,3 @@ class Contents:
             octets=octets,
             digests=digests,
         )
-
-
-def excerpt(content: Octets) -> tuple[bytes, tuple[BodyDigest, ...]]:
-    """Return the header of ``content`` with the beginning of its body, and the body's digests."""
-    start = body_start(content)
-    if len(content) - start <= BODY_OCTETS:
-        return content[:], ()
-    digests = digest_bodies(_pieces(content, start), ("simple", "relaxed"))
-    return content[: start + BODY_OCTETS], tuple(
-        BodyDigest(canon, each.octets, each.size) for canon, each in digests.items()
-    )
-
-
-def _pieces(content: Octets, start: int) -> Iterator[bytes]:
-    for at in range(start, len(content), STEP_OCTETS):
-        yield content[at : at + STEP_OCTETS]
