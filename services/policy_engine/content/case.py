@@ -14,6 +14,7 @@ from posthouse.mail.address import is_domain
 from posthouse.mail.header import header_end, unfold
 from posthouse.mime.addresses import parse_addresses
 from posthouse.mime.text import decode_words
+from posthouse.rules.letter import Letter
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: what is derived is kept
@@ -77,6 +78,11 @@ class Case:
     def body(self) -> bytes:
         """The body, or the beginning of it."""
         return self.octets[self.body_start :]
+
+    @cached_property
+    def letter(self) -> Letter:
+        """The message as rules see it, its texts and links: made once for all who look."""
+        return Letter(octets=self.octets, sender=self.sender)
 
     def text_of(self, name: str) -> str:
         """Return the first field called ``name``, decoded, on one line; empty if there is none."""

@@ -11,7 +11,6 @@ from policy_engine.content.finding import Finding
 from policy_engine.content.pipeline import Conclude
 from policy_engine.rules.shadowing import Shadowing
 from policy_engine.rules.table import Loaded, Table
-from posthouse.rules.letter import Letter
 from posthouse.rules.running import Ran, conclude, run
 from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
@@ -45,11 +44,10 @@ class RulesCheck:
     async def begin(self, case: Case) -> Conclude:
         """Run all patterns."""
         loaded = self._table.now
-        letter = Letter(octets=case.octets, sender=case.sender)
         if len(case.octets) > IN_THREAD_OCTETS or len(loaded.compiled.rules) > IN_THREAD_RULES:
-            ran = await asyncio.to_thread(run, loaded.compiled, letter)
+            ran = await asyncio.to_thread(run, loaded.compiled, case.letter)
         else:
-            ran = run(loaded.compiled, letter)
+            ran = run(loaded.compiled, case.letter)
         _tell(case, ran)
         return lambda findings: _findings(loaded, ran, findings)
 
