@@ -198,6 +198,7 @@ def _envelope(arrival: Arrival, letter: Letter, verdict: ContentVerdict | None) 
         handling=arrival.handling,
         junk=verdict is not None and verdict.action == "quarantine",
         unjudged=verdict is None,
+        wait=verdict.hold if verdict else "",
         recipients=tuple(
             InboundRecipient(n=n, address=to.recipient, notify=to.notify)
             for n, to in enumerate(arrival.recipients)

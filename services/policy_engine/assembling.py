@@ -18,6 +18,7 @@ from policy_engine.content.sealing import Sealer
 from policy_engine.content.signing import Signing
 from policy_engine.doorway import Doorway
 from policy_engine.enquiries import Memory, Networks
+from policy_engine.lists.holding import HoldLists
 from policy_engine.maps.book import Book
 from policy_engine.maps.headers import HeaderMaps
 from policy_engine.rules.check import RulesCheck
@@ -85,6 +86,7 @@ async def assemble(settings: PolicySettings, means: Means) -> Bench:
     )
     memory = Memory(partial(directory.resolve, means.pool))
     bench.rewriter = HeaderMaps(Book(partial(read_shape, means.pool)).current, memory.resolve)
+    bench.holding = HoldLists(means.pool, settings.spam_hold_score)
     tasks = means.lifecycle.tasks
     bench.witnesses += [means.doorway.history, *bayes_witnesses(settings, means.pool, tasks)]
     if settings.dmarc_report_address:

@@ -53,7 +53,7 @@ _DEAD = counter("posthouse_policy_unroutable_total", "Recipients that lead nowhe
 _HELD_BACK = counter(
     "posthouse_policy_suppressed_total", "Recipients held back by the suppression list.", "reason"
 )
-_HELD = counter("posthouse_policy_held_total", "Messages that wait for an operator, by a map.")
+_HELD = counter("posthouse_policy_held_total", "Messages that wait for an operator.")
 _RETURNED = counter("posthouse_policy_returned_total", "Mails that came back, noted to be read.")
 log = get_logger()
 
@@ -118,7 +118,11 @@ class Routing:
                 await self._with_receipts(inbound, made.decisions), inbound.recipients, made.copies
             )
         ]
-        holds = {mail.id: made.hold for mail, made in zip(batch, plans, strict=True) if made.hold}
+        holds = {
+            mail.id: reason
+            for mail, made in zip(batch, plans, strict=True)
+            if (reason := made.hold or mail.wait)
+        }
         standings = await ledger.routed(self.pool, decisions, holds)
         _note_held(holds)
         if self.outgoing:

@@ -108,3 +108,19 @@ def test_what_an_account_sends_while_nobody_judges_arrives_once(judging: House) 
     judging.await_messages(user, 1)
     judging.send("eve@far.test", [user[0]], HAM)
     assert len(judging.await_messages(user, 2)) == 2
+
+
+def test_what_an_operator_has_held_waits_with_its_reason_until_it_is_let_go(judging: House) -> None:
+    user = judging.account()
+    entry = "/policy/access/*/header/Subject: invoice"
+    judging.ask("PUT", entry, {"action": "hold", "comment": "looked at first"})
+
+    judging.send("eve@far.test", [user[0]], HAM.replace(b"hello", b"Invoice"))
+
+    [waiting] = eventually(lambda: judging.ask("GET", "/queue?state=held")["items"], bool)
+    assert (waiting["recipient"], waiting["reply"]) == (user[0], "looked at first")
+    assert judging.messages(user) == []
+    judging.ask("DELETE", entry)
+    with demo.api(judging.demo) as client:
+        client.post("/queue/release", json={"id": [waiting["id"]]}).raise_for_status()
+    judging.await_messages(user, 1)

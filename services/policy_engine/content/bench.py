@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
+from msgspec import structs
+
 from policy_engine.content.case import Case
 from policy_engine.content.composing import composed, is_changed
 from policy_engine.content.pipeline import Judged, Pipeline
@@ -40,6 +42,20 @@ class Rewriter(Protocol):
 
     async def __call__(self, header: bytes) -> bytes:
         """Return ``header`` as it is to be stored; raise `Unavailable`."""
+
+
+class Holding(Protocol):
+    """Says what waits for an operator."""
+
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing does."""
+
+    async def refresh(self) -> None:
+        """See whether that is so; raise `Unavailable`."""
+
+    async def __call__(self, judged: Judged) -> str:
+        """Return why this is held, empty if it is not; raise `Unavailable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +92,12 @@ class Bench:
         self._marks = marks
         self._turns = asyncio.Semaphore(at_once)
         self.rewriter: Rewriter | None = None  # of mail of this house, before it is signed
+        self.holding: Holding | None = None
         self.witnesses: list[Callable[[Judged], None]] = []  # they hear what was decided
 
     async def answer(self, question: ContentQuestion) -> ContentVerdict:
         """Judge what is asked; raises `Unavailable`, then the asker gets no answer."""
-        if self.rewriter:
-            await self.rewriter.refresh()
+        await self.refresh()
         if self.rests(is_account=bool(question.auth)):
             return ContentVerdict(rest_seconds=REST_SECONDS)
         if question.is_probe:
@@ -89,14 +105,20 @@ class Bench:
         judged = await self.judge(await self.case_of(question))
         if judged is None:
             return ContentVerdict(wants_all=True)
-        verdict = verdict_of(judged.judgement)
+        verdict = await self.verdict_of(judged)
         if verdict.refuses or verdict.action == "discard":
             return verdict
         return await self._with_header(verdict, judged, question.hostname)
 
+    async def refresh(self) -> None:
+        """See what of `rests` may have changed; raise `Unavailable`."""
+        for each in (self.rewriter, self.holding):
+            if each:
+                await each.refresh()
+
     def rests(self, *, is_account: bool) -> bool:
         """True if nothing is judged of mail of accounts, or of all other mail."""
-        if self.rewriter and not self.rewriter.is_idle:
+        if any(each and not each.is_idle for each in (self.rewriter, self.holding)):
             return False
         kinds = (True,) if is_account else (True, False)  # some others are of this house, too
         return all(
@@ -134,6 +156,13 @@ class Bench:
                 witness(judged)
         return judged
 
+    async def verdict_of(self, judged: Judged) -> ContentVerdict:
+        """Return what is answered, its header aside; raise `Unavailable`."""
+        verdict = verdict_of(judged.judgement)
+        is_taken = not verdict.refuses and verdict.action != "discard"
+        hold = await self.holding(judged) if self.holding and is_taken else ""
+        return structs.replace(verdict, hold=hold) if hold else verdict
+
     async def header_of(self, judged: Judged, hostname: str) -> bytes:
         """Return the header as it is to be stored."""
         header = composed(
@@ -156,13 +185,7 @@ class Bench:
         header = await self.header_of(judged, hostname)
         if not is_changed(judged.case, header):
             return verdict
-        return ContentVerdict(
-            action=verdict.action,
-            score=verdict.score,
-            rules=verdict.rules,
-            decided_by=verdict.decided_by,
-            header=header,
-        )
+        return structs.replace(verdict, header=header)
 
 
 def _told(judged: Judged) -> None:
@@ -184,7 +207,7 @@ def _told(judged: Judged) -> None:
 
 
 def verdict_of(its: Judgement) -> ContentVerdict:
-    """Return ``its`` words for who asked."""
+    """Return ``its`` words for who asked; `Bench.verdict_of` knows whether it waits, too."""
     said = {"reject": Status(REFUSED, its.enhanced), "tempfail": Status(LATER, its.enhanced)}
     status = said.get(its.action, OK)
     return ContentVerdict(

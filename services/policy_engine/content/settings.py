@@ -44,6 +44,7 @@ class ContentSettings(NameSettings):
         spam_tag_score: Mail with such a score is marked as spam.
         spam_quarantine_score: It goes to Junk.
         spam_reject_score: It is refused.
+        spam_hold_score: Mail with such a score that is taken waits for an operator; nothing: none does.
         spam_subject: What is put before the Subject of mail that is marked; empty for nothing.
         check_seconds: How long one check may take; authentication takes half of it for each of its
             three steps.
@@ -56,6 +57,7 @@ class ContentSettings(NameSettings):
     spam_tag_score: Score = 5.0
     spam_quarantine_score: Score = 6.0
     spam_reject_score: Score = 15.0
+    spam_hold_score: Score | None = None
     spam_subject: Annotated[str, AfterValidator(_prefix)] = ""
     check_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
     arc_seal_domain: Annotated[str, AfterValidator(_domain)] = ""

@@ -71,3 +71,5 @@ def _keys(kind: Kind, text: str) -> tuple[str, ...]:
             return domain_keys(text)
         case "header":
             return (text, text.partition(":")[0])
+        case "rule":
+            return (text.upper(),)

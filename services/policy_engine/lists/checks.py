@@ -45,7 +45,7 @@ class AccessCheck:
         kinds = await self._lists.kinds()
         if not kinds:
             return ()
-        keys = keys_of([kind for kind in KINDS if kind in kinds], _given(case, kinds))
+        keys = keys_of([kind for kind in KINDS if kind in kinds], given_of(case, kinds))
         lists = [lists_of(each) for each in case.recipients[:MAX_RECIPIENTS]] or [lists_of("")]
         found = await self._lists.find(keys, {one for each in lists for one in each})
         entries = [each for each in found if not needs_proof(each) or _is_proved(each, case)]
@@ -79,7 +79,8 @@ def _listing(listing: Listing) -> Finding:
     return Finding(rule=f"LIST_{name}", score=listing.points, seen=seen)
 
 
-def _given(case: Case, kinds: frozenset[Kind]) -> dict[Kind, Sequence[str]]:
+def given_of(case: Case, kinds: frozenset[Kind]) -> dict[Kind, Sequence[str]]:
+    """Return what lists of these kinds look at in ``case``."""
     given: dict[Kind, Sequence[str]] = {"sender": (case.sender,), "author": case.authors}
     if case.knows_client:
         given |= {"client": (case.client,), "hello": (case.hello,)}

@@ -124,6 +124,8 @@ async def put_entry(
         comment=body.comment,
         added_by=actor,
     )
+    if kind == "rule" and entry.action != "hold":
+        raise invalid("What a rule finds can only hold mail: points are the rule's own.")
     if entry.action == "allow" and kind in {"hello", "header"} and not entry.forced:
         raise invalid(f"Anybody can claim a {kind}, and nothing proves it: say that it is forced.")
     chosen = f"{kind} {entry.key} for {whose}"

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     HELLO = "hello"
     REVERSE = "reverse"
     HEADER = "header"
+    RULE = "rule"
 
 
 ZoneName = Annotated[str, typer.Argument(metavar="ZONE", help="Its domain: zen.spamhaus.org.")]
@@ -48,14 +49,16 @@ ZONES: list[Column] = [
 KindOf = Annotated[
     Kind,
     typer.Argument(
-        metavar="KIND", help="sender, author (From), client, hello, reverse (its name), header."
+        metavar="KIND",
+        help="sender, author (From), client, hello, reverse (its name), header; to hold, also rule.",
     ),
 ]
 Key = Annotated[
     str,
     typer.Argument(
         metavar="KEY",
-        help="An address, a domain (and all below it), a network, or a field: 'X-Mailer: Name'.",
+        help="An address, a domain (and all below it), a network, a field: 'X-Mailer: Name', or the "
+        "name of a rule.",
     ),
 ]
 Whose = Annotated[
@@ -167,6 +170,19 @@ def access_score(
     said = {"action": "score", "score": points, "comment": comment, "days": days}
     _put(kind, key, whose, said)
     say(f"Mail of {kind.value} {key} gets {points:g} points.")
+
+
+@access.add("hold")
+def access_hold(
+    kind: KindOf, key: Key, *, whose: Whose = "*", comment: Comment = "", days: Days = None
+) -> None:
+    """Take mail and let it wait for an operator; also that of accounts and networks of ours.
+
+    It waits for all its recipients, with the comment as its reason: `posthouse queue list --state
+    held`, then `posthouse queue release`, or `delete`.
+    """
+    _put(kind, key, whose, {"action": "hold", "comment": comment, "days": days})
+    say(f"Mail of {kind.value} {key} waits for an operator.")
 
 
 @access.add("remove")

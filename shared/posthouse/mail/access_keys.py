@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, get_args
 
 from posthouse.mail.address import BadAddress, is_domain, parse_address
 
-Kind: TypeAlias = Literal["sender", "author", "client", "hello", "reverse", "header"]
+Kind: TypeAlias = Literal["sender", "author", "client", "hello", "reverse", "header", "rule"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NULL_SENDER = "<>"
@@ -25,6 +25,7 @@ MAX_KEY_CHARACTERS = 320
 IPV4_LENGTHS = range(32, 7, -1)
 IPV6_LENGTHS = (128, *range(64, 15, -4))
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,70}")  # RFC 5322 §3.6.8
+_RULE_NAME = re.compile(r"[A-Z0-9_]{1,128}")
 
 
 def key_of(kind: Kind, text: str) -> str:
@@ -37,13 +38,11 @@ def key_of(kind: Kind, text: str) -> str:
         case "hello" | "reverse":
             return _domain(text)
         case "header":
-            name, colon, value = text.partition(":")
-            if not _FIELD_NAME.fullmatch(name.strip()):
-                raise ValueError(f"{text} is not a field, as in X-Mailer: Name")
-            key = field_key(name, value) if colon and value.strip() else name.strip().lower()
-            if len(key) > MAX_KEY_CHARACTERS:
-                raise ValueError(f"a field has at most {MAX_KEY_CHARACTERS} characters here")
-            return key
+            return _field(text)
+        case "rule":
+            if not _RULE_NAME.fullmatch(text.upper()):
+                raise ValueError(f"{text} is not the name of a rule, as in SPF_FAIL")
+            return text.upper()
 
 
 def address_keys(address: str) -> tuple[str, ...]:
@@ -88,6 +87,16 @@ def plain_address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+
+
+def _field(text: str) -> str:
+    name, colon, value = text.partition(":")
+    if not _FIELD_NAME.fullmatch(name.strip()):
+        raise ValueError(f"{text} is not a field, as in X-Mailer: Name")
+    key = field_key(name, value) if colon and value.strip() else name.strip().lower()
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise ValueError(f"a field has at most {MAX_KEY_CHARACTERS} characters here")
+    return key
 
 
 def _address_or_domain(text: str, *, may_be_null: bool) -> str:

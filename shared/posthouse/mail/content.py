@@ -80,6 +80,7 @@ class ContentVerdict(
         rules: What was found, with its scores.
         decided_by: The rules that asked for the action; empty where the sum did.
         header: The header as it is to be stored, with the empty line at its end; empty: as it is.
+        hold: Why it is taken and waits for an operator; empty if it does not.
         wants_all: Nothing is decided: the whole message has to be readable first, ask again with
             ``blob``.
         rest_seconds: Nothing is judged of mail like this: do not ask for so long.
@@ -93,6 +94,7 @@ class ContentVerdict(
     rules: tuple[tuple[str, float], ...] = ()
     decided_by: tuple[str, ...] = ()
     header: bytes = b""
+    hold: str = ""
     wants_all: bool = False
     rest_seconds: float = 0.0
 
@@ -114,7 +116,7 @@ class ContentVerdict(
     @property
     def record(self) -> str:
         """What is kept with the message, in JSON; empty if nothing was judged."""
-        if not self.rules and self.action == "accept":
+        if not self.rules and not self.hold and self.action == "accept":
             return ""
         return msgspec.json.encode(self.kept).decode()
 
@@ -129,6 +131,7 @@ class ContentVerdict(
             rules=tuple(heaviest),
             text=self.text,
             enhanced=self.enhanced,
+            hold=self.hold,
         )
 
 
@@ -141,3 +144,4 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rules: tuple[tuple[str, float], ...] = ()
     text: str = ""
     enhanced: tuple[int, int, int] = OK.enhanced
+    hold: str = ""

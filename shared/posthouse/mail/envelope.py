@@ -128,12 +128,14 @@ class Inbound(_Message, frozen=True, kw_only=True, tag="inbound", omit_defaults=
         auth: The account that submitted it, empty for a stranger.
         summary: The scan made at acceptance, if it was small enough to travel.
         unjudged: Nobody has judged its content; routing does, before it goes on.
+        wait: Why it waits for an operator, once it is routed; empty if it does not.
     """
 
     recipients: tuple[InboundRecipient, ...]
     auth: str = ""
     summary: Summary | None = None
     unjudged: bool = False
+    wait: str = ""
 
 
 class Local(_Message, frozen=True, kw_only=True, tag="local", omit_defaults=True):

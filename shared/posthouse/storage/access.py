@@ -1,7 +1,7 @@
 """Allow and deny lists: who may send to the house, to one of its domains, to one account.
 
     whose   *, a domain of ours, or an account's address
-    kind    what is looked at: sender, author, client, hello, reverse, header
+    kind    what is looked at: sender, author, client, hello, reverse, header; rule: what was found
     key     see `posthouse.mail.access_keys`
 
 A lookup is by whole keys: it costs the same with any number of entries.
@@ -19,7 +19,7 @@ from posthouse.storage.directory.errors import NoSuchEntry
 from posthouse.storage.ledger.entries import storable
 from posthouse.storage.pool import Pool, Queries, Row
 
-Action: TypeAlias = Literal["allow", "deny", "score"]
+Action: TypeAlias = Literal["allow", "deny", "score", "hold"]
 Key: TypeAlias = tuple[Kind, str]
 
 EVERYBODY = "*"
@@ -45,10 +45,12 @@ _FIND = f"""
     select {_COLUMNS}
       from unnest($1::text[], $2::text[]) as k (kind, key) join access using (kind, key)
      where whose = any ($3) and (expires_at is null or expires_at > now())
+       and (action = 'hold') = $4
 """  # noqa: S608 - columns are ours
+_HELD_KINDS = "select distinct kind from access where action = 'hold'"
 _KINDS = """
     select kind from unnest($1::text[]) as k (kind)
-     where exists (select from access where access.kind = k.kind)
+     where exists (select from access where access.kind = k.kind and access.action <> 'hold')
 """
 _EXPIRE = """
     delete from access where ctid = any (array(
@@ -64,7 +66,8 @@ class Entry:
         whose: Whose mail it is about: a domain's, an account's, or `EVERYBODY`'s.
         kind: What is looked at.
         key: What it must be.
-        action: ``deny`` refuses, ``allow`` spares it lists, greylisting and scores.
+        action: ``deny`` refuses, ``allow`` spares it lists, greylisting and scores; ``hold`` takes
+            it and lets it wait for an operator, whatever else is said of it.
         score: Points, where the action is ``score``.
         forced: It allows what anybody may claim without proof.
         comment: For people.
@@ -120,18 +123,21 @@ async def entries(
 
 
 async def find_entries(
-    queries: Queries, keys: Sequence[Key], whose: Sequence[str]
+    queries: Queries, keys: Sequence[Key], whose: Sequence[str], *, holding: bool = False
 ) -> tuple[Entry, ...]:
-    """Return the entries with these keys that hold for any of ``whose``."""
-    rows = await queries.fetch(
-        _FIND, [kind for kind, _ in keys], [storable(key) for _, key in keys], list(whose)
-    )
-    return tuple(map(_entry, rows))
+    """Return the entries with these keys for any of ``whose``: those that hold mail, or the others."""
+    kinds, names = [kind for kind, _ in keys], [storable(key) for _, key in keys]
+    return tuple(map(_entry, await queries.fetch(_FIND, kinds, names, list(whose), holding)))
 
 
 async def kinds_in_use(queries: Queries) -> frozenset[Kind]:
-    """Return of which kinds there are entries, perhaps no more."""
+    """Return of which kinds there are entries, perhaps no more; those that hold mail aside."""
     return frozenset(row["kind"] for row in await queries.fetch(_KINDS, list(KINDS)))
+
+
+async def kinds_that_hold(queries: Queries) -> frozenset[Kind]:
+    """Return of which kinds there are entries that hold mail."""
+    return frozenset(row["kind"] for row in await queries.fetch(_HELD_KINDS))
 
 
 async def tidy_entries(pool: Pool) -> int:

@@ -36,7 +36,7 @@ _CLAIM = """
 """
 FACTS = """
     e.day, e.id, e.sender as envelope_sender, e.size, e.body, e.smtputf8, e.auth, e.envid, e.ret,
-    e.requiretls, e.hold, e.deliver_by, e.junk, e.unjudged
+    e.requiretls, e.hold, e.deliver_by, e.junk, e.unjudged, e.verdict->>'hold' as wait
 """
 _ACCEPTED = f"""
     select {FACTS}, {STANDING_COLUMNS}
@@ -147,6 +147,7 @@ def _facts(row: Row) -> Facts:
         handling=_handling(row),
         junk=bool(row["junk"]),
         unjudged=bool(row["unjudged"]),
+        wait=row["wait"] or "",
     )
 
 

@@ -52,6 +52,7 @@ class Facts:
         summary: The scan of its octets, if it travels.
         junk: It looks like spam.
         unjudged: Nobody has judged its content.
+        wait: Why it waits for an operator.
     """
 
     id: UUID
@@ -64,6 +65,7 @@ class Facts:
     summary: Summary | None = None
     junk: bool = False
     unjudged: bool = False
+    wait: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,7 @@ def facts_of(envelope: Inbound) -> Facts:
         summary=envelope.summary,
         junk=envelope.junk,
         unjudged=envelope.unjudged,
+        wait=envelope.wait,
     )
 
 
@@ -194,6 +197,7 @@ def _inbound(facts: Facts, addressed: tuple[InboundRecipient, ...]) -> Inbound:
         summary=facts.summary,
         junk=facts.junk,
         unjudged=facts.unjudged,
+        wait=facts.wait,
     )
 
 
