@@ -86,8 +86,8 @@ class Lookups:
                 return self._sent(key, places)
             case k.Dated(which=which):
                 column: DateColumn = "savedate" if which is k.Which.SAVED else "internaldate"
-                since, before = map(_midnight, _days(key))
-                return self._dated(column, since, before)
+                since, before = _days(key)
+                return self._dated(column, _midnight(since), before and _midnight(before))
             case k.Within(seconds=seconds, is_older=is_older):
                 since, before = _span(seconds, is_older=is_older)
                 return self._dated("internaldate", since, before)
@@ -201,7 +201,7 @@ class Lookups:
         contents = await aside(len(places), contents_of, self._rows, places)
         return await aside(len(places), Among.these, contents)
 
-    async def _dated(self, column: DateColumn, since: datetime, before: datetime) -> Marks:
+    async def _dated(self, column: DateColumn, since: datetime, before: datetime | None) -> Marks:
         where = (self._account, self._view.mailbox)
         packed = await searching.find_dated(self._house.pool, where, column, since, before)
         return await aside(len(packed) // 8, marked_uids, self._rows, packed)
@@ -211,27 +211,27 @@ def _needs_body(key: Outside) -> TypeGuard[k.Contains]:
     return isinstance(key, k.Contains) and key.where in _NEED_BODY
 
 
-def _days(key: k.Dated) -> tuple[date, date]:
-    """Return the first day that is meant, and the first after it that is not."""
+def _days(key: k.Dated) -> tuple[date, date | None]:
+    """Return the first day that is meant, and the first after it that is not, if there is one."""
     match key.order:
         case k.Order.BEFORE:
             return date.min, key.day
         case k.Order.ON:
-            return key.day, min(key.day, date.max - _DAY) + _DAY
+            return key.day, None if key.day == date.max else key.day + _DAY
         case k.Order.SINCE:
-            return key.day, date.max
+            return key.day, None
 
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _span(seconds: int, *, is_older: bool) -> tuple[datetime, datetime]:
+def _span(seconds: int, *, is_older: bool) -> tuple[datetime, datetime | None]:
     """Return from when to before when (RFC 5032 §3); both keys count the moment between."""
-    always, never = _midnight(date.min), _midnight(date.max)
+    always = _midnight(date.min)
     now = datetime.now(UTC)
     try:
         moment = now - timedelta(seconds=seconds)
     except OverflowError:
         moment = always
-    return (always, moment + timedelta(microseconds=1)) if is_older else (moment, never)
+    return (always, moment + timedelta(microseconds=1)) if is_older else (moment, None)

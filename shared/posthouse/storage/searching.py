@@ -158,18 +158,21 @@ async def find_field(queries: Queries, account: int, among: Among, name: str, te
 
 
 async def find_sent(
-    queries: Queries, account: int, among: Among, since: date, before: date
+    queries: Queries, account: int, among: Among, since: date, before: date | None
 ) -> bytes:
-    """Return contents whose Date field names a day from ``since`` to before ``before``, likewise."""
+    """Return contents whose Date field names a day from ``since`` to before ``before``, likewise.
+
+    Without ``before`` to the end of all days, the last of which PostgreSQL takes for no day at all.
+    """
     source, where = _looked_at(among)
-    sql = f"{_PACKED} {source} and sent_day >= $3 and sent_day < $4"
+    sql = f"{_PACKED} {source} and sent_day >= $3 and ($4::date is null or sent_day < $4)"
     return await fetch_packed(queries, sql, account, where, since, before)
 
 
 _DATED = """
     select string_agg(int8send(uid), '')
       from (select uid from messages where account_id = $1 and mailbox_id = $2
-               and {column} >= $3 and {column} < $4 order by uid) dated
+               and {column} >= $3 and {column} < coalesce($4::timestamptz, 'infinity') order by uid) dated
 """
 
 
@@ -178,7 +181,7 @@ async def find_dated(
     where: tuple[int, int],
     column: DateColumn,
     since: datetime,
-    before: datetime,
+    before: datetime | None,
 ) -> bytes:
     """Return the UIDs of a mailbox's messages dated so, int8 each; ``where`` is account and mailbox."""
     return await fetch_packed(queries, _DATED.format(column=column), *where, since, before)
