@@ -188,6 +188,15 @@ def fetch_head(client: Client, number: int, uid: int) -> bytes:
     return b"* %d UIDFETCH (" % uid if client.is_uidonly else b"* %d FETCH (" % number
 
 
+def shown_keywords(client: Client, selected: Selected) -> list[bytes]:
+    """Return the keywords that SELECT names: all that owners have, to a guest those of this mailbox."""
+    known = client.keywords
+    if selected.owner is None:
+        return [name.encode() for name in known.all_names()]
+    used = sorted(selected.position.view.rows.keywords.used())
+    return [known.names[number].encode() for number in used if number in known.names]
+
+
 def permanent_flags(client: Client, selected: Selected) -> bytes:
     r"""Return the text that tells which flags this client can change for ever (RFC 4314 §5.1.1).
 
@@ -197,7 +206,7 @@ def permanent_flags(client: Client, selected: Selected) -> bytes:
     if not selected.is_read_only:
         named.append(TABLE[flags_allowed(selected.rights)])
         if "w" in selected.rights:
-            named += [name.encode() for name in client.keywords.all_names()]
+            named += shown_keywords(client, selected)
             named += [b"\\*"] if len(client.keywords.names) < MAX_KEYWORDS else []
     return b"OK [PERMANENTFLAGS (%b)] Flags that stay" % b" ".join(filter(None, named))
 

@@ -16,7 +16,7 @@ from imap_gateway.own_seen import know_own_seen
 from imap_gateway.protocol import commands as c
 from imap_gateway.protocol import responses
 from imap_gateway.state import State
-from imap_gateway.telling import know_keywords, permanent_flags
+from imap_gateway.telling import know_keywords, permanent_flags, shown_keywords
 from imap_gateway.vanishing import demand_qresync
 from imap_gateway.view.flags import ALL_BITS, NO_KEYWORDS, SEEN, TABLE, Keywords
 from imap_gateway.view.position import Position
@@ -51,7 +51,6 @@ async def select(client: Client, command: c.Select) -> Done:
         owner=found.place.owner,
         uses=box.uses,
     )
-    # Of others' keywords no more names are told than are needed.
     client.keywords = Keywords(keywords) if is_own and keywords else NO_KEYWORDS
     client.state = State.SELECTED
     try:
@@ -102,7 +101,7 @@ def _opening(client: Client, selected: Selected, box: Mailbox, recent: int) -> b
     """
     position = selected.position
     view = position.view
-    flags = b" ".join([TABLE[ALL_BITS], *(name.encode() for name in client.keywords.all_names())])
+    flags = b" ".join([TABLE[ALL_BITS], *shown_keywords(client, selected)])
     lines = [
         b"FLAGS (%b)" % flags,
         permanent_flags(client, selected),
