@@ -3,9 +3,6 @@
 One address may be looked up under several keys: as written and, when it has a detail, without it
 (plus addressing, RFC 5233); an internationalized domain in both its forms, A-labels and U-labels
 (RFC 5890 §2.3.2.1). `keys_of` tells which must be known before `find` can answer.
-
-Nothing is mapped before a domain is compared (RFC 5891 §5.2): ``ｅxample`` is not ``example``, and
-``straße`` is not ``strasse``. What looks alike is another's domain, to whom ours is not given.
 """
 
 from __future__ import annotations
@@ -15,10 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
-import idna
-
 from posthouse.mail.address import Address
 from posthouse.mail.details import splits_of
+from posthouse.mail.idn import a_labels, u_labels
 from posthouse.storage.directory import Account, Alias, Domain, Forward, Found
 
 Known: TypeAlias = Mapping[str, Found]
@@ -53,26 +49,6 @@ class Place:
 def is_postmaster(address: Address) -> bool:
     """True for the mailbox that every domain must have (RFC 5321 §4.5.1)."""
     return address.local.lower() == "postmaster"
-
-
-def a_labels(domain: str) -> str:
-    """Return ``domain`` in A-labels (RFC 5891 §4), or as it is if it has none."""
-    if domain.isascii():
-        return domain
-    try:
-        return idna.encode(domain, strict=True).decode("ascii")
-    except UnicodeError:
-        return domain
-
-
-def u_labels(domain: str) -> str:
-    """Return ``domain`` in U-labels (RFC 5891 §5), or as it is if it has none."""
-    if "xn--" not in domain:
-        return domain
-    try:
-        return idna.decode(domain, strict=True)
-    except UnicodeError:
-        return domain
 
 
 @lru_cache(maxsize=4096)  # each round of a batch asks the same

@@ -15,10 +15,11 @@ from datetime import date
 from policy_engine.dead_ends import CLOSED, LOOP, NO_ADDRESS, NOBODY, Dead, moved
 from policy_engine.maps.looking import NO_MAPS, Maps, Match
 from policy_engine.maps.rewriting import OUTSIDE, RECIPIENT, rewritten
-from policy_engine.places import Known, Place, a_labels, find, is_postmaster, keys_of
+from policy_engine.places import Known, Place, find, is_postmaster, keys_of
 from policy_engine.returned import meant
 from policy_engine.srs import Rewriter, looks_rewritten
 from posthouse.mail.address import Address, BadAddress, parse_address
+from posthouse.mail.idn import a_labels
 from posthouse.mail.maps import changed
 from posthouse.mail.return_path import ReturnPaths
 from posthouse.storage.ledger import Branch

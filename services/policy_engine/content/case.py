@@ -12,6 +12,7 @@ from posthouse.authenticity.dkim.bodies import Canon, Digest
 from posthouse.authenticity.dkim.headers import Header
 from posthouse.mail.address import is_domain
 from posthouse.mail.header import header_end, unfold
+from posthouse.mail.idn import a_labels
 from posthouse.mime.addresses import parse_addresses
 from posthouse.mime.text import decode_words
 from posthouse.rules.letter import Letter
@@ -102,6 +103,6 @@ class Case:
 
     @cached_property
     def author_domains(self) -> tuple[str, ...]:
-        """Their domains, lower case, those that are some."""
-        domains = (author.rpartition("@")[2].lower() for author in self.authors)
+        """Their domains in lower case and A-labels, those that are some."""
+        domains = (a_labels(author.rpartition("@")[2].lower()) for author in self.authors)
         return tuple(dict.fromkeys(domain for domain in domains if is_domain(domain)))

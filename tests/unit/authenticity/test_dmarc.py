@@ -153,12 +153,25 @@ async def test_who_is_drawn(record: str, lot: int, disposition: str) -> None:
 
 @pytest.mark.parametrize(
     ("authors", "result"),
-    [([], "none"), (["a.test", "b.test"], "permerror"), (["a.test", "a.test"], "fail")],
+    [
+        ([], ("none", "none")),
+        (["a.test", "a.test"], ("fail", "reject")),
+        (["b.test", "a.test"], ("fail", "reject")),  # §6.6.1: the strictest of those that fail
+        (["c.test", "a.test"], ("fail", "reject")),
+        (["c.test", "b.test"], ("fail", "quarantine")),
+        (["d.test", "a.test"], ("fail", "reject")),
+        (["d.test", "e.test"], ("pass", "none")),
+        (["d.test", *(f"{n}.test" for n in range(4))], ("fail", "quarantine")),
+    ],
 )
-async def test_messages_with_no_author_or_many(authors: list[str], result: str) -> None:
-    found = await evaluate(_names(a__test=REJECT), authors, None, [], 0)
+async def test_messages_with_no_author_or_many(authors: list[str], result: tuple[str, str]) -> None:
+    names = _names(
+        a__test=REJECT, b__test="v=DMARC1; p=none", c__test="v=DMARC1; p=quarantine", d__test=REJECT
+    )
 
-    assert found.result == result
+    found = await evaluate(names, authors, _spf("d.test"), [], 0)
+
+    assert (found.result, found.disposition) == result
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -75,6 +75,12 @@ def test_a_case_tells_what_stands_in_its_fields() -> None:
     assert case.text_of("Subject") == "grüße"
     assert (case.authors, case.author_domains) == (("anna@a.test",), ("a.test",))
     assert (case.body, case.is_whole) == (b"hello\r\n", True)
+
+
+def test_authors_of_internationalized_domains_are_known_by_their_a_labels() -> None:
+    case = replace(_case(), octets="From: a@Grüße.test, b@xn--gre-6ka8l.test\r\n\r\n".encode())
+
+    assert case.author_domains == ("xn--gre-6ka8l.test",)
 
 
 async def test_an_honest_sender_passes_everything() -> None:

@@ -12,6 +12,7 @@ from typing import cast
 from posthouse.authenticity.dkim.bodies import Canon
 from posthouse.authenticity.dkim.headers import Header
 from posthouse.authenticity.tags import BadTags, parse_tags, solid, words
+from posthouse.mail import idn
 
 MAX_SIGNATURES = 10  # of one message are looked at (§6.1); of more, the last ones are not
 _ALGORITHMS = frozenset({"rsa-sha256", "rsa-sha1", "ed25519-sha256"})
@@ -175,13 +176,10 @@ def moment(text: str | None) -> datetime | None:
 
 def a_labels(domain: str) -> str:
     """Return ``domain`` in lower case, as DNS knows it (RFC 8616 §4); raise `BadSignature`."""
-    domain = domain.lower()
-    if domain.isascii():
-        return domain
-    try:
-        return domain.encode("idna").decode()
-    except UnicodeError as wrong:
-        raise BadSignature(f"not a domain: {domain[:40]}") from wrong
+    name = idn.a_labels(domain.lower())
+    if not name.isascii():
+        raise BadSignature(f"not a domain: {domain[:40]}")
+    return name
 
 
 def _length(text: str | None) -> int | None:
