@@ -87,7 +87,8 @@ class Lookups:
             case k.Dated(which=which):
                 column: DateColumn = "savedate" if which is k.Which.SAVED else "internaldate"
                 since, before = _days(key)
-                return self._dated(column, _midnight(since), before and _midnight(before))
+                end = None if before is None else _midnight(before)
+                return self._dated(column, _midnight(since), end)
             case k.Within(seconds=seconds, is_older=is_older):
                 since, before = _span(seconds, is_older=is_older)
                 return self._dated("internaldate", since, before)
