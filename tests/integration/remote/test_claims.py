@@ -12,6 +12,7 @@ from structlog.typing import EventDict
 
 from delivery_remote.delivery import CLAIMED_WAIT
 from posthouse.bus.moves import Ack, Wait
+from posthouse.mail.envelope import Remote
 from posthouse.mail.errors import Unavailable
 from posthouse.storage.ledger import claiming
 from posthouse.storage.pool import Pool
@@ -91,6 +92,30 @@ async def test_without_its_claim_a_mail_is_cut_off_before_the_final_dot(
     assert peer.commands.count("DATA") == 1
     assert peer.accepted == []
     assert await station.states(envelope.id) == {0: "routed"}
+
+
+async def test_a_copy_that_meets_a_short_transaction_is_not_late(
+    station: Station, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "PATIENCE_SECONDS", 30.0)
+    peer = await station.server()
+    station.domain("b.test", peer.host)
+    envelope = await station.accept("bert@b.test")
+    other = await asyncpg.connect(postgres_url)  # it makes mail due, as `returns` does
+    try:
+        async with other.transaction():
+            await other.execute("select pg_advisory_xact_lock($1)", claiming.key_of(envelope))
+            delivery = asyncio.create_task(station.delivery.deliver(envelope))
+            await until(lambda: _refused(station, envelope), "the claim was refused")
+
+        assert await delivery == Ack()
+    finally:
+        await other.close()
+
+
+def _refused(station: Station, envelope: Remote) -> bool:
+    claim = station.parts.claims._claims.get(claiming.key_of(envelope))
+    return claim is not None and claim.granted.done() and not claim.was_granted
 
 
 async def test_what_is_done_is_given_back(station: Station) -> None:

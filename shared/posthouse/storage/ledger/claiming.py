@@ -45,6 +45,8 @@ GATHER_SECONDS = 0.01
 PULSE_SECONDS = 1.0  # the session is used at least as often
 FRESH_SECONDS = 12.0  # after an answer a claim is certain
 CONFIRM_SECONDS = 10.0  # how long who needs certainty waits for it
+PATIENCE_SECONDS = 0.5  # so long a claim is asked for again: who only makes mail due holds it for moments
+AGAIN_SECONDS = 0.1  # from one question to the next
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
@@ -153,15 +155,24 @@ class Claims:
             return
         ns = tuple(recipient.n for recipient in envelope.recipients)
         claim = self._claims[key] = Claim(key, envelope.id, ns, self)
-        self._asked.append(claim)
-        self._wake.set()
         try:
-            yield claim if await claim.granted else None
+            yield claim if await self._granted(claim) else None
         finally:
             del self._claims[key]
             if claim.was_granted and claim.is_firm:
                 self._done.append(key)
                 self._wake.set()  # operators' decisions pass over what is claimed
+
+    async def _granted(self, claim: Claim) -> bool:
+        """Ask for a claim until it is made, or was held by somebody else all the time."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            self._asked.append(claim)
+            self._wake.set()
+            if await claim.granted or time.monotonic() >= until:
+                return claim.was_granted
+            await asyncio.sleep(AGAIN_SECONDS)  # nobody tells when a lock is given back
+            claim.granted = asyncio.Future()
 
     async def _keep(self) -> None:
         """Keep a session open and serve, for ever."""
