@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Collection, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from posthouse.authenticity.arc import Arc, read_chain, validate
 from posthouse.authenticity.arc.vouching import voucher
 from posthouse.authenticity.dkim import Dkim, Signature, digest_bodies, signatures_in, verify
 from posthouse.authenticity.dkim.bodies import Canon, Digest
+from posthouse.authenticity.dkim.signature import Broken
 from posthouse.authenticity.dmarc import Dmarc, evaluate
 from posthouse.authenticity.iprev import IpRev, check_reverse
 from posthouse.authenticity.names import Names
@@ -98,16 +100,22 @@ class Authenticating:
         digests = await self._digests(
             case, canons | {each.message.body_canon for each in chain.sets}
         )
-        late = tuple(
-            Dkim(result="temperror", domain=each.domain, selector=each.selector, why=TOO_LATE)
-            for each in found
-            if isinstance(each, Signature)
-        )
-        signatures = await self._in_time(verify(self._names, case.header, found, digests), late)
-        arc = await self._in_time(
-            validate(self._names, case.header, chain, digests), Arc(result="fail", why=TOO_LATE)
-        )
-        return signatures, arc
+        asked = validate(self._names, case.header, chain, digests)
+        async with asyncio.TaskGroup() as group:
+            arc = group.create_task(self._in_time(asked, Arc(result="fail", why=TOO_LATE)))
+            each = [group.create_task(self._signature(case, one, digests)) for one in found]
+        return tuple([task.result() for task in each]), arc.result()
+
+    async def _signature(
+        self, case: Case, signature: Signature | Broken, digests: Mapping[Canon, Digest]
+    ) -> Dkim:
+        """Verify one: a signature whose key nobody tells holds up no other."""
+        late = Dkim(result="temperror", why=TOO_LATE)
+        if isinstance(signature, Signature):
+            late = replace(late, domain=signature.domain, selector=signature.selector)
+        asked = verify(self._names, case.header, [signature], digests)
+        (found,) = await self._in_time(asked, (late,))
+        return found
 
     @staticmethod
     async def _digests(case: Case, canons: set[Canon]) -> Mapping[Canon, Digest]:

@@ -78,6 +78,17 @@ async def test_who_nobody_could_tell_is_no_forger() -> None:
     assert (found.result, found.disposition) == ("temperror", "none")
 
 
+async def test_a_stranger_s_silent_nameserver_is_no_doubt() -> None:
+    names = _names(a__test=REJECT)
+    silent = [Dkim(result="temperror", domain=domain, why="timeout") for domain in ("b.test",) * 3]
+
+    found = await _evaluated(names, "a.test", _spf("b.test", "temperror"), *silent)
+    assert (found.result, found.disposition) == ("fail", "reject")
+
+    own = Dkim(result="temperror", domain="mail.a.test", why="timeout")
+    assert (await _evaluated(names, "a.test", None, *silent, own)).result == "temperror"
+
+
 @pytest.mark.parametrize(
     ("record", "author", "policy"),
     [

@@ -17,6 +17,7 @@ from policy_engine.content.finding import Action, Finding
 from policy_engine.content.pipeline import Check, Pipeline
 from policy_engine.content.verdict import Levels, decide
 from posthouse.authenticity.iprev import check_reverse
+from posthouse.mail.answers import Answer
 from posthouse.mail.errors import Unavailable
 from support.names import FakeNames
 
@@ -113,6 +114,31 @@ async def test_names_that_nobody_answers_for_are_no_verdict() -> None:
 
     assert judged.judgement.action == "accept"
     assert {"SPF_TEMPERROR", "DMARC_TEMPERROR"} <= {f.rule for f in judged.judgement.findings}
+
+
+@dataclass
+class _Hanging(FakeNames):
+    """DNS that never answers for names with ``hangs``."""
+
+    async def txt(self, name: str) -> Answer[str]:
+        if "hangs" in name:
+            await asyncio.Event().wait()
+        return await super().txt(name)
+
+
+async def test_a_forger_s_silent_nameservers_hold_up_no_verdict() -> None:
+    signature = (
+        b"DKIM-Signature: v=1; a=rsa-sha256; d=hangs%d.test; s=s; h=from; bh=AA==; b=AA==\r\n"
+    )
+    octets = b"".join(signature % n for n in range(5)) + LETTER
+    case = replace(_case("192.0.2.9", "eve@hangs.test"), octets=octets, size=len(octets))
+
+    authenticate = Authenticating(_Hanging(ZONE), "mx.b.test", QUICK)
+    judged = await Pipeline(authenticate, [], Levels(), PATIENT).judge(case)
+
+    its = judged.judgement
+    assert (its.action, its.decided_by) == ("reject", ("DMARC_FAIL",))
+    assert {each.why for each in judged.case.senders.signatures} == {"no answer in time"}
 
 
 async def test_nobody_asks_about_an_account_s_own_mail() -> None:

@@ -104,11 +104,7 @@ async def _judged(
             break
     policy = await _policy(walks, published, domain)
     is_pass = by_spf or by_dkim is not None
-    doubts = (
-        ()
-        if is_pass
-        else [each.why for each in (spf, *signatures) if each and each.result == "temperror"]
-    )
+    doubts = [] if is_pass else await _doubts(walks, published, domain, spf, signatures)
     result: DmarcResult = "pass" if is_pass else "temperror" if doubts else "fail"
     return Dmarc(
         result=result,
@@ -120,6 +116,28 @@ async def _judged(
         by_dkim=by_dkim,
         why=doubts[0] if doubts else "",
     )
+
+
+async def _doubts(
+    walks: Walks,
+    published: Published,
+    domain: str,
+    spf: Spf | None,
+    signatures: Sequence[Dkim],
+) -> list[str]:
+    """Return why it might pass after all: what nobody could tell of the author's own domains.
+
+    A stranger's silent nameserver is no doubt: forgers have some.
+    """
+    record = published.record
+    unknown: list[tuple[str, Spf | Dkim]] = [(record.dkim_mode, each) for each in signatures]
+    if spf is not None:
+        unknown.insert(0, (record.spf_mode, spf))
+    return [
+        each.why
+        for mode, each in unknown
+        if each.result == "temperror" and await _belongs(walks, mode, domain, each.domain)
+    ]
 
 
 async def _belongs(walks: Walks, mode: str, domain: str, other: str) -> bool:
