@@ -14,6 +14,7 @@ from policy_engine.greylisting.history import History
 from policy_engine.lists.access import AccessLists
 from policy_engine.lists.checks import AccessCheck, ZonesCheck
 from policy_engine.lists.door import AccessStep, ZonesStep
+from policy_engine.lists.links import LinksCheck
 from policy_engine.lists.proof import SenderProof
 from policy_engine.lists.settings import ListSettings
 from policy_engine.lists.zones import Zones
@@ -57,7 +58,7 @@ def open_doorway(settings: ListSettings, pool: Pool, names: Names) -> Doorway:
             ZonesStep(zones, settings.lists_refuse_at),
             waiting,
         ),
-        checks=(AccessCheck(lists), ZonesCheck(zones)),
+        checks=(AccessCheck(lists), ZonesCheck(zones), LinksCheck(zones)),
         history=History(greylist),
         greylist=greylist,
     )

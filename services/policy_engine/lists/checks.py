@@ -6,7 +6,6 @@ as far as those of all recipients agree.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from policy_engine.content.case import Case
@@ -14,7 +13,7 @@ from policy_engine.content.finding import Action, Finding
 from policy_engine.lists.access import AccessLists, keys_of, lists_of
 from policy_engine.lists.decision import Decision, decide
 from policy_engine.lists.door import DENIED, needs_proof
-from policy_engine.lists.zones import Listing, Zones
+from policy_engine.lists.zones import Zones
 from posthouse.mail.access_keys import KINDS, MAX_KEY_CHARACTERS, Kind, field_key
 from posthouse.mail.header import unfold
 from posthouse.storage.access import Entry, Key
@@ -23,7 +22,6 @@ MAX_FIELDS = 200
 MAX_RECIPIENTS = 1000
 ALLOWED_POINTS = -100.0  # as SpamAssassin's lists
 DENIED_POINTS = 100.0
-_NO_NAME = re.compile(r"[^A-Z0-9]+")
 
 
 class AccessCheck:
@@ -70,13 +68,7 @@ class ZonesCheck:
         """Return what stands on lists; raise `Unavailable`."""
         client, hello = (case.client, case.hello) if case.knows_client else ("", "")
         standing = await self._zones.standing(client, case.sender.rpartition("@")[2], hello)
-        return tuple(map(_listing, standing.listings))
-
-
-def _listing(listing: Listing) -> Finding:
-    name = _NO_NAME.sub("_", listing.asked.zone.name.upper()).strip("_")
-    seen = f"{listing.asked.what} {' '.join(listing.answers)}"
-    return Finding(rule=f"LIST_{name}", score=listing.points, seen=seen)
+        return tuple(each.finding("LIST") for each in standing.listings)
 
 
 def given_of(case: Case, kinds: frozenset[Kind]) -> dict[Kind, Sequence[str]]:

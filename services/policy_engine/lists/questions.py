@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from posthouse.mail.access_keys import plain_address
 from posthouse.mail.address import is_domain
-from posthouse.storage.list_zones import Zone
+from posthouse.mail.idn import a_labels
+from posthouse.storage.list_zones import Subject, Zone
 
 MAX_NAME_CHARACTERS = 253  # RFC 1035 §2.3.4
 
@@ -46,8 +48,15 @@ class Asked:
 
 def questions(zone: Zone, traits: Traits) -> list[Asked]:
     """Return what ``zone`` is asked about these traits, each once."""
-    whats = dict.fromkeys(getattr(traits, subject) for subject in zone.asks)
+    whats = dict.fromkeys(getattr(traits, subject, "") for subject in zone.asks)
     asked = [Asked(zone, what, name) for what in whats if (name := name_in(zone.zone, what))]
+    return [each for each in asked if len(each.name) <= MAX_NAME_CHARACTERS]
+
+
+def named(zone: Zone, names: Mapping[Subject, Sequence[str]]) -> list[Asked]:
+    """Return what ``zone`` is asked about the names that a message holds, each once."""
+    whats = dict.fromkeys(name for subject in zone.asks for name in names.get(subject, ()))
+    asked = [Asked(zone, what, f"{what}.{zone.zone}") for what in whats]
     return [each for each in asked if len(each.name) <= MAX_NAME_CHARACTERS]
 
 
@@ -65,5 +74,5 @@ def name_in(zone: str, what: str) -> str:
         if isinstance(address, IPv4Address):
             return f"{'.'.join(reversed(str(address).split('.')))}.{zone}"
         return f"{'.'.join(reversed(address.exploded.replace(':', '')))}.{zone}"
-    name = what.lower().removesuffix(".")
+    name = a_labels(what.lower().removesuffix("."))
     return f"{name}.{zone}" if "." in name and is_domain(name) and name.isascii() else ""

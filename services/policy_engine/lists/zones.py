@@ -1,40 +1,40 @@
 """Lists in DNS (RFC 5782): all are asked at the same time, and a total is what counts.
 
 Nobody is listed because DNS has trouble. A zone that answers what no list answers, that refuses our
-name server, or that lists everybody (§5) counts nothing and raises an alarm until it is well again.
+name server, that lists everybody (§5) or is silent counts nothing and raises an alarm until it is well again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from policy_engine.lists.questions import Asked, Traits, probes, questions
+from policy_engine.content.finding import Finding
+from policy_engine.lists.health import Health
+from policy_engine.lists.questions import Asked, Traits, named, probes, questions
 from posthouse.authenticity.iprev import check_reverse
 from posthouse.authenticity.names import Names
-from posthouse.mail.answers import Answer, Empty, Found, Temporary
+from posthouse.mail.answers import Answer, Found, Temporary
 from posthouse.mail.list_codes import Listed, listed, parse_codes
-from posthouse.storage.list_zones import Zone, zones
+from posthouse.storage.list_zones import Subject, Zone, zones
 from posthouse.storage.pool import Pool
-from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
 LOOK_EVERY = timedelta(seconds=2)  # which zones there are
 LOOK_AGAIN = timedelta(seconds=5)  # for a look without a question
 REMEMBER = timedelta(seconds=60)  # what they said of a client
 REMEMBER_DOUBT = timedelta(seconds=5)  # where somebody did not answer
-PROBE_EVERY = timedelta(hours=1)
-PROBE_AGAIN = timedelta(minutes=1)  # a zone that is not well
 MAX_REMEMBERED = 10_000
+MAX_QUESTIONS = 400  # about the names of one message
 MAX_TEXT = 200
+_NO_NAME = re.compile(r"[^A-Z0-9]+")
 
 _ASKED = counter("posthouse_policy_list_answers_total", "Answers of lists in DNS.", "answer")
-_FAULTS = counter("posthouse_policy_list_faults_total", "Lists that are not well.", "fault")
-log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,12 @@ class Listing:
     asked: Asked
     points: float
     answers: tuple[str, ...]
+
+    def finding(self, kind: str) -> Finding:
+        """Return it as a finding: ``LIST_ZEN_SPAMHAUS_ORG``."""
+        name = _NO_NAME.sub("_", self.asked.zone.name.upper()).strip("_")
+        seen = f"{self.asked.what} {' '.join(self.answers)}"
+        return Finding(rule=f"{kind}_{name}", score=self.points, seen=seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ class Zones:
         self._clock = clock
         self._zones: tuple[Zone, ...] = ()
         self._until = 0.0
-        self._health: dict[str, tuple[float, bool]] = {}
+        self._health = Health(clock)
         self._remembered: OrderedDict[Traits, tuple[float, Standing]] = OrderedDict()
 
     @property
@@ -100,14 +106,19 @@ class Zones:
         """True unless we have looked, not long ago, and there were none."""
         return bool(self._zones) or self._until + LOOK_AGAIN.total_seconds() < self._clock()
 
+    def may_ask(self, *subjects: Subject) -> bool:
+        """True unless we have looked, not long ago, and no zone is asked about one of these."""
+        if self._until + LOOK_AGAIN.total_seconds() < self._clock():
+            return True
+        return any(set(subjects).intersection(zone.asks) for zone in self._zones)
+
     async def look(self) -> None:
         """Learn which zones there are, unless that is fresh."""
         if self._until > self._clock():
             return
         found = await zones(self._pool)
         if found != self._zones:
-            names = {each.zone for each in found}
-            self._health = {name: at for name, at in self._health.items() if name in names}
+            self._health.keep({each.zone for each in found})
             self._remembered.clear()
             self._zones = found
         self._until = self._clock() + LOOK_EVERY.total_seconds()
@@ -141,6 +152,27 @@ class Zones:
                 return text[:MAX_TEXT]
         return f"Service unavailable; {asked.what} is listed by {asked.zone.name}"
 
+    async def naming(self, names: Mapping[Subject, Sequence[str]]) -> Standing:
+        """Return what the zones say of the names that a message holds, each zone once."""
+        await self.look()
+        asking = [zone for zone in self._zones if set(names).intersection(zone.asks)]
+        share = MAX_QUESTIONS // max(len(asking), 1)
+        found = await self._answers(
+            asking, [asked for zone in asking for asked in named(zone, names)[:share]]
+        )
+        listings, unknown = [], 0
+        for zone in asking:
+            some = [(asked, its) for asked, its in found if asked.zone is zone]
+            unknown += sum(its is None for _, its in some)
+            hits = [(asked, its) for asked, its in some if its is not None and its.points]
+            its = self._listed(zone, [answer for _, its in hits for answer in its.answers])
+            if its.points:
+                what = " ".join(asked.what for asked, _ in hits)
+                listings.append(
+                    Listing(Asked(zone, what, hits[0][0].name), its.points, its.answers)
+                )
+        return Standing(tuple(listings), unknown)
+
     async def _asked(self, traits: Traits) -> Standing:
         reverse = ""
         if any("reverse" in zone.asks for zone in self._zones) and traits.client:
@@ -148,69 +180,56 @@ class Zones:
         traits = Traits(
             client=traits.client, sender=traits.sender, hello=traits.hello, reverse=reverse
         )
-        well = [zone for zone in self._zones if self._is_well(zone)]
-        wanted = [each for zone in well for each in questions(zone, traits)]
-        due = [zone for zone in self._zones if self._is_due(zone)]
+        wanted = [asked for zone in self._zones for asked in questions(zone, traits)]
+        found = await self._answers(self._zones, wanted)
+        return Standing(
+            tuple(
+                Listing(asked, its.points, its.answers)
+                for asked, its in found
+                if its is not None and its.points
+            ),
+            sum(its is None for _, its in found),
+        )
+
+    async def _answers(
+        self, asking: Sequence[Zone], wanted: Sequence[Asked]
+    ) -> list[tuple[Asked, Listed | None]]:
+        """Ask what is ``wanted`` of zones that are well, and probe those that are due.
+
+        None is nobody's answer.
+        """
+        due = self._health.due(asking)
+        wanted = [each for each in wanted if self._health.is_well(each.zone)]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._hosts(each.name)) for each in wanted]
             for zone in due:
                 group.create_task(self._probe(zone))
-        return self._read(wanted, [task.result() for task in tasks])
+        answers = [task.result() for task in tasks]
+        return [
+            (asked, self._read(asked.zone, answer))
+            for asked, answer in zip(wanted, answers, strict=True)
+        ]
 
-    def _read(self, wanted: Sequence[Asked], answers: Sequence[Answer[str]]) -> Standing:
-        listings, unknown = [], 0
-        for asked, answer in zip(wanted, answers, strict=True):
-            if isinstance(answer, Temporary) or not self._is_well(asked.zone):  # as probed now
-                unknown += 1
-                _ASKED.labels("none").inc()
-                continue
-            its = self._listed(asked.zone, answer)
-            if its.fault:
-                unknown += 1
-                self._complain(asked.zone, "answer", its.fault)
-            elif its.points:
-                listings.append(Listing(asked, its.points, its.answers))
-            _ASKED.labels("fault" if its.fault else "listed" if its.points else "not listed").inc()
-        return Standing(tuple(listings), unknown)
+    def _read(self, zone: Zone, answer: Answer[str]) -> Listed | None:
+        self._health.heard(zone, answer)
+        if isinstance(answer, Temporary) or not self._health.is_well(zone):  # as probed now
+            _ASKED.labels("none").inc()
+            return None
+        its = self._listed(zone, answer.records if isinstance(answer, Found) else ())
+        if its.fault:
+            self._health.complain(zone, "answer", its.fault)
+        _ASKED.labels("fault" if its.fault else "listed" if its.points else "not listed").inc()
+        return None if its.fault else its
 
     @staticmethod
-    def _listed(zone: Zone, answer: Answer[str]) -> Listed:
-        records = answer.records if isinstance(answer, Found) else ()
+    def _listed(zone: Zone, records: Sequence[str]) -> Listed:
         return listed(records, parse_codes(zone.codes), zone.weight)
 
     async def _probe(self, zone: Zone) -> None:
         """Look whether ``zone`` lists what every list has, and not what none has (§5)."""
         must, must_not = probes(zone)
         some, none = await asyncio.gather(self._hosts(must), self._hosts(must_not))
-        fault = self._listed(zone, some).fault or self._listed(zone, none).fault
-        if fault:
-            self._complain(zone, "answer", fault)
-            return
-        is_well = not isinstance(none, Found)
-        is_sure = is_well and isinstance(some, Found) and not isinstance(none, Temporary)
-        if not is_well:
-            self._complain(zone, "lists all", "it lists what no list may have: everybody")
-        elif isinstance(some, Empty):
-            self._complain(zone, "lists none", "it does not list its own test entry", is_well=True)
-        else:
-            self._note(zone, PROBE_EVERY if is_sure else PROBE_AGAIN, is_well=True)
-
-    def _is_due(self, zone: Zone) -> bool:
-        health = self._health.get(zone.zone)
-        return health is None or health[0] <= self._clock()
-
-    def _is_well(self, zone: Zone) -> bool:
-        health = self._health.get(zone.zone)
-        return health is None or health[1]
-
-    def _note(self, zone: Zone, lasts: timedelta, *, is_well: bool) -> None:
-        self._health[zone.zone] = (self._clock() + lasts.total_seconds(), is_well)
-
-    def _complain(self, zone: Zone, fault: str, why: str, *, is_well: bool = False) -> None:
-        """Raise the alarm; what is not well is not asked until it is probed again."""
-        self._note(zone, PROBE_AGAIN, is_well=is_well)
-        _FAULTS.labels(fault).inc()
-        log.error("list in DNS is not well", list=zone.name, reason=why)
+        self._health.probed(zone, some, none)
 
     async def _reverse(self, client: str) -> str:
         try:

@@ -14,7 +14,7 @@ from posthouse.mail.access_keys import Kind, key_of
 from posthouse.mail.list_codes import MAX_CHARACTERS, parse_codes
 from posthouse.storage import access, list_zones
 from posthouse.storage.access import Action, Entry
-from posthouse.storage.list_zones import MAX_ZONES, Subject, Zone
+from posthouse.storage.list_zones import MAX_ZONES, SUBJECTS, Subject, Zone
 from postmaster.api.actor import Actor
 from postmaster.api.auditing import audited
 from postmaster.api.fields import Body, DomainName, Limit, OneLine, page
@@ -47,7 +47,9 @@ Points: TypeAlias = Annotated[float, Field(ge=-MAX_POINTS, le=MAX_POINTS)]
 class ZoneBody(Body):
     """What a zone is asked, and what it counts."""
 
-    asks: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=4)] = ("client",)
+    asks: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=len(SUBJECTS))] = (
+        "client",
+    )
     weight: Annotated[float, Field(ge=-WEIGHTIEST, le=WEIGHTIEST)] = 1.0
     codes: Codes = ""
     title: Said = ""

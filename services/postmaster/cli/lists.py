@@ -23,6 +23,8 @@ class Subject(StrEnum):
     SENDER = "sender"
     HELLO = "hello"
     REVERSE = "reverse"
+    AUTHOR = "author"
+    LINK = "link"
 
 
 class Kind(StrEnum):
@@ -85,14 +87,18 @@ def zone_set(
     name: ZoneName,
     *,
     asks: Annotated[
-        list[Subject], typer.Option(metavar="WHAT", help="client, sender, hello, reverse.")
+        list[Subject],
+        typer.Option(
+            metavar="WHAT",
+            help="client, sender, hello, reverse (at the door); author, link (domains in messages).",
+        ),
     ] = [Subject.CLIENT],  # noqa: B006 - typer copies it
     weight: Annotated[
         float, typer.Option(metavar="POINTS", help="Negative for a list of good senders.")
     ] = 1.0,
     codes: Annotated[
         str,
-        typer.Option(metavar="CODES", help="Which answers count: '2=3 4-7=2 &16=1.5'."),
+        typer.Option(metavar="CODES", help="Which answers count: '2=3 4-7=2 1.2-99=3 &16=1.5'."),
     ] = "",
     title: Annotated[
         str, typer.Option(metavar="TEXT", help="What people know it by, where it holds a key.")

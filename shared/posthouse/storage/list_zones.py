@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 from posthouse.storage.directory.errors import NoSuchEntry
 from posthouse.storage.pool import Queries
 
-Subject: TypeAlias = Literal["client", "sender", "hello", "reverse"]
+Subject: TypeAlias = Literal["client", "sender", "hello", "reverse", "author", "link"]
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 MAX_ZONES = 50  # as many questions for each mail
 
@@ -32,7 +32,8 @@ class Zone:
 
     Attributes:
         zone: Its domain; with commercial ones it holds the customer's key.
-        asks: What it is asked for.
+        asks: What it is asked for: the first four at the door, the domains of authors (From, Reply-To)
+            and of links when the message is there.
         weight: Points for what it lists; negative ones for a list of good senders.
         codes: Which answers count, and for how much; empty: all, for ``weight``.
         title: What people may know it by; empty: its domain.

@@ -10,6 +10,7 @@ import pytest
 from policy_engine.content.authenticated import Authenticated
 from policy_engine.content.case import Case
 from policy_engine.content.finding import Finding
+from policy_engine.lists.links import LinksCheck
 from policy_engine.lists.zones import Zones
 from posthouse.authenticity.dmarc import Dmarc
 from posthouse.mail.access_keys import Kind
@@ -201,6 +202,55 @@ async def test_messages_get_the_points_of_lists(pool: Pool, dns: NameServer, doo
     assert seen(await found(door)) == [
         ("ACCESS_LIST", 2.5, None), ("LIST_BAD_HOSTS", 1.5, None),
     ]  # fmt: skip
+
+
+def letter_to(*links: str) -> Case:
+    """Return a page with links, from a stranger who wants answers at far.test."""
+    page = "".join(f'<a href="{link}">x</a>' for link in links)
+    octets = (
+        b"From: eve@shop.test\r\nReply-To: <eve@mail.far.test>\r\nContent-Type: text/html\r\n\r\n"
+        + page.encode()
+    )
+    return Case(id=new_id(), client=CLIENT, sender=EVE, octets=octets, size=len(octets))
+
+
+async def test_domains_of_links_are_asked_about(pool: Pool, dns: NameServer) -> None:
+    dns.records |= {
+        "spam.test.surbl.test": ["A 127.0.0.80"],  # bits 64 and 16
+        "evil.test.surbl.test": ["A 127.0.0.16"],
+        "far.test.dbl.test": ["A 127.0.1.2"],
+        "test.dbl.test": ["A 127.0.1.2"],
+    }
+    await put_zone(pool, Zone(zone="surbl.test", asks=("link",), weight=1, codes="&64=2 &16=1.5"))
+    await put_zone(pool, Zone(zone="dbl.test", asks=("author", "link"), weight=3, codes="1.2-99"))
+    check = LinksCheck(Zones(pool, resolver(dns), timedelta(seconds=1)))
+
+    listed = await check(
+        letter_to("http://www.spam.test/1", "http://a.evil.test", "http://ok.test")
+    )
+
+    assert [(each.rule, each.score) for each in listed] == [
+        ("LINK_DBL_TEST", 3.0), ("LINK_SURBL_TEST", 3.5),
+    ]  # fmt: skip
+    assert listed[0].seen == "far.test 127.0.1.2"
+    assert listed[1].seen == "spam.test evil.test 127.0.0.80 127.0.0.16"
+    assert await check(letter_to("http://ok.test")) == (listed[0],)
+    assert check.of_ours
+    assert check.of_strangers
+
+
+@pytest.mark.parametrize("trouble", ["SERVFAIL", "SILENCE", "TRUNCATED", "ALL", "A 127.0.0.1"])
+async def test_trouble_with_lists_of_domains_lists_nobody(
+    pool: Pool, dns: NameServer, trouble: str
+) -> None:
+    is_all = trouble == "ALL"
+    dns.records["spam.test.uri.test"] = ["A 127.0.0.2" if is_all else trouble]
+    if is_all:
+        dns.records["invalid.uri.test"] = ["A 127.0.0.2"]  # RFC 5782 section 5
+    await put_zone(pool, Zone(zone="uri.test", asks=("link",), weight=9))
+    check = LinksCheck(Zones(pool, resolver(dns), timedelta(seconds=0.5)))
+
+    assert await check(letter_to("http://spam.test", "http://ok.test")) == ()
 
 
 async def test_who_is_allowed_as_author_must_be_proved(pool: Pool, door: Door) -> None:

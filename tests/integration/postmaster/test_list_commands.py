@@ -29,12 +29,12 @@ async def rows(clerk: LivePostmaster, *arguments: str) -> list[dict[str, Any]]:
 
 async def test_zones_are_set_changed_and_removed(clerk: LivePostmaster) -> None:
     await done(clerk, "zone", "set", "Key.Zen.test", "--codes", "2=3 4-7=2", "--title", "zen")
-    await done(clerk, "zone", "set", "dbl.test", "--asks", "sender", "--asks", "hello")
+    await done(clerk, "zone", "set", "dbl.test", "--asks", "sender", "--asks", "link")
     await done(clerk, "zone", "set", "good.test", "--weight", "-5")
 
     found = await rows(clerk, "zone", "list")
     assert [(each["zone"], each["asks"], each["weight"], each["codes"]) for each in found] == [
-        ("dbl.test", ["sender", "hello"], 1.0, ""),
+        ("dbl.test", ["sender", "link"], 1.0, ""),
         ("good.test", ["client"], -5.0, ""),
         ("key.zen.test", ["client"], 1.0, "2=3 4-7=2"),
     ]
