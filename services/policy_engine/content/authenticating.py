@@ -29,6 +29,7 @@ T = TypeVar("T")
 PERCENT = 100
 IN_THREAD_OCTETS = 256 * 1024  # a larger body is hashed in a thread
 TOO_LATE = "no answer in time"
+HIDDEN = Dmarc(result="permerror", disposition="quarantine", why="From cannot be read")
 
 
 class Authenticating:
@@ -66,10 +67,12 @@ class Authenticating:
         signatures, arc = signed.result()
         # The same message draws the same lot, however often it is judged (RFC 7489 §6.6.4).
         lot = random.Random(case.id.int).randrange(PERCENT)  # noqa: S311 - a sample
-        dmarc = await self._in_time(
-            evaluate(self._names, case.author_domains, spf.result(), signatures, lot),
-            Dmarc(result="temperror", why=TOO_LATE),
-        )
+        dmarc = HIDDEN
+        if not case.hides_author:
+            dmarc = await self._in_time(
+                evaluate(self._names, case.author_domains, spf.result(), signatures, lot),
+                Dmarc(result="temperror", why=TOO_LATE),
+            )
         return Authenticated(
             spf=spf.result(),
             spf_hello=hello.result(),

@@ -13,9 +13,11 @@ from posthouse.authenticity.dkim.headers import Header
 from posthouse.mail.address import is_domain
 from posthouse.mail.header import header_end, unfold
 from posthouse.mail.idn import a_labels
-from posthouse.mime.addresses import parse_addresses
+from posthouse.mime.addresses import MISSING_DOMAIN, parse_addresses
 from posthouse.mime.text import decode_words
 from posthouse.rules.letter import Letter
+
+_NO_HOST = MISSING_DOMAIN.decode()
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: what is derived is kept
@@ -104,5 +106,20 @@ class Case:
     @cached_property
     def author_domains(self) -> tuple[str, ...]:
         """Their domains in lower case and A-labels, those that are some."""
-        domains = (a_labels(author.rpartition("@")[2].lower()) for author in self.authors)
-        return tuple(dict.fromkeys(domain for domain in domains if is_domain(domain)))
+        hosts = (author.rpartition("@")[2].lower().removesuffix(".") for author in self.authors)
+        return tuple(dict.fromkeys(a_labels(host) for host in hosts if is_domain(host)))
+
+    @property
+    def hides_author(self) -> bool:
+        """True if From shows an address to people, but none that can be read by its grammar.
+
+        ``<ceo@a.test> <eve@b.test>``, ``=?utf-8?q?ceo=40a.test?=``: no domain could be asked then.
+        """
+        hosts = [author.rpartition("@")[2] for author in self.authors]
+        if any(
+            host != _NO_HOST and (host[0] == "[" or is_domain(host.removesuffix(".")))
+            for host in hosts
+        ):
+            return False
+        shown = (field.partition(b":")[2] for field in self.header.all(b"from"))
+        return any("@" in decode_words(unfold(each)) for each in shown)

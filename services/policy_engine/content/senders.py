@@ -44,7 +44,7 @@ def findings_on(senders: Authenticated) -> Iterator[Finding]:
 
 
 def _dmarc(found: Dmarc, vouched: str) -> Finding:
-    does_fail = found.result == "fail" and not vouched
+    does_fail = found.result in {"fail", "permerror"} and not vouched
     return Finding(
         rule=f"DMARC_{found.result.upper()}",
         seen=f"{found.domain} {found.why or found.disposition}".strip(),

@@ -172,7 +172,7 @@ async def test_who_is_drawn(record: str, lot: int, disposition: str) -> None:
         (["c.test", "b.test"], ("fail", "quarantine")),
         (["d.test", "a.test"], ("fail", "reject")),
         (["d.test", "e.test"], ("pass", "none")),
-        (["d.test", *(f"{n}.test" for n in range(4))], ("fail", "quarantine")),
+        (["d.test", *(f"{n}.test" for n in range(4))], ("permerror", "quarantine")),
     ],
 )
 async def test_messages_with_no_author_or_many(authors: list[str], result: tuple[str, str]) -> None:

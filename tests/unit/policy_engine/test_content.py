@@ -84,6 +84,33 @@ def test_authors_of_internationalized_domains_are_known_by_their_a_labels() -> N
     assert case.author_domains == ("xn--gre-6ka8l.test",)
 
 
+@pytest.mark.parametrize(
+    ("author", "action"),
+    [
+        (b"<ceo@a.test> <eve@b.test>", "quarantine"),
+        (b"=?utf-8?q?ceo=40a.test?=", "quarantine"),
+        (b"ceo@a.test\x00", "quarantine"),
+        (b"((ceo@a.test", "quarantine"),
+        (b'"ceo@a.test <ceo@a.test>', "quarantine"),
+        (b"ceo@a.test.", "accept"),
+        (b"ceo@[192.0.2.1]", "accept"),
+        (b"root", "accept"),
+        (b"root@localhost", "accept"),
+        (b"Nobody:;", "accept"),
+        (b"=?utf-8?q?ceo=40a.test?= <eve@b.test>", "accept"),
+    ],
+)
+async def test_an_author_who_cannot_be_read_goes_to_junk(author: bytes, action: str) -> None:
+    octets = b"From: " + author + b"\r\n\r\nhello\r\n"
+    case = replace(_case(), octets=octets, size=len(octets))
+
+    authenticate = Authenticating(FakeNames({}), "mx.b.test", PATIENT)
+    judged = await Pipeline(authenticate, [], Levels(), PATIENT).judge(case)
+
+    assert judged.judgement.action == action
+    assert ("DMARC_PERMERROR" in judged.judgement.decided_by) is (action == "quarantine")
+
+
 async def test_an_honest_sender_passes_everything() -> None:
     found = await Authenticating(FakeNames(ZONE), "mx.b.test", PATIENT)(_case())
 

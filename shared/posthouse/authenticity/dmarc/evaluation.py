@@ -64,7 +64,7 @@ async def evaluate(
         return Dmarc(result="none", why="no author")
     if len(domains) > MAX_AUTHORS:
         why = f"authors of {len(domains)} domains"
-        return Dmarc(result="fail", domain=domains[0], disposition="quarantine", why=why)
+        return Dmarc(result="permerror", disposition="quarantine", why=why)
     walks = Walks(names)
     found = [await _evaluated(walks, domain, spf, signatures, lot) for domain in domains]
     return max(found, key=lambda each: (_WEIGHT[each.result], _STRICTNESS[each.disposition]))
