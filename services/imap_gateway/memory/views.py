@@ -102,7 +102,7 @@ class Views:
             return
         view, entry = position.view, self._shelf.entry_of(position.view)
         async with entry.lock:
-            if not view.is_loaded:
+            if not view.is_loaded or view.modseq < position.step:  # read just before `open_ahead`
                 await self._renew(entry, whole=True)
             if view.is_gone:
                 raise Farewell("The selected mailbox was deleted")

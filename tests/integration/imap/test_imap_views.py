@@ -16,7 +16,7 @@ from posthouse.mail.errors import Unavailable
 from posthouse.storage.mailboxes import find_mailbox
 from posthouse.storage.messages import FlagChange, Mode, expunge, store_flags
 from posthouse.storage.pool import Pool, Queries
-from posthouse.storage.snapshots import Page, load_page, prune_changes
+from posthouse.storage.snapshots import Delta, Page, changes_since, load_page, prune_changes
 from support.imap import LETTER, Hub, add_reader, gateway
 
 pytestmark = pytest.mark.integration
@@ -102,6 +102,38 @@ async def test_what_happens_while_a_mailbox_is_read_is_not_missed(
         shown = zip(view.rows.uids, view.rows.flags, view.rows.modseqs, strict=True)
         assert list(shown) == [(row["uid"], row["flags"], row["modseq"]) for row in rows]
         assert [row["uid"] for row in rows if row["flags"]] == [1, 3, 32, 34, 39, 41]
+
+
+async def test_who_selects_while_a_mailbox_is_read_may_know_of_a_later_step(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (
+        "posthouse.storage.snapshots",
+        "imap_gateway.memory.loading",
+        "imap_gateway.memory.views",
+    ):
+        monkeypatch.setattr(f"{module}.CHUNK_MESSAGES", 3)
+    account, positions = await add_reader(pool), list[Position | None]()
+    async with gateway(pool, tmp_path) as imap:
+        await imap.deliver(account, *[LETTER] * 4)
+        views = Views(pool, asyncio.get_running_loop().time)
+
+        async def overtaken(queries: Queries, *where: int) -> Delta:
+            delta = await changes_since(queries, *where)
+            await imap.deliver(account, LETTER)
+            box = await find_mailbox(pool, account, "INBOX")
+            positions.append(views.open_ahead(box, Reader()))
+            return delta
+
+        with monkeypatch.context() as patch:
+            patch.setattr("imap_gateway.memory.views.changes_since", overtaken)
+            first = await open_inbox(views, pool, account, Reader())
+        [ahead] = positions
+        assert ahead is not None
+
+        await views.recall(ahead)
+
+        assert (first.count, ahead.count, list(ahead.uids)) == (4, 5, [1, 2, 3, 4, 5])
 
 
 BUDGET = 5000  # octets: one view of fifty messages, not two
