@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -30,8 +30,9 @@ from postmaster.api.hashing import Hasher
 from postmaster.api.parts import Parts
 from postmaster.duties import names
 from postmaster.duties.collector import tidy_objects, tidy_rows
+from postmaster.duties.daily_reports import Desk, Kind, report_on_days
 from postmaster.duties.dkim_keys import Locksmith
-from postmaster.duties.dmarc_reports import DmarcDesk, forget_old_results, report_on_dmarc
+from postmaster.duties.dmarc_reports import OnDmarc
 from postmaster.duties.lists import tidy_lists
 from postmaster.duties.partitions import keep_partitions
 from postmaster.duties.reader import Reader
@@ -39,13 +40,13 @@ from postmaster.duties.rounds import alone, rounds
 from postmaster.duties.schema import bring_schema
 from postmaster.duties.sums import sum_quotas
 from postmaster.duties.sweeper import sweep
-from postmaster.duties.tls_reports import Desk, forget_old, report_on_tls
+from postmaster.duties.tls_reports import OnTls
 from postmaster.duties.training import training
 from postmaster.duties.undertaker import Undertaker
 from postmaster.indexing.indexer import Indexer
 from postmaster.indexing.offering import Offers, tell_backlog
+from postmaster.reports.letter import Letterhead
 from postmaster.settings import PostmasterSettings
-from postmaster.tls_report import Letterhead
 
 NAME = "postmaster"
 KEEP_PARTITIONS_EVERY = timedelta(hours=1)
@@ -86,12 +87,11 @@ async def serve(settings: PostmasterSettings, lifecycle: Lifecycle) -> None:
             names=Resolver(settings.nameservers),
         )
         keys = SigningKeys(ground.pool, settings)
-        reporting = await _reporting(parts, keys, lifecycle.probes, stack)
+        web = await enter(Web(Resolver(settings.nameservers), client_context()))
         indexing = await _indexing(parts, lifecycle.probes, stack)
         lifecycle.probes.forget(START)
         await lifecycle.until_stopped(
-            reporting,
-            _reporting_on_dmarc(parts, keys, lifecycle.probes),
+            *_reporting(parts, keys, web, lifecycle.probes),
             *indexing,
             *_duties(parts, lifecycle.probes),
             *_reading(reader, settings, lifecycle.probes),
@@ -158,51 +158,33 @@ def _duties(parts: Parts, probes: Probes) -> Iterator[Coroutine[Any, Any, None]]
         yield undertake(parts.broker, queue, undertaker.file, beat=probes.progress(queue))
 
 
-async def _reporting(
-    parts: Parts, keys: SigningKeys, probes: Probes, stack: AsyncExitStack
-) -> Coroutine[Any, Any, None]:
-    """Return what tells others how TLS with them went, or only forgets it."""
+def _reporting(
+    parts: Parts, keys: SigningKeys, web: Web, probes: Probes
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield what tells others of yesterday, and forgets what is old."""
     settings, pool = parts.settings, parts.pool
-    work: Callable[[], Awaitable[object]] = partial(forget_old, pool)
-    if settings.tls_report_address:
-        resolver = Resolver(settings.nameservers)
-        head = _head(settings, settings.tls_report_address)
-        web = await stack.enter_async_context(Web(resolver, client_context()))
+    resolver = Resolver(settings.nameservers)
+    kinds: tuple[tuple[str, Kind, str], ...] = (
+        (names.TLS_REPORTS, OnTls(pool, resolver), settings.tls_report_address),
+        (names.DMARC_REPORTS, OnDmarc(pool, resolver), settings.dmarc_report_address),
+    )
+    for name, kind, address in kinds:
         desk = Desk(
             pool=pool,
             blobs=parts.blobs,
-            resolver=resolver,
             web=web,
-            head=head,
+            kind=kind,
+            head=Letterhead(
+                host=settings.hostname,
+                organization=settings.tls_report_organization or settings.hostname,
+                address=address,
+            ),
             sign=keys.signed,
         )
-        work = partial(report_on_tls, desk)
-    beat = probes.progress(names.TLS_REPORTS, patience=LONGEST_WALK)
-    return rounds(alone(pool, names.TLS_REPORTS, work), REPORT_EVERY, beat)
-
-
-def _reporting_on_dmarc(
-    parts: Parts, keys: SigningKeys, probes: Probes
-) -> Coroutine[Any, Any, None]:
-    """Return what tells others what became of mail that said it was theirs, or only forgets it."""
-    settings, pool = parts.settings, parts.pool
-    work: Callable[[], Awaitable[object]] = partial(forget_old_results, pool)
-    if settings.dmarc_report_address:
-        desk = DmarcDesk(
-            pool=pool,
-            blobs=parts.blobs,
-            names=Resolver(settings.nameservers),
-            head=_head(settings, settings.dmarc_report_address),
-            sign=keys.signed,
+        work = partial(report_on_days, desk) if address else kind.forget
+        yield rounds(
+            alone(pool, name, work), REPORT_EVERY, probes.progress(name, patience=LONGEST_WALK)
         )
-        work = partial(report_on_dmarc, desk)
-    beat = probes.progress(names.DMARC_REPORTS, patience=LONGEST_WALK)
-    return rounds(alone(pool, names.DMARC_REPORTS, work), REPORT_EVERY, beat)
-
-
-def _head(settings: PostmasterSettings, address: str) -> Letterhead:
-    organization = settings.tls_report_organization or settings.hostname
-    return Letterhead(host=settings.hostname, organization=organization, address=address)
 
 
 async def _indexing(

@@ -1,31 +1,20 @@
-"""How sessions went, counted here and added to PostgreSQL every now and then (RFC 8460).
-
-What is counted never gets in the way of delivery: while PostgreSQL is away it waits, bounded.
-"""
+"""How sessions went, counted for reports on TLS (RFC 8460)."""
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
+from functools import partial
 
 from delivery_remote.security.proofs import Demand, Policy
-from posthouse.mail.errors import Unavailable
 from posthouse.mail.tls_words import Fault
-from posthouse.runtime.duties import Duties
+from posthouse.runtime.tally import Tally
 from posthouse.storage.pool import Pool
-from posthouse.storage.tls_results import Key, Result, add_results
+from posthouse.storage.tls_results import Result, add_results
 from posthouse.telemetry.metrics import counter
 from posthouse.telemetry.outages import Outage
 
 EVERY = timedelta(seconds=30)
-MAX_KINDS = 20_000  # that wait here; more are not counted
-BATCH = 500
-FLUSH_AT_END = timedelta(seconds=5)
 
 _sessions = counter(
     "posthouse_remote_tls_total",
@@ -39,32 +28,16 @@ _dropped = counter(
 )
 
 
-class Witness:
-    """Counts the sessions of this process; use it as a context manager around the consumers."""
+class Witness(Tally[Result]):
+    """Counts the sessions of this process."""
 
     def __init__(self, pool: Pool, every: timedelta = EVERY) -> None:
-        self._pool = pool
-        self._every = every
-        self._counts: dict[Key, Result] = {}
-        self._duties = Duties()
-        self._outage = Outage("results of sessions kept", "results of sessions written again")
-
-    async def __aenter__(self) -> Witness:
-        await self._duties.begin(self._keep_writing())
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        raised: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            await self._duties.end(kind, raised, traceback)
-        finally:
-            with suppress(Unavailable, TimeoutError):
-                async with asyncio.timeout(FLUSH_AT_END.total_seconds()):
-                    await self.flush()
+        super().__init__(
+            partial(add_results, pool),
+            every,
+            outage=Outage("results of sessions kept", "results of sessions written again"),
+            drop=_dropped.inc,
+        )
 
     def saw(
         self, host: str, address: str, demand: Demand, fault: Fault | None, *, source: str = ""
@@ -100,36 +73,7 @@ class Witness:
             why=fault.why if fault else "",
             policy=policy.lines,
         )
-        self._add([result])
-
-    def _add(self, results: Iterable[Result]) -> None:
-        for result in results:
-            before = self._counts.get(result.key)
-            if before is None and len(self._counts) >= MAX_KINDS:
-                _dropped.inc(result.sessions)
-                continue
-            count = result.sessions + (before.sessions if before else 0)
-            self._counts[result.key] = replace(result, sessions=count)
-
-    async def flush(self) -> None:
-        """Write what was counted; `Unavailable` if that is not possible now: it is kept."""
-        while self._counts:
-            taken = [self._counts.pop(key) for key in list(self._counts)[:BATCH]]
-            try:
-                await add_results(self._pool, taken)
-            except BaseException:  # also when cancelled: written twice is better than never
-                self._add(taken)
-                raise
-
-    async def _keep_writing(self) -> None:
-        while True:
-            await asyncio.sleep(self._every.total_seconds())
-            try:
-                await self.flush()
-            except Unavailable as trouble:
-                self._outage.away(str(trouble))
-            else:
-                self._outage.over()
+        self.add(result)
 
 
 def _public(source: str) -> str:

@@ -1,32 +1,21 @@
-"""What DMARC made of mail, counted here and added to PostgreSQL every now and then (RFC 7489 §7.2).
-
-Counting never gets in the way of mail: while PostgreSQL is away it waits, bounded; what a crash takes
-with it, no report knows.
-"""
+"""What DMARC made of mail, counted for reports (RFC 7489 §7.2)."""
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
+from functools import partial
 
 from policy_engine.content.authenticated import Authenticated
 from policy_engine.content.case import Case
 from policy_engine.content.pipeline import Judged
 from posthouse.authenticity.dmarc import Dmarc, Record
-from posthouse.mail.errors import Unavailable
-from posthouse.runtime.duties import Duties
-from posthouse.storage.dmarc_results import DmarcResult, Facts, Key, Signed, add_dmarc_results
+from posthouse.runtime.tally import Tally
+from posthouse.storage.dmarc_results import DmarcResult, Facts, Signed, add_dmarc_results
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.metrics import counter
 from posthouse.telemetry.outages import Outage
 
 EVERY = timedelta(seconds=10)
-MAX_KINDS = 20_000  # that wait here; more are not counted
-BATCH = 500
-FLUSH_AT_END = timedelta(seconds=5)
 MAX_SIGNATURES = 10
 MAX_CHARACTERS = 255  # of what strangers say: domains and selectors
 
@@ -36,67 +25,22 @@ _dropped = counter(
 )
 
 
-class DmarcTally:
-    """Counts what was judged; use it as a context manager."""
+class DmarcTally(Tally[DmarcResult]):
+    """Counts what was judged."""
 
     def __init__(self, pool: Pool, every: timedelta = EVERY) -> None:
-        self._pool = pool
-        self._every = every
-        self._counts: dict[Key, DmarcResult] = {}
-        self._duties = Duties()
-        self._outage = Outage("DMARC results kept", "DMARC results written again")
-
-    async def __aenter__(self) -> DmarcTally:
-        await self._duties.begin(self._keep_writing())
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        raised: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            await self._duties.end(kind, raised, trace)
-        finally:
-            with suppress(Unavailable, TimeoutError):
-                async with asyncio.timeout(FLUSH_AT_END.total_seconds()):
-                    await self.flush()
+        super().__init__(
+            partial(add_dmarc_results, pool),
+            every,
+            outage=Outage("DMARC results kept", "DMARC results written again"),
+            drop=_dropped.inc,
+        )
 
     def hear(self, judged: Judged) -> None:
         """Count a message if its author's domain wants reports."""
         result = result_of(judged.case, datetime.now(UTC))
         if result is not None:
-            self._add(result)
-
-    def _add(self, result: DmarcResult) -> None:
-        before = self._counts.get(result.key)
-        if before is None and len(self._counts) >= MAX_KINDS:
-            _dropped.inc(result.messages)
-            return
-        count = result.messages + (before.messages if before else 0)
-        self._counts[result.key] = replace(result, messages=count)
-
-    async def flush(self) -> None:
-        """Write what was counted; `Unavailable` if that is not possible now: it is kept."""
-        while self._counts:
-            taken = [self._counts.pop(key) for key in list(self._counts)[:BATCH]]
-            try:
-                await add_dmarc_results(self._pool, taken)
-            except BaseException:  # also when cancelled: written twice is better than never
-                for result in taken:
-                    self._add(result)
-                raise
-
-    async def _keep_writing(self) -> None:
-        while True:
-            await asyncio.sleep(self._every.total_seconds())
-            try:
-                await self.flush()
-            except Unavailable as away:
-                self._outage.away(str(away))
-            else:
-                self._outage.over()
+            self.add(result)
 
 
 def result_of(case: Case, now: datetime) -> DmarcResult | None:

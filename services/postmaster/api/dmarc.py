@@ -10,16 +10,11 @@ import msgspec
 from fastapi import APIRouter, Query
 
 from posthouse.storage.dmarc_received import ReceivedReport, received_reports
-from posthouse.storage.dmarc_results import (
-    DmarcResult,
-    Key,
-    SentReport,
-    list_dmarc_results,
-    sent_dmarc_reports,
-)
+from posthouse.storage.dmarc_results import DMARC_DAYS, DmarcResult, Key, list_dmarc_results
 from postmaster.api.fields import DomainName, Limit, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import invalid
+from postmaster.api.report_days import day_of, sent_page
 
 router = APIRouter(prefix="/dmarc", tags=["dmarc"])
 
@@ -63,18 +58,15 @@ async def list_sent(
     means: Means, domain: DomainName | None = None, after: str = "", limit: Limit = 100
 ) -> dict[str, Any]:
     """Return what became of our reports to others."""
-    day, name, _ = _key(after)
-    found = await sent_dmarc_reports(means.pool, (day, name), limit, domain)
-    return page(found, limit, _sent, lambda report: f"{report.day}|{report.domain}")
+    return await sent_page(means, DMARC_DAYS, domain, after, limit)
 
 
 def _key(after: str) -> Key:
     if not after:
         return (date.min, "", _BEGINNING)
-    parts = [*after.split("|"), str(_BEGINNING)][:_KEY_PARTS]
+    day, domain, key = [*after.split("|"), "", ""][:_KEY_PARTS]
     try:
-        day, domain, key = parts
-        return (date.fromisoformat(day), domain, UUID(key))
+        return (day_of(day), domain, UUID(key))
     except ValueError as wrong:
         raise invalid("after is no key of this listing.") from wrong
 
@@ -100,7 +92,3 @@ def _result(result: DmarcResult) -> dict[str, Any]:
     facts = {name: getattr(result.facts, name) for name in result.facts.__struct_fields__}
     facts["signatures"] = [msgspec.structs.asdict(each) for each in result.facts.signatures]
     return {"day": result.day, "domain": result.domain, "messages": result.messages, **facts}
-
-
-def _sent(report: SentReport) -> dict[str, Any]:
-    return {"day": report.day, "domain": report.domain, "done": report.done, "how": report.how}

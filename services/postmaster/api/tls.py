@@ -12,12 +12,13 @@ from pydantic import Field
 from posthouse.mail.tls_words import Level, TlsPolicy
 from posthouse.storage.directory import tls_policies as directory
 from posthouse.storage.sts_policies import StsRow, sts_rows
-from posthouse.storage.tls_results import Key, Report, Result, list_results, reports
+from posthouse.storage.tls_results import TLS_DAYS, Key, Result, list_results
 from postmaster.api.actor import Actor
 from postmaster.api.auditing import audited
 from postmaster.api.fields import Body, DomainName, Limit, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import invalid
+from postmaster.api.report_days import day_of, sent_page
 
 MAX_TEXT = 255
 KEY_PARTS = 7
@@ -96,14 +97,12 @@ async def list_tls_results(
     return page(found, limit, _result, lambda result: "|".join(map(str, result.key)))
 
 
-@router.get("/reports")
-async def list_reports(
+@router.get("/sent")
+async def list_sent(
     means: Means, domain: DomainName | None = None, after: str = "", limit: Limit = 100
 ) -> dict[str, Any]:
-    """Return what became of the reports to others."""
-    key = _key(after)
-    found = await reports(means.pool, (key[0], key[1]), limit, domain=domain)
-    return page(found, limit, _report, lambda report: f"{report.day}|{report.domain}")
+    """Return what became of our reports to others."""
+    return await sent_page(means, TLS_DAYS, domain, after, limit)
 
 
 def _key(after: str) -> Key:
@@ -113,7 +112,7 @@ def _key(after: str) -> Key:
     rest += [""] * (KEY_PARTS - 1 - len(rest))
     try:
         domain, kind, failure, host, address, source = rest
-        return (date.fromisoformat(day), domain, kind, failure, host, address, source)
+        return (day_of(day), domain, kind, failure, host, address, source)
     except ValueError as wrong:
         raise invalid("after is no key of this listing.") from wrong
 
@@ -159,13 +158,4 @@ def _result(result: Result) -> dict[str, Any]:
         "address": result.address,
         "source": result.source,
         "why": result.why,
-    }
-
-
-def _report(report: Report) -> dict[str, Any]:
-    return {
-        "day": report.day,
-        "domain": report.domain,
-        "done": report.done,
-        "how": report.how,
     }

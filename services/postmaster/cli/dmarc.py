@@ -9,10 +9,21 @@ import typer
 from postmaster.cli.client import connect, path
 from postmaster.cli.help import Commands
 from postmaster.cli.output import AsJson, Column, listing, moment, plain
+from postmaster.cli.report_days import Day, Of, show, show_sent
 
 dmarc = Commands("DMARC: who sends as our domains, and what we tell others.")
 
-Of = Annotated[str | None, typer.Argument(metavar="DOMAIN", help="Of this domain only.")]
+_RESULTS: list[Column] = [
+    ("Day", "day", plain),
+    ("Domain", "domain", plain),
+    ("Author", "author", plain),
+    ("Source", "source", plain),
+    ("Messages", "messages", plain),
+    ("DKIM", "dkim", plain),
+    ("SPF", "spf", plain),
+    ("Done", "disposition", plain),
+    ("Because", "reason", plain),
+]
 _ROWS: list[Column] = [
     ("Domain", "domain", plain),
     ("By", "organization", plain),
@@ -57,40 +68,13 @@ def dmarc_reports(
 
 
 @dmarc.add("results")
-def dmarc_results(
-    domain: Of = None,
-    *,
-    day: Annotated[
-        str | None, typer.Option("--day", metavar="DATE", help="As 2026-11-22, in UTC.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
+def dmarc_results(domain: Of = None, *, day: Day = None, as_json: AsJson = False) -> None:
     """List what became of mail from outside: what our reports to others say."""
-    columns = [
-        ("Day", "day", plain),
-        ("Domain", "domain", plain),
-        ("Author", "author", plain),
-        ("Source", "source", plain),
-        ("Messages", "messages", plain),
-        ("DKIM", "dkim", plain),
-        ("SPF", "spf", plain),
-        ("Done", "disposition", plain),
-        ("Because", "reason", plain),
-    ]
-    with connect() as api:
-        rows = api.rows(path("dmarc", "results"), {"domain": domain, "day": day})
-        listing(rows, columns, as_json=as_json, empty="Nothing was counted.")
+    query = {"domain": domain, "day": day}
+    show(("dmarc", "results"), query, _RESULTS, as_json=as_json, empty="Nothing was counted.")
 
 
 @dmarc.add("sent")
 def dmarc_sent(domain: Of = None, *, as_json: AsJson = False) -> None:
     """List what became of our daily reports to others."""
-    columns = [
-        ("Day", "day", plain),
-        ("Domain", "domain", plain),
-        ("Done", "done", plain),
-        ("How", "how", plain),
-    ]
-    with connect() as api:
-        rows = api.rows(path("dmarc", "sent"), {"domain": domain})
-        listing(rows, columns, as_json=as_json, empty="No report was due.")
+    show_sent("dmarc", domain, as_json=as_json)

@@ -8,14 +8,24 @@ import typer
 
 from postmaster.cli.client import connect, path
 from postmaster.cli.help import Commands
-from postmaster.cli.output import AsJson, listing, moment, plain, say
+from postmaster.cli.output import AsJson, Column, listing, moment, plain, say
+from postmaster.cli.report_days import Day, Of, show, show_sent
 
 tls = Commands("TLS with servers outside: what we demand, what others publish, how it went.")
 
 Whose = Annotated[
     str, typer.Argument(metavar="DOMAIN", help="Recipients' domain or next hop, .domain or '*'.")
 ]
-Of = Annotated[str | None, typer.Argument(metavar="DOMAIN", help="Of this domain only.")]
+_RESULTS: list[Column] = [
+    ("Day", "day", plain),
+    ("Domain", "domain", plain),
+    ("Policy", "policy", plain),
+    ("Sessions", "sessions", plain),
+    ("Failure", "failure", plain),
+    ("Server", "host", plain),
+    ("From", "source", plain),
+    ("Why", "why", plain),
+]
 
 
 @tls.add("set")
@@ -92,42 +102,20 @@ def tls_known(domain: Of = None, *, as_json: AsJson = False) -> None:
         listing(rows, columns, as_json=as_json, empty="No MTA-STS policy is known.")
 
 
-@tls.add("report")
-def tls_report(
+@tls.add("results")
+def tls_results(
     domain: Of = None,
     *,
-    day: Annotated[
-        str | None, typer.Option("--day", metavar="DATE", help="As 2026-11-22, in UTC.")
-    ] = None,
+    day: Day = None,
     failures: Annotated[bool, typer.Option("--failures", help="Only what failed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List how sessions went, by day and domain: what reports to others say."""
-    columns = [
-        ("Day", "day", plain),
-        ("Domain", "domain", plain),
-        ("Policy", "policy", plain),
-        ("Sessions", "sessions", plain),
-        ("Failure", "failure", plain),
-        ("Server", "host", plain),
-        ("From", "source", plain),
-        ("Why", "why", plain),
-    ]
+    """List how sessions went, by day and domain: what our reports to others say."""
     query = {"domain": domain, "day": day, "failures": "true" if failures else None}
-    with connect() as api:
-        rows = api.rows(path("tls", "results"), query)
-        listing(rows, columns, as_json=as_json, empty="No session was counted.")
+    show(("tls", "results"), query, _RESULTS, as_json=as_json, empty="No session was counted.")
 
 
 @tls.add("sent")
 def tls_sent(domain: Of = None, *, as_json: AsJson = False) -> None:
-    """List what became of the daily reports to others (RFC 8460)."""
-    columns = [
-        ("Day", "day", plain),
-        ("Domain", "domain", plain),
-        ("Done", "done", plain),
-        ("How", "how", plain),
-    ]
-    with connect() as api:
-        rows = api.rows(path("tls", "reports"), {"domain": domain})
-        listing(rows, columns, as_json=as_json, empty="No report was due.")
+    """List what became of our daily reports to others (RFC 8460)."""
+    show_sent("tls", domain, as_json=as_json)

@@ -37,8 +37,8 @@ from posthouse.storage.suppressing import (
 )
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
-from postmaster.dmarc_reading import BadReport, report_in, rows_of, summary_of
 from postmaster.linking import Link, links, of_newest, sentence
+from postmaster.reports.dmarc_reading import BadReport, report_in, rows_of, summary_of
 from postmaster.signatures import signers_of
 
 T = TypeVar("T")

@@ -1,26 +1,27 @@
 """How sessions with servers outside went, by UTC day and policy domain (RFC 8460 §4.3, §4.4).
 
 Bounded: of one domain and day at most `MAX_ROWS` kinds of failure are told apart, what comes on top
-is counted without its host; days that are over go after `KEEP`.
+is counted without its host.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import TypeAlias
 
 from posthouse.mail.tls_words import PolicyType
 from posthouse.storage.ledger.entries import storable
-from posthouse.storage.pool import Queries, Row, Tx
+from posthouse.storage.pool import Queries, Row
+from posthouse.storage.report_days import ReportDays
 
 Key: TypeAlias = tuple[date, str, str, str, str, str, str]
 
 MAX_ROWS = 100
-KEEP = timedelta(days=14)
 MAX_LINES = 120  # of a policy
 MAX_CHARACTERS = 300  # of a reason
+TLS_DAYS = ReportDays("tls_results", "tls_reports")
 
 # Rows are locked in the order of their keys, as by every pod.
 _ADD = """
@@ -59,34 +60,6 @@ _OF = f"""
     select {_COLUMNS} from tls_results where day = $1 and domain = $2
      order by kind, failure, host, address, source
 """  # noqa: S608 - our own constant
-_FORGET_RESULTS = "delete from tls_results where day < $1"
-_FORGET_REPORTS = "delete from tls_reports where day < $1"
-# Days that are over, not reported on, or in vain a while ago.
-_DUE = """
-    select r.day, r.domain, d.day is null as is_first from (select distinct day, domain from tls_results where day < $1) as r
-      left join tls_reports as d using (day, domain)
-     where d.day is null
-        or (d.done_at is null and d.again_at <= now())
-     order by r.day, r.domain limit $2
-"""
-_DONE = """
-    insert into tls_reports (day, domain, first_at, done_at, how) values ($1, $2, now(), now(), $3)
-        on conflict (day, domain) do update set done_at = now(), how = excluded.how
-"""
-# RFC 8460 §5.5: it is tried for a day, less and less often.
-_PUT_OFF = """
-    insert into tls_reports as d (day, domain, first_at, again_at, how)
-    values ($1, $2, now(), now() + $4::interval, $3)
-        on conflict (day, domain) do update
-       set how = excluded.how,
-           again_at = now() + greatest($4::interval, (now() - d.first_at)),
-           done_at = case when now() - d.first_at > interval '24 hours' then now() end
-"""
-_REPORTS = """
-    select day, domain, done_at is not null as done, how from tls_reports
-     where (day, domain) > ($1, $2) and ($3::text is null or domain = $3)
-     order by day, domain limit $4
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,37 +96,14 @@ class Result:
         where = (self.host, self.address, self.source)
         return (self.day, self.domain, self.kind, self.failure, *where)
 
+    @property
+    def count(self) -> int:
+        """How many sessions."""
+        return self.sessions
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """A day that is over, with a domain that was not told of it.
-
-    Attributes:
-        day: In UTC.
-        domain: Whom to tell.
-        is_first: It was not tried before.
-    """
-
-    day: date
-    domain: str
-    is_first: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What became of the report to a domain on one day.
-
-    Attributes:
-        day: Of the sessions.
-        domain: Whose.
-        done: False: it is tried again.
-        how: Where it went, or why not.
-    """
-
-    day: date
-    domain: str
-    done: bool
-    how: str
+    def joined(self, earlier: Result) -> Result:
+        """Return both as one, with the later reason."""
+        return replace(self, sessions=self.sessions + earlier.sessions)
 
 
 async def add_results(queries: Queries, results: Sequence[Result]) -> None:
@@ -179,37 +129,6 @@ async def list_results(
 async def results_of(queries: Queries, day: date, domain: str) -> tuple[Result, ...]:
     """Return the results of one day with one domain."""
     return tuple(map(_result, await queries.fetch(_OF, day, domain)))
-
-
-async def due_reports(queries: Queries, today: date, limit: int) -> list[Due]:
-    """Return what is to be reported on now, of days before ``today``."""
-    return [Due(**dict(row)) for row in await queries.fetch(_DUE, today, limit)]
-
-
-async def report_done(queries: Queries | Tx, day: date, domain: str, how: str) -> None:
-    """Note that there is nothing more to report, and why."""
-    await queries.execute(_DONE, day, domain, storable(how))
-
-
-async def report_put_off(
-    queries: Queries, day: date, domain: str, why: str, pause: timedelta
-) -> None:
-    """Note that a report did not get through; it is tried again for a day."""
-    await queries.execute(_PUT_OFF, day, domain, storable(why), pause)
-
-
-async def reports(
-    queries: Queries, after: tuple[date, str], limit: int, *, domain: str | None = None
-) -> tuple[Report, ...]:
-    """Return what became of reports, by day and domain, behind ``after``."""
-    rows = await queries.fetch(_REPORTS, *after, domain, limit)
-    return tuple(Report(**dict(row)) for row in rows)
-
-
-async def forget_results(queries: Queries, today: date) -> int:
-    """Remove what is older than `KEEP`; return how many results."""
-    await queries.execute(_FORGET_REPORTS, today - KEEP)
-    return await queries.execute(_FORGET_RESULTS, today - KEEP)
 
 
 def _row(result: Result) -> tuple[object, ...]:

@@ -23,21 +23,24 @@ from posthouse.mail.header import header_end
 from posthouse.mail.ids import new_id, object_key
 from posthouse.mail.return_path import ReturnPaths
 from posthouse.resolver import Resolver
+from posthouse.runtime.tls import client_context
+from posthouse.runtime.web import Web
 from posthouse.storage import directory
 from posthouse.storage.dmarc_results import (
+    DMARC_DAYS,
     DmarcResult,
     Facts,
     Signed,
     add_dmarc_results,
-    sent_dmarc_reports,
 )
 from posthouse.storage.incoming import IncomingReport, note_incoming
 from posthouse.storage.pool import Pool
 from posthouse.storage.suppressing import Terms
-from postmaster.dmarc_report import compose, compose_mail
-from postmaster.duties.dmarc_reports import DmarcDesk, report_on_dmarc
+from postmaster.duties.daily_reports import Desk, report_on_days
+from postmaster.duties.dmarc_reports import OnDmarc
 from postmaster.duties.reader import Reader
-from postmaster.tls_report import Letterhead
+from postmaster.reports.dmarc import compose
+from postmaster.reports.letter import Letterhead, compose_mail
 from support.dns_zone import Zone, serve_zone
 from support.postmaster import LivePostmaster
 
@@ -62,7 +65,7 @@ FORGED = Facts(
 class Office:
     """The reporter and the world around it."""
 
-    desk: DmarcDesk
+    desk: Desk
     zone: Zone
 
     async def count(self, facts: Facts = FORGED, messages: int = 3, domain: str = "b.test") -> None:
@@ -73,7 +76,7 @@ class Office:
         self.zone.records[f"_dmarc.{domain}"] = [f'TXT "v=DMARC1; p=reject; rua={rua}"']
 
     async def told(self) -> list[str]:
-        return [each.how for each in await sent_dmarc_reports(self.desk.pool, (date.min, ""), 100)]
+        return [each.how for each in await DMARC_DAYS.sent(self.desk.pool, (date.min, ""), 100)]
 
     async def mails(self) -> list[tuple[list[str], bytes]]:
         """Return recipients and octets of what was entered."""
@@ -92,7 +95,11 @@ async def signed(octets: bytes, domain: str) -> bytes:
 async def office(pool: Pool, tmp_path: Path) -> AsyncIterator[Office]:
     async with serve_zone({}) as zone, open_blobs(f"disk:{tmp_path}") as blobs:
         names = Resolver(zone.nameservers)
-        yield Office(DmarcDesk(pool=pool, blobs=blobs, names=names, head=HEAD, sign=signed), zone)
+        async with Web(names, client_context()) as web:
+            kind = OnDmarc(pool, names)
+            yield Office(
+                Desk(pool=pool, blobs=blobs, web=web, kind=kind, head=HEAD, sign=signed), zone
+            )
 
 
 def report_in(octets: bytes) -> ET.Element:
@@ -105,7 +112,7 @@ async def test_a_report_says_what_became_of_a_day(office: Office) -> None:
     await office.count(messages=4)
     await office.count(replace_facts(FORGED, disposition="none", reason="local_policy"), 1)
     office.ask("mailto:agg@b.test")
-    assert await report_on_dmarc(office.desk, NOW) == 1
+    assert await report_on_days(office.desk, NOW) == 1
 
     [(to, octets)] = await office.mails()
     assert to == ["agg@b.test"]
@@ -151,21 +158,22 @@ async def test_who_gets_it(office: Office, rua: str, agreed: list[str], gone: li
     office.ask(rua)
     if agreed:
         office.zone.records["b.test._report._dmarc.far.test"] = agreed
-    await report_on_dmarc(office.desk, NOW)
+    await report_on_days(office.desk, NOW)
     assert [to for to, _ in await office.mails()] == ([gone] if gone else [])
 
 
 async def test_while_dns_is_silent_it_waits_and_goes_once_then(office: Office) -> None:
     await office.count()
     office.zone.records["_dmarc.b.test"] = ["SERVFAIL"]
-    await report_on_dmarc(office.desk, NOW)
+    await report_on_days(office.desk, NOW)
     [how] = await office.told()
     assert how.startswith("DNS gave no answer: ")
     office.ask("mailto:agg@b.test")
     await office.desk.pool.execute("update dmarc_reports set again_at = now()")
-    desk = replace(office.desk, names=Resolver(office.zone.nameservers))
-    await asyncio.gather(*(report_on_dmarc(desk, NOW) for _ in range(4)))
-    await report_on_dmarc(desk, NOW + timedelta(days=1))
+    afresh = OnDmarc(office.desk.pool, Resolver(office.zone.nameservers))
+    desk = replace(office.desk, kind=afresh)
+    await asyncio.gather(*(report_on_days(desk, NOW) for _ in range(4)))
+    await report_on_days(desk, NOW + timedelta(days=1))
     assert len(await office.mails()) == 1
 
 
@@ -179,16 +187,16 @@ async def test_a_report_that_could_not_be_stored_goes_later_and_whole(office: Of
 
     blobs: Blobs = Away()  # type: ignore[assignment]  # only this is asked
     with pytest.raises(Unavailable):
-        await report_on_dmarc(replace(office.desk, blobs=blobs), NOW)
+        await report_on_days(replace(office.desk, blobs=blobs), NOW)
     assert await office.mails() == []
-    await report_on_dmarc(office.desk, NOW)
+    await report_on_days(office.desk, NOW)
     assert len(await office.mails()) == 1
 
 
 async def test_today_is_not_reported_and_old_days_are_forgotten(office: Office) -> None:
     await office.count()
-    assert await report_on_dmarc(office.desk, datetime(2026, 11, 21, 23, tzinfo=UTC)) == 0
-    await report_on_dmarc(office.desk, NOW + timedelta(days=20))
+    assert await report_on_days(office.desk, datetime(2026, 11, 21, 23, tzinfo=UTC)) == 0
+    await report_on_days(office.desk, NOW + timedelta(days=20))
     assert await office.desk.pool.fetchval("select count(*) from dmarc_results") == 0
 
 

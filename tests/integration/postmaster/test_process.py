@@ -19,7 +19,7 @@ from posthouse.bus.topology import INBOUND, dead_queue
 from posthouse.storage import ledger
 from posthouse.storage.dead_letters import Choice, dead_letters
 from posthouse.storage.pool import Pool
-from posthouse.storage.tls_results import Result, add_results, reports
+from posthouse.storage.tls_results import TLS_DAYS, Result, add_results
 from support.dns_zone import serve_zone
 from support.letters_under_way import new_mail
 from support.postmaster import TOKEN, until
@@ -105,7 +105,7 @@ async def test_a_report_on_tls_goes_its_way_by_itself(
 
     assert b"reports@b.test" in message.body
     assert b"tls@example.test" in message.body
-    told = await reports(pool, (day, ""), 10)
+    told = await TLS_DAYS.sent(pool, (day, ""), 10)
     assert [(each.domain, each.how) for each in told] == [("b.test", "reports@b.test")]
 
 

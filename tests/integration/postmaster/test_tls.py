@@ -10,8 +10,9 @@ import pytest
 
 from posthouse.mail.tls_words import TlsPolicy
 from posthouse.storage.directory.tls_policies import tls_policies
+from posthouse.storage.report_days import Due
 from posthouse.storage.sts_policies import StsRow, keep_sts, note_sts_failure
-from posthouse.storage.tls_results import Result, add_results, report_done
+from posthouse.storage.tls_results import TLS_DAYS, Result, add_results
 from support.postmaster import LivePostmaster
 
 pytestmark = pytest.mark.integration
@@ -96,7 +97,7 @@ async def test_what_others_publish_and_how_sessions_went_is_seen(clerk: LivePost
         clerk.pool, StsRow(domain="c.test", tried=now, tried_id="1", fault="503")
     )
     await add_results(clerk.pool, [good, bad, replace(good, day=DAY + timedelta(days=1))])
-    await report_done(clerk.pool, DAY, "b.test", "mailed to reports@b.test")
+    await TLS_DAYS.done(clerk.pool, Due(day=DAY, domain="b.test"), "mailed to reports@b.test")
 
     assert "enforce" in await done(clerk, "known", "b.test")
     both = json.loads(await done(clerk, "known", "--json"))
@@ -104,10 +105,10 @@ async def test_what_others_publish_and_how_sessions_went_is_seen(clerk: LivePost
         ("b.test", "enforce", ""),
         ("c.test", "", "503"),
     ]
-    rows = json.loads(await done(clerk, "report", "b.test", "--day", "2026-11-21", "--json"))
+    rows = json.loads(await done(clerk, "results", "b.test", "--day", "2026-11-21", "--json"))
     assert [(row["sessions"], row["failure"]) for row in rows] == [(7, ""), (7, bad.failure)]
-    assert "it ended" in await done(clerk, "report", "--failures")
-    assert "No session" in await done(clerk, "report", "c.test")
+    assert "it ended" in await done(clerk, "results", "--failures")
+    assert "No session" in await done(clerk, "results", "c.test")
     assert "mailed to" in await done(clerk, "sent")
     assert "No report" in await done(clerk, "sent", "c.test")
 
@@ -116,6 +117,6 @@ async def test_listings_are_read_to_their_end(clerk: LivePostmaster) -> None:
     many = [Result(day=DAY, domain=f"d{n}.test", kind="no-policy-found") for n in range(1100)]
     await add_results(clerk.pool, many)
 
-    assert len(json.loads(await done(clerk, "report", "--json"))) == 1100
+    assert len(json.loads(await done(clerk, "results", "--json"))) == 1100
     answer = await clerk.http.get("/tls/results", params={"after": "rubbish"})
     assert answer.status_code == 422

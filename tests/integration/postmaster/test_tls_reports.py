@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -19,11 +20,13 @@ from posthouse.runtime.tls import client_context
 from posthouse.runtime.web import Web
 from posthouse.storage import ledger
 from posthouse.storage.pool import Pool
-from posthouse.storage.tls_results import Report, Result, add_results, reports, results_of
+from posthouse.storage.report_days import SentReport
+from posthouse.storage.tls_results import TLS_DAYS, Result, add_results, results_of
 from posthouse.storage.trace import timeline
-from postmaster.duties import tls_reports
-from postmaster.duties.tls_reports import Desk, report_on_tls
-from postmaster.tls_report import Letterhead
+from postmaster.duties import daily_reports
+from postmaster.duties.daily_reports import Desk, report_on_days
+from postmaster.duties.tls_reports import OnTls
+from postmaster.reports.letter import Letterhead
 from support.chains import authority
 from support.dns_zone import Zone, serve_zone
 from support.sts_site import Site, serve_site
@@ -52,14 +55,14 @@ class Office:
 
     async def round(self, now: datetime = NOW) -> int:
         """Let the reporter do what is due."""
-        return await report_on_tls(self.desk, now)
+        return await report_on_days(self.desk, now)
 
     def ask(self, rua: str, domain: str = "b.test") -> None:
         """Let ``domain`` ask for reports."""
         self.zone.records[f"_smtp._tls.{domain}"] = [f'TXT "v=TLSRPTv1; rua={rua}"']
 
-    async def told(self) -> list[Report]:
-        return list(await reports(self.desk.pool, (date.min, ""), 100))
+    async def told(self) -> list[SentReport]:
+        return list(await TLS_DAYS.sent(self.desk.pool, (date.min, ""), 100))
 
     async def mails(self) -> list[Inbound]:
         """Return what waits to be published: what the sweeper puts on its way."""
@@ -86,7 +89,9 @@ async def office(pool: Pool, tmp_path: Path) -> AsyncIterator[Office]:
         web = await enter(
             Web(resolver, trust, port=site.port, patience=timedelta(seconds=2), inner=True)
         )
-        desk = Desk(pool=pool, blobs=blobs, resolver=resolver, web=web, head=HEAD, sign=unsigned)
+        desk = Desk(
+            pool=pool, blobs=blobs, web=web, kind=OnTls(pool, resolver), head=HEAD, sign=unsigned
+        )
         yield Office(desk, zone, site, blobs)
 
 
@@ -105,7 +110,7 @@ async def test_a_day_is_told_by_mail_through_the_ledger_once(office: Office) -> 
     assert b'report-type="tlsrpt"' in octets
     trace = await timeline(office.desk.pool, mail.id)
     assert trace is not None
-    assert trace.events[0].detail == "TLS report of ours"
+    assert trace.events[0].detail == "report of ours"
     assert [(each.done, each.how) for each in await office.told()] == [(True, "reports@b.test")]
 
 
@@ -145,6 +150,22 @@ async def test_a_post_that_fails_comes_again_the_mail_beside_it_does_not(
     assert len(office.site.posted) == 2
     assert office.site.posted[0] == office.site.posted[1]
     assert len(await office.mails()) == 1
+
+
+async def test_the_mail_goes_though_dns_was_silent_first(office: Office) -> None:
+    office.zone.records["_smtp._tls.b.test"] = ["SERVFAIL"]
+    await add_results(office.desk.pool, [GOOD])
+    await office.round()
+    assert await office.mails() == []
+    office.ask("mailto:a@b.test")
+    await office.later()
+    afresh = OnTls(office.desk.pool, Resolver(office.zone.nameservers))
+    desk = replace(office.desk, kind=afresh)
+
+    await asyncio.gather(*(report_on_days(desk, NOW) for _ in range(4)))
+
+    assert len(await office.mails()) == 1
+    assert [(each.done, each.how) for each in await office.told()] == [(True, "a@b.test")]
 
 
 async def test_it_is_given_up_after_a_day(office: Office) -> None:
@@ -187,7 +208,7 @@ async def test_a_day_that_is_not_over_waits(office: Office) -> None:
 async def test_more_domains_than_one_look_takes(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_reports, "BATCH", 3)
+    monkeypatch.setattr(daily_reports, "BATCH", 3)
     await add_results(office.desk.pool, [replace(GOOD, domain=f"d{n}.test") for n in range(10)])
 
     assert await office.round() == 10

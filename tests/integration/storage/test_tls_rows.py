@@ -15,7 +15,9 @@ from posthouse.storage.directory.tls_policies import (
     set_tls_policy,
     tls_policies,
 )
-from posthouse.storage.pool import Pool
+from posthouse.storage.dmarc_results import DMARC_DAYS
+from posthouse.storage.pool import Pool, transaction
+from posthouse.storage.report_days import KEEP, Due, ReportDays
 from posthouse.storage.sts_policies import (
     StsRow,
     forget_sts,
@@ -25,17 +27,11 @@ from posthouse.storage.sts_policies import (
     sts_rows,
 )
 from posthouse.storage.tls_results import (
-    KEEP,
     MAX_ROWS,
-    Due,
+    TLS_DAYS,
     Result,
     add_results,
-    due_reports,
-    forget_results,
     list_results,
-    report_done,
-    report_put_off,
-    reports,
     results_of,
 )
 
@@ -171,39 +167,68 @@ async def test_a_domain_with_many_failing_servers_is_bounded(pool: Pool) -> None
     assert len(await results_of(pool, YESTERDAY, "c.test")) == 1
 
 
+def due(domain: str, day: date = YESTERDAY, *, is_mailed: bool = False) -> Due:
+    return Due(day=day, domain=domain, is_mailed=is_mailed)
+
+
+async def told(pool: Pool, days: ReportDays = TLS_DAYS) -> list[tuple[str, bool, str]]:
+    return [(each.domain, each.done, each.how) for each in await days.sent(pool, (date.min, ""), 9)]
+
+
 async def test_a_day_that_is_over_is_reported_once(pool: Pool) -> None:
     await add_results(pool, [GOOD, BAD, replace(GOOD, domain="c.test"), replace(GOOD, day=TODAY)])
-    assert await due_reports(pool, TODAY, 10) == [
-        Due(day=YESTERDAY, domain="b.test"),
-        Due(day=YESTERDAY, domain="c.test"),
-    ]
+    assert await TLS_DAYS.due(pool, TODAY, 10) == [due("b.test"), due("c.test")]
 
-    await report_done(pool, YESTERDAY, "b.test", "mailed")
-    await report_put_off(pool, YESTERDAY, "c.test", "503", timedelta(minutes=10))
-    assert await due_reports(pool, TODAY, 10) == []
+    await TLS_DAYS.done(pool, due("b.test"), "mailed")
+    await TLS_DAYS.put_off(pool, due("c.test"), "503", timedelta(minutes=10))
+    assert await TLS_DAYS.due(pool, TODAY, 10) == []
 
     await pool.execute("update tls_reports set again_at = now(), first_at = now() - interval '1 h'")
-    again = Due(day=YESTERDAY, domain="c.test", is_first=False)
-    assert await due_reports(pool, TODAY, 10) == [again]
-    await report_put_off(pool, YESTERDAY, "c.test", "503", timedelta(minutes=10))
+    assert await TLS_DAYS.due(pool, TODAY, 10) == [due("c.test")]
+    await TLS_DAYS.put_off(pool, due("c.test"), "503", timedelta(minutes=10))
     left = await pool.fetchval("select again_at - now() from tls_reports where domain = 'c.test'")
     assert isinstance(left, timedelta)
     assert timedelta(minutes=50) < left < timedelta(minutes=61)
 
     await pool.execute("update tls_reports set again_at = now(), first_at = now() - interval '1 d'")
-    await report_put_off(pool, YESTERDAY, "c.test", "gone", timedelta(minutes=10))
-    assert await due_reports(pool, TODAY, 10) == []
-    told = await reports(pool, (date.min, ""), 10)
-    assert [(each.domain, each.done, each.how) for each in told] == [
-        ("b.test", True, "mailed"),
-        ("c.test", True, "gone"),
+    await TLS_DAYS.put_off(pool, due("c.test"), "gone", timedelta(minutes=10))
+    assert await TLS_DAYS.due(pool, TODAY, 10) == []
+    assert await told(pool) == [("b.test", True, "mailed"), ("c.test", True, "gone")]
+    assert len(await TLS_DAYS.sent(pool, (date.min, ""), 10, "c.test")) == 1
+
+
+@pytest.mark.parametrize("days", [TLS_DAYS, DMARC_DAYS])
+async def test_a_mail_is_claimed_once_also_after_a_failure(pool: Pool, days: ReportDays) -> None:
+    for first in (False, True):
+        one = due(f"{first}.test")
+        if first:
+            await days.put_off(pool, one, "DNS", timedelta())
+        async with transaction(pool) as tx:
+            assert await days.claim(tx, one)
+            assert not await days.claim(tx, one)
+    assert await told(pool, days) == [
+        ("False.test", False, "mailed"),
+        ("True.test", False, "mailed"),
     ]
-    assert len(await reports(pool, (date.min, ""), 10, domain="c.test")) == 1
+
+    await days.done(pool, due("True.test"), "a@b.test")
+    await days.put_off(pool, due("True.test"), "late", timedelta())
+    async with transaction(pool) as tx:
+        assert not await days.claim(tx, due("True.test"))
+    assert (await told(pool, days))[1] == ("True.test", True, "a@b.test")
+
+
+async def test_what_was_mailed_only_is_posted_still(pool: Pool) -> None:
+    await add_results(pool, [GOOD])
+    async with transaction(pool) as tx:
+        await TLS_DAYS.claim(tx, due("b.test"))
+    assert await TLS_DAYS.due(pool, TODAY, 10) == [due("b.test", is_mailed=True)]
 
 
 async def test_old_days_are_forgotten(pool: Pool) -> None:
-    await add_results(pool, [GOOD, replace(GOOD, day=TODAY - KEEP - timedelta(days=1))])
-    await report_done(pool, TODAY - KEEP - timedelta(days=1), "b.test", "mailed")
+    old = TODAY - KEEP - timedelta(days=1)
+    await add_results(pool, [GOOD, replace(GOOD, day=old)])
+    await TLS_DAYS.done(pool, due("b.test", old), "mailed")
 
-    assert await forget_results(pool, TODAY) == 1
-    assert await reports(pool, (date.min, ""), 10) == ()
+    assert await TLS_DAYS.forget(pool, TODAY) == 1
+    assert await told(pool) == []

@@ -12,9 +12,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from posthouse.storage.dmarc_results import DmarcResult, Facts
-from postmaster.dmarc_reading import MAX_XML_OCTETS, BadReport, parse, report_in, unpacked
-from postmaster.dmarc_report import compose, compose_mail
-from postmaster.tls_report import Letterhead
+from postmaster.reports.dmarc import compose
+from postmaster.reports.dmarc_reading import MAX_XML_OCTETS, BadReport, parse, report_in, unpacked
+from postmaster.reports.letter import Letterhead, compose_mail
 
 HEAD = Letterhead(host="mail.far.test", organization="Far <& Away>", address="d@far.test")
 DAY = date(2026, 11, 21)

@@ -13,15 +13,8 @@ from pathlib import Path
 import pytest
 
 from posthouse.storage.tls_results import Result
-from postmaster.tls_report import (
-    MEDIA_TYPE,
-    Letterhead,
-    Places,
-    compose,
-    compose_mail,
-    file_name,
-    places_in,
-)
+from postmaster.reports.letter import Letterhead, compose_mail, file_name
+from postmaster.reports.tls import MEDIA_TYPE, Places, compose, places_in
 
 GOLDEN = Path(__file__).parents[2] / "golden/tls/report.json"
 HEAD = Letterhead(
@@ -117,7 +110,7 @@ def test_the_mail_is_a_report_of_its_type() -> None:
         "Report-ID: <2026-11-21T00:00:00Z_b.test_mail.example.test>"
     )
     assert mail["TLS-Report-Domain"] == "b.test"
-    assert mail["TLS-Report-Submitter"] == "mail.example.test"
+    assert mail["TLS-Report-Submitter"] == "example.test"  # of contact-info (section 5.3)
     assert mail["TLS-Required"] == "No"
     text, attached = mail.iter_parts()
     assert text.get_content_type() == "text/plain"

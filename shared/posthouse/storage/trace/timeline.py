@@ -185,7 +185,7 @@ def _acceptance(envelope: TracedEnvelope) -> str:
     if envelope.origin == "bounce":
         return f"report on {envelope.subject_id}"
     if envelope.origin == "report":
-        return "TLS report of ours"
+        return "report of ours"
     by = f" by {envelope.auth}" if envelope.auth else ""
     by += f"; a report on {envelope.subject_id}" if envelope.subject_id else ""
     return f"{envelope.origin} from {envelope.client}{by}"

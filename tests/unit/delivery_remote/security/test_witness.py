@@ -1,4 +1,4 @@
-"""Sessions are counted here until PostgreSQL has them, in bounds."""
+"""What is counted of a session; how counts are kept is the tally's."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from delivery_remote.security import witness as room
 from delivery_remote.security.proofs import MAY, Demand, Policy
 from delivery_remote.security.witness import Witness
-from posthouse.mail.errors import Unavailable
 from posthouse.mail.tls_words import Failure, Fault
 
 DEMAND = Demand(when="must", name="MTA-STS enforce", policy=Policy(kind="sts", domain="b.test"))
@@ -18,15 +16,12 @@ FAULT = Fault(Failure.EXPIRED, "it ended")
 
 
 class Table:
-    """A pool that keeps what is added; away if it is told to be."""
+    """A pool that keeps what is added."""
 
     def __init__(self) -> None:
-        self.is_away = False
         self.rows: list[tuple[Any, ...]] = []
 
     async def execute(self, _sql: str, *columns: Any) -> int:  # noqa: ANN401 - a column of anything
-        if self.is_away:
-            raise Unavailable("away")
         lists: Iterable[Any] = columns[:-1]
         self.rows += zip(*lists, strict=True)
         return len(self.rows)
@@ -59,38 +54,6 @@ async def test_sessions_of_one_kind_are_one_row(witness: Witness, table: Table) 
         ("certificate-expired", "mx1.b.test", 2),
         ("certificate-expired", "mx2.b.test", 1),
     ]
-
-
-async def test_what_cannot_be_written_is_kept(witness: Witness, table: Table) -> None:
-    table.is_away = True
-    for _ in range(3):
-        witness.complain(DEMAND.policy, FAULT)
-        with pytest.raises(Unavailable):
-            await witness.flush()
-    table.is_away = False
-    await witness.flush()
-
-    assert table.counts == [("certificate-expired", "", 3)]
-
-
-async def test_it_is_written_at_the_end(witness: Witness, table: Table) -> None:
-    async with witness:
-        witness.saw("mx.b.test", "192.0.2.1", DEMAND, None)
-
-    assert table.counts == [("", "", 1)]
-
-
-async def test_what_waits_is_bounded(
-    witness: Witness, table: Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(room, "MAX_KINDS", 10)
-    for n in range(50):
-        witness.saw(f"mx{n}.b.test", "192.0.2.1", DEMAND, FAULT)
-    witness.saw("mx0.b.test", "192.0.2.1", DEMAND, FAULT)
-    await witness.flush()
-
-    assert len(table.counts) == 10
-    assert ("certificate-expired", "mx0.b.test", 2) in table.counts
 
 
 async def test_our_address_is_told_of_failures_where_the_world_sees_it(

@@ -1,18 +1,16 @@
-"""The report on a day's sessions with one domain: whom it goes to, its JSON, its mail. Pure (RFC 8460).
+"""The report on a day's sessions with one domain: whom it goes to, its JSON (RFC 8460).
 
 _smtp._tls.example.org  TXT "v=TLSRPTv1; rua=mailto:tls@example.org,https://tls.example.org/v1"
 """
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from itertools import groupby
 from typing import Any
 from urllib.parse import unquote
@@ -20,14 +18,13 @@ from urllib.parse import unquote
 import idna
 
 from posthouse.mail.address import BadAddress, parse_address
-from posthouse.mail.header import format_date
 from posthouse.storage.tls_results import Result
+from postmaster.reports.letter import Form, Letterhead, Report
 
 VERSION = "TLSRPTv1"
 MEDIA_TYPE = "application/tlsrpt+gzip"  # §6.5
 MAX_PLACES = 5  # that one report goes to
 MAX_URL_CHARACTERS = 1000
-_LINE_CHARACTERS = 76  # RFC 2045 §6.8
 
 _URL = re.compile(r"https://[!-~]+", re.IGNORECASE)
 
@@ -43,38 +40,6 @@ class Places:
 
     addresses: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letterhead:
-    """Who reports.
-
-    Attributes:
-        host: Our name.
-        organization: What people call us.
-        address: Who answers questions; From and the contact.
-    """
-
-    host: str
-    organization: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsReport:
-    """One report, ready to go.
-
-    Attributes:
-        domain: Whose.
-        day: Of the sessions, in UTC.
-        id: The same each time it is made (§4.4).
-        content: The JSON, by gzip; the same each time, too.
-    """
-
-    domain: str
-    day: date
-    id: str
-    content: bytes
 
 
 def places_in(records: Iterable[str]) -> Places | None:
@@ -102,29 +67,47 @@ def _address(uri: str) -> str:
     return address if address.isascii() else ""
 
 
-def compose(head: Letterhead, day: date, domain: str, results: Sequence[Result]) -> TlsReport:
+def compose(head: Letterhead, day: date, domain: str, results: Sequence[Result]) -> Report:
     """Return the report on ``results``, all of ``day`` and ``domain``."""
-    start = datetime.combine(day, time(), UTC)
-    end = start + timedelta(days=1) - timedelta(seconds=1)
-    ident = f"{start:%FT%TZ}_{domain}_{head.host}"
+    begins, ends = f"{day:%F}T00:00:00Z", f"{day:%F}T23:59:59Z"
+    ident, name = f"{begins}_{domain}_{head.host}", _in_ascii(domain)
     ordered = sorted(results, key=lambda result: result.kind)
     document = {
         "organization-name": head.organization,
-        "date-range": {"start-datetime": f"{start:%FT%TZ}", "end-datetime": f"{end:%FT%TZ}"},
+        "date-range": {"start-datetime": begins, "end-datetime": ends},
         "contact-info": head.address,
         "report-id": ident,
         "policies": [
-            _policy(domain, kind, list(group))
+            _policy(name, kind, list(group))
             for kind, group in groupby(ordered, key=lambda result: result.kind)
         ],
     }
     octets = json.dumps(document, ensure_ascii=False, indent=1).encode()
-    return TlsReport(domain=domain, day=day, id=ident, content=gzip.compress(octets, mtime=0))
+    content = gzip.compress(octets, mtime=0)
+    return Report(domain=name, day=day, id=ident, content=content, form=_form(head, day, name))
+
+
+def _form(head: Letterhead, day: date, domain: str) -> Form:
+    return Form(
+        container='multipart/report; report-type="tlsrpt"',
+        media_type=MEDIA_TYPE,
+        extension="json.gz",
+        about=(
+            f"This is an aggregate TLS report (RFC 8460) from {head.organization}: how our sessions "
+            f"with the mail servers of {domain} went on {day:%F} (UTC)."
+        ),
+        fields=(
+            f"TLS-Report-Domain: {domain}",
+            # §5.3: the domain of contact-info
+            f"TLS-Report-Submitter: {head.address.rpartition('@')[2]}",
+            "TLS-Required: No",  # §3: also to servers whose TLS fails
+        ),
+    )
 
 
 def _policy(domain: str, kind: str, results: Sequence[Result]) -> dict[str, Any]:
     lines = next((list(result.policy) for result in results if result.policy), [])
-    policy: dict[str, Any] = {"policy-type": kind, "policy-domain": _in_ascii(domain)}
+    policy: dict[str, Any] = {"policy-type": kind, "policy-domain": domain}
     if lines:
         policy["policy-string"] = lines
     patterns = [line.partition(": ")[2] for line in lines if line.startswith("mx: ")]
@@ -163,61 +146,3 @@ def _in_ascii(domain: str) -> str:
         return idna.encode(domain, uts46=True).decode("ascii")
     except idna.IDNAError:
         return domain
-
-
-def file_name(head: Letterhead, report: TlsReport) -> str:
-    """Return the name of the report's file (§5.1)."""
-    start = int(datetime.combine(report.day, time(), UTC).timestamp())
-    return f"{head.host}!{_in_ascii(report.domain)}!{start}!{start + 86_399}.json.gz"
-
-
-def compose_mail(
-    head: Letterhead, report: TlsReport, to: Sequence[str], message_id: str, now: datetime
-) -> bytes:
-    """Return the mail that brings ``report``: multipart/report; report-type=tlsrpt (§5.3)."""
-    domain, name = _in_ascii(report.domain), file_name(head, report)
-    boundary = f"posthouse-{message_id.partition('@')[0].strip('<')}"
-    lines = (
-        f"From: {head.address}",
-        f"To: {', '.join(to)}",
-        f"Subject: Report Domain: {domain} Submitter: {head.host}",
-        f" Report-ID: <{report.id}>",
-        f"Date: {format_date(now)}",
-        f"Message-ID: {message_id}",
-        f"TLS-Report-Domain: {domain}",
-        f"TLS-Report-Submitter: {head.host}",
-        "TLS-Required: No",  # §3: also to servers whose TLS fails
-        "Auto-Submitted: auto-generated",
-        "MIME-Version: 1.0",
-        'Content-Type: multipart/report; report-type="tlsrpt";',
-        f' boundary="{boundary}"',
-        "",
-        f"--{boundary}",
-        *_text_part(head, report),
-        f"--{boundary}",
-        *_attachment(report, name),
-        f"--{boundary}--",
-        "",
-    )
-    return "\r\n".join(lines).encode()
-
-
-def _text_part(head: Letterhead, report: TlsReport) -> tuple[str, ...]:
-    text = (
-        f"This is an aggregate TLS report from {head.organization}: how our sessions with the mail "
-        f"servers of {_in_ascii(report.domain)} went on {report.day:%F} (UTC). It is meant for "
-        "programs; see RFC 8460."
-    )
-    words = textwrap.wrap(text, _LINE_CHARACTERS)
-    return ("Content-Type: text/plain; charset=us-ascii", "", *words, "")
-
-
-def _attachment(report: TlsReport, name: str) -> tuple[str, ...]:
-    content = base64.b64encode(report.content).decode()
-    return (
-        f'Content-Type: {MEDIA_TYPE}; name="{name}"',
-        f'Content-Disposition: attachment; filename="{name}"',
-        "Content-Transfer-Encoding: base64",
-        "",
-        *(content[at : at + _LINE_CHARACTERS] for at in range(0, len(content), _LINE_CHARACTERS)),
-    )
