@@ -33,6 +33,8 @@ _MAKE_TABLE = """
         name text primary key, checksum text not null, applied_at timestamptz not null default now()
     )
 """
+# Who changes a table waits for all who read it, and all who come later wait for him.
+_WAIT_BRIEFLY = "set local lock_timeout = '3s'"
 _APPLIED = "select name, checksum from schema_migrations"
 _NOTE = "insert into schema_migrations (name, checksum) values ($1, $2)"
 
@@ -79,7 +81,11 @@ def pending(ours: Sequence[Migration], applied: dict[str, str]) -> tuple[Migrati
 
 
 async def migrate(target: Pool | str) -> tuple[str, ...]:
-    """Bring the schema up to date and make the next days' partitions; return what was applied."""
+    """Bring the schema up to date and make the next days' partitions; return what was applied.
+
+    Raises `Unavailable`, also where somebody uses a table for so long that mail would wait behind us:
+    what was applied by then stays, and whoever tries again goes on there.
+    """
     if isinstance(target, str):
         async with open_pool(target, connections=2) as pool:
             return await migrate(pool)
@@ -97,6 +103,7 @@ async def _apply(pool: Pool, migration: Migration) -> bool:
         await tx.execute(_TAKE_LOCK, _LOCK_KEY)
         if not pending([migration], await _checksums(tx)):
             return False
+        await tx.execute(_WAIT_BRIEFLY)
         await _run_file(tx, migration)
         return True
 

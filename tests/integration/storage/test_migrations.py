@@ -11,8 +11,10 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from posthouse.mail.errors import Unavailable
 from posthouse.mail.ids import new_id
 from posthouse.mail.outcome import Relayed
+from posthouse.storage import migrate as migrate_module
 from posthouse.storage.ledger import enter, settle
 from posthouse.storage.migrate import (
     SchemaConflict,
@@ -22,7 +24,7 @@ from posthouse.storage.migrate import (
     schema_is_current,
 )
 from posthouse.storage.partitions import drop_old, ensure_partitions, partition_name
-from posthouse.storage.pool import Pool, open_pool
+from posthouse.storage.pool import Pool, open_pool, transaction
 from support.ledger import a_mail, states_of
 from support.servers import needed
 
@@ -86,6 +88,22 @@ async def test_what_a_newer_version_added_does_not_disturb_an_older_one(pool: Po
 
     assert await migrate(pool) == ()
     assert await schema_is_current(pool)
+
+
+async def test_nobody_waits_behind_a_migration_that_waits_for_a_table(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = migrate_module.Migration(
+        name="9999_new.sql", sql="alter table accounts add column later int", checksum="x"
+    )
+    monkeypatch.setattr(migrate_module, "_WAIT_BRIEFLY", "set local lock_timeout = '50ms'")
+    monkeypatch.setattr(migrate_module, "migrations", lambda: (new,))
+    async with transaction(pool) as tx:
+        await tx.fetch("select * from accounts")  # a dump does so for hours
+
+        with pytest.raises(Unavailable):
+            await migrate(pool)
+    assert await migrate(pool) == (new.name,)
 
 
 async def test_the_coming_days_have_partitions(pool: Pool) -> None:
