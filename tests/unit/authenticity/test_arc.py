@@ -122,7 +122,7 @@ async def test_what_changed_before_the_last_seal_is_told_by_oldest_pass() -> Non
         (b"Subject: Is", b"Subject: Was", "set 2: the header was changed"),
         (b"hungry", b"thirsty", "set 2: the body was changed"),
         (b"Results: i=1; relay.test; spf=pass", b"Results: i=1; relay.test; spf=fail",
-         "seal 2: the sets were changed"),
+         "seal 1: the sets were changed"),
         (b"Seal: i=1;", b"Seal: i=3;", "set 1 is not whole"),
         (b"cv=pass", b"cv=none", "seal 2 says cv=none"),
         (b"Seal: i=1;", b"Seal: i=1; h=from;", "a seal with h="),

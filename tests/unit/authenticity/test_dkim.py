@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from posthouse.authenticity.dkim import Dkim, Signer, digest_bodies, sign, signatures_in, verify
 from posthouse.authenticity.dkim.bodies import BodyHash, Canon
 from posthouse.authenticity.dkim.headers import Header, canonical
+from posthouse.authenticity.dkim.keys import BadKey, parse_key
 from posthouse.authenticity.dkim.signature import Signature
 from posthouse.mail.header import header_end
 from support.names import FakeNames
@@ -202,6 +204,21 @@ async def test_keys_that_prove_nothing(record: str, result: str, why: str) -> No
     (found,) = await _verified(octets, {"test._domainkey.example.com": record})
 
     assert (found.result, found.why) == (result, why)
+
+
+@pytest.mark.parametrize(
+    ("modulus", "exponent", "why"),
+    [
+        (2**2047 + 1, 2**33 + 1, "an exponent that is only work"),
+        (2**8192 + 1, 65537, "a key of 8193 bits"),
+    ],
+)
+def test_a_key_that_is_only_work_is_none(modulus: int, exponent: int, why: str) -> None:
+    key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    octets = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    with pytest.raises(BadKey, match=why):
+        parse_key(f"v=DKIM1; p={b64encode(octets).decode()}")
 
 
 async def test_a_bare_rsa_key_is_one() -> None:

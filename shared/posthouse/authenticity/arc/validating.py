@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from posthouse.authenticity.arc.chain import ArcSet, Chain
 from posthouse.authenticity.dkim.bodies import Canon, Digest
@@ -55,15 +55,24 @@ async def validate(
         if why:
             oldest = n + 1
             break
-    for n in range(len(chain.sets), 0, -1):
-        if why := await _seal_fault(keys, chain.sets[:n]):
+    before = sha256()
+    for n, each in enumerate(chain.sets, start=1):
+        if why := await _seal_fault(keys, each, before.copy()):
             return Arc(result="fail", why=f"seal {n}: {why}")
+        before.update(b"".join(map(_relaxed, (each.results, each.message.field, each.seal.field))))
     return Arc(
         result="pass",
         domains=tuple(each.seal.domain for each in chain.sets),
         results=tuple(each.results for each in chain.sets),
         oldest_pass=oldest,
     )
+
+
+class _Hash(Protocol):
+    """One of hashlib's."""
+
+    def update(self, octets: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
 
 
 class _Keys:
@@ -101,9 +110,9 @@ async def _message_fault(
     return "" if found.result == "pass" else found.why or found.result
 
 
-async def _seal_fault(keys: _Keys, sets: Sequence[ArcSet]) -> str:
-    """Return what is wrong with the last seal of ``sets``; empty if nothing is."""
-    seal = sets[-1].seal
+async def _seal_fault(keys: _Keys, each: ArcSet, sealed: _Hash) -> str:
+    """Return what is wrong with a seal, where ``sealed`` has taken all sets before; empty if nothing is."""
+    seal = each.seal
     key = await keys.get(seal.selector, seal.domain)
     if isinstance(key, str):
         return key
@@ -111,8 +120,8 @@ async def _seal_fault(keys: _Keys, sets: Sequence[ArcSet]) -> str:
         return f"sealed by {seal.algorithm}"
     if key.bits < key.least_bits:
         return f"a key of {key.bits} bits proves nothing"
-    digest = sha256(sealed_octets(sets[:-1], sets[-1].results, sets[-1].message.field, seal.field))
-    return "" if key.is_signed(digest.digest(), seal.octets) else "the sets were changed"
+    sealed.update(_own_octets(each.results, each.message.field, seal.field))
+    return "" if key.is_signed(sealed.digest(), seal.octets) else "the sets were changed"
 
 
 def sealed_octets(before: Sequence[ArcSet], results: bytes, message: bytes, seal: bytes) -> bytes:
@@ -120,5 +129,14 @@ def sealed_octets(before: Sequence[ArcSet], results: bytes, message: bytes, seal
     fields = [
         field for each in before for field in (each.results, each.message.field, each.seal.field)
     ]
-    whole = b"".join(canonical(field, "relaxed") for field in (*fields, results, message))
-    return whole + canonical(without_signature(seal), "relaxed").removesuffix(b"\r\n")
+    return b"".join(map(_relaxed, fields)) + _own_octets(results, message, seal)
+
+
+def _own_octets(results: bytes, message: bytes, seal: bytes) -> bytes:
+    """Return what a seal signs of its own set."""
+    unfinished = _relaxed(without_signature(seal)).removesuffix(b"\r\n")
+    return _relaxed(results) + _relaxed(message) + unfinished
+
+
+def _relaxed(field: bytes) -> bytes:
+    return canonical(field, "relaxed")

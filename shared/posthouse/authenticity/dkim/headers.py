@@ -23,6 +23,8 @@ class Header:
     def __init__(self, octets: bytes) -> None:
         self.fields: list[tuple[bytes, bytes]] = []
         self._by_name: dict[bytes, list[bytes]] = {}
+        # Each field in its forms: a large header is not put into form for each of many signatures.
+        self._forms: dict[Canon, dict[bytes, bytes]] = {"simple": {}, "relaxed": {}}
         at = 0
         while at < len(octets) and octets[at : at + 1] not in {b"\r", b"\n"}:
             match = _FIELD.match(octets, at)
@@ -44,14 +46,18 @@ class Header:
         A name that stands there more often than its field adds nothing.
         """
         left: dict[bytes, int] = {}
-        found = []
+        found, forms = [], self._forms[canon]
         for name in names:
             key = name.lower().encode("ascii", "replace")
             fields = self._by_name.get(key, ())
             at = left.get(key, len(fields)) - 1
             if at >= 0:
                 left[key] = at
-                found.append(canonical(fields[at], canon))
+                field = fields[at]
+                form = forms.get(field)
+                if form is None:
+                    form = forms[field] = canonical(field, canon)
+                found.append(form)
         return b"".join(found)
 
 

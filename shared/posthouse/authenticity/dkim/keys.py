@@ -18,6 +18,7 @@ from posthouse.authenticity.tags import BadTags, parse_tags, words
 
 MIN_RSA_BITS = 1024  # RFC 8301 §3.2
 MAX_RSA_BITS = 8192  # above it a check is work for us, and no more safety
+MAX_EXPONENT = 2**32  # likewise: 65537 is usual
 REMEMBERED = 2000  # keys: senders come back
 ED25519_OCTETS = 32
 # What stands before the octets of an RSA key that is published bare (PKCS #1), as some are.
@@ -99,8 +100,6 @@ def _public(kind: str, text: str) -> PublicKey:
         public = _rsa(octets)
     except (BadSignature, ValueError, UnsupportedAlgorithm) as wrong:
         raise BadKey(f"not a key: {wrong}") from wrong
-    if public.key_size > MAX_RSA_BITS:
-        raise BadKey(f"a key of {public.key_size} bits")
     return public
 
 
@@ -111,6 +110,10 @@ def _rsa(octets: bytes) -> rsa.RSAPublicKey:
         public = load_der_public_key(_wrapped(octets))
     if not isinstance(public, rsa.RSAPublicKey):
         raise BadKey("not an RSA key")
+    if public.key_size > MAX_RSA_BITS:
+        raise BadKey(f"a key of {public.key_size} bits")
+    if public.public_numbers().e > MAX_EXPONENT:
+        raise BadKey("an exponent that is only work")
     return public
 
 
