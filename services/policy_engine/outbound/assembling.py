@@ -12,6 +12,7 @@ from policy_engine.outbound.outgoing import Outgoing
 from policy_engine.outbound.settings import OutboundSettings, parse_consequences
 from policy_engine.outbound.warden import Office, Outbox, Warden
 from posthouse.bus.publisher import Publisher
+from posthouse.runtime.dkim_keys import SigningKeys
 from posthouse.runtime.foundation import Foundation
 from posthouse.runtime.rates import SharedRates
 from posthouse.storage.outbound.terms import terms_of
@@ -30,6 +31,7 @@ def open_warden(
     settings: OutboundSettings, ground: Foundation, outbox: Outbox, outgoing: Outgoing, to: str
 ) -> Warden:
     """Return who watches over accounts; ``to`` is told of alarms."""
+    keys = SigningKeys(ground.pool, settings)
     office = Office(
         pool=ground.pool,
         blobs=ground.blobs,
@@ -37,6 +39,7 @@ def open_warden(
         outbox=outbox,
         hostname=settings.hostname,
         to=to,
+        sign=partial(keys.signed, domain=settings.hostname),
         thresholds=settings.outbound_thresholds,
         consequences=parse_consequences(settings.outbound_consequences),
     )

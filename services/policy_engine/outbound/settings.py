@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field
 from policy_engine.content.verdict import Levels
 from policy_engine.outbound.limits import Defaults, parse_rates
 from policy_engine.outbound.rules import RULES, Consequences, Thresholds
+from posthouse.runtime.dkim_keys import DkimSettings
 from posthouse.runtime.report_settings import address
-from posthouse.runtime.settings import CommonSettings
 from posthouse.storage.outbound.pausing import Consequence
 
 _WORDS: dict[str, Consequence] = {"alert": "alert", "hold": "hold", "pause": "pause"}
@@ -45,7 +45,7 @@ Score: TypeAlias = Annotated[float, Field(ge=-1000, le=1_000_000)]
 Threshold: TypeAlias = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
-class OutboundSettings(CommonSettings):
+class OutboundSettings(DkimSettings):
     """Who may send how much to the outside, and when that is a reason to look.
 
     Attributes:
@@ -61,8 +61,10 @@ class OutboundSettings(CommonSettings):
         outbound_suspect_factor: Times the median of 14 days, which is too many beyond that.
         outbound_suspect_strangers: Different recipients outside in a day.
         outbound_suspect_failures: Recipients in a day that servers outside refuse for good.
-        outbound_suspect_networks: Networks (/24, /48) that one account submits from in an hour.
+        outbound_suspect_networks: Networks (/24, /48) that one account submits from, or logs in from,
+            in an hour.
         outbound_suspect_spam: Messages in a day that look like spam.
+        outbound_suspect_logins: Logins of one account in a day that fail.
         outbound_consequences: What is done then, by rule: alert, hold, pause.
         outbound_alert_address: Who is told of that; empty: postmaster.
     """
@@ -84,6 +86,7 @@ class OutboundSettings(CommonSettings):
     outbound_suspect_failures: Threshold = 100
     outbound_suspect_networks: Threshold = 8
     outbound_suspect_spam: Threshold = 20
+    outbound_suspect_logins: Threshold = 1000
     outbound_consequences: Annotated[str, AfterValidator(_consequences)] = (
         "volume=pause,strangers=pause,failures=hold,networks=alert,spam=pause"
     )
@@ -122,4 +125,5 @@ class OutboundSettings(CommonSettings):
             failures=self.outbound_suspect_failures,
             networks=self.outbound_suspect_networks,
             spam=self.outbound_suspect_spam,
+            logins=self.outbound_suspect_logins,
         )

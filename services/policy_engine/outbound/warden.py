@@ -7,7 +7,7 @@ one that is killed leaves the rest to the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -64,6 +64,7 @@ class Office:
         outbox: Publishes its mails.
         hostname: Our name.
         to: Who is told of alarms; empty for nobody but the tenant's contact.
+        sign: Puts signatures of our name on a mail of our own; raises `Unavailable`.
         thresholds: What is too much.
         consequences: What is done then, by rule.
     """
@@ -74,6 +75,7 @@ class Office:
     outbox: Outbox
     hostname: str
     to: str
+    sign: Callable[[bytes], Awaitable[bytes]]
     thresholds: rules.Thresholds
     consequences: rules.Consequences
 
@@ -147,7 +149,7 @@ class Warden:
 
     async def _mail(self, raised: alarms.Raised, to: Sequence[str]) -> NewMail:
         ident, host = new_id(), self._office.hostname
-        octets = compose(ident, host, to, raised, datetime.now(UTC))
+        octets = await self._office.sign(compose(ident, host, to, raised, datetime.now(UTC)))
         envelope = Inbound(
             id=ident,
             sender="",  # nothing answers it

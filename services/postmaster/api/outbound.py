@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from fastapi import APIRouter
 from pydantic import AfterValidator, Field
@@ -76,7 +77,10 @@ async def list_outbound_limits(means: Means, after: str = "", limit: Limit = 100
 
 @router.get("/policy/limits/show/{account}")
 async def show_outbound(account: AddressKey, means: Means) -> dict[str, Any]:
-    """Return what an account has sent today, usually, and of each limit that is in use."""
+    """Return what an account sends in a day, usually, which limits hold for it, and what is used.
+
+    Each of `holds` must have room, in this order; ``rates`` of null: those of policy's settings.
+    """
     known = (await terms.terms_of(means.pool, [account]))[account]
     names = [account, account.rpartition("@")[2]]
     if known.tenant:
@@ -88,7 +92,12 @@ async def show_outbound(account: AddressKey, means: Means) -> dict[str, Any]:
         if each.what.startswith("sent ")
     ]
     today = await counting.today(means.pool, account)
-    return {**asdict(today), "state": known.kind or "sends", "limits": counted}
+    return {
+        **asdict(today),
+        "state": known.kind or "sends",
+        "holds": list(_holding(account, known)),
+        "limits": counted,
+    }
 
 
 @router.put("/policy/limits/{scope}/{name}/{thing}", status_code=HTTPStatus.NO_CONTENT)
@@ -151,6 +160,15 @@ async def set_tenant_contact(
     async with audited(means.pool, actor, "tenant contact", tenant, body.address) as tx:
         if not await alarms.set_contact(tx, tenant, body.address):
             raise not_found("tenant", tenant)
+
+
+def _holding(account: str, known: terms.Terms) -> Iterator[dict[str, Any]]:
+    """Yield what holds for an account, the narrowest first."""
+    names = {"account": account, "domain": account.rpartition("@")[2], "tenant": known.tenant}
+    for scope, name in names.items():
+        for thing in get_args(Thing) if name else ():
+            rates = known.limits.get((scope, thing))
+            yield {"scope": scope, "name": name, "thing": thing, "rates": rates}
 
 
 def _name(scope: Scope, name: str) -> str:

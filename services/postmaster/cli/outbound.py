@@ -103,7 +103,7 @@ def limits_list(*, as_json: AsJson = False) -> None:
 
 @limits.add("show")
 def limits_show(whose: Address, *, as_json: AsJson = False) -> None:
-    """Show what an account sends: today, usually, and what it has used of each limit."""
+    """Show what an account sends in a day, usually, which limits hold for it, and what it has used."""
     with connect() as api:
         found = api.ask("GET", path("policy", "limits", "show", whose))
     if as_json:
@@ -111,11 +111,13 @@ def limits_show(whose: Address, *, as_json: AsJson = False) -> None:
         return
     say(f"{whose}: {found['state']}.")
     say(
-        f"Today {found['messages']} messages, {found['recipients']} recipients outside "
+        f"In a day {found['messages']} messages, {found['recipients']} recipients outside "
         f"({found['strangers']} different ones; {found['usual']} on a usual day), "
         f"{found['failures']} refused, {found['spam']} like spam; "
-        f"{found['networks']} networks within an hour."
+        f"{found['logins']} failed logins; {found['networks']} networks within an hour."
     )
+    holds = [{**each, "rates": each["rates"] or "as policy is set"} for each in found["holds"]]
+    listing(holds, LIMITS, as_json=False, empty="")
     listing(found["limits"], USED, as_json=False, empty="No limit is in use.")
 
 

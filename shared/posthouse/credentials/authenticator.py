@@ -47,6 +47,17 @@ class Link(Protocol):
         """
 
 
+class Witness(Protocol):
+    """Somebody who hears of logins."""
+
+    def __call__(self, user: str, channel: Channel, *, is_right: bool) -> None:
+        """Hear that ``user`` entered, or that somebody failed under that name."""
+
+
+def _nobody(user: str, channel: Channel, *, is_right: bool) -> None:
+    """Hear nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Authenticator:
     """What a service needs to let people in.
@@ -54,10 +65,12 @@ class Authenticator:
     Attributes:
         mechanisms: Those that the operator wants, the best first.
         links: Those who judge, in their order.
+        witness: Hears how each exchange ended; must not take time.
     """
 
     mechanisms: Sequence[Mechanism]
     links: Sequence[Link]
+    witness: Witness = _nobody
 
     def offered(self, channel: Channel) -> tuple[str, ...]:
         """Return the names of the mechanisms that can succeed on ``channel``; none in the clear."""
@@ -94,13 +107,25 @@ class Authenticator:
             else:
                 user = step.attempt.user
                 step = step.then(await self.judge(step.attempt, channel))
-        return _told(step, user, name, channel)
+        return self._ended(step, user, name, channel)
 
     async def log_in(self, user: str, password: str, channel: Channel) -> Accepted | Failed:
         """Judge a name and a password that came without SASL; raise as `converse` does."""
         verdict = await self.judge(Password(user=user, password=password), channel)
         step = verdict if isinstance(verdict, Accepted) else Failed("wrong")
-        return _told(step, user, "none", channel)
+        return self._ended(step, user, "none", channel)
+
+    def _ended(
+        self, end: Accepted | Failed, user: str, mechanism: str, channel: Channel
+    ) -> Accepted | Failed:
+        """Tell who was let in, and who was not."""
+        if isinstance(end, Accepted):
+            self.witness(end.identity.address, channel, is_right=True)
+        elif end.reason in {"wrong", "not authorized"}:
+            _log_refusal(end, user, mechanism, channel)
+            if user:
+                self.witness(user, channel, is_right=False)
+        return end
 
     async def judge(self, attempt: Attempt, channel: Channel) -> Verdict:
         """Ask the links; raise `Unavailable` if none accepts and one could not be asked."""
@@ -120,15 +145,13 @@ class Authenticator:
         return verdict or Refused()
 
 
-def _told(end: Accepted | Failed, user: str, mechanism: str, channel: Channel) -> Accepted | Failed:
+def _log_refusal(end: Failed, user: str, mechanism: str, channel: Channel) -> None:
     """Log who was not let in; the services log who was."""
-    if isinstance(end, Failed) and end.reason in {"wrong", "not authorized"}:
-        log.warning(
-            "credentials refused",
-            user=user[:MAX_LOGGED_CHARACTERS],
-            mechanism=mechanism,
-            service=channel.service,
-            client=channel.client,
-            reason=end.reason,
-        )
-    return end
+    log.warning(
+        "credentials refused",
+        user=user[:MAX_LOGGED_CHARACTERS],
+        mechanism=mechanism,
+        service=channel.service,
+        client=channel.client,
+        reason=end.reason,
+    )

@@ -25,6 +25,7 @@ from posthouse.credentials.oidc import Issuer, configuration_of
 from posthouse.credentials.passwords import Secrets, Wanted, wanted_for
 from posthouse.credentials.scram import scram
 from posthouse.runtime.doors import DoorSettings
+from posthouse.runtime.login_tally import LoginTally
 from posthouse.runtime.settings import PREFIX, CommonSettings
 from posthouse.runtime.source_settings import SourceSettings
 from posthouse.storage import directory
@@ -101,7 +102,9 @@ async def open_authenticator(settings: LoginSettings, pool: Pool) -> AsyncIterat
         checker = await stack.enter_async_context(Checker())
         local = LocalAccounts(StoredAccounts(pool), checker, wanted=settings.wanted)
         links = [*await _elsewhere(settings, local, stack), local]
-        yield Authenticator(mechanisms=mechanisms(settings), links=links)
+        tally = LoginTally(pool)
+        await stack.enter_async_context(tally.counting)
+        yield Authenticator(mechanisms=mechanisms(settings), links=links, witness=tally)
 
 
 async def _elsewhere(settings: LoginSettings, accounts: Link, stack: AsyncExitStack) -> list[Link]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import msgspec
@@ -14,7 +14,6 @@ from policy_engine.content.case import Case
 from policy_engine.content.finding import Action, Finding
 from policy_engine.content.pipeline import Pipeline
 from policy_engine.content.verdict import Levels
-from policy_engine.late_judging import LateJudging
 from policy_engine.lists.holding import HoldLists
 from posthouse.mail.access_keys import Kind, key_of
 from posthouse.mail.content import ContentQuestion
@@ -44,6 +43,7 @@ class _Check:
     of_strangers: bool = True
 
     async def __call__(self, case: Case) -> Sequence[Finding]:
+        assert case.octets == OCTETS
         return [
             Finding(rule="Odd_Link", score=2.5),
             Finding(rule="TRIED", is_shadow=True, score=9),
@@ -122,10 +122,7 @@ async def test_who_allows_and_refuses_does_not_see_what_holds(pool: Pool) -> Non
 
 
 async def test_it_waits_with_its_reason_until_an_operator_lets_it_go(post: Post) -> None:
-    bench = bench_of(post.pool, _Check())
-    post.routing = replace(
-        post.routing, late=LateJudging(bench=bench, pool=post.pool, blobs=post.blobs)
-    )
+    post.judge_late(bench_of(post.pool, _Check()))
     await hold(post.pool, "rule", "ODD_LINK", comment="look at the link")
     mail = await post.accepted("x@near.test", unjudged=True)
 

@@ -59,6 +59,7 @@ class Pod:
             outbox=post,
             hostname="mx.example.test",
             to="postmaster@example.test",
+            sign=_signed,
             thresholds=Thresholds(volume=100, failures=3),
             consequences=CONSEQUENCES,
         )
@@ -163,15 +164,15 @@ async def test_who_sends_500_after_five_a_day_is_paused_and_nothing_is_lost_or_d
         assert said.status == Status(550, (5, 7, 1))
     [paused] = await pausing.paused(post.pool)
     assert (paused.account, paused.kind, paused.rule) == (ANNA, "pause", "volume")
-    assert paused.detail == "200 recipients outside today, 5 on a usual day"
+    assert paused.detail == "200 recipients outside in a day, 5 on a usual one"
     [letter] = [mail for mail in post.told if isinstance(mail, Inbound)]
     assert [to.address for to in letter.recipients] == [
         "postmaster@example.test",
         "boss@example.test",
     ]
-    assert b"posthouse account resume anna@example.test --release" in await post.blobs.get(
-        letter.blob
-    )
+    told = await post.blobs.get(letter.blob)
+    assert told.startswith(b"DKIM-Signature: of ours\r\n")
+    assert b"posthouse account resume anna@example.test --release" in told
     states = await _states(post, mails)
     assert states["held"] == 200  # what was routed and not yet sent is held, too
     assert states["accepted"] == 300
@@ -288,10 +289,14 @@ def replace_size(mail: Inbound, size: int) -> Inbound:
     )
 
 
+async def _signed(octets: bytes) -> bytes:
+    return b"DKIM-Signature: of ours\r\n" + octets
+
+
 async def _usual(post: Post, account: str, recipients: int) -> None:
     await post.pool.execute(
-        "insert into outbound_days (account, day, messages, recipients)"
-        " select $1, current_date - n, $2, $2 from generate_series(1, 14) as n",
+        "insert into outbound_days (account, day, recipients)"
+        " select $1, current_date - n, $2 from generate_series(1, 14) as n",
         account,
         recipients,
     )

@@ -57,6 +57,14 @@ async def test_limits_are_set_shown_and_unset(clerk: LivePostmaster) -> None:
     shown = json.loads(await done(clerk, "policy", "limits", "show", ANNA, "--json"))
     assert (shown["messages"], shown["recipients"], shown["strangers"]) == (3, 4, 2)
     assert (shown["networks"], shown["state"]) == (1, "sends")
+    assert [tuple(each.values()) for each in shown["holds"]] == [
+        ("account", ANNA, "messages", "5/1h,9/1d"),
+        ("account", ANNA, "recipients", None),
+        ("account", ANNA, "octets", None),
+        ("domain", "example.test", "messages", None),
+        ("domain", "example.test", "recipients", None),
+        ("domain", "example.test", "octets", None),
+    ]
     assert "3 messages, 4 recipients" in await done(clerk, "policy", "limits", "show", ANNA)
     await done(clerk, "policy", "limits", "unset", "tenant", "acme", "octets")
     again = await clerk.cli("policy", "limits", "unset", "tenant", "acme", "octets")

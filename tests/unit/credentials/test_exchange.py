@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -246,6 +246,22 @@ async def test_an_outage_is_no_refusal(others: tuple[Judge, ...]) -> None:
     who = Authenticator((), (Judge(outage=AWAY), *others))
     with pytest.raises(Unavailable):
         await who.log_in("anna", "x", CHANNEL)
+
+
+async def test_who_entered_and_under_which_name_somebody_failed_is_heard_of() -> None:
+    heard: list[tuple[str, bool]] = []
+
+    def witness(user: str, channel: Channel, *, is_right: bool) -> None:
+        assert channel is CHANNEL
+        heard.append((user, is_right))
+
+    who = replace(everybody(), witness=witness)
+    await who.converse("PLAIN", b64("\0a@b.test\0secret"), CHANNEL, never)
+    await who.converse("PLAIN", b64("\0c@b.test\0guess"), CHANNEL, never)
+    await who.log_in("d@b.test", "guess", CHANNEL)
+    await who.converse("PLAIN", b"*", CHANNEL, never)
+
+    assert heard == [("a@b.test", True), ("c@b.test", False), ("d@b.test", False)]
 
 
 async def test_nothing_is_offered_in_the_clear() -> None:

@@ -24,7 +24,7 @@ from posthouse.storage.outbound.counting import Today
 from posthouse.storage.outbound.terms import Terms
 
 ANNA = "anna@example.test"
-MOST = Thresholds(volume=100, factor=10, strangers=50, failures=5, networks=3, spam=2)
+MOST = Thresholds(volume=100, factor=10, strangers=50, failures=5, networks=3, spam=2, logins=6)
 DONE = parse_consequences("volume=pause,failures=hold")
 NOTHING = {
     (scope, thing): parse_rates("0")
@@ -41,6 +41,7 @@ NOTHING = {
         (Today(account=ANNA, failures=6), "failures"),
         (Today(account=ANNA, networks=4), "networks"),
         (Today(account=ANNA, spam=3), "spam"),
+        (Today(account=ANNA, logins=7), "logins"),
     ],
 )
 def test_each_rule_speaks_beyond_its_threshold_and_not_at_it(today: Today, rule: str) -> None:
@@ -48,9 +49,11 @@ def test_each_rule_speaks_beyond_its_threshold_and_not_at_it(today: Today, rule:
 
     assert (found.account, found.rule) == (ANNA, rule)
     assert found.consequence == {"volume": "pause", "failures": "hold"}.get(rule, "alert")
-    at_it = Today(account=ANNA, recipients=100, strangers=50, failures=5, networks=3, spam=2)
+    at_it = Today(
+        account=ANNA, recipients=100, strangers=50, failures=5, networks=3, spam=2, logins=6
+    )
     assert alarms(at_it, MOST, DONE) == []
-    off = Thresholds(volume=0, strangers=0, failures=0, networks=0, spam=0)
+    off = Thresholds(volume=0, strangers=0, failures=0, networks=0, spam=0, logins=0)
     assert alarms(today, off, DONE) == []
 
 

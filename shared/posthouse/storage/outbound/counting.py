@@ -1,4 +1,7 @@
-"""What accounts send, counted by day: many at once, and what it comes to for each."""
+"""What accounts send, counted by hour: many at once, and what the last day comes to for each.
+
+A day is the current hour and the 23 before it, so it begins anew at no moment that a thief could wait for.
+"""
 
 from __future__ import annotations
 
@@ -22,57 +25,64 @@ _ADD = """
         select * from unnest($1::text[], $2::int[], $3::int[], $4::int[])
                    as t (account, messages, recipients, spam)
     ), strangers as (
-        insert into outbound_strangers (account, day, hash)
-        select account, current_date, hash from unnest($5::text[], $6::bigint[]) as s (account, hash)
+        insert into outbound_strangers as s (account, hash)
+        select account, hash from unnest($5::text[], $6::bigint[]) as k (account, hash)
          order by account, hash
-            on conflict do nothing
+            on conflict (account, hash) do update set at = now()
+         where s.at < now() - interval '24 hours'
         returning account
     ), failed as (
         delete from outbound_failures
          where id in (select id from outbound_failures order by id limit 1000 for update skip locked)
-        returning account
+        returning account, failures, logins
     ), new as materialized (
         select account, sum(messages) as messages, sum(recipients) as recipients, sum(spam) as spam,
-               sum(strangers) as strangers, sum(failures) as failures
-          from (select account, messages, recipients, spam, 0 as strangers, 0 as failures from told
-                 union all select account, 0, 0, 0, 1, 0 from strangers
-                 union all select account, 0, 0, 0, 0, 1 from failed) as each
+               sum(strangers) as strangers, sum(failures) as failures, sum(logins) as logins
+          from (select account, messages, recipients, spam, 0 as strangers, 0 as failures,
+                       0 as logins from told
+                 union all select account, 0, 0, 0, 1, 0, 0 from strangers
+                 union all select account, 0, 0, 0, 0, failures, logins from failed) as each
          group by account
-    ), summed as (
-        insert into outbound_days as d
-               (account, day, messages, recipients, spam, strangers, failures)
-        select account, current_date, messages, recipients, spam, strangers, failures
-          from new order by account
-            on conflict (account, day) do update
-           set messages = d.messages + excluded.messages,
-               recipients = d.recipients + excluded.recipients,
-               spam = d.spam + excluded.spam,
-               strangers = d.strangers + excluded.strangers,
-               failures = d.failures + excluded.failures
-        returning d.*
+    ), of_day as (
+        insert into outbound_days as d (account, day, recipients)
+        select account, current_date, recipients from new where recipients > 0 order by account
+            on conflict (account, day) do update set recipients = d.recipients + excluded.recipients
     )
-    select {columns} from summed s
+    insert into outbound_hours as h
+           (account, hour, messages, recipients, spam, strangers, failures, logins)
+    select account, date_trunc('hour', now()), messages, recipients, spam, strangers, failures, logins
+      from new order by account
+        on conflict (account, hour) do update
+       set messages = h.messages + excluded.messages,
+           recipients = h.recipients + excluded.recipients,
+           spam = h.spam + excluded.spam,
+           strangers = h.strangers + excluded.strangers,
+           failures = h.failures + excluded.failures,
+           logins = h.logins + excluded.logins
+ returning account
 """
-_COLUMNS = f"""
-    s.account, s.messages, s.recipients, s.strangers, s.failures, s.spam,
-    (select count(*) from outbound_networks n
-      where n.account = s.account and n.at > now() - interval '1 hour')::int as networks,
-    (select percentile_disc(0.5) within group (order by coalesce(d.recipients, 0))
-       from generate_series(1, {HISTORY_DAYS}) as ago
-       left join outbound_days d on d.account = s.account and d.day = s.day - ago)::int as usual
-"""  # noqa: S608 - a number of ours
-_SUM = _ADD.format(columns=_COLUMNS)
 _STANDING = f"""
-    select {_COLUMNS} from (
-        select a.account, current_date as day, coalesce(d.messages, 0) as messages,
-               coalesce(d.recipients, 0) as recipients, coalesce(d.strangers, 0) as strangers,
-               coalesce(d.failures, 0) as failures, coalesce(d.spam, 0) as spam
-          from (select $1::text as account) as a
-          left join outbound_days d on d.account = a.account and d.day = current_date) as s
-"""  # noqa: S608 - columns are ours
+    select a.account, h.*,
+           (select count(*) from outbound_networks n
+             where n.account = a.account and n.at > now() - interval '1 hour')::int as networks,
+           (select percentile_disc(0.5) within group (order by coalesce(d.recipients, 0))
+              from generate_series(1, {HISTORY_DAYS}) as ago
+              left join outbound_days d on d.account = a.account and d.day = current_date - ago)::int
+           as usual
+      from unnest($1::text[]) as a (account)
+     cross join lateral (
+        select coalesce(sum(messages), 0)::bigint as messages,
+               coalesce(sum(recipients), 0)::bigint as recipients,
+               coalesce(sum(strangers), 0)::bigint as strangers,
+               coalesce(sum(failures), 0)::bigint as failures,
+               coalesce(sum(spam), 0)::bigint as spam,
+               coalesce(sum(logins), 0)::bigint as logins
+          from outbound_hours h where h.account = a.account and h.hour > now() - interval '24 hours') h
+"""  # noqa: S608 - a number of ours
 _FORGET = (
     "delete from outbound_days where day < $1",
-    "delete from outbound_strangers where day < current_date",
+    "delete from outbound_hours where hour < now() - interval '25 hours'",
+    "delete from outbound_strangers where at < now() - interval '24 hours'",
     "delete from outbound_networks where at < now() - interval '1 hour'",
 )
 
@@ -100,7 +110,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Today:
-    """What one account has sent today (UTC).
+    """What one account has sent within a day: this hour, and the 23 before it.
 
     Attributes:
         account: Whose.
@@ -109,7 +119,8 @@ class Today:
         strangers: Different ones of them.
         failures: Recipients that servers outside refused for good.
         spam: Messages that looked like spam.
-        networks: How many networks it submitted from within the last hour.
+        logins: Logins that failed, by SMTP, IMAP and POP3.
+        networks: From how many networks it submitted, or logged in, within the last hour.
         usual: Recipients outside on a usual day: the median of the last `HISTORY_DAYS`.
     """
 
@@ -119,19 +130,20 @@ class Today:
     strangers: int = 0
     failures: int = 0
     spam: int = 0
+    logins: int = 0
     networks: int = 0
     usual: int = 0
 
 
 async def add(pool: Pool, counts: Sequence[Count]) -> list[Today]:
-    """Add ``counts``, and failures that lie ready; return how all these accounts stand now."""
+    """Add ``counts``, and what others have seen; return how all these accounts stand now."""
     networks = [(each.account, network) for each in counts for network in each.networks]
     hashes = [(each.account, number) for each in counts for number in each.strangers]
     async with transaction(pool) as tx:
         if networks:
             await tx.execute(_SEEN, [one for one, _ in networks], [other for _, other in networks])
         rows = await tx.fetch(
-            _SUM,
+            _ADD,
             [each.account for each in counts],
             [each.messages for each in counts],
             [each.recipients for each in counts],
@@ -139,12 +151,14 @@ async def add(pool: Pool, counts: Sequence[Count]) -> list[Today]:
             [account for account, _ in hashes],
             [number for _, number in hashes],
         )
-    return [Today(**dict(row)) for row in rows]
+        accounts = [row["account"] for row in rows]
+        standing = await tx.fetch(_STANDING, accounts) if accounts else ()
+    return [Today(**dict(row)) for row in standing]
 
 
 async def today(queries: Queries, account: str) -> Today:
     """Return how ``account`` stands."""
-    [row] = await queries.fetch(_STANDING, account)
+    [row] = await queries.fetch(_STANDING, [account])
     return Today(**dict(row))
 
 

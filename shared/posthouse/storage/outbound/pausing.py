@@ -28,9 +28,13 @@ BATCH = 500  # recipients in one transaction
 ROUTED_WITHIN = timedelta(hours=1)  # what was never tried by then waits, and is found there
 GRACE = timedelta(minutes=1)  # whoever saw the account paused has held its mail by then
 
+# The lock: two pods that see the same raise one alarm.
+_LOCK_ALARMS = "select pg_advisory_xact_lock(hashtext('outbound alarms'), hashtext($1))"
 _ALARM = """
-    insert into outbound_alarms (account, rule, consequence, detail) values ($1, $2, $3, $4)
-        on conflict do nothing
+    insert into outbound_alarms (account, rule, consequence, detail)
+    select $1, $2, $3, $4
+     where not exists (select from outbound_alarms where account = $1 and rule = $2
+                          and cleared_at is null and at > now() - interval '24 hours')
  returning id
 """
 # An alarm does not make a pause milder, or somebody else's.
@@ -50,7 +54,8 @@ _RESUME = """
 _FORGIVE = (
     "update outbound_alarms set cleared_at = now() where account = $1 and cleared_at is null",
     "delete from outbound_days where account = $1 and day = current_date",
-    "delete from outbound_strangers where account = $1 and day = current_date",
+    "delete from outbound_hours where account = $1",
+    "delete from outbound_strangers where account = $1",
     "delete from outbound_networks where account = $1",
 )
 _LIST = """
@@ -143,9 +148,10 @@ class Paused:
     held: int
 
 
-async def alarm(queries: Queries, what: Alarm) -> bool:
-    """Note ``what``, once a day; False if it is known. Belongs in one transaction with `pause`."""
-    row = await queries.fetchrow(_ALARM, what.account, what.rule, what.consequence, what.detail)
+async def alarm(tx: Tx, what: Alarm) -> bool:
+    """Note ``what``, once in 24 hours; False if it is known. In one transaction with `pause`."""
+    await tx.fetch(_LOCK_ALARMS, what.account)
+    row = await tx.fetchrow(_ALARM, what.account, what.rule, what.consequence, what.detail)
     return row is not None
 
 
