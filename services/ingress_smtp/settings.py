@@ -45,7 +45,8 @@ class IngressSettings(
         smtps_port: Mail from accounts, TLS from the first octet; 0 is off.
         policy_endpoints: Who answers questions; a name stands for all its addresses.
         policy_seconds: How long an answer may take.
-        content_seconds: How long it may take to judge a whole message.
+        content_seconds: How long policy may take to judge a message, and once more where it has to see
+            all of a large one; the client waits ten minutes (RFC 5321 §4.5.3.2.6).
         message_octets_max: Larger messages are refused (SIZE).
         recipients_max: More recipients in one transaction are deferred.
         sessions_max: More connections at once are sent away.
@@ -64,7 +65,7 @@ class IngressSettings(
     smtps_port: Port = 465
     policy_endpoints: Annotated[str, AfterValidator(_endpoints)]
     policy_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
-    content_seconds: Annotated[float, Field(gt=0, le=540)] = 30.0  # RFC 5321 §4.5.3.2.6: of 10 min
+    content_seconds: Annotated[float, Field(gt=0, le=240)] = 30.0  # asked twice at most, of 10 min
     message_octets_max: Annotated[int, Field(ge=1024, le=2_000_000_000)] = 52_428_800
     recipients_max: Annotated[int, Field(ge=1, le=10_000)] = 1000  # RFC 5321 §4.5.3.1.8 asks 100
     sessions_max: Annotated[int, Field(ge=1, le=100_000)] = 1000

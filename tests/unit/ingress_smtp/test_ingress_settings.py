@@ -32,6 +32,16 @@ def test_all_faults_of_ingress_are_told(monkeypatch: pytest.MonkeyPatch) -> None
     ]
 
 
+def test_a_client_is_not_kept_for_longer_than_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTHOUSE_POLICY_ENDPOINTS", "a:1")
+    monkeypatch.setenv("POSTHOUSE_CONTENT_SECONDS", "300")  # twice that is all of ten minutes
+
+    faults = read(IngressSettings)
+
+    assert isinstance(faults, list)
+    assert "POSTHOUSE_CONTENT_SECONDS: must be at most 240" in faults
+
+
 def test_submission_without_tls_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTHOUSE_POLICY_ENDPOINTS", "a:1,[::1]:2")
     faults = read(IngressSettings)
