@@ -39,7 +39,7 @@ def test_a_client_is_not_kept_for_longer_than_it_waits(monkeypatch: pytest.Monke
     faults = read(IngressSettings)
 
     assert isinstance(faults, list)
-    assert "POSTHOUSE_CONTENT_SECONDS: must be at most 240" in faults
+    assert "POSTHOUSE_CONTENT_SECONDS: must be at most 240.0" in faults
 
 
 def test_submission_without_tls_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
