@@ -19,8 +19,6 @@ from policy_engine.content.signing import Signing
 from policy_engine.doorway import Doorway
 from policy_engine.enquiries import Memory, Networks
 from policy_engine.lists.holding import HoldLists
-from policy_engine.maps.book import Book
-from policy_engine.maps.headers import HeaderMaps
 from policy_engine.rules.check import RulesCheck
 from policy_engine.rules.shadowing import Shadowing
 from policy_engine.rules.table import Table
@@ -32,7 +30,6 @@ from posthouse.resolver import Resolver
 from posthouse.runtime.dkim_keys import SigningKeys
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage import directory
-from posthouse.storage.maps import shape as read_shape
 from posthouse.storage.pool import Pool
 
 
@@ -84,8 +81,6 @@ async def assemble(settings: PolicySettings, means: Means) -> Bench:
         settings.marks,
         settings.judging_concurrency,
     )
-    memory = Memory(partial(directory.resolve, means.pool))
-    bench.rewriter = HeaderMaps(Book(partial(read_shape, means.pool)).current, memory.resolve)
     bench.holding = HoldLists(means.pool, settings.spam_hold_score)
     tasks = means.lifecycle.tasks
     bench.witnesses += [means.doorway.history, *bayes_witnesses(settings, means.pool, tasks)]

@@ -16,8 +16,12 @@ from policy_engine.doorway import Doorway, open_doorway
 from policy_engine.enquiries import Enquiries, Memory, Networks
 from policy_engine.explaining import Explainer
 from policy_engine.held_back import SuppressionList
-from policy_engine.late_judging import LateJudging
+from policy_engine.late.judging import LateJudging
+from policy_engine.late.originals import Originals
+from policy_engine.late.waiting import WaitingRoom
+from policy_engine.leaving import leaving
 from policy_engine.maps.book import Book
+from policy_engine.maps.headers import HeaderMaps
 from policy_engine.outbound.assembling import open_outbound, open_warden
 from policy_engine.outbound.outgoing import Outgoing
 from policy_engine.routing import Routing
@@ -63,6 +67,7 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         )
         enquiries = replace(
             _enquiries(settings, ground.pool, rewriter, returns, networks),
+        bench.rewriter = _header_maps(routing)
             steps=_steps(settings, ground.pool, means.doorway, outgoing),
             at_mail=outgoing.at_mail,
         )
@@ -168,6 +173,11 @@ def _enquiries(
         hostname=settings.hostname,
         has_postmaster=bool(settings.postmaster_address),
         ownership=settings.sender_ownership,
+def _header_maps(routing: Routing) -> HeaderMaps:
+    """Return what rewrites header fields by the same maps."""
+    return HeaderMaps(routing.maps, Memory(routing.resolve).resolve, leaving(routing.plans))
+
+
         maps=Book(partial(read_shape, pool)).current,
     )
 

@@ -40,8 +40,8 @@ class Rewriter(Protocol):
     async def refresh(self) -> None:
         """See whether it has; raise `Unavailable`."""
 
-    async def __call__(self, header: bytes) -> bytes:
-        """Return ``header`` as it is to be stored; raise `Unavailable`."""
+    async def __call__(self, case: Case, header: bytes) -> bytes:
+        """Return the ``header`` of ``case`` as it is to be stored; raise `Unavailable`."""
 
 
 class Holding(Protocol):
@@ -173,7 +173,7 @@ class Bench:
         )
         case = judged.case
         if self.rewriter and case.is_trusted:
-            after = await self.rewriter(header)
+            after = await self.rewriter(case, header)
             if after != header:  # who signs looks at its authors
                 header, size = after, case.size - case.body_start + len(after)
                 case = replace(case, octets=header + case.body, size=size)

@@ -6,12 +6,15 @@ from functools import partial
 
 import pytest
 
+from policy_engine.content.case import Case
 from policy_engine.enquiries import Enquiries, Memory, Networks
+from policy_engine.leaving import leaving
 from policy_engine.maps.book import Book
 from policy_engine.srs import Rewriter
 from posthouse.bus.topology import LOCAL
 from posthouse.mail.admission import RcptQuestion
 from posthouse.mail.envelope import Local, Remote
+from posthouse.mail.ids import new_id
 from posthouse.mail.maps import entry_of
 from posthouse.storage import directory, ledger
 from posthouse.storage.directory.senders import resolve_senders
@@ -144,6 +147,21 @@ async def test_who_moved_is_told_to_the_sender(post: Post) -> None:
         "select status, reply from recipients where envelope = $1", mail.id
     )
     assert (row["status"], row["reply"]) == ("550 5.1.6", "User has moved to anna@near.test")
+
+
+async def test_whether_mail_leaves_is_known_before_it_is_routed(post: Post) -> None:
+    await directory.set_alias(post.pool, "out@example.test", ["bert@example.test", "x@far.test"])
+    await write(post, "virtual old@example.test x@near.test", "transport box@other.test box.test")
+    leaves = leaving(post.routing.plans)
+
+    async def told(*recipients: str) -> bool:
+        return await leaves(
+            Case(id=new_id(), client="192.0.2.1", octets=b"", size=0, recipients=recipients)
+        )
+
+    assert not await told("anna@example.test", "bert+x@example.test", "nobody@example.test")
+    for each in ("out@example.test", "old@example.test", "box@other.test", "x@far.test"):
+        assert await told("anna@example.test", each)
 
 
 async def test_what_is_written_again_changes_nothing(pool: Pool) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy_engine.content.case import Case
 from policy_engine.dead_ends import NOBODY
 from policy_engine.decisions import MAX_ROUNDS, Plan, Rules, plan
 from policy_engine.maps.headers import HeaderMaps, headed
@@ -238,12 +240,15 @@ def test_every_map_has_a_form() -> None:
 
 HEADER = b"""\
 Received: from a@old.test (x)\r
-From: "anna@old.test" (b@old.test) <Anna@old.test>,\r
+From: "anna@old.test" (b@old.test (c) e@old.test) <Anna@old.test>,\r
 \tbert@host.example.test\r
 To: =?utf-8?q?a@old.test?= <x@old.test>, "q q"@old.test, y@far.test\r
 Cc: list: c@old.test, d@old.test;\r
 Subject: anna@old.test \xff\r
 """
+
+
+CASE = Case(id=UUID(int=1), client="192.0.2.1", octets=HEADER, size=len(HEADER))
 
 
 async def test_addresses_in_fields_are_rewritten_and_nothing_else() -> None:
@@ -255,18 +260,51 @@ async def test_addresses_in_fields_are_rewritten_and_nothing_else() -> None:
     async def current() -> Maps:
         return maps_of(paper.shape())
 
-    headers = HeaderMaps(current, paper.resolve)
+    headers = HeaderMaps(current, paper.resolve, _never)
     assert headers.is_idle
-    assert await headers(HEADER) == HEADER
+    assert await headers(CASE, HEADER) == HEADER
     await headers.refresh()
     assert not headers.is_idle
-    after = await headers(HEADER)
+    after = await headers(CASE, HEADER)
 
     assert after == (
         HEADER.replace(b"<Anna@old", b"<Anna@example").replace(b"bert@host.", b"bert@")
         .replace(b"<x@old", b"<x@example").replace(b"y@far", b"y@near")
         .replace(b"c@old", b"c@example").replace(b"d@old", b"d@example")
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("is_leaving", [True, False])
+async def test_generic_maps_change_all_addresses_of_what_leaves(*, is_leaving: bool) -> None:
+    paper = house()
+    paper.entry("canonical", "anna@host.test", "anna@example.test")
+    paper.entry("generic", "anna@example.test", "anna.smith@brand.test")
+    paper.entry("generic", "@other.test", "@brand.test")
+    asked: list[Case] = []
+
+    async def current() -> Maps:
+        return maps_of(paper.shape())
+
+    async def leaves(case: Case) -> bool:
+        asked.append(case)
+        return is_leaving
+
+    headers = HeaderMaps(current, paper.resolve, leaves)
+    await headers.refresh()
+    header = (
+        b"From: Anna <anna@host.test>\r\nDisposition-Notification-To: anna@example.test\r\n"
+        b"Resent-Cc: c@other.test, x@far.test\r\nIn-Reply-To: <1@other.test>\r\n\r\n"
+    )
+    after = await headers(CASE, header)
+
+    assert asked == [CASE]
+    once = header.replace(b"anna@host", b"anna@example")
+    outside = once.replace(b"anna@example", b"anna.smith@brand").replace(b"c@other", b"c@brand")
+    assert after == (outside if is_leaving else once)
+
+
+async def _never(_: Case) -> bool:
+    raise AssertionError("there is no map that it matters for")
 
 
 @given(st.binary(max_size=300))
