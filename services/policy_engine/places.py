@@ -51,6 +51,11 @@ def is_postmaster(address: Address) -> bool:
     return address.local.lower() == "postmaster"
 
 
+def must_be_reached(address: Address) -> bool:
+    """True for who takes mail of those whom we refuse (RFC 5321 §4.5.1, RFC 2142 §4)."""
+    return address.local.lower() in {"postmaster", "abuse"}
+
+
 @lru_cache(maxsize=4096)  # each round of a batch asks the same
 def keys_of(address: Address) -> tuple[str, ...]:
     """Return all keys under which ``address`` is looked up, the most exact first."""

@@ -2,7 +2,7 @@
 
 Who has to wait hears 451 at RCPT, the null sender as well: its servers come again like others. Not
 asked to wait are mail of this house, servers that take mail for us, answers to signed return paths of
-ours, mail to postmaster, whom the lists before this step let in, and senders that SPF proves.
+ours, mail to postmaster and abuse, whom the lists before this step let in, and senders that SPF proves.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from policy_engine.enquiries import Memory
 from policy_engine.greylisting.greylist import Greylist
 from policy_engine.greylisting.triplets import triplet
 from policy_engine.lists.proof import SenderProof
-from policy_engine.places import is_postmaster
+from policy_engine.places import must_be_reached
 from policy_engine.rights import read
 from posthouse.mail.admission import RcptQuestion, Verdict, refuse
 from posthouse.mail.status import Status
@@ -79,7 +79,7 @@ class GreylistStep:
         if arrival.is_trusted or arrival.is_answer or asked.is_relay:
             return None
         recipient = read(asked.recipient)
-        if recipient is None or is_postmaster(recipient):
+        if recipient is None or must_be_reached(recipient):
             return None
         said = (await self._domains.resolve([recipient.domain]))[recipient.domain]
         if not (self._is_usual if said is None else said):

@@ -52,18 +52,24 @@ def keys_of(kinds: Iterable[Kind], given: Mapping[Kind, Sequence[str]]) -> list[
     ]
 
 
-def lists_of(recipient: str) -> tuple[str, ...]:
-    """Return whose lists hold for ``recipient``, the narrowest first."""
+def addresses_of(recipient: str) -> tuple[str, ...]:
+    """Return a recipient with and without its detail."""
     address = read(recipient)
     if address is None:
-        return (EVERYBODY,)
+        return ()
     base = f"{address.detail(DETAIL_DELIMITER)[0].lower()}@{address.domain}"
-    return tuple(dict.fromkeys((address.key, base, address.domain, EVERYBODY)))
+    return tuple(dict.fromkeys((address.key, base)))
+
+
+def lists_of(recipient: str) -> tuple[str, ...]:
+    """Return whose lists hold for ``recipient``, the narrowest first."""
+    own = addresses_of(recipient)
+    return (*own, own[0].rpartition("@")[2], EVERYBODY) if own else (EVERYBODY,)
 
 
 def _keys(kind: Kind, text: str) -> tuple[str, ...]:
     match kind:
-        case "sender" | "author":
+        case "sender" | "author" | "recipient":
             return address_keys(text)
         case "client":
             return client_keys(text)

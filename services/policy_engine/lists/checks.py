@@ -10,18 +10,24 @@ from collections.abc import Iterator, Sequence
 
 from policy_engine.content.case import Case
 from policy_engine.content.finding import Action, Finding
-from policy_engine.lists.access import AccessLists, keys_of, lists_of
-from policy_engine.lists.decision import Decision, decide
-from policy_engine.lists.door import DENIED, needs_proof
+from policy_engine.lists.access import AccessLists, addresses_of, keys_of, lists_of
+from policy_engine.lists.decision import Decision, decide, reachable
+from policy_engine.lists.door import needs_proof, text_of
 from policy_engine.lists.zones import Zones
 from posthouse.mail.access_keys import KINDS, MAX_KEY_CHARACTERS, Kind, field_key
 from posthouse.mail.header import unfold
+from posthouse.storage.access import Action as Listed
 from posthouse.storage.access import Entry, Key
 
 MAX_FIELDS = 200
 MAX_RECIPIENTS = 1000
-ALLOWED_POINTS = -100.0  # as SpamAssassin's lists
-DENIED_POINTS = 100.0
+# What is asked for, with points as those of SpamAssassin's lists.
+ACTIONS: dict[Listed, tuple[Action, float]] = {
+    "allow": ("accept", -100.0),
+    "deny": ("reject", 100.0),
+    "defer": ("tempfail", 0.0),
+    "discard": ("discard", 0.0),
+}
 
 
 class AccessCheck:
@@ -44,10 +50,15 @@ class AccessCheck:
         if not kinds:
             return ()
         keys = keys_of([kind for kind in KINDS if kind in kinds], given_of(case, kinds))
-        lists = [lists_of(each) for each in case.recipients[:MAX_RECIPIENTS]] or [lists_of("")]
-        found = await self._lists.find(keys, {one for each in lists for one in each})
+        recipients = list(case.recipients[:MAX_RECIPIENTS]) or [""]
+        whose = {one for each in recipients for one in lists_of(each)}
+        own = {each: keys_of(kinds & {"recipient"}, _given_to(each)) for each in recipients}
+        wanted = dict.fromkeys((*keys, *(key for some in own.values() for key in some)))
+        found = await self._lists.find(list(wanted), whose)
         entries = [each for each in found if not needs_proof(each) or _is_proved(each, case)]
-        return tuple(_findings([_decided(entries, keys, each) for each in lists]))
+        return tuple(
+            _findings([_decided(entries, [*keys, *own[each]], each) for each in recipients])
+        )
 
 
 class ZonesCheck:
@@ -100,26 +111,26 @@ def _is_proved(entry: Entry, case: Case) -> bool:
     return any(domain == one or domain.endswith(f".{one}") for one in senders.domains if "." in one)
 
 
-def _decided(entries: Sequence[Entry], keys: Sequence[Key], whose: Sequence[str]) -> Decision:
-    return decide([each for each in entries if each.whose in whose], keys, whose)
+def _given_to(recipient: str) -> dict[Kind, Sequence[str]]:
+    return {"recipient": addresses_of(recipient)}
+
+
+def _decided(entries: Sequence[Entry], keys: Sequence[Key], recipient: str) -> Decision:
+    whose = lists_of(recipient)
+    here = [each for each in entries if each.whose in whose]
+    return decide(reachable(here, recipient), keys, whose)
 
 
 def _findings(decisions: Sequence[Decision]) -> Iterator[Finding]:
     first = decisions[0].entry
-    if first is not None and all(each.allows for each in decisions):
+    if first is not None and all(each.action == first.action for each in decisions):
+        action, score = ACTIONS[first.action]
         yield Finding(
-            rule="ALLOW_LIST",
-            score=ALLOWED_POINTS,
+            rule=f"{first.action.upper()}_LIST",
+            score=score,
             seen=f"{first.kind} {first.key}",
-            action="accept",
-        )
-    elif first is not None and all(each.denies for each in decisions):
-        yield Finding(
-            rule="DENY_LIST",
-            score=DENIED_POINTS,
-            seen=f"{first.kind} {first.key}",
-            action="reject",
-            text=DENIED,
+            action=action,
+            text=text_of(first) if first.action in {"deny", "defer"} else "",
         )
     mildest = min(decisions, key=lambda each: abs(each.points))
     if mildest.points and all(each.points * mildest.points > 0 for each in decisions):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from policy_engine.arrival import Arrival
-from policy_engine.lists.access import AccessLists, keys_of, lists_of
-from policy_engine.lists.decision import decide
+from policy_engine.lists.access import AccessLists, addresses_of, keys_of, lists_of
+from policy_engine.lists.decision import decide, reachable
 from policy_engine.lists.proof import SenderProof
 from policy_engine.lists.zones import Zones
-from policy_engine.places import is_postmaster
+from policy_engine.places import must_be_reached
 from policy_engine.rights import read
 from posthouse.authenticity.iprev import check_reverse
 from posthouse.authenticity.names import Names
@@ -21,8 +21,12 @@ from posthouse.mail.status import Status
 from posthouse.storage.access import Entry
 
 NOT_WELCOME = Status(550, (5, 7, 1))  # RFC 3463 §3.8
+NOT_NOW = Status(451, (4, 7, 1))
 DENIED = "Mail from you is not taken here"
-KINDS: tuple[Kind, ...] = ("sender", "client", "hello", "reverse")  # what is known at the door
+NOT_TAKEN = "Mail to this address is not taken"
+DEFERRED = "Mail from you is not taken now, try again later"
+# What is known at the door.
+KINDS: tuple[Kind, ...] = ("sender", "recipient", "client", "hello", "reverse")
 
 
 class AccessStep:
@@ -44,6 +48,7 @@ class AccessStep:
         if arrival.is_trusted or not kinds.intersection(KINDS):
             return None
         given: dict[Kind, Sequence[str]] = {"sender": (asked.sender,)}
+        given["recipient"] = addresses_of(asked.recipient)
         if not asked.is_relay:
             given |= {"client": (asked.client,), "hello": (asked.helo,)}
             if "reverse" in kinds:
@@ -51,10 +56,8 @@ class AccessStep:
         keys = keys_of([kind for kind in KINDS if kind in kinds], given)
         whose = lists_of(asked.recipient)
         found = await self._lists.find(keys, whose)
-        decision = decide(await self._believed(found, asked), keys, whose)
-        if decision.denies:
-            return refuse(NOT_WELCOME, DENIED, "deny list")
-        return accept("allow list") if decision.allows else None
+        entries = reachable(await self._believed(found, asked), asked.recipient)
+        return _said(decide(entries, keys, whose).entry)
 
     async def _believed(self, found: Sequence[Entry], asked: RcptQuestion) -> list[Entry]:
         """Leave out who would be let in under a name that is not proved to be theirs."""
@@ -85,8 +88,8 @@ class ZonesStep:
         await self._zones.look()  # who judges messages goes by that, too
         asked = arrival.question
         recipient = read(asked.recipient)
-        if arrival.is_trusted or asked.is_relay or (recipient and is_postmaster(recipient)):
-            return None  # who is listed must be able to ask why (RFC 5321 §4.5.1)
+        if arrival.is_trusted or asked.is_relay or (recipient and must_be_reached(recipient)):
+            return None  # who is listed must be able to ask why
         standing = await self._zones.standing(
             asked.client, asked.sender.rpartition("@")[2], asked.helo
         )
@@ -97,5 +100,23 @@ class ZonesStep:
 
 def needs_proof(entry: Entry) -> bool:
     """True if an entry lets in who only says who they are."""
-    claimed = entry.kind not in {"client", "reverse"}
+    claimed = entry.kind not in {"client", "reverse", "recipient"}
     return entry.action == "allow" and claimed and not entry.forced
+
+
+def text_of(entry: Entry) -> str:
+    """Return what a sender is told whom ``entry`` refuses."""
+    if entry.action == "defer":
+        return entry.text or DEFERRED
+    return entry.text or (NOT_TAKEN if entry.kind == "recipient" else DENIED)
+
+
+def _said(entry: Entry | None) -> Verdict | None:
+    """Return what is answered where ``entry`` decides."""
+    if entry is None:
+        return None
+    if entry.action == "deny":
+        return refuse(NOT_WELCOME, text_of(entry), "deny list")
+    if entry.action == "defer":
+        return refuse(NOT_NOW, text_of(entry), "defer list")
+    return accept(f"{entry.action} list")

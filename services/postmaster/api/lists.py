@@ -13,16 +13,17 @@ from pydantic import AfterValidator, Field, model_validator
 from posthouse.mail.access_keys import Kind, key_of
 from posthouse.mail.list_codes import MAX_CHARACTERS, parse_codes
 from posthouse.storage import access, list_zones
-from posthouse.storage.access import Action, Entry
+from posthouse.storage.access import EVERYBODY, Action, Entry
 from posthouse.storage.list_zones import MAX_ZONES, SUBJECTS, Subject, Zone
 from postmaster.api.actor import Actor
 from postmaster.api.auditing import audited
-from postmaster.api.fields import Body, DomainName, Limit, OneLine, page
+from postmaster.api.fields import Body, DomainName, Limit, OneLine, Words, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import invalid
 from postmaster.api.suppressions import BETWEEN, MAX_DAYS, Scope
 
 MAX_POINTS = 10_000
+MAX_LINES = 1000  # written at once
 WEIGHTIEST = 1_000  # points of one zone
 
 router = APIRouter(tags=["lists"])
@@ -57,20 +58,55 @@ class ZoneBody(Body):
     comment: OneLine = ""
 
 
-class EntryBody(Body):
-    """What is done with whom an entry fits, and for how many days; without, for ever."""
+class What(Body):
+    """What is done with whom an entry fits."""
 
     action: Action
     score: Points = 0.0
     forced: bool = False
-    comment: OneLine = ""
-    days: Annotated[int | None, Field(ge=1, le=MAX_DAYS)] = None
+    text: Said = ""
 
     @model_validator(mode="after")
     def _has_points(self) -> Self:
         if (self.action == "score") != bool(self.score):
             raise ValueError("a score has points, and nothing else has")
+        if self.text and self.action not in {"deny", "defer"}:
+            raise ValueError("a text is for who is refused")
         return self
+
+
+Days: TypeAlias = Annotated[int | None, Field(ge=1, le=MAX_DAYS)]
+
+
+class EntryBody(What):
+    """What is done, and for how many days; without, for ever."""
+
+    comment: OneLine = ""
+    days: Days = None
+
+
+class Line(What):
+    """One of many entries."""
+
+    kind: Kind
+    key: Words
+
+
+class Where(Body):
+    """Which entry."""
+
+    kind: Kind
+    key: Words
+
+
+class Lines(Body):
+    """Entries of one list that are written and removed together, or none of them."""
+
+    whose: Scope = EVERYBODY
+    entries: Annotated[tuple[Line, ...], Field(max_length=MAX_LINES)] = ()
+    remove: Annotated[tuple[Where, ...], Field(max_length=MAX_LINES)] = ()
+    comment: OneLine = ""
+    days: Days = None
 
 
 @router.get("/policy/zones")
@@ -116,24 +152,25 @@ async def put_entry(
     whose: Scope, kind: Kind, key: str, body: EntryBody, means: Means, actor: Actor
 ) -> None:
     """Write an entry of the house's list (``*``), a domain's, or an account's."""
-    entry = Entry(
-        whose=whose,
-        kind=kind,
-        key=_key(kind, key),
-        action=body.action,
-        score=body.score,
-        forced=body.forced,
-        comment=body.comment,
-        added_by=actor,
-    )
-    if kind == "rule" and entry.action != "hold":
-        raise invalid("What a rule finds can only hold mail: points are the rule's own.")
-    if entry.action == "allow" and kind in {"hello", "header"} and not entry.forced:
-        raise invalid(f"Anybody can claim a {kind}, and nothing proves it: say that it is forced.")
+    entry = _entry(whose, (kind, key), body, comment=body.comment, by=actor)
     chosen = f"{kind} {entry.key} for {whose}"
-    lasts = timedelta(days=body.days) if body.days else None
     async with audited(means.pool, actor, f"access {body.action}", chosen, body.comment) as tx:
-        await access.put_entry(tx, entry, lasts)
+        await access.put_entry(tx, entry, _lasts(body.days))
+
+
+@router.post("/policy/access")
+async def put_entries(lines: Lines, means: Means, actor: Actor) -> dict[str, Any]:
+    """Write and remove many entries of one list; tell how many are different now."""
+    made = [
+        _entry(lines.whose, (each.kind, each.key), each, comment=lines.comment, by=actor)
+        for each in lines.entries
+    ]
+    gone = [(each.kind, _key(each.kind, each.key)) for each in lines.remove]
+    chosen = f"{len(made)} entries, {len(gone)} removed, for {lines.whose}"
+    async with audited(means.pool, actor, "access import", chosen, lines.comment) as tx:
+        removed = await access.remove_entries(tx, gone, lines.whose)
+        changed = await access.put_entries(tx, made, _lasts(lines.days))
+    return {"changed": changed, "removed": removed}
 
 
 @router.delete("/policy/access/{whose}/{kind}/{key:path}", status_code=HTTPStatus.NO_CONTENT)
@@ -142,6 +179,32 @@ async def remove_entry(whose: Scope, kind: Kind, key: str, means: Means, actor: 
     where = _key(kind, key)
     async with audited(means.pool, actor, "access remove", f"{kind} {where} for {whose}") as tx:
         await access.remove_entry(tx, kind, where, whose)
+
+
+def _entry(whose: str, at: tuple[Kind, str], what: What, *, comment: str, by: str) -> Entry:
+    """Return the entry that is asked for, or say why there can be none."""
+    kind, key = at[0], _key(*at)
+    if kind == "rule" and what.action != "hold":
+        raise invalid("What a rule finds can only hold mail: points are the rule's own.")
+    if what.action == "allow" and kind in {"hello", "header"} and not what.forced:
+        raise invalid(f"Anybody can claim a {kind}, and nothing proves it: say that it is forced.")
+    if what.action == "discard" and whose != EVERYBODY:
+        raise invalid("A message is discarded for all its recipients: only the list of all can.")
+    return Entry(
+        whose=whose,
+        kind=kind,
+        key=key,
+        action=what.action,
+        score=what.score,
+        forced=what.forced,
+        text=what.text,
+        comment=comment,
+        added_by=by,
+    )
+
+
+def _lasts(days: int | None) -> timedelta | None:
+    return timedelta(days=days) if days else None
 
 
 def _key(kind: Kind, text: str) -> str:

@@ -32,6 +32,7 @@ class Kind(StrEnum):
 
     SENDER = "sender"
     AUTHOR = "author"
+    RECIPIENT = "recipient"
     CLIENT = "client"
     HELLO = "hello"
     REVERSE = "reverse"
@@ -52,7 +53,8 @@ KindOf = Annotated[
     Kind,
     typer.Argument(
         metavar="KIND",
-        help="sender, author (From), client, hello, reverse (its name), header; to hold, also rule.",
+        help="sender, author (From), recipient, client, hello, reverse (its name), header; to hold, "
+        "also rule.",
     ),
 ]
 Key = Annotated[
@@ -67,6 +69,7 @@ Whose = Annotated[
     str, typer.Option(metavar="WHOSE", help="Whose mail: a domain's, an account's, '*' for all.")
 ]
 Comment = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with it.")]
+Text = Annotated[str, typer.Option(metavar="TEXT", help="What a sender is told.")]
 Days = Annotated[
     int | None, typer.Option(metavar="NUMBER", min=1, help="For how long; without: for ever.")
 ]
@@ -76,6 +79,7 @@ ENTRIES: list[Column] = [
     ("Key", "key", plain),
     ("Action", "action", plain),
     ("Points", "score", lambda value: f"{value:g}" if value else ""),
+    ("Says", "text", plain),
     ("Until", "expires_at", moment),
     ("By", "added_by", plain),
     ("Comment", "comment", plain),
@@ -103,7 +107,7 @@ def zone_set(
     title: Annotated[
         str, typer.Option(metavar="TEXT", help="What people know it by, where it holds a key.")
     ] = "",
-    text: Annotated[str, typer.Option(metavar="TEXT", help="What a sender is told.")] = "",
+    text: Text = "",
 ) -> None:
     """Ask a zone from now on, or change how; within seconds at every pod."""
     body: dict[str, Any] = {
@@ -135,11 +139,48 @@ def zone_list(*, as_json: AsJson = False) -> None:
 
 @access.add("deny")
 def access_deny(
-    kind: KindOf, key: Key, *, whose: Whose = "*", comment: Comment = "", days: Days = None
+    kind: KindOf,
+    key: Key,
+    *,
+    whose: Whose = "*",
+    text: Text = "",
+    comment: Comment = "",
+    days: Days = None,
 ) -> None:
     """Refuse mail: at RCPT, or behind its last octet where its header decides."""
-    _put(kind, key, whose, {"action": "deny", "comment": comment, "days": days})
+    _put(kind, key, whose, {"action": "deny", "text": text, "comment": comment, "days": days})
     say(f"Mail of {kind.value} {key} is refused.")
+
+
+@access.add("defer")
+def access_defer(
+    kind: KindOf,
+    key: Key,
+    *,
+    whose: Whose = "*",
+    text: Text = "",
+    comment: Comment = "",
+    days: Days = None,
+) -> None:
+    """Refuse mail for now: its sender is asked to try again."""
+    _put(kind, key, whose, {"action": "defer", "text": text, "comment": comment, "days": days})
+    say(f"Mail of {kind.value} {key} is refused for now.")
+
+
+@access.add("discard")
+def access_discard(kind: KindOf, key: Key, *, comment: Comment = "", days: Days = None) -> None:
+    """Take mail and throw it away; it stands in the trace as discarded."""
+    _put(kind, key, "*", {"action": "discard", "comment": comment, "days": days})
+    say(f"Mail of {kind.value} {key} is thrown away.")
+
+
+@access.add("except")
+def access_except(
+    kind: KindOf, key: Key, *, whose: Whose = "*", comment: Comment = "", days: Days = None
+) -> None:
+    """Take somebody out of what the same list says of a wider domain or network."""
+    _put(kind, key, whose, {"action": "except", "comment": comment, "days": days})
+    say(f"{kind.value} {key} is an exception.")
 
 
 @access.add("allow")

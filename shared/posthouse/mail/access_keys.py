@@ -2,6 +2,7 @@
 
 A lookup is a handful of exact keys, so that it costs the same with any number of entries: a domain
 stands for all below it, a network for all addresses in it, the name of a field for all its values.
+Domains are compared in A-labels (RFC 5890 §2.3.2.1), in lower case.
 
     anna@news.far.test ▶ anna@news.far.test, news.far.test, far.test, test
     192.0.2.7          ▶ 192.0.2.7/32, 192.0.2.6/31 ... 192.0.0.0/8
@@ -11,12 +12,16 @@ stands for all below it, a network for all addresses in it, the name of a field 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Literal, TypeAlias, get_args
 
 from posthouse.mail.address import BadAddress, is_domain, parse_address
+from posthouse.mail.idn import a_labels
 
-Kind: TypeAlias = Literal["sender", "author", "client", "hello", "reverse", "header", "rule"]
+Kind: TypeAlias = Literal[
+    "sender", "author", "recipient", "client", "hello", "reverse", "header", "rule"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NULL_SENDER = "<>"
@@ -31,7 +36,7 @@ _RULE_NAME = re.compile(r"[A-Z0-9_]{1,128}")
 def key_of(kind: Kind, text: str) -> str:
     """Return the form in which an entry is kept; raise `ValueError`, in words, if it is none."""
     match kind:
-        case "sender" | "author":
+        case "sender" | "author" | "recipient":
             return _address_or_domain(text, may_be_null=kind == "sender")
         case "client":
             return _network(text)
@@ -53,12 +58,12 @@ def address_keys(address: str) -> tuple[str, ...]:
         parsed = parse_address(address)
     except BadAddress:
         return (address.lower(),)
-    return (parsed.key, *domain_keys(parsed.domain))
+    return (_with_a_labels(parsed.key), *domain_keys(parsed.domain))
 
 
 def domain_keys(domain: str) -> tuple[str, ...]:
     """Return a name and those above it, the most specific first; nothing for what is no name."""
-    name = domain.lower().removesuffix(".")
+    name = a_labels(domain.lower().removesuffix("."))
     if not is_domain(name):
         return ()
     labels = name.split(".")
@@ -66,13 +71,20 @@ def domain_keys(domain: str) -> tuple[str, ...]:
     return tuple(".".join(labels[n:]) for n in range(first, len(labels)))
 
 
+@lru_cache(maxsize=4096)  # each recipient of a message asks the same
 def client_keys(client: str) -> tuple[str, ...]:
     """Return the networks that an IP address is in, the smallest first; nothing for what is none."""
     address = plain_address(client)
     if address is None:
         return ()
-    lengths = IPV4_LENGTHS if isinstance(address, IPv4Address) else IPV6_LENGTHS
-    return tuple(str(ip_network((address, length), strict=False)) for length in lengths)
+    number = int(address)
+    if isinstance(address, IPv4Address):
+        return tuple(
+            f"{_dotted(number >> 32 - length << 32 - length)}/{length}" for length in IPV4_LENGTHS
+        )
+    return tuple(
+        f"{IPv6Address(number >> 128 - length << 128 - length)}/{length}" for length in IPV6_LENGTHS
+    )
 
 
 def field_key(name: str, value: str) -> str:
@@ -87,6 +99,11 @@ def plain_address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+
+
+def _dotted(number: int) -> str:
+    """Return an IPv4 address as text, five times as fast as `IPv4Address`."""
+    return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
 def _field(text: str) -> str:
@@ -105,13 +122,18 @@ def _address_or_domain(text: str, *, may_be_null: bool) -> str:
     if "@" not in text.lstrip("@"):
         return _domain(text.removeprefix("@"))
     try:
-        return parse_address(text).key
+        return _with_a_labels(parse_address(text).key)
     except BadAddress as fault:
         raise ValueError(f"{text} is neither an address nor a domain") from fault
 
 
+def _with_a_labels(address: str) -> str:
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{a_labels(domain)}"
+
+
 def _domain(text: str) -> str:
-    name = text.lower().removeprefix(".").removesuffix(".")
+    name = a_labels(text.lower().removeprefix(".").removesuffix("."))
     if not is_domain(name):
         raise ValueError(f"{text} is not a domain")
     return name
@@ -119,7 +141,7 @@ def _domain(text: str) -> str:
 
 def _network(text: str) -> str:
     try:
-        network = ip_network(text)
+        network = ip_network(plain_address(text) or text)
     except ValueError as fault:
         raise ValueError(f"{text} is not a network, as in 192.0.2.0/24") from fault
     if network.version == 4:  # noqa: PLR2004

@@ -1,7 +1,8 @@
 """Allow and deny lists: who may send to the house, to one of its domains, to one account.
 
     whose   *, a domain of ours, or an account's address
-    kind    what is looked at: sender, author, client, hello, reverse, header; rule: what was found
+    kind    what is looked at: sender, author, recipient, client, hello, reverse, header; rule: what
+            was found
     key     see `posthouse.mail.access_keys`
 
 A lookup is by whole keys: it costs the same with any number of entries.
@@ -19,22 +20,35 @@ from posthouse.storage.directory.errors import NoSuchEntry
 from posthouse.storage.ledger.entries import storable
 from posthouse.storage.pool import Pool, Queries, Row
 
-Action: TypeAlias = Literal["allow", "deny", "score", "hold"]
+Action: TypeAlias = Literal["allow", "except", "deny", "defer", "discard", "score", "hold"]
 Key: TypeAlias = tuple[Kind, str]
 
 EVERYBODY = "*"
 BITE = 500  # rows per statement
 
-_COLUMNS = "whose, kind, key, action, score, forced, comment, added_by, added_at, expires_at"
+_COLUMNS = "whose, kind, key, action, score, forced, text, comment, added_by, added_at, expires_at"
+# Rows are locked in the order of their keys: two imports never wait for each other.
 _PUT = """
-    insert into access (whose, kind, key, action, score, forced, comment, added_by, expires_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9::interval)
+    insert into access as a (whose, kind, key, action, score, forced, text, comment, added_by,
+                             expires_at)
+    select whose, kind, key, action, score, forced, text, comment, added_by, now() + $10::interval
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::boolean[],
+                  $7::text[], $8::text[], $9::text[])
+        as n (whose, kind, key, action, score, forced, text, comment, added_by)
+     order by kind, key, whose
         on conflict (kind, key, whose) do update
        set action = excluded.action, score = excluded.score, forced = excluded.forced,
-           comment = excluded.comment, added_by = excluded.added_by, added_at = now(),
-           expires_at = excluded.expires_at
+           text = excluded.text, comment = excluded.comment, added_by = excluded.added_by,
+           added_at = now(), expires_at = excluded.expires_at
+     where (a.action, a.score, a.forced, a.text, a.comment, a.expires_at) is distinct from
+           (excluded.action, excluded.score, excluded.forced, excluded.text, excluded.comment,
+            excluded.expires_at)
 """
 _REMOVE = "delete from access where kind = $1 and key = $2 and whose = $3"
+_REMOVE_MANY = """
+    delete from access using unnest($1::text[], $2::text[]) as k (kind, key)
+     where access.kind = k.kind and access.key = k.key and whose = $3
+"""
 _LIST = f"""
     select {_COLUMNS} from access
      where (kind, key, whose) > ($1, $2, $3) and ($5::text is null or whose = $5)
@@ -66,10 +80,13 @@ class Entry:
         whose: Whose mail it is about: a domain's, an account's, or `EVERYBODY`'s.
         kind: What is looked at.
         key: What it must be.
-        action: ``deny`` refuses, ``allow`` spares it lists, greylisting and scores; ``hold`` takes
-            it and lets it wait for an operator, whatever else is said of it.
+        action: ``deny`` refuses for good, ``defer`` for now; ``allow`` spares it lists, greylisting
+            and scores; ``except`` takes it out of what the same list says with a wider key;
+            ``discard`` takes it and throws it away; ``hold`` takes it and lets it wait for an
+            operator, whatever else is said of it.
         score: Points, where the action is ``score``.
         forced: It allows what anybody may claim without proof.
+        text: What a sender is told who is refused; empty: a general text.
         comment: For people.
         added_by: Who said so.
         added_at: When (UTC).
@@ -82,6 +99,7 @@ class Entry:
     action: Action
     score: float = 0.0
     forced: bool = False
+    text: str = ""
     comment: str = ""
     added_by: str = ""
     added_at: datetime | None = None
@@ -90,18 +108,33 @@ class Entry:
 
 async def put_entry(queries: Queries, entry: Entry, lasts: timedelta | None = None) -> None:
     """Write an entry, or change the one with its key; without ``lasts`` for ever."""
-    await queries.execute(
+    await put_entries(queries, [entry], lasts)
+
+
+async def put_entries(
+    queries: Queries, some: Sequence[Entry], lasts: timedelta | None = None
+) -> int:
+    """Write entries, the last one of each key; return how many are different now."""
+    rows = {(each.kind, each.key, each.whose): each for each in some}.values()
+    return await queries.execute(
         _PUT,
-        entry.whose,
-        entry.kind,
-        entry.key,
-        entry.action,
-        entry.score,
-        entry.forced,
-        entry.comment,
-        entry.added_by,
+        [each.whose for each in rows],
+        [each.kind for each in rows],
+        [each.key for each in rows],
+        [each.action for each in rows],
+        [each.score for each in rows],
+        [each.forced for each in rows],
+        [each.text for each in rows],
+        [each.comment for each in rows],
+        [each.added_by for each in rows],
         lasts,
     )
+
+
+async def remove_entries(queries: Queries, keys: Sequence[Key], whose: str) -> int:
+    """Remove entries of one list; return how many there were."""
+    kinds, names = [kind for kind, _ in keys], [key for _, key in keys]
+    return await queries.execute(_REMOVE_MANY, kinds, names, whose)
 
 
 async def remove_entry(queries: Queries, kind: Kind, key: str, whose: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from policy_engine.lists.links import LinksCheck
 from policy_engine.lists.zones import Zones
 from posthouse.authenticity.dmarc import Dmarc
 from posthouse.mail.access_keys import Kind
+from posthouse.mail.admission import RcptQuestion
 from posthouse.mail.ids import new_id
 from posthouse.resolver import Resolver
 from posthouse.storage import directory
@@ -170,6 +172,30 @@ async def test_our_own_lists_refuse_and_let_in(pool: Pool, dns: NameServer) -> N
         assert (await door.says(sender="a@near.test", client="198.51.100.9"))[0] == 451
 
 
+async def test_lists_say_what_tables_of_postfix_do(pool: Pool, dns: NameServer) -> None:
+    wide = Entry(whose="*", kind="client", key="203.0.113.0/24", action="deny", text="Go away")
+    exception = replace(wide, key="203.0.113.9/32", action="except", text="")
+    later = Entry(whose="*", kind="sender", key="slow.test", action="defer")
+    gone = replace(later, key="trap.test", action="discard")
+    shut = replace(later, kind="recipient", key="bert@example.test", action="deny")
+    takes_all = replace(shut, key="anna@example.test", action="allow")
+    for each in (wide, exception, later, gone, shut):
+        await put_entry(pool, each)
+    asked = RcptQuestion(recipient=ANNA, sender=EVE, client=CLIENT)
+
+    async with open_door(pool, resolver(dns), greylisting=True) as door:
+        said = await door.enquiries.answer(asked)
+        assert (said.code, said.text, said.rule) == (550, "Go away", "deny list")
+        assert await door.says(client="203.0.113.9") == (451, "greylist")
+        assert await door.says("postmaster@example.test") == (250, "postmaster")
+        other = "198.51.100.1"
+        assert await door.says(sender="a@slow.test", client=other) == (451, "defer list")
+        assert await door.says(sender="a@trap.test", client=other) == (250, "discard list")
+        assert await door.says("bert+x@example.test", client=other) == (550, "deny list")
+        await put_entry(pool, takes_all)
+        assert await door.says() == (250, "allow list"), "whoever it comes from"
+
+
 @pytest.fixture
 async def door(pool: Pool, dns: NameServer) -> AsyncIterator[Door]:
     async with open_door(pool, resolver(dns)) as opened:
@@ -258,6 +284,37 @@ async def test_who_is_allowed_as_author_must_be_proved(pool: Pool, door: Door) -
 
     assert seen(await found(door)) == []
     assert seen(await found(door, dmarc=True)) == [("ALLOW_LIST", -100.0, "accept")]
+
+
+@pytest.mark.parametrize(
+    ("entry", "rule", "action", "text"),
+    [
+        (Entry(whose="*", kind="author", key="far.test", action="discard"), "DISCARD_LIST", "discard", ""),
+        (
+            Entry(whose="*", kind="header", key="x-mailer", action="defer", text="Later"),
+            "DEFER_LIST", "tempfail", "Later",
+        ),
+        (Entry(whose="*", kind="author", key="far.test", action="deny", text="No"), "DENY_LIST", "reject", "No"),
+    ],
+)  # fmt: skip
+async def test_messages_are_refused_or_thrown_away(
+    pool: Pool, door: Door, entry: Entry, rule: str, action: str, text: str
+) -> None:
+    await put_entry(pool, entry)
+
+    [finding] = await found(door)
+    assert (finding.rule, finding.action, finding.text) == (rule, action, text)
+    assert await found(door, ANNA, "abuse@example.test") == [], "who must be reached has to be"
+
+
+async def test_recipients_have_points_of_their_own(pool: Pool, door: Door) -> None:
+    mild = Entry(whose="*", kind="recipient", key=ANNA, action="score", score=-6)
+    await put_entry(pool, mild)
+    await put_entry(pool, replace(mild, key="bert@example.test", score=-20))
+
+    assert seen(await found(door)) == [("ACCESS_LIST", -6.0, None)]
+    assert seen(await found(door, ANNA, "bert@example.test")) == [("ACCESS_LIST", -6.0, None)]
+    assert seen(await found(door, ANNA, "carl@example.test")) == []
 
 
 async def test_one_recipients_list_does_not_refuse_for_others(pool: Pool, door: Door) -> None:

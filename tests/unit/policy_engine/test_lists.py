@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_engine.greylisting.triplets import network_of, steady, triplet
 from policy_engine.lists.access import keys_of, lists_of
-from policy_engine.lists.decision import decide
+from policy_engine.lists.decision import Decision, decide, reachable
 from policy_engine.lists.questions import Traits, name_in, probes, questions
-from posthouse.mail.access_keys import Kind, address_keys, client_keys, domain_keys, key_of
+from posthouse.mail.access_keys import (
+    IPV4_LENGTHS,
+    IPV6_LENGTHS,
+    Kind,
+    address_keys,
+    client_keys,
+    domain_keys,
+    key_of,
+    plain_address,
+)
 from posthouse.mail.list_codes import Listed, listed, parse_codes
 from posthouse.storage.access import Action, Entry
 from posthouse.storage.list_zones import Zone
@@ -43,8 +54,11 @@ def test_clients_stand_under_their_networks(client: str, network: str) -> None:
 
 @given(st.ip_addresses())
 def test_every_address_has_its_own_key(address: object) -> None:
-    if not getattr(address, "ipv4_mapped", None):
-        assert key_of("client", str(address)) == client_keys(str(address))[0]
+    assert key_of("client", str(address)) == client_keys(str(address))[0]
+
+
+def test_a_mapped_address_is_that_of_ipv4() -> None:
+    assert key_of("client", "::ffff:192.0.2.7") == "192.0.2.7/32"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +173,70 @@ def test_the_narrower_list_and_the_better_key_decide() -> None:
     theirs = entry("example.test", "sender", "eve@a.far.test", "deny")
     assert decision(theirs, mine) == "allow anna@example.test test"
     assert decision(theirs, entry("*", "client", "192.0.2.0/24", "allow")).startswith("deny")
+
+
+def test_an_exception_takes_out_of_what_the_same_list_says_more_widely() -> None:
+    given: dict[Kind, tuple[str, ...]] = {"sender": ("eve@a.far.test",), "client": ("192.0.2.1",)}
+    keys, whose = keys_of(["sender", "client"], given), lists_of("anna@example.test")
+    wide = entry("*", "client", "192.0.2.0/24", "deny")
+
+    assert decide([wide, entry("*", "client", "192.0.2.1/32", "except")], keys, whose) == Decision()
+    narrow = entry("example.test", "client", "192.0.2.1/32", "except")
+    assert decide([wide, narrow], keys, whose).entry == wide, "another list"
+    other = [wide, entry("*", "sender", "far.test", "except")]
+    assert decide(other, keys, whose).entry == wide, "another kind"
+    elsewhere = entry("*", "client", "198.51.100.0/24", "deny")
+    assert decide([elsewhere], keys, whose) == Decision()
+
+
+def test_what_is_refused_for_good_goes_before_what_is_refused_for_now() -> None:
+    keys, whose = (
+        keys_of(["sender", "client"], {"sender": ("e@far.test",), "client": ("192.0.2.1",)}),
+        ["*"],
+    )
+    deny, later = (
+        entry("*", "sender", "far.test", "deny"),
+        entry("*", "client", "192.0.2.0/24", "defer"),
+    )
+
+    assert decide([later, deny], keys, whose).entry == deny
+    assert decide([later], keys, whose).action == "defer"
+
+
+@pytest.mark.parametrize("name", ["postmaster", "Abuse", "abuse+x"])
+def test_who_must_be_reached_is_kept_from_nobody_but_by_their_own_list(name: str) -> None:
+    house, domain = (
+        entry("*", "sender", "far.test", "deny"),
+        entry("example.test", "client", "192.0.2.0/24", "defer"),
+    )
+    points, own = (
+        entry("*", "sender", "far.test", "score", 9),
+        entry("abuse@example.test", "sender", "far.test", "deny"),
+    )
+    address = entry("*", "recipient", "abuse@example.test", "deny")
+    entries = [house, domain, points, own, address]
+
+    is_role = "+" not in name
+    assert reachable(entries, f"{name}@example.test") == (entries[2:] if is_role else entries)
+    assert reachable(entries, "anna@example.test") == entries
+
+
+def test_domains_are_compared_in_a_labels() -> None:
+    assert key_of("sender", "Eve@B\u00fccher.test") == "eve@xn--bcher-kva.test"
+    assert key_of("hello", "b\u00fccher.test.") == "xn--bcher-kva.test"
+    assert address_keys("eve@B\u00dcCHER.test") == address_keys("EVE@xn--bcher-kva.TEST")
+    assert "xn--bcher-kva.test" in address_keys("eve@mail.b\u00fccher.test")
+    assert name_in("dbl.test", "B\u00fccher.test") == "xn--bcher-kva.test.dbl.test"
+
+
+@given(st.ip_addresses())
+def test_the_networks_of_a_client_hold_it(address: IPv4Address | IPv6Address) -> None:
+    plain = plain_address(str(address))
+    networks = [ip_network(each) for each in client_keys(str(address))]
+
+    assert all(plain in each for each in networks)
+    lengths = [each.prefixlen for each in networks]
+    assert lengths == list(IPV4_LENGTHS if plain and plain.version == 4 else IPV6_LENGTHS)
 
 
 def test_points_are_added_up() -> None:
