@@ -48,7 +48,8 @@ async def _made(pool: Pool | Tx, account: int) -> bool:
         await create_mailbox(pool, account, NAME, (USE,))
     except MailboxExists:
         box = await find_mailbox(pool, account, NAME)
-        await set_special_uses(pool, account, box.id, (*box.uses, USE))
+        if USE not in box.uses:  # else another delivery has just made it
+            await set_special_uses(pool, account, box.id, (*box.uses, USE))
     except (TooManyMailboxes, NoRoomForMailbox):
         return False
     return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from posthouse.storage import junk
 from posthouse.storage.mailboxes import (
     create_mailbox,
     delete_mailbox,
@@ -54,4 +56,24 @@ async def test_junk_is_made_where_there_is_none(
         await post.delivery.deliver([replace(await post.accept(SPAM, anna), junk=True)])
 
     assert await _counts(pool, anna) == {"Junk": 1}
+    assert (await find_mailbox(pool, anna, "Junk")).uses == ("\\Junk",)
+
+
+async def test_two_deliveries_at_once_make_one_junk(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = (await add_accounts(pool, "anna"))["anna"]
+    await delete_mailbox(pool, anna, "Junk")
+    both_found_none = asyncio.Barrier(2)
+
+    async def making(pool: Pool, account: int, name: str, uses: tuple[str, ...]) -> None:
+        async with asyncio.timeout(30):
+            await both_found_none.wait()
+        await create_mailbox(pool, account, name, uses)
+
+    monkeypatch.setattr(junk, "create_mailbox", making)
+
+    found = await asyncio.gather(*(junk.junk_mailboxes(pool, [anna]) for _ in range(2)))
+
+    assert found == [{anna: "Junk"}] * 2
     assert (await find_mailbox(pool, anna, "Junk")).uses == ("\\Junk",)
