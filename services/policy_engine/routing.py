@@ -19,7 +19,7 @@ import msgspec
 
 from policy_engine.dead_ends import NOBODY, Dead
 from policy_engine.decisions import MAX_ROUNDS, Plan, Rules, first_keys, plan, turn_back
-from policy_engine.late_judging import LateJudging, Sorted
+from policy_engine.late.judging import LateJudging, Sorted
 from policy_engine.maps.book import CurrentMaps, no_maps
 from policy_engine.maps.copying import with_copies
 from policy_engine.outbound.outgoing import Outgoing

@@ -36,6 +36,7 @@ from posthouse.resolver import Resolver
 from posthouse.runtime.foundation import START, Foundation, open_foundation
 from posthouse.runtime.outbox import Outbox
 from posthouse.runtime.service import Lifecycle
+from posthouse.runtime.spool import Spool
 from posthouse.storage import directory
 from posthouse.storage.directory.senders import resolve_senders
 from posthouse.storage.keyring import shared_secret
@@ -55,7 +56,6 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         networks = Networks(ground.pool, settings.networks)
         means = _means(settings, lifecycle, ground, networks, stack)
         bench = await assemble(settings, means)
-        late = LateJudging(bench=bench, pool=ground.pool, blobs=ground.blobs)
         outbox = await enter(Outbox(ground.pool, Publisher(ground.broker)))
         outgoing = await enter(open_outbound(settings, ground.pool))
         bench.witnesses.append(outgoing.judged)
@@ -63,11 +63,13 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         warden = open_warden(settings, ground, outbox, outgoing, told)
         lifecycle.tasks.create_task(warden.work(), name="outbound")
         routing = replace(
-            _routing(settings, ground, rewriter, returns, outbox), late=late, outgoing=outgoing
+            _routing(settings, ground, rewriter, returns, outbox),
+            late=_late(settings, ground, bench, await enter(Spool(ground.blobs.nearby)), outbox),
+            outgoing=outgoing,
         )
+        bench.rewriter = _header_maps(routing)
         enquiries = replace(
             _enquiries(settings, ground.pool, rewriter, returns, networks),
-        bench.rewriter = _header_maps(routing)
             steps=_steps(settings, ground.pool, means.doorway, outgoing),
             at_mail=outgoing.at_mail,
         )
@@ -84,6 +86,30 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
                 concurrency=settings.routing_concurrency,
             )
         )
+
+
+def _late(
+    settings: PolicySettings,
+    ground: Foundation,
+    bench: Bench,
+    spool: Spool,
+    outbox: Outbox,
+) -> LateJudging:
+    """Put together what judges mail that was accepted while nobody did."""
+    waiting = WaitingRoom(
+        pool=ground.pool,
+        reporter=settings.reporter(ground.blobs, ground.pool),
+        outbox=outbox,
+        timetable=settings.timetable,
+        bounce_timetable=settings.bounce_timetable,
+    )
+    return LateJudging(
+        bench=bench,
+        pool=ground.pool,
+        originals=Originals(ground.blobs, spool),
+        waiting=waiting,
+        hostname=settings.hostname,
+    )
 
 
 def _means(
@@ -147,6 +173,11 @@ def _routing(
     )
 
 
+def _header_maps(routing: Routing) -> HeaderMaps:
+    """Return what rewrites header fields by the same maps."""
+    return HeaderMaps(routing.maps, Memory(routing.resolve).resolve, leaving(routing.plans))
+
+
 async def _signing_key(settings: PolicySettings, pool: Pool) -> bytes:
     """Return what rewritten senders are signed with."""
     if settings.srs_secret is not None:
@@ -173,11 +204,6 @@ def _enquiries(
         hostname=settings.hostname,
         has_postmaster=bool(settings.postmaster_address),
         ownership=settings.sender_ownership,
-def _header_maps(routing: Routing) -> HeaderMaps:
-    """Return what rewrites header fields by the same maps."""
-    return HeaderMaps(routing.maps, Memory(routing.resolve).resolve, leaving(routing.plans))
-
-
         maps=Book(partial(read_shape, pool)).current,
     )
 

@@ -13,7 +13,8 @@ from policy_engine.outbound.settings import OutboundSettings
 from policy_engine.rights import Ownership
 from policy_engine.scanners.settings import ScannerSettings
 from posthouse.runtime.dmarc_settings import DmarcSettings
-from posthouse.runtime.report_settings import ReportSettings, ReturnPathSettings, address
+from posthouse.runtime.report_settings import ReturnPathSettings, address
+from posthouse.runtime.retrying import RetryingSettings
 from posthouse.runtime.settings import Port
 from posthouse.storage.directory import Network
 
@@ -42,7 +43,7 @@ class PolicySettings(
     BayesSettings,
     DmarcSettings,
     OutboundSettings,
-    ReportSettings,
+    RetryingSettings,
     ReturnPathSettings,
 ):
     """The settings of this service beside the common ones.

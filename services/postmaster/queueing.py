@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from posthouse.bus.publisher import Publisher
-from posthouse.mail.envelope import Local
+from posthouse.mail.envelope import Remote
 from posthouse.storage import audit, ledger
 from posthouse.storage.ledger import Changed, Choice, Place, Walk
 from posthouse.storage.pool import Pool, Tx, transaction
@@ -155,6 +155,6 @@ async def publish(pool: Pool, publisher: Publisher, changed: Changed) -> None:
     """Publish what is due, and take its marks off; the marks stay if the broker does not answer."""
     if changed.due:
         found = await ledger.all_envelopes_at(pool, changed.due)
-        here = [each for each in found if isinstance(each, Local)]  # a map had held it
+        here = [each for each in found if not isinstance(each, Remote)]  # it was held, or is not routed
         await send_all(publisher, [*ledger.requested(found), *here])
         await ledger.unmark(pool, changed.marks)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
+from policy_engine.content.bench import Bench
+from policy_engine.late.judging import LateJudging
+from policy_engine.late.originals import Originals
+from policy_engine.late.waiting import WaitingRoom
 from policy_engine.routing import Routing
 from posthouse.blobs import Blobs
 from posthouse.mail.envelope import Envelope, Inbound, InboundRecipient
@@ -12,10 +17,17 @@ from posthouse.mail.errors import Unavailable
 from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
 from posthouse.mail.ids import new_id
 from posthouse.mail.return_path import ReturnPaths
+from posthouse.mail.timetable import Timetable
+from posthouse.runtime.spool import Spool
 from posthouse.storage.ledger import NewMail, NewRecipient, enter
 from posthouse.storage.pool import Pool
 
 RETURNS = ReturnPaths(b"fedcba9876543210")
+TIMETABLE = Timetable(
+    delays=(timedelta(minutes=5), timedelta(minutes=15)),
+    warn_after=None,
+    give_up=timedelta(days=5),
+)
 
 
 @dataclass(kw_only=True)
@@ -32,6 +44,7 @@ class Post:
     pool: Pool
     blobs: Blobs
     accounts: dict[str, int]
+    spool: Spool
     routing: Routing = field(init=False)
     sent: list[tuple[str, Envelope]] = field(default_factory=list)
     told: list[Envelope] = field(default_factory=list)
@@ -42,10 +55,28 @@ class Post:
             raise Unavailable("no broker")
         self.sent.extend((road, envelope) for envelope in envelopes)
 
+    def judge_late(self, bench: Bench, timetable: Timetable = TIMETABLE) -> None:
+        """Have ``bench`` judge what nobody has judged."""
+        waiting = WaitingRoom(
+            pool=self.pool,
+            reporter=self.routing.reporter,
+            outbox=self,
+            timetable=timetable,
+            bounce_timetable=timetable,
+        )
+        late = LateJudging(
+            bench=bench,
+            pool=self.pool,
+            originals=Originals(self.blobs, self.spool),
+            waiting=waiting,
+            hostname="mx.example.test",
+        )
+        self.routing = replace(self.routing, late=late)
+
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         self.told.extend(envelopes)
 
-    async def accepted(
+    async def accepted(  # noqa: PLR0913 - each test says what it needs
         self,
         *recipients: str,
         sender: str = "eve@far.test",
@@ -54,9 +85,9 @@ class Post:
         handling: Handling = PLAIN,
         unjudged: bool = False,
         junk: bool = False,
+        octets: bytes = b"Subject: hi\r\n\r\nbody\r\n",
     ) -> Inbound:
         """Enter a message into the ledger, as ingress does."""
-        octets = b"Subject: hi\r\n\r\nbody\r\n"
         inbound = Inbound(
             id=new_id(),
             sender=sender,

@@ -7,7 +7,7 @@ included; otherwise it goes when both its id and its file are older than the qua
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
@@ -15,13 +15,13 @@ from uuid import UUID
 
 from posthouse.blobs import Blobs
 from posthouse.blobs.port import StoredObject
-from posthouse.mail.ids import JUDGING, moment_of, object_key
+from posthouse.mail.ids import JUDGING, UNJUDGED, moment_of, object_key, unjudged_key
 from posthouse.storage import collecting
 from posthouse.storage.pool import Pool
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
 
-MAIL = "mail"  # the folder of messages; of the rest only what is being judged is ours to remove
+MAIL = "mail"  # the folder of messages; of the rest only what is to be judged is ours to remove
 JUDGED_WITHIN = timedelta(hours=1)
 BITE = 500  # objects asked about and removed together
 
@@ -77,7 +77,21 @@ async def tidy_objects(pool: Pool, blobs: Blobs, quarantine: timedelta) -> None:
     async for step in walk(pool, blobs, quarantine, dry_run=False):
         tally = step
     log.info("objects collected", seen=tally.seen, gone=tally.gone, octets=tally.octets)
+    await tidy_unjudged(pool, blobs, quarantine)
     await tidy_judged(blobs)
+
+
+async def tidy_unjudged(pool: Pool, blobs: Blobs, quarantine: timedelta) -> None:
+    """Remove what was accepted as it came and is judged by now, or has ended.
+
+    Raises:
+        Unavailable: If PostgreSQL or the store does not answer.
+    """
+    edge = datetime.now(UTC) - quarantine
+    async for bite in _bites(blobs, UNJUDGED):
+        old = _old_messages(bite, edge, unjudged_key)
+        needed = await collecting.unjudged_objects(pool, list(old))
+        await _remove(blobs, [each for ident, each in old.items() if ident not in needed])
 
 
 async def tidy_judged(blobs: Blobs) -> None:
@@ -101,7 +115,7 @@ async def walk(
     """
     tally, edge = Tally(), datetime.now(UTC) - quarantine
     async for bite in _bites(blobs):
-        old = {ident: each for each in bite if (ident := _old_message(each, edge)) is not None}
+        old = _old_messages(bite, edge, object_key)
         needed = await collecting.needed_objects(pool, list(old))
         dead = [each for ident, each in old.items() if ident not in needed]
         if not dry_run:
@@ -125,14 +139,20 @@ async def _bites(blobs: Blobs, folder: str = MAIL) -> AsyncIterator[list[StoredO
     yield bite  # the rest, perhaps nothing: every walk tells at least once how far it came
 
 
-def _old_message(stored: StoredObject, edge: datetime) -> UUID | None:
-    """Return the id of an object that is past the quarantine; None if it is not, or not ours."""
-    try:
-        ident = UUID(PurePosixPath(stored.key).stem)
-        ours = stored.key == object_key(ident)
-    except (ValueError, OverflowError):
-        return None
-    return ident if ours and max(moment_of(ident), stored.stored_at) < edge else None
+def _old_messages(
+    bite: Sequence[StoredObject], edge: datetime, key_of: Callable[[UUID], str]
+) -> dict[UUID, StoredObject]:
+    """Return the objects that are past the quarantine, by their ids; ours are called `key_of`."""
+    found = {}
+    for each in bite:
+        try:
+            ident = UUID(PurePosixPath(each.key).stem)
+            ours = each.key == key_of(ident)
+        except (ValueError, OverflowError):
+            continue
+        if ours and max(moment_of(ident), each.stored_at) < edge:
+            found[ident] = each
+    return found
 
 
 async def _remove(blobs: Blobs, dead: Sequence[StoredObject]) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from posthouse.mail.handling import DEFAULT, PLAIN, Handling, Notify
-from posthouse.mail.ids import moment_of, object_key
+from posthouse.mail.ids import moment_of, object_key, unjudged_key
 from posthouse.mail.schedule import Deadline, deadline_of, release_of
 
 Body: TypeAlias = Literal["7BIT", "8BITMIME"]  # RFC 6152 §2
@@ -129,6 +129,8 @@ class Inbound(_Message, frozen=True, kw_only=True, tag="inbound", omit_defaults=
         summary: The scan made at acceptance, if it was small enough to travel.
         unjudged: Nobody has judged its content; routing does, before it goes on.
         wait: Why it waits for an operator, once it is routed; empty if it does not.
+        attempts: How often it was tried to judge it, and put off.
+        warned: The sender was told of the delay.
     """
 
     recipients: tuple[InboundRecipient, ...]
@@ -136,6 +138,13 @@ class Inbound(_Message, frozen=True, kw_only=True, tag="inbound", omit_defaults=
     summary: Summary | None = None
     unjudged: bool = False
     wait: str = ""
+    attempts: int = 0
+    warned: bool = False
+
+    @property
+    def blob(self) -> str:
+        """Key of the message in object storage; of one that nobody has judged, as it came."""
+        return unjudged_key(self.id) if self.unjudged else object_key(self.id)
 
 
 class Local(_Message, frozen=True, kw_only=True, tag="local", omit_defaults=True):

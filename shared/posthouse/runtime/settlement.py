@@ -1,6 +1,6 @@
 """From what became of recipients to what the sender and the broker are told. Pure.
 
-Used by every station that delivers. The timetable decides between "wait" and "give up"; nothing
+Used by every station that tries again. The timetable decides between "wait" and "give up"; nothing
 waits for ever (promise 4). What became of each recipient, the station says; it asks `Turn.until`
 whether there is still time for a `Deferred`.
 """
@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from posthouse.mail.envelope import InboundRecipient, Local, LocalRecipient, Remote
+from posthouse.mail.envelope import Inbound, InboundRecipient, Local, LocalRecipient, Remote
 from posthouse.mail.handling import NEVER, Notify
 from posthouse.mail.outcome import Bounced, Deferred, Outcome, Relayed
 from posthouse.mail.report import Action, Fate
 from posthouse.mail.status import LATE, OK
 from posthouse.mail.timetable import Timetable
 
-M = TypeVar("M", Local, Remote)
+M = TypeVar("M", Inbound, Local, Remote)
+Message: TypeAlias = Inbound | Local | Remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,14 @@ class Decision(Generic[M]):
     onward: M | None = None
 
 
-def attempt_at(envelope: Local | Remote, timetable: Timetable, now: datetime) -> Turn:
+def attempt_at(envelope: Message, timetable: Timetable, now: datetime) -> Turn:
     """Return the turn of an attempt that was made."""
     attempts = envelope.attempts + 1
     delay = timetable.next_delay(attempts, now - envelope.released)
     return Turn(now, attempts, in_time(envelope, delay, now))
 
 
-def in_time(envelope: Local | Remote, delay: timedelta | None, now: datetime) -> timedelta | None:
+def in_time(envelope: Message, delay: timedelta | None, now: datetime) -> timedelta | None:
     """Return ``delay``, cut so that the deadline of ``envelope`` is not slept through (RFC 2852)."""
     deadline = envelope.deadline
     if delay is None or deadline is None or deadline.is_over(now):
@@ -83,7 +84,7 @@ def in_time(envelope: Local | Remote, delay: timedelta | None, now: datetime) ->
     return min(delay, deadline.at - now)
 
 
-def is_warning_due(envelope: Local | Remote, timetable: Timetable, now: datetime) -> bool:
+def is_warning_due(envelope: Message, timetable: Timetable, now: datetime) -> bool:
     """True if the sender should be told of a delay now: when BY says so, or else the timetable."""
     deadline = envelope.deadline
     if deadline is not None and not deadline.returns and not deadline.is_told:
@@ -114,7 +115,7 @@ def conclude(
     )
 
 
-def _fates(envelope: Local | Remote, outcomes: Iterable[Outcome]) -> list[Fate]:
+def _fates(envelope: Message, outcomes: Iterable[Outcome]) -> list[Fate]:
     """Return what the sender wants to hear of ``outcomes``.
 
     RFC 3461 §5.2.2, §5.2.5, §5.2.6; RFC 2852 §4.1.4 for what is handed on with a deadline.
@@ -136,7 +137,7 @@ def _fates(envelope: Local | Remote, outcomes: Iterable[Outcome]) -> list[Fate]:
     return fates
 
 
-def _is_trail_told(envelope: Local | Remote, notify: Notify, outcome: Relayed) -> bool:
+def _is_trail_told(envelope: Message, notify: Notify, outcome: Relayed) -> bool:
     """True if the sender hears that the mail was handed on: nobody else will tell, or BY asks.
 
     BY asks for each handing on in mode T (RFC 2852 §4.1.4), and else for one to a server that keeps

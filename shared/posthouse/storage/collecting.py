@@ -70,6 +70,13 @@ _NEEDED = """
         or exists (select from recipients r
                     where r.day = k.day and r.envelope = k.id and r.settled_at is null)
 """
+# Judged, or all of its recipients ended: nobody asks for the message as it came any more.
+_UNJUDGED = """
+    select k.id from unnest($1::date[], $2::uuid[]) as k (day, id)
+      join envelopes e using (day, id)
+     where e.unjudged and exists (select from recipients r where r.day = k.day
+                                     and r.envelope = k.id and r.settled_at is null)
+"""
 _END_LETTERS = """
     delete from dead_letters where id = any (array(
         select id from dead_letters where state <> 'waiting' and ended_at < now() - $1::interval
@@ -114,6 +121,12 @@ async def needed_objects(queries: Queries, idents: Sequence[UUID]) -> set[UUID]:
     What was accepted a moment ago may have its object before its rows: ask for older ones only.
     """
     rows = await queries.fetch(_NEEDED, [day_of(ident) for ident in idents], list(idents))
+    return {row["id"] for row in rows}
+
+
+async def unjudged_objects(queries: Queries, idents: Sequence[UUID]) -> set[UUID]:
+    """Return which of these messages somebody still needs as they came; ask as `needed_objects`."""
+    rows = await queries.fetch(_UNJUDGED, [day_of(ident) for ident in idents], list(idents))
     return {row["id"] for row in rows}
 
 

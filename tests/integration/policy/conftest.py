@@ -15,9 +15,11 @@ from policy_engine.srs import Rewriter
 from posthouse.blobs import open_blobs
 from posthouse.runtime.bounces import Reporter
 from posthouse.runtime.report_settings import language_of
+from posthouse.runtime.spool import Spool
 from posthouse.storage import directory
 from posthouse.storage.pool import Pool
 from posthouse.storage.suppressing import held_back
+from support.late_judging import Scanner, judged_by
 from support.routing import RETURNS, Post
 
 
@@ -32,8 +34,8 @@ async def post(pool: Pool, tmp_path: Path) -> AsyncIterator[Post]:
     numbers = {}
     for address in ("anna@example.test", "bert@example.test"):
         numbers[address] = await directory.add_account(pool, address, "x", None)
-    async with open_blobs(f"disk:{tmp_path}") as blobs:
-        made = Post(pool=pool, blobs=blobs, accounts=numbers)
+    async with open_blobs(f"disk:{tmp_path}") as blobs, Spool(blobs.nearby) as spool:
+        made = Post(pool=pool, blobs=blobs, accounts=numbers, spool=spool)
         made.routing = Routing(
             pool=pool,
             resolve=partial(directory.resolve, pool),
@@ -49,3 +51,8 @@ async def post(pool: Pool, tmp_path: Path) -> AsyncIterator[Post]:
             feedback="fbl@example.test",
         )
         yield made
+
+
+@pytest.fixture
+def scanner(post: Post) -> Scanner:
+    return judged_by(post)

@@ -2,75 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+import asyncio
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 
-from policy_engine.content.bench import Bench, Marks
-from policy_engine.content.case import Case
-from policy_engine.content.finding import Action, Finding
-from policy_engine.content.pipeline import Pipeline
-from policy_engine.content.verdict import Levels
-from policy_engine.late_judging import AGAIN, LateJudging
-from posthouse.bus.moves import Ack, Wait
+from posthouse.bus.moves import Ack
 from posthouse.mail.content import ContentVerdict
 from posthouse.mail.envelope import Inbound, Local
-from posthouse.mail.errors import Unavailable
-from posthouse.mail.ids import new_id
+from posthouse.mail.ids import new_id, object_key
 from posthouse.storage.ledger import NewMail, NewRecipient, claim_unpublished
 from posthouse.storage.ledger.settling import enter_discarded
 from posthouse.storage.trace import timeline
+from support.late_judging import ANNA, BERT, LETTER, Scanner, stored_of, unjudged
 from support.routing import Post
 
 pytestmark = pytest.mark.integration
 
-ANNA, BERT = "anna@example.test", "bert@example.test"
 
-
-@dataclass
-class _Scanner:
-    """A check of accounts' mail that says what it is told, or is away."""
-
-    action: Action | None = None
-    name: str = "scanner"
-    if_away: Action | None = "tempfail"
-    wants_all: bool = True
-    of_ours: bool = True
-    of_strangers: bool = True
-    is_away: bool = False
-    seen: list[Case] = field(default_factory=list)
-
-    async def __call__(self, case: Case) -> Sequence[Finding]:
-        self.seen.append(case)
-        if self.is_away:
-            raise Unavailable("scanner is away")
-        return [Finding(rule="SCANNED", score=1.5, action=self.action, text="Not like this")]
-
-
-async def _never(_client: str, _sender: str) -> bool:
-    return False
-
-
-@pytest.fixture
-def scanner(post: Post) -> _Scanner:
-    found = _Scanner()
-    pipeline = Pipeline(None, [found], Levels(), timedelta(seconds=30))
-    bench = Bench(pipeline, [], _never, Marks(), 10)
-    late = LateJudging(bench=bench, pool=post.pool, blobs=post.blobs)
-    post.routing = replace(post.routing, late=late)
-    return found
-
-
-async def _unjudged(post: Post, *recipients: str, sender: str = ANNA) -> Inbound:
-    mail = await post.accepted(*recipients, sender=sender, auth=ANNA, unjudged=True)
-    assert mail.unjudged
-    return mail
-
-
-async def test_what_is_fine_goes_on_and_its_verdict_is_kept(post: Post, scanner: _Scanner) -> None:
-    mail = await _unjudged(post, BERT)
+async def test_what_is_fine_goes_on_and_its_verdict_is_kept(post: Post, scanner: Scanner) -> None:
+    mail = await unjudged(post, BERT)
 
     assert await post.routing.route([mail, mail]) == [Ack(), Ack()]
     await post.routing.route([mail])
@@ -85,9 +37,9 @@ async def test_what_is_fine_goes_on_and_its_verdict_is_kept(post: Post, scanner:
     assert post.sent[0][1].id == mail.id
 
 
-async def test_what_is_refused_goes_back_to_the_account(post: Post, scanner: _Scanner) -> None:
+async def test_what_is_refused_goes_back_to_the_account(post: Post, scanner: Scanner) -> None:
     scanner.action = "reject"
-    mail = await _unjudged(post, BERT, "x@far.test")
+    mail = await unjudged(post, BERT, "x@far.test")
 
     assert await post.routing.route([mail]) == [Ack()]
     scanner.action = None  # decided once
@@ -101,9 +53,9 @@ async def test_what_is_refused_goes_back_to_the_account(post: Post, scanner: _Sc
     assert len(scanner.seen) == 1
 
 
-async def test_what_looks_like_spam_is_marked_for_junk(post: Post, scanner: _Scanner) -> None:
+async def test_what_looks_like_spam_is_marked_for_junk(post: Post, scanner: Scanner) -> None:
     scanner.action = "quarantine"
-    mail = await _unjudged(post, BERT)
+    mail = await unjudged(post, BERT)
 
     await post.routing.route([mail])
     await post.routing.route([mail])
@@ -111,9 +63,9 @@ async def test_what_looks_like_spam_is_marked_for_junk(post: Post, scanner: _Sca
     assert [one.junk for _, one in post.sent if isinstance(one, Local)] == [True, True]
 
 
-async def test_what_is_discarded_ends_by_its_rule(post: Post, scanner: _Scanner) -> None:
+async def test_what_is_discarded_ends_by_its_rule(post: Post, scanner: Scanner) -> None:
     scanner.action = "discard"
-    mail = await _unjudged(post, BERT)
+    mail = await unjudged(post, BERT)
 
     assert await post.routing.route([mail]) == [Ack()]
 
@@ -123,19 +75,89 @@ async def test_what_is_discarded_ends_by_its_rule(post: Post, scanner: _Scanner)
     assert not post.sent
 
 
-async def test_it_waits_for_a_scanner_that_is_away(post: Post, scanner: _Scanner) -> None:
-    scanner.is_away = True
-    mail, other = await _unjudged(post, BERT), await post.accepted(BERT)
+async def test_it_is_stored_as_if_it_had_been_judged_when_it_came(
+    post: Post, scanner: Scanner
+) -> None:
+    scanner.action = "tag"
+    mail = await unjudged(post, BERT, "x@far.test")
 
-    assert await post.routing.route([mail, other]) == [Wait(AGAIN), Ack()]
-    scanner.is_away = False
+    await post.routing.route([mail])
+    first = await stored_of(post, mail)
+    await post.routing.route([mail])  # the broker was not heard
+
+    assert first.endswith(b"\r\n" + LETTER)
+    assert first.count(b"X-Seal: ") == first.count(b"X-Spam-Flag: YES") == 1
+    assert first.startswith(b"X-Seal: 1 " + sha256(b"body\r\n").hexdigest().encode())
+    assert b"Authentication-Results: mx.example.test;" in first
+    assert await stored_of(post, mail) == first
+    assert {one.size for _, one in post.sent} == {len(first)}
+    assert {one.blob for _, one in post.sent} == {object_key(mail.id)}
+    assert await post.blobs.get(mail.blob) == LETTER
+
+
+@pytest.mark.parametrize("after", ["record", "write"])
+async def test_who_dies_in_between_leaves_what_the_next_one_ends(
+    post: Post, scanner: Scanner, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    mail = await unjudged(post, BERT)
+    step = "policy_engine.late.judging.note_written"
+    if after == "record":
+        step = "policy_engine.late.originals.Originals.write"
+
+    async def dies(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as killed:
+        killed.setattr(step, dies)
+        with pytest.raises(asyncio.CancelledError):
+            await post.routing.route([mail])
+    assert post.sent == []
+    [again] = await claim_unpublished(post.pool, timedelta(), 10)
+    assert again == mail
     assert await post.routing.route([mail]) == [Ack()]
 
-    assert [envelope.id for _, envelope in post.sent] == [other.id, mail.id]
+    stored = await stored_of(post, mail)
+    assert stored.count(b"X-Seal: 1 ") == stored.count(b"X-Seal") == 1
+    assert len(scanner.seen) == 1
+    assert [one.size for _, one in post.sent] == [len(stored)]
+
+
+@pytest.mark.usefixtures("scanner")
+async def test_two_pods_write_one_object(post: Post) -> None:
+    mail = await unjudged(post, BERT)
+
+    await asyncio.gather(*(post.routing.route([mail]) for _ in range(4)))
+
+    stored = await stored_of(post, mail)
+    assert stored.count(b"X-Seal: ") == 1
+    assert {one.size for _, one in post.sent} == {len(stored)}
+    assert await _sizes(post) == [len(stored)]
+
+
+async def _sizes(post: Post) -> list[int]:
+    return [row["size"] for row in await post.pool.fetch("select size from envelopes")]
+
+
+@pytest.mark.parametrize("octets", [600 * 1024, 3 * 1024 * 1024])
+async def test_a_large_one_is_shown_in_part_and_copied_octet_for_octet(
+    post: Post, scanner: Scanner, octets: int
+) -> None:
+    body = (b"0123456789abcdef" * 4 + b"\r\n") * (octets // 66)
+    mail = await unjudged(post, BERT, octets=b"Subject: large\r\n\r\n" + body)
+
+    assert await post.routing.route([mail]) == [Ack()]
+
+    [case] = scanner.seen
+    assert len(case.octets) < 300 * 1024
+    assert not case.is_whole
+    stored = await stored_of(post, mail)
+    assert stored.endswith(b"\r\nSubject: large\r\n\r\n" + body)
+    assert sha256(body).hexdigest().encode() in stored[:200]
+    assert [one.size for _, one in post.sent] == [len(stored)]
 
 
 async def test_the_sweeper_publishes_it_as_unjudged_and_junk_as_junk(post: Post) -> None:
-    late, junk = await _unjudged(post, BERT), await post.accepted(BERT, junk=True)
+    late, junk = await unjudged(post, BERT), await post.accepted(BERT, junk=True)
 
     found = await claim_unpublished(post.pool, timedelta(), 10)
 

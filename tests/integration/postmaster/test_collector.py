@@ -10,11 +10,11 @@ import pytest
 
 from posthouse.blobs import open_blobs
 from posthouse.mail.errors import MissingObject
-from posthouse.mail.ids import new_id, object_key
+from posthouse.mail.ids import new_id, object_key, unjudged_key
 from posthouse.storage.filing import file
 from posthouse.storage.pool import duty_lock
 from postmaster.duties import names
-from postmaster.duties.collector import Tally, walk
+from postmaster.duties.collector import Tally, tidy_unjudged, walk
 from support.filings import accepted, add_accounts
 from support.postmaster import LivePostmaster
 from support.servers import S3Store
@@ -72,6 +72,23 @@ async def test_what_was_stored_just_now_stays_whatever_its_id_says(clerk: LivePo
 
     assert (await _walked(clerk, DAY)).gone == 0
     assert await _keys(clerk) >= {young, old_id}
+
+
+async def test_a_message_as_it_came_stays_until_it_is_judged(clerk: LivePostmaster) -> None:
+    account = (await add_accounts(clerk.pool, "anna"))["anna"]
+    [judged] = await accepted(clerk.pool, account)
+    [waiting] = await accepted(clerk.pool, account)
+    ended, nobodys = new_id(), f"unjudged/{new_id()}.eml"
+    await clerk.pool.execute("update envelopes set unjudged = true where id = $1", waiting.id)
+    keys = [unjudged_key(each) for each in (judged.id, waiting.id, ended)]
+    for key in (*keys, nobodys):
+        await clerk.parts.blobs.put(key, b"x")
+
+    await tidy_unjudged(clerk.pool, clerk.parts.blobs, DAY)
+    assert await _keys(clerk) == {*keys, nobodys}
+    await tidy_unjudged(clerk.pool, clerk.parts.blobs, AT_ONCE)
+
+    assert await _keys(clerk) == {unjudged_key(waiting.id), nobodys}
 
 
 async def test_a_store_of_many_pages_is_walked_whole(

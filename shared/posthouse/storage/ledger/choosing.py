@@ -1,9 +1,10 @@
 """Mail that waits for the outside, as operators choose it: by what is known of it, all of it holding.
 
-``waiting`` has one narrow row for each deferred or held recipient, kept by a trigger; so a million
-of them are counted and filtered within a second, and mail that does not wait costs nothing. Mail
-that is on its way but was not tried yet has none. It is found by id, or if it is asked for
-(``untried``): then the ledger's own rows are looked at, all of them if it must be.
+``waiting`` has one narrow row for each recipient that is held, or is deferred on its way out or
+before it is routed, kept by a trigger; so a million of them are counted and filtered within a
+second, and mail that does not wait costs nothing. Mail that is on its way but was not tried yet has
+none. It is found by id, or if it is asked for (``untried``): then the ledger's own rows are looked
+at, all of them if it must be.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _LEDGER = """
             r.state = 'held' as held, r.state = 'routed' as untried,
             words_said(r.status, r.reply, r.host) as said
        from {some} envelopes e join recipients r on r.day = e.day and r.envelope = e.id
-      where (r.road = 'remote' or r.state = 'held') and r.state in ({states}))
+      where (r.road is distinct from 'local' or r.state = 'held') and r.state in ({states}))
 """
 _UNTRIED = _LEDGER.format(some="", states="'routed'")
 _BY_ID = _LEDGER.format(

@@ -1,8 +1,8 @@
 """Routing is decided once: the first decision that commits stands, redelivered ones read it.
 
-Only recipients that were never routed are changed. A redelivered envelope, routed perhaps by a
-directory that has changed meanwhile, gets back how its recipients stand, and so publishes the
-same envelopes again.
+Only recipients that were never routed, and that no operator holds, are changed. A redelivered
+envelope, routed perhaps by a directory that has changed meanwhile, gets back how its recipients
+stand, and so publishes the same envelopes again.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _KEEP = f"""
     ), held as materialized (
         select r.day, r.envelope, r.n
           from asked k join recipients r using (day, envelope, n)
-         where r.settled_at is null and r.routed_at is null
+         where r.settled_at is null and r.routed_at is null and r.state <> 'held'
          order by r.day, r.envelope, r.n
            for no key update of r
     )
     update recipients r
        set state = 'routed', routed_at = now(), road = k.road, address = k.address,
            account_id = k.account_id, folder = k.folder, domain = k.domain, sender = k.sender,
-           via = k.via
+           via = k.via, attempts = 0, next_attempt_at = null, status = null, reply = null
       from held h join asked k using (day, envelope, n)
      where r.day = h.day and r.envelope = h.envelope and r.n = h.n
  returning r.envelope, {STANDING_COLUMNS}
@@ -51,7 +51,7 @@ _EXPAND = """
         select r.day, r.envelope, r.n
           from unnest($1::date[], $2::uuid[], $3::int[]) as k (day, envelope, n)
           join recipients r using (day, envelope, n)
-         where r.settled_at is null and r.routed_at is null
+         where r.settled_at is null and r.routed_at is null and r.state <> 'held'
          order by r.day, r.envelope, r.n
            for no key update of r
     )

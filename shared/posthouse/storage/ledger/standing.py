@@ -180,11 +180,13 @@ def _envelope(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Enve
         return _local(facts, kind, members)
     addressed = tuple(InboundRecipient(n=m.n, address=m.address, notify=m.notify) for m in members)
     if kind.road is None:
-        return _inbound(facts, addressed)
+        return _inbound(facts, kind, addressed)
     return _remote(facts, kind, addressed)
 
 
-def _inbound(facts: Facts, addressed: tuple[InboundRecipient, ...]) -> Inbound:
+def _inbound(
+    facts: Facts, kind: Standing, addressed: tuple[InboundRecipient, ...]
+) -> Inbound:
     return Inbound(
         id=facts.id,
         sender=facts.sender,
@@ -198,6 +200,8 @@ def _inbound(facts: Facts, addressed: tuple[InboundRecipient, ...]) -> Inbound:
         junk=facts.junk,
         unjudged=facts.unjudged,
         wait=facts.wait,
+        attempts=kind.attempts,
+        warned=kind.warned,
     )
 
 

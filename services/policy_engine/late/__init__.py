@@ -1,0 +1,1 @@
+"""Messages of accounts that were accepted while nobody judged."""
