@@ -155,6 +155,7 @@ async def publish(pool: Pool, publisher: Publisher, changed: Changed) -> None:
     """Publish what is due, and take its marks off; the marks stay if the broker does not answer."""
     if changed.due:
         found = await ledger.all_envelopes_at(pool, changed.due)
-        here = [each for each in found if not isinstance(each, Remote)]  # it was held, or is not routed
+        # What was held on its way to a mailbox here, or before it was routed.
+        here = [each for each in found if not isinstance(each, Remote)]
         await send_all(publisher, [*ledger.requested(found), *here])
         await ledger.unmark(pool, changed.marks)

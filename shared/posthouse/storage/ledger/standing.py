@@ -184,9 +184,7 @@ def _envelope(facts: Facts, kind: Standing, members: Sequence[Standing]) -> Enve
     return _remote(facts, kind, addressed)
 
 
-def _inbound(
-    facts: Facts, kind: Standing, addressed: tuple[InboundRecipient, ...]
-) -> Inbound:
+def _inbound(facts: Facts, kind: Standing, addressed: tuple[InboundRecipient, ...]) -> Inbound:
     return Inbound(
         id=facts.id,
         sender=facts.sender,
