@@ -94,9 +94,8 @@ async def _scoring(means: Means) -> RulesCheck:
     """Return what scores by rules; all pods follow the table within seconds."""
     table = Table(means.pool)
     await table.refresh()
-    shadowing = Shadowing(table, means.pool)
+    shadowing = await means.stack.enter_async_context(Shadowing(table, means.pool))
     means.lifecycle.tasks.create_task(table.watch(), name="watch rules")
-    means.lifecycle.tasks.create_task(shadowing.keep(), name="keep differences")
     return RulesCheck(table, shadowing)
 
 

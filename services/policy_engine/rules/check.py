@@ -17,6 +17,7 @@ from posthouse.telemetry.metrics import counter
 
 IN_THREAD_OCTETS: Final = 16 * 1024
 IN_THREAD_RULES: Final = 300
+CUT: Final = "RULES_CUT"  # what is found where the time was up before all rules had run
 _SLOW = counter("posthouse_policy_rules_slow_total", "Messages for which one rule took long.")
 _CUT = counter("posthouse_policy_rules_cut_total", "Messages for which not all rules had time.")
 log = get_logger()
@@ -48,27 +49,36 @@ class RulesCheck:
             ran = await asyncio.to_thread(run, loaded.compiled, case.letter)
         else:
             ran = run(loaded.compiled, case.letter)
-        _tell(case, ran)
+        self._tell(case, ran)
         return lambda findings: _findings(loaded, ran, findings)
+
+    def _tell(self, case: Case, ran: Ran) -> None:
+        if ran.slow:
+            _SLOW.inc()
+            log.warning("rules were slow", envelope=case.id, rules=ran.slow)
+            if not case.is_trial:
+                self._table.strike(name for name, _ in ran.slow)
+        if ran.left:
+            _CUT.inc()
+            log.warning("rules had no time left", envelope=case.id, rules=len(ran.left))
 
 
 def _findings(loaded: Loaded, ran: Ran, others: Sequence[Finding]) -> Sequence[Finding]:
-    names = [each.rule for each in others if not each.is_shadow]
-    return [
-        Finding(
-            rule=points.hit.rule.name,
-            score=points.score,
-            seen=points.hit.seen or points.hit.rule.about,
-            is_shadow=points.hit.rule.name in loaded.trials,
-        )
-        for points in conclude(loaded.compiled, ran, names, frozenset(loaded.trials))
-    ]
-
-
-def _tell(case: Case, ran: Ran) -> None:
-    if ran.slow:
-        _SLOW.inc()
-        log.warning("rules were slow", envelope=case.id, rules=ran.slow)
-    if ran.is_cut:
-        _CUT.inc()
-        log.warning("rules had no time left", envelope=case.id, hits=len(ran.hits))
+    """Return what the rules found; of what another check found, how much more it counts by them."""
+    given: dict[str, float] = {}
+    for each in others:
+        if not each.is_shadow:
+            given[each.rule] = given.get(each.rule, 0.0) + each.score
+    found = []
+    for points in conclude(loaded.compiled, ran, given, frozenset(loaded.trials)):
+        rule = points.hit.rule
+        score = points.score - given.get(rule.name, 0.0) * (rule.kind == "score")
+        if score:
+            seen = points.hit.seen or rule.about
+            is_shadow = rule.name in loaded.trials
+            found.append(
+                Finding(rule=rule.name, score=round(score, 3), seen=seen, is_shadow=is_shadow)
+            )
+    if ran.left:
+        found.append(Finding(rule=CUT, seen=f"{len(ran.left)} rules had no time"))
+    return found

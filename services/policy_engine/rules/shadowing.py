@@ -1,96 +1,76 @@
-"""Shadows: what rules, sets and levels that are tried out would have changed, counted by day."""
+"""Shadows: what rules, sets, scores and levels that are tried out would have changed, counted by day."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
-from uuid import UUID
 
+from policy_engine.content.finding import Action, Finding
 from policy_engine.content.pipeline import Judged
 from policy_engine.content.verdict import Levels, decide
-from policy_engine.rules.table import Table
-from posthouse.mail.errors import Unavailable
+from policy_engine.rules.table import Loaded, Table
+from posthouse.runtime.tally import Tally
 from posthouse.storage import shadows
-from posthouse.storage.pool import Pool, transaction
-from posthouse.storage.shadows import MAX_EXAMPLES, Difference
-from posthouse.telemetry.logs import get_logger
+from posthouse.storage.pool import Pool
+from posthouse.storage.shadows import Difference
 from posthouse.telemetry.metrics import counter
+from posthouse.telemetry.outages import Outage
 
 LEVELS: Final = "levels"  # the name of the trial of levels
-WRITE_SECONDS: Final = 2.0
-MAX_KEYS: Final = 2_000  # differences of different kinds between two writes
+EVERY: Final = timedelta(seconds=2)
+MAX_KINDS: Final = 2_000  # differences that are told apart until they are written
 _LOST = counter("posthouse_policy_shadows_lost_total", "Differences that were not counted.")
-log = get_logger()
 
 
-class Shadowing:
+class Shadowing(Tally[Difference]):
     """Knows the levels in force, and counts what shadows would change."""
 
-    def __init__(self, table: Table, pool: Pool) -> None:
+    def __init__(self, table: Table, pool: Pool, every: timedelta = EVERY) -> None:
         """Ask ``table`` what is tried out; write to ``pool``."""
+        super().__init__(
+            partial(shadows.add, pool),
+            every,
+            outage=Outage("differences kept", "differences written again"),
+            drop=_LOST.inc,
+            max_kinds=MAX_KINDS,
+        )
         self._table = table
-        self._pool = pool
-        self._found: dict[tuple[str, str, str], tuple[int, tuple[UUID, ...]]] = {}
 
     def levels(self, usual: Levels) -> Levels:
         """Return the levels that an operator has set, else the ``usual`` ones."""
         return self._table.now.live or usual
 
     def note(self, judged: Judged, levels: Levels) -> None:
-        """Count what would have become of a case."""
+        """Count what would have become of a case with each trial."""
         if judged.case.is_trial:
             return
-        was = judged.judgement.action
-        for name, would_be in self._others(judged, levels):
-            key = (name, was, would_be)
-            if key not in self._found and len(self._found) >= MAX_KEYS:
-                _LOST.inc()
-                continue
-            messages, examples = self._found.get(key, (0, ()))
-            if len(examples) < MAX_EXAMPLES:
-                examples = (*examples, judged.case.id)
-            self._found[key] = (messages + 1, examples)
+        was, day = judged.judgement.action, datetime.now(UTC).date()
+        for name, would_be in _others(judged, levels, self._table.now):
+            examples = (judged.case.id,) if would_be != was else ()
+            self.add(Difference(day=day, name=name, was=was, would_be=would_be, examples=examples))
 
-    def _others(self, judged: Judged, levels: Levels) -> Iterator[tuple[str, str]]:
-        """Yield the names of trials that have a say, and the action with each."""
-        loaded, findings = self._table.now, judged.judgement.findings
-        named = {loaded.trials.get(each.rule) for each in findings if each.is_shadow}
-        for name in sorted(each for each in named if each is not None):
-            tried = [
-                replace(each, is_shadow=False) if loaded.trials.get(each.rule) == name else each
-                for each in findings
-            ]
-            yield name, decide(tried, levels).action
-        if loaded.tried is not None and not judged.case.is_trusted:  # others hold for those
-            would_be = decide(findings, loaded.tried).action
-            if would_be != judged.judgement.action:
-                yield LEVELS, would_be
 
-    async def keep(self) -> None:
-        """Write what is counted, for ever."""
-        while True:
-            await asyncio.sleep(WRITE_SECONDS)
-            await self.write()
+def _others(judged: Judged, levels: Levels, loaded: Loaded) -> Iterator[tuple[str, Action]]:
+    """Yield each trial, and the action with it."""
+    findings, was = judged.judgement.findings, judged.judgement.action
+    for name in loaded.names:
+        tried = _tried(findings, name, loaded)
+        yield name, was if tried is None else decide(tried, levels).action
+    if loaded.tried is not None and not judged.case.is_trusted:  # others hold for those
+        yield LEVELS, decide(findings, loaded.tried).action
 
-    async def write(self) -> None:
-        """Write what was counted since; what cannot be written now is kept for the next time."""
-        if not self._found:
-            return
-        taken, self._found = self._found, {}
-        day = datetime.now(UTC).date()
-        rows = [
-            Difference(day=day, name=k[0], was=k[1], would_be=k[2], messages=v[0], examples=v[1])
-            for k, v in taken.items()
+
+def _tried(findings: Sequence[Finding], name: str, loaded: Loaded) -> Sequence[Finding] | None:
+    """Return ``findings`` as they would be with a trial; None if it has no say."""
+    if any(each.is_shadow and loaded.trials.get(each.rule) == name for each in findings):
+        return [
+            replace(each, is_shadow=False) if loaded.trials.get(each.rule) == name else each
+            for each in findings
         ]
-        try:
-            async with transaction(self._pool) as tx:
-                await shadows.add(tx, rows)
-        except Unavailable as trouble:
-            log.warning("differences were not written", reason=str(trouble))
-            for key, (messages, examples) in taken.items():
-                more, others = self._found.get(key, (0, ()))
-                kept = (*examples, *others)[:MAX_EXAMPLES]
-                self._found[key] = (messages + more, kept)
+    found = [each.score for each in findings if each.rule == name and not each.is_shadow]
+    if not found or name not in loaded.tried_scores:
+        return None
+    return [*findings, Finding(rule=name, score=loaded.tried_scores[name] - sum(found))]

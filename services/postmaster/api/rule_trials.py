@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -65,12 +66,15 @@ async def try_rules(
 
 def _run(of: list[Rule], letter: Letter, others: list[str]) -> dict[str, Any]:
     compiled: Compiled = compile_rules(of)
+    began = time.thread_time()
     ran = run(compiled, letter)
     points = list(conclude(compiled, ran, others))
     return {
+        "seconds": round(time.thread_time() - began, 6),
         "rules": len(compiled.rules),
         "score": round(sum(each.score for each in points), 3),
-        "is_cut": ran.is_cut,
+        "is_cut": bool(ran.left),
+        "slow": [{"rule": name, "seconds": seconds} for name, seconds in ran.slow],
         "items": [
             {
                 "rule": each.hit.rule.name,
@@ -90,13 +94,38 @@ async def report(
     days: Annotated[int, Query(ge=1, le=KEPT_DAYS)] = 7,
     name: str | None = None,
 ) -> dict[str, Any]:
-    """Return how verdicts would have differed, by day, the newest first; and what is tried out."""
-    tried = [each.name for each in await rules.sets(means.pool) if each.state == "shadow"]
-    levels = await shadows.levels(means.pool)
-    if "shadow" in levels:
-        tried.append(LEVELS)
+    """Return how verdicts would have differed, by day, the newest first; and what is tried out.
+
+    ``trials`` says of each how many messages were judged beside it, and of how many the verdict would
+    differ. ``items`` are the differences, a thousand at most, with ids of messages (``/trace/{id}``).
+    """
+    tried = await _tried(means)
+    counted = {each.name: each for each in await shadows.totals(means.pool, days, name)}
+    names = [*counted, *(each for each in tried if each not in counted and name in {None, each})]
     found = await shadows.report(means.pool, days, name)
-    return {"items": [asdict(each) for each in found], "tried": tried, "next": None}
+    return {
+        "items": [asdict(each) for each in found],
+        "trials": [
+            {
+                "name": each,
+                "tried": tried.get(each, ""),
+                "judged": counted[each].judged if each in counted else 0,
+                "differ": counted[each].differ if each in counted else 0,
+            }
+            for each in names
+        ],
+        "next": None,
+    }
+
+
+async def _tried(means: Means) -> dict[str, str]:
+    """Return what is tried out now, and what of it."""
+    found = {each.name: "set" for each in await rules.sets(means.pool) if each.state == "shadow"}
+    for each in await rules.tried(means.pool):
+        found[each.rule.name] = "rule" if each.own_state == "shadow" else "score"
+    if "shadow" in await shadows.levels(means.pool):
+        found[LEVELS] = "levels"
+    return found
 
 
 @router.put("/policy/shadow/levels", status_code=HTTPStatus.NO_CONTENT)

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from posthouse.rules.compiled import compile_rules
+from posthouse.rules.compiled import compile_rules, without
+from posthouse.rules.costs import too_slow
 from posthouse.rules.defaults import default_rules
-from posthouse.rules.reading import MAX_FILE_OCTETS, MAX_RULES, Reading, read_rules
-from posthouse.rules.rule import MAX_SCORE, Fault
+from posthouse.rules.reading import (
+    MAX_FILE_OCTETS,
+    MAX_RULES,
+    TURNED,
+    File,
+    Reading,
+    decoded,
+    read_files,
+)
+from posthouse.rules.rule import MAX_SCORE, Fault, Rule, fault_of
 from posthouse.storage import rules
-from posthouse.storage.rules import RuleSet, RuleState, SetState, StoredRule
+from posthouse.storage.rules import RuleSet
+from posthouse.storage.rules_in_force import RuleState, SetState, StoredRule
 from postmaster.api.actor import Actor
 from postmaster.api.auditing import audited
 from postmaster.api.fields import Body, Limit, page
@@ -22,11 +33,28 @@ from postmaster.api.parts import Means
 from postmaster.api.problems import Problem, invalid
 
 BETWEEN = "\t"  # the two halves of a page's key; stands in no name
+MAX_FILES = 1_000
+MAX_NAME_CHARACTERS = 1_000
 MAX_FAULTS = 10_000  # of one file are told; more are counted
 
 router = APIRouter(tags=["rules"])
 
+Score: TypeAlias = Annotated[float, Field(ge=-MAX_SCORE, le=MAX_SCORE)]
 SetName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+class RuleFile(Body):
+    """A file of rules, by the name under which others include it."""
+
+    name: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)] = ""
+    text: str
+
+
+class RuleFiles(Body):
+    """Files of rules, in their order, and others that they include."""
+
+    files: Annotated[list[RuleFile], Field(min_length=1, max_length=MAX_FILES)]
+    included: list[RuleFile] = Field(default_factory=list, max_length=MAX_FILES)
 
 
 class SetStateBody(Body):
@@ -36,9 +64,10 @@ class SetStateBody(Body):
 
 
 class RuleBody(Body):
-    """What changes: a score (None: the set's own again), or a state."""
+    """What changes: a score (None: the set's own again), one that is tried (None: none), a state."""
 
-    score: Annotated[float | None, Field(ge=-MAX_SCORE, le=MAX_SCORE)] = None
+    score: Score | None = None
+    tried_score: Score | None = None
     state: RuleState | None = None
 
 
@@ -58,13 +87,14 @@ async def import_set(
     dry_run: bool = False,
     default: bool = False,
 ) -> dict[str, Any]:
-    """Make a file in SpamAssassin's language, or our own rules, the set ``name``.
+    """Make a file in SpamAssassin's language, several of them, or our own rules, the set ``name``.
 
-    Each line that is not taken is told, with the reason. A new set is a draft. With ``dry_run``
-    nothing is kept.
+    The body is a file's text, or as application/json ``{"files": [{"name", "text"}], "included": [...]}``:
+    the files in the order in which they are read, and those that they include. Each line that is not
+    taken is told, with the reason. A new set is a draft. With ``dry_run`` nothing is kept.
     """
-    text = default_rules() if default else await _text(request)
-    read = await asyncio.to_thread(_read, text)
+    body = RuleFiles(files=[RuleFile(text=default_rules())]) if default else await _files(request)
+    read = await asyncio.to_thread(_read, body)
     if len(read.rules) > MAX_RULES:
         raise invalid(f"A set has at most {MAX_RULES} rules.")
     if not dry_run:
@@ -84,9 +114,8 @@ async def set_state(name: SetName, body: SetStateBody, means: Means, actor: Acto
     """Make a set live, a shadow, or a draft again; refused if a rule of it does not compile."""
     if body.state != "draft":
         stored = [each.rule for each in await rules.of_set(means.pool, name)]
-        compiled = await asyncio.to_thread(compile_rules, stored)
-        if compiled.faults:
-            rule, fault = min(compiled.faults.items())
+        if faults := await asyncio.to_thread(_faults, stored):
+            rule, fault = min(faults.items())
             raise Problem(HTTPStatus.CONFLICT, f"{rule} cannot be run: {fault.why}.")
     async with audited(means.pool, actor, f"rules {body.state}", name) as tx:
         await rules.set_state(tx, name, body.state, actor)
@@ -122,11 +151,17 @@ async def show_rule(name: str, means: Means) -> dict[str, Any]:
 async def change_rule(name: str, body: RuleBody, means: Means, actor: Actor) -> None:
     """Give a rule a score or a state of its own, which outlive a new import; 404 if there is none."""
     if not body.model_fields_set:
-        raise invalid("Say what is to change: score or state.")
+        raise invalid("Say what is to change: score, tried_score or state.")
+    if body.tried_score is not None:
+        found = await rules.named(means.pool, name)
+        if not any(each.runs for each in found):
+            raise Problem(HTTPStatus.CONFLICT, f"{name} does not run: nothing can be tried out.")
     told = ", ".join(f"{key} {getattr(body, key)}" for key in sorted(body.model_fields_set))
     async with audited(means.pool, actor, "rule change", name, told) as tx:
         if "score" in body.model_fields_set:
             await rules.set_score(tx, name, body.score)
+        if "tried_score" in body.model_fields_set:
+            await rules.try_score(tx, name, body.tried_score)
         if body.state is not None:
             await rules.set_rule_state(tx, name, body.state)
 
@@ -142,6 +177,7 @@ def shown(stored: StoredRule) -> dict[str, Any]:
         "state": "draft" if stored.set_state == "draft" else state,
         "score": rule.score(has_bayes=True),
         "own_score": stored.own_score,
+        "tried_score": stored.tried_score,
         "scores": list(rule.scores),
         "source": rule.source,
         "about": rule.about,
@@ -160,29 +196,40 @@ def _set(one: RuleSet) -> dict[str, Any]:
 
 
 def _fault(fault: Fault) -> dict[str, Any]:
-    return {"line": fault.line, "text": fault.text, "why": fault.why}
+    return {"file": fault.file, "line": fault.line, "text": fault.text, "why": fault.why}
 
 
-def _read(text: str) -> Reading:
-    """Read a file; what goes in circles is no rule either."""
-    read = read_rules(text)
-    circles = compile_rules(read.rules).faults
-    return Reading(
-        tuple(rule for rule in read.rules if rule.name not in circles),
-        (*read.faults, *circles.values()),
+def _read(body: RuleFiles) -> Reading:
+    """Read files; what goes in circles, or costs too much, is no rule either."""
+    files, included = (
+        [File(each.name, each.text) for each in some] for some in (body.files, body.included)
     )
+    read = read_files(files, included)
+    faults = _faults(read.rules)
+    left, metas = without(read.rules, faults.keys())
+    lost = (fault_of(rule, TURNED) for rule in read.rules if rule.name in metas)
+    return Reading(left, (*read.faults, *faults.values(), *lost))
 
 
-async def _text(request: Request) -> str:
+def _faults(of: Iterable[Rule]) -> Mapping[str, Fault]:
+    """Return what cannot be run, with the reasons: it does not compile, or is too slow at worst."""
+    compiled = compile_rules(of)
+    return {**compiled.faults, **too_slow(compiled)}
+
+
+async def _files(request: Request) -> RuleFiles:
     octets = bytearray()
     async for piece in request.stream():
         octets += piece
         if len(octets) > MAX_FILE_OCTETS:
-            raise invalid(f"A file of rules has at most {MAX_FILE_OCTETS} octets.")
-    if b"\0" in octets:
+            raise invalid(f"Files of rules have at most {MAX_FILE_OCTETS} octets.")
+    if request.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
+        try:
+            body = RuleFiles.model_validate_json(bytes(octets))
+        except ValidationError as wrong:
+            raise invalid(str(wrong.errors()[0]["msg"])) from wrong
+    else:
+        body = RuleFiles(files=[RuleFile(text=decoded(bytes(octets)))])
+    if any("\0" in each.text for each in (*body.files, *body.included)):
         raise invalid("A file of rules holds no NUL.")
-    # Older files are in Latin-1: their octets beyond ASCII stay readable, and match as UTF-8.
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")
+    return body

@@ -13,6 +13,7 @@ from postmaster.cli.client import connect, path
 from postmaster.cli.failure import Failure
 from postmaster.cli.help import Commands
 from postmaster.cli.output import AsJson, listing, moment, plain, say
+from postmaster.cli.rule_files import octets_of, rule_files
 
 rules = Commands(
     "The rules that messages are scored by, in SpamAssassin's language."
@@ -29,10 +30,13 @@ OfSet = Annotated[str | None, typer.Option("--set", metavar="SET", help="Only of
 
 @rules.add("import")
 def import_rules(
-    file: Annotated[Path | None, typer.Argument(metavar="FILE.cf", help="The rules.")] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE|DIR...", help="Files of rules; of a directory all *.cf."),
+    ] = None,
     *,
     name: Annotated[
-        str | None, typer.Option("--set", metavar="SET", help="Its set. Default: the file's name.")
+        str | None, typer.Option("--set", metavar="SET", help="Its set. Default: the first's name.")
     ] = None,
     default: Annotated[bool, typer.Option("--default", help="The rules of the house.")] = False,
     dry_run: Annotated[
@@ -40,28 +44,26 @@ def import_rules(
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Show each line that is not taken.")] = False,
 ) -> None:
-    """Take the rules of a file as a set, and say of each line that is not taken why."""
-    if (file is None) is not default:
-        raise Failure("Name one file, or say --default.")
-    octets = b"" if file is None else _read(file)
-    chosen = name or ("default" if file is None else file.stem.lower())
+    """Take the rules of files, read one behind the other, as a set; say of each line not taken why.
+
+    What they include is read from where they are: /usr/share/spamassassin /etc/spamassassin.
+    """
+    if bool(files) is default:
+        raise Failure("Name files, or say --default.")
+    read = rule_files(files or [])
+    chosen = name or ("default" if not files else files[0].resolve().stem.lower())
     query = {"dry_run": dry_run or None, "default": default or None}
     with connect() as api:
-        done = api.ask("PUT", path("policy", "rule-sets", chosen), octets=octets, query=query)
+        where = path("policy", "rule-sets", chosen)
+        done = api.ask("PUT", where, body=None if default else read, query=query)
         rows = [] if dry_run else api.ask("GET", path("policy", "rule-sets"))["items"]
     _tell_faults(done["items"], every=every)
     state = next((row["state"] for row in rows if row["name"] == chosen), "")
     verb = "would be" if dry_run else "were"
-    say(f"{done['rules']} rules {verb} taken into {chosen}; {done['faults']} lines not.")
+    of = f" of {len(read['files'])} files" if len(read["files"]) > 1 else ""
+    say(f"{done['rules']} rules{of} {verb} taken into {chosen}; {done['faults']} lines not.")
     if state == "draft":
         say(f"The set is a draft: posthouse policy rules activate {chosen} [--shadow]")
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as fault:
-        raise Failure(f"{file} cannot be read ({fault.strerror}).") from fault
 
 
 def _tell_faults(faults: Sequence[dict[str, Any]], *, every: bool) -> None:
@@ -71,7 +73,8 @@ def _tell_faults(faults: Sequence[dict[str, Any]], *, every: bool) -> None:
         lines = [fault for fault in faults if fault["why"] == why]
         say(f"{why}: {count} line{'s' if count > 1 else ''}")
         for fault in lines if every else lines[:SHOWN_LINES]:
-            say(f"  {fault['line']}: {fault['text']}")
+            of = f"{fault['file']}:" if fault["file"] else ""
+            say(f"  {of}{fault['line']}: {fault['text']}")
         if count > SHOWN_LINES and not every:
             say(f"  ... (--all shows all {count})")
 
@@ -100,6 +103,7 @@ def list_rules(*, of: OfSet = None, as_json: AsJson = False) -> None:
         ("Kind", "kind", plain),
         ("State", "state", plain),
         ("Score", "score", plain),
+        ("Trial", "tried_score", plain),
         ("About", "about", plain),
     ]
     with connect() as api:
@@ -124,21 +128,31 @@ def show_rule(name: RuleName, *, as_json: AsJson = False) -> None:
     listing(found, columns, as_json=as_json, empty="")
 
 
-@rules.add("set-score")
+@rules.add("score")
 def set_score(
     name: RuleName,
     score: Annotated[
         str, typer.Argument(metavar="SCORE", help="Points; or usual, for those of its set.")
     ],
+    *,
+    trial: Annotated[
+        bool, typer.Option("--trial", help="Only try it out: policy shadow report RULE.")
+    ] = False,
 ) -> None:
-    """Give a rule a score of its own, which outlives a new import."""
+    """Give a rule a score of its own, which outlives a new import; or try one out on real mail."""
     try:
         value = None if score == "usual" else float(score)
     except ValueError as fault:
         raise Failure(f"{score} is no score.") from fault
     with connect() as api:
-        api.ask("PATCH", path("policy", "rules", name), body={"score": value})
-    say(f"{name} has {'the score of its set' if value is None else f'{value:g} points'}.")
+        key = "tried_score" if trial else "score"
+        api.ask("PATCH", path("policy", "rules", name), body={key: value})
+    told = "the score of its set" if value is None else f"{value:g} points"
+    if trial:
+        told = (
+            "no score on trial" if value is None else f"{told} on trial; they count for nothing yet"
+        )
+    say(f"{name} has {told}.")
 
 
 @rules.add("disable")
@@ -215,7 +229,10 @@ def try_rules(
     with connect() as api:
         for file in files:
             where = path("policy", "rules", "test")
-            done = api.ask("POST", where, octets=_read(file), query=query)
+            done = api.ask("POST", where, octets=octets_of(file), query=query)
             if not as_json:
-                say(f"{file}: {done['score']:g} points, of {done['rules']} rules")
+                took = f"{1000 * done['seconds']:.1f} ms"
+                say(f"{file}: {done['score']:g} points, of {done['rules']} rules in {took}")
+                for slow in done["slow"]:
+                    say(f"  {slow['rule']} is slow: {1000 * slow['seconds']:.0f} ms")
             listing(done["items"], columns, as_json=as_json, empty="  No rule holds.")

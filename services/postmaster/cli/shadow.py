@@ -8,14 +8,29 @@ import typer
 
 from postmaster.cli.client import connect, path
 from postmaster.cli.help import Commands
-from postmaster.cli.output import AsJson, listing, plain, say
+from postmaster.cli.output import AsJson, listing, plain, print_json, say
 
 shadow = Commands(
     "What is tried out on real mail beside the live rules, and what it would have changed."
     "\n\n"
-    "A set of rules (policy rules activate SET --shadow), a rule (policy rules enable RULE --shadow) "
-    "or the levels (policy shadow levels)."
+    "A set of rules (policy rules activate SET --shadow), a rule (policy rules enable RULE --shadow), "
+    "a score (policy rules score RULE POINTS --trial) or the levels (policy shadow levels)."
 )
+
+TRIALS = [
+    ("Trial", "name", plain),
+    ("Now tried", "tried", plain),
+    ("Judged", "judged", plain),
+    ("Would differ", "differ", plain),
+]
+DIFFERENCES = [
+    ("Day", "day", plain),
+    ("Trial", "name", plain),
+    ("Was", "was", plain),
+    ("Would be", "would_be", plain),
+    ("Messages", "messages", plain),
+    ("Examples", "examples", plain),
+]
 
 
 @shadow.add("report")
@@ -27,18 +42,18 @@ def report(
     days: Annotated[int, typer.Option(metavar="DAYS", help="How many.")] = 7,
     as_json: AsJson = False,
 ) -> None:
-    """Show how verdicts would have differed, by day."""
-    columns = [
-        ("Day", "day", plain),
-        ("Shadow", "name", plain),
-        ("Was", "was", plain),
-        ("Would be", "would_be", plain),
-        ("Messages", "messages", plain),
-        ("Examples", "examples", plain),
-    ]
+    """Show how verdicts would have differed: beside how many messages, and by day with examples.
+
+    posthouse trace ID tells what became of an example.
+    """
     with connect() as api:
         found = api.ask("GET", path("policy", "shadow"), query={"days": days, "name": name})
-    listing(found["items"], columns, as_json=as_json, empty="Nothing that was tried had a say.")
+    if as_json:
+        print_json({key: found[key] for key in ("trials", "items")})
+        return
+    listing(found["trials"], TRIALS, as_json=False, empty="Nothing is or was tried out.")
+    if found["trials"]:
+        listing(found["items"], DIFFERENCES, as_json=False, empty="No verdict would differ.")
 
 
 @shadow.add("promote")

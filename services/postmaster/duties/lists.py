@@ -1,7 +1,10 @@
-"""The keeper of lists: removes what is over, of allow and deny lists and of the greylist."""
+"""The keeper of lists: removes what is over, of allow and deny lists, the greylist, and of trials of rules."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from posthouse.storage import shadows
 from posthouse.storage.access import tidy_entries
 from posthouse.storage.greylisting import tidy_greylist
 from posthouse.storage.pool import Pool
@@ -17,6 +20,7 @@ log = get_logger()
 async def tidy_lists(pool: Pool) -> None:
     """Remove what is over, in small bites; raise `Unavailable`, then the next round goes on."""
     entries, greylist = await tidy_entries(pool), await tidy_greylist(pool)
+    await shadows.forget(pool, datetime.now(UTC).date())
     _removed.labels("access").inc(entries)
     _removed.labels("greylist").inc(greylist)
     if entries or greylist:

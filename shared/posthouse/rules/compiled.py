@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Final, Literal, TypeAlias
 
 from posthouse.rules.definitions import BY_LINES, Exists, Pattern, Place, read_definition
-from posthouse.rules.expressions import Expression
+from posthouse.rules.expressions import Expression, read_expression, turned
 from posthouse.rules.matching import Patterns
-from posthouse.rules.rule import BadRule, Fault, Rule
+from posthouse.rules.rule import BadRule, Fault, Rule, fault_of
 
 Text: TypeAlias = Literal["body", "rawbody", "full", "uri"] | Place
 TEXTS: Final[tuple[Text, ...]] = ("body", "rawbody", "full", "uri")
@@ -69,9 +69,23 @@ def compile_rules(rules: Iterable[Rule]) -> Compiled:
     """
     building = _Building()
     for rule in rules:
-        if not rule.is_off:
+        if rule.kind == "score" or not rule.is_off:  # nothing, for what another check finds
             building.add(rule)
     return building.done()
+
+
+def without(rules: Sequence[Rule], names: Set[str]) -> tuple[tuple[Rule, ...], Mapping[str, str]]:
+    """Return ``rules`` but for ``names``, and but for metas that would hold only because of that.
+
+    Those come second, each with what it excludes.
+    """
+    negated = {
+        rule.name: read_expression(rule.source).negated
+        for rule in rules
+        if rule.kind == "meta" and rule.name not in names
+    }
+    metas = turned(negated, names)
+    return tuple(each for each in rules if each.name not in {*names, *metas}), metas
 
 
 class _Building:
@@ -86,7 +100,7 @@ class _Building:
         try:
             test = read_definition(rule.kind, rule.source)
         except BadRule as wrong:
-            self.faults[rule.name] = Fault(line=rule.line, text=rule.source, why=str(wrong))
+            self.faults[rule.name] = fault_of(rule, str(wrong))
             return
         self.rules[rule.name] = rule
         match test:
@@ -131,7 +145,7 @@ class _Building:
                     rule, _ = self.metas.pop(name)
                     del self.rules[name]
                     why = f"builds on itself: {' '.join(wrong.args[1])}"
-                    self.faults[name] = Fault(line=rule.line, text=rule.source, why=why)
+                    self.faults[name] = fault_of(rule, why)
 
 
 def _group(text: Text, of: Sequence[tuple[Rule, Pattern]]) -> Group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -56,6 +56,25 @@ def read_expression(text: str) -> Expression:
     if len(text) > MAX_CHARACTERS:
         raise BadRule(f"an expression has at most {MAX_CHARACTERS} characters")
     return _Reader(text).whole()
+
+
+def turned(negated: Mapping[str, Set[str]], unknown: Set[str]) -> dict[str, str]:
+    """Return the metas that would hold only because something is unknown, and what that is.
+
+    Args:
+        negated: The metas, and what each of them excludes.
+        unknown: What is not run; a meta that is left out is unknown to others.
+    """
+    found = dict[str, str]()
+    missing = set(unknown)
+    while new := {
+        name: min(of & missing)
+        for name, of in negated.items()
+        if name not in found and not of.isdisjoint(missing)
+    }:
+        found |= new
+        missing |= new.keys()
+    return found
 
 
 class _Reader:

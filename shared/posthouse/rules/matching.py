@@ -9,7 +9,6 @@ time linear in the text, whoever wrote it, and memory that is bounded.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
@@ -32,10 +31,6 @@ class _Many(Protocol):
         """Return the numbers of all that can be found in ``text``."""
         ...
 
-    def found(self, text: bytes) -> Sequence[int]:
-        """Return the numbers of all that are found."""
-        ...
-
 
 class _Filtered:
     def __init__(self, patterns: Sequence[bytes]) -> None:
@@ -45,10 +40,7 @@ class _Filtered:
         self._filter.Compile()
 
     def possible(self, text: bytes) -> Sequence[int]:
-        return self._filter.Match(text, True) or ()  # noqa: FBT003 - RE2's
-
-    def found(self, text: bytes) -> Sequence[int]:
-        return self._filter.Match(text) or ()
+        return self._filter.Match(text, True) or ()  # noqa: FBT003 - RE2's: only what can match
 
 
 class _Together:
@@ -63,9 +55,6 @@ class _Together:
         self._set.Compile()
 
     def possible(self, text: bytes) -> Sequence[int]:
-        return self.found(text)
-
-    def found(self, text: bytes) -> Sequence[int]:
         numbers = self._set.Match(text) or ()
         if self._count not in numbers:
             return range(self._count)  # each is looked for by itself
@@ -91,10 +80,10 @@ class Patterns:
         for numbers in _portions(others, MANY):
             self._many.append((numbers, _Filtered([patterns[at] for at in numbers])))
 
-    def found(self, text: bytes) -> Iterator[int]:
+    def possible(self, text: bytes) -> Iterator[int]:
         """Yield the numbers of those that may be found: `hits` has the last word."""
         for numbers, many in self._many:
-            yield from map(numbers.__getitem__, many.found(text))
+            yield from map(numbers.__getitem__, many.possible(text))
 
     def hits(self, number: int, text: bytes, most: int) -> list[bytes]:
         """Return what one of them finds, ``most`` of it at most."""
@@ -110,16 +99,6 @@ class Patterns:
             if len(seen) >= most:
                 break
         return seen
-
-    def slowest(self, text: bytes) -> tuple[float, int]:
-        """Return how long the slowest of them takes for ``text``, in seconds, and its number."""
-        times = []
-        for numbers, many in self._many:
-            for number in map(numbers.__getitem__, many.possible(text)):
-                began = time.thread_time()
-                self._compiled[number].search(text)
-                times.append((time.thread_time() - began, number))
-        return max(times, default=(0.0, 0))
 
 
 def _portions(numbers: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -29,7 +29,8 @@ class Rule:
             (SpamAssassin's order); empty for the usual one.
         about: For people.
         flags: Of SpamAssassin's ``tflags``: ``nice``, ``multiple``, ``maxhits=3`` mean something.
-        line: Where it was read.
+        file: Where it was read; empty for the only one.
+        line: And there.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Rule:
     scores: tuple[float, ...] = ()
     about: str = ""
     flags: tuple[str, ...] = ()
+    file: str = ""
     line: int = 0
 
     @property
@@ -78,14 +80,21 @@ class Fault:
     """A line that is not, or not wholly, taken.
 
     Attributes:
+        file: Where it stands; empty for the only one.
         line: Its number; 0 for what stands in no file.
         text: How it begins.
         why: Why.
     """
 
+    file: str = ""
     line: int
     text: str
     why: str
+
+
+def fault_of(rule: Rule, why: str) -> Fault:
+    """Return why ``rule`` as a whole is left out."""
+    return Fault(file=rule.file, line=rule.line, text=rule.source, why=why)
 
 
 class BadRule(ValueError):

@@ -7,16 +7,14 @@ Every change gives the table a new version; by it pods see that there is somethi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, cast
 
 from posthouse.rules.rule import MAX_SCORE, Kind, Rule
 from posthouse.storage.directory.errors import DirectoryError, NoSuchEntry
 from posthouse.storage.pool import Queries, Row
-
-SetState: TypeAlias = Literal["draft", "shadow", "live"]
-RuleState: TypeAlias = Literal["disabled", "shadow", "live"]
+from posthouse.storage.rules_in_force import RuleState, SetState, StoredRule, in_force
 
 MAX_ALL: Final = 50_000  # rules in all sets
 MAX_SETS: Final = 100
@@ -42,7 +40,7 @@ _PUT_RULES = """
 _COUNT = "select count(*) as rules from rules"
 _COLUMNS = """
     select r.rule_set, r.name, r.kind, r.source, r.scores, r.about, r.flags, r.own_score, r.own_state,
-           s.state as set_state
+           r.tried_score, s.state as set_state
       from rules r join rule_sets s on s.name = r.rule_set
 """
 _ACTIVE = (
@@ -61,6 +59,13 @@ _PAGE = (
 """
 )
 _NAMED = _COLUMNS + " where r.name = $1 order by r.rule_set"
+_TRIED = (
+    _COLUMNS
+    + """
+     where s.state = 'live' and (r.own_state = 'shadow' or r.tried_score is not null) order by r.name
+     limit 1000
+"""
+)
 _SETS = """
     select s.name, s.state, s.changed_at, s.changed_by,
            (select count(*) from rules r where r.rule_set = s.name) as rules
@@ -76,32 +81,13 @@ _CLASHES = """
 """
 _REMOVE_SET = "delete from rule_sets where name = $1"
 _SCORE = "update rules set own_score = $2 where name = $1"
+_TRY_SCORE = "update rules set tried_score = $2 where name = $1"
 _STATE = "update rules set own_state = $2 where name = $1"
-_UNSHADE = "update rules set own_state = null where name = $1 and own_state = 'shadow'"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRule:
-    """A rule as it is kept.
-
-    Attributes:
-        rule_set: The set it belongs to.
-        rule: It, with the score that counts.
-        own_score: The one that an operator gave it; None for none.
-        own_state: The state that an operator gave it; None: its set's.
-        set_state: Its set's.
-    """
-
-    rule_set: str
-    rule: Rule
-    own_score: float | None
-    own_state: RuleState | None
-    set_state: SetState
-
-    @property
-    def is_shadow(self) -> bool:
-        """True if it is only tried out."""
-        return self.set_state == "shadow" or self.own_state == "shadow"
+_PROMOTE = """
+    update rules set own_state = case when own_state = 'shadow' then null else own_state end,
+           own_score = coalesce(tried_score, own_score), tried_score = null
+     where name = $1 and (own_state = 'shadow' or tried_score is not null)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,32 +137,6 @@ async def active(queries: Queries) -> tuple[StoredRule, ...]:
     return in_force(tuple(map(_stored, await queries.fetch(_ACTIVE))))
 
 
-def in_force(stored: Sequence[StoredRule]) -> tuple[StoredRule, ...]:
-    """Return the rules by name, each with its set.
-
-    Of several sets the last one that defines a rule counts, and the last one that gives it a score.
-    A shadow takes the place of nothing that is live.
-    """
-    live = _merged([each for each in stored if not each.is_shadow])
-    tried = _merged([each for each in stored if each.is_shadow])
-    return (*live.values(), *(each for name, each in tried.items() if name not in live))
-
-
-def _merged(stored: Sequence[StoredRule]) -> dict[str, StoredRule]:
-    found: dict[str, StoredRule] = {}
-    scores: dict[str, tuple[float, ...]] = {}
-    for each in stored:
-        rule = each.rule
-        if rule.scores:
-            scores[rule.name] = rule.scores
-        if rule.kind != "score" or rule.name not in found:
-            found[rule.name] = each
-    return {
-        name: replace(each, rule=replace(each.rule, scores=scores.get(name, ())))
-        for name, each in found.items()
-    }
-
-
 async def of_set(queries: Queries, name: str) -> tuple[StoredRule, ...]:
     """Return all rules of a set."""
     return tuple(map(_stored, await queries.fetch(_OF_SET, name)))
@@ -195,6 +155,11 @@ async def listed(
 ) -> tuple[StoredRule, ...]:
     """Return rules by name, then set, behind ``after``; of one set, or of all."""
     return tuple(map(_stored, await queries.fetch(_PAGE, *after, of, limit)))
+
+
+async def tried(queries: Queries) -> tuple[StoredRule, ...]:
+    """Return rules of live sets that are in the shadow, or whose score is tried out."""
+    return tuple(map(_stored, await queries.fetch(_TRIED)))
 
 
 async def sets(queries: Queries) -> tuple[RuleSet, ...]:
@@ -222,12 +187,13 @@ async def remove_set(tx: Queries, name: str) -> None:
 
 
 async def set_score(tx: Queries, name: str, score: float | None) -> None:
-    """Give a rule a score of its own, or its set's again; `NoSuchEntry`, `DirectoryError`."""
-    if score is not None and not abs(score) <= MAX_SCORE:
-        raise DirectoryError(f"a score is between -{MAX_SCORE:.0f} and {MAX_SCORE:.0f}")
-    if not await tx.execute(_SCORE, name, score):
-        raise NoSuchEntry(f"no rule {name}")
-    await touch(tx)
+    """Give a rule a score of its own, or its set's again; raise `NoSuchEntry`, `DirectoryError`."""
+    await _set_score(tx, _SCORE, name, score)
+
+
+async def try_score(tx: Queries, name: str, score: float | None) -> None:
+    """Try a score of a rule out, or no more; raise `NoSuchEntry`, `DirectoryError`."""
+    await _set_score(tx, _TRY_SCORE, name, score)
 
 
 async def set_rule_state(tx: Queries, name: str, state: RuleState) -> None:
@@ -237,13 +203,21 @@ async def set_rule_state(tx: Queries, name: str, state: RuleState) -> None:
     await touch(tx)
 
 
+async def _set_score(tx: Queries, sql: str, name: str, score: float | None) -> None:
+    if score is not None and not abs(score) <= MAX_SCORE:
+        raise DirectoryError(f"a score is between -{MAX_SCORE:.0f} and {MAX_SCORE:.0f}")
+    if not await tx.execute(sql, name, score):
+        raise NoSuchEntry(f"no rule {name}")
+    await touch(tx)
+
+
 async def promote(tx: Queries, name: str, who: str) -> bool:
-    """Make a set, or a rule, that is in the shadow live; False if there is none of this name."""
+    """Make a set, a rule or a score that is tried out live; False if there is none of this name."""
     shadows = {each.name for each in await sets(tx) if each.state == "shadow"}
     if name in shadows:
         await set_state(tx, name, "live", who)
         return True
-    if await tx.execute(_UNSHADE, name):
+    if await tx.execute(_PROMOTE, name):
         await touch(tx)
         return True
     return False
@@ -263,5 +237,6 @@ def _stored(row: Row) -> StoredRule:
         ),
         own_score=own,
         own_state=row["own_state"],
+        tried_score=row["tried_score"],
         set_state=row["set_state"],
     )

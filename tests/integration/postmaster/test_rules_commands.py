@@ -41,7 +41,7 @@ class _Pod:
         await self.table.refresh()
         case = Case(id=new_id(), client="192.0.2.1", octets=LETTER, size=len(LETTER))
         judged = await self.pipeline.judge(case)
-        await self.shadowing.write()
+        await self.shadowing.flush()
         return judged
 
 
@@ -72,7 +72,7 @@ async def test_a_set_is_taken_as_a_draft_and_made_live(
     after = await pod.judge()
 
     assert "invalid perl operator" in said
-    assert "7: body LOOKS" in said
+    assert f"{file}:7: body LOOKS" in said
     assert "3 rules were taken into local; 1 lines not." in said
     assert (before.judgement.score, pod.pipeline.is_idle(is_trusted=False)) == (0.0, False)
     assert {each.rule: each.score for each in after.judgement.findings} == {"WON": 3, "BANK_WON": 4}
@@ -105,13 +105,13 @@ async def test_what_operators_say_of_a_rule_outlives_a_new_import(
 ) -> None:
     await _done(postmaster, "rules", "import", file)
     await _done(postmaster, "rules", "activate", "local")
-    await _done(postmaster, "rules", "set-score", "WON", "1.5")
+    await _done(postmaster, "rules", "score", "WON", "1.5")
     await _done(postmaster, "rules", "disable", "BANK_WON")
     await _done(postmaster, "rules", "import", file)
 
     first = await pod.judge()
     await _done(postmaster, "rules", "enable", "BANK_WON")
-    await _done(postmaster, "rules", "set-score", "WON", "usual")
+    await _done(postmaster, "rules", "score", "WON", "usual")
     second = await pod.judge()
 
     assert first.judgement.score == 1.5
@@ -126,7 +126,7 @@ async def test_a_set_in_the_shadow_counts_for_nothing_is_reported_and_promoted(
     shadow = await pod.judge()
     await pod.judge()
 
-    found = json.loads(await _done(postmaster, "shadow", "report", "--json"))
+    found = json.loads(await _done(postmaster, "shadow", "report", "--json"))["items"]
     await _done(postmaster, "shadow", "promote", "local")
     live = await pod.judge()
 
@@ -146,7 +146,7 @@ async def test_levels_are_tried_and_promoted(
     await _done(postmaster, "rules", "activate", "local")
     await _done(postmaster, "shadow", "levels", "4", "6.5", "7")
     tried = await pod.judge()
-    found = json.loads(await _done(postmaster, "shadow", "report", "levels", "--json"))
+    found = json.loads(await _done(postmaster, "shadow", "report", "levels", "--json"))["items"]
     await _done(postmaster, "shadow", "promote", "levels")
     live = await pod.judge()
     await _done(postmaster, "shadow", "usual-levels")
@@ -170,6 +170,50 @@ async def test_a_rule_in_the_shadow_of_its_own_set_is_promoted(
     assert (await pod.judge()).judgement.score == 7.0
 
 
+async def test_a_score_is_tried_reported_and_promoted_and_each_step_is_in_the_audit(
+    postmaster: LivePostmaster, pod: _Pod, file: str
+) -> None:
+    await _done(postmaster, "rules", "import", file)
+    early = await postmaster.cli("policy", "rules", "score", "WON", "9", "--trial")
+    await _done(postmaster, "rules", "activate", "local")
+    await _done(postmaster, "rules", "score", "WON", "9", "--trial")
+    tried = await pod.judge()
+
+    said = await _done(postmaster, "shadow", "report")
+    found = json.loads(await _done(postmaster, "shadow", "report", "WON", "--json"))
+    await _done(postmaster, "shadow", "promote", "WON")
+    again = await postmaster.cli("policy", "shadow", "promote", "WON")
+    live = await pod.judge()
+
+    assert "does not run" in early.output
+    assert found["trials"] == [{"name": "WON", "tried": "score", "judged": 1, "differ": 1}]
+    assert "Would differ" in said
+    assert (tried.judgement.score, live.judgement.score) == (7.0, 13.0)
+    assert again.exit_code == 1
+    entries = await audit.entries(postmaster.pool, 0, 10)
+    assert [each.action for each in entries][:3] == ["shadow promote", "rule change", "rules live"]
+
+
+async def test_a_directory_is_taken_at_once_with_what_it_includes(
+    postmaster: LivePostmaster, tmp_path: Path
+) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "10_a.cf").write_text("body A /a/\ninclude ../more.inc\nifplugin X\n")
+    (tmp_path / "rules" / "50_scores.cf").write_text("score A 2\nscore B 3\nscore NONE 1\n")
+    (tmp_path / "more.inc").write_text("# more\nbody B /b/\nbody BAD /a.{300}x/\n")
+    (tmp_path / "local.cf").write_text("score A 7\n")
+
+    said = await _done(
+        postmaster, "rules", "import", str(tmp_path / "rules"), str(tmp_path / "local.cf")
+    )
+
+    shown = json.loads(await _done(postmaster, "rules", "list", "--json"))
+    assert "2 rules of 3 files were taken into rules; 3 lines not." in said
+    assert "10_a.cf:0: endif" in said
+    assert "more.inc:3: /a.{300}x/" in said
+    assert {each["name"]: each["score"] for each in shown} == {"A": 7, "B": 3}
+
+
 async def test_the_rules_of_the_house_are_one_command_away(
     postmaster: LivePostmaster, pod: _Pod
 ) -> None:
@@ -186,10 +230,10 @@ async def test_what_cannot_be_done_is_said(postmaster: LivePostmaster) -> None:
     wrong = {
         "rules activate nothing": "No set of rules nothing",
         "rules show NOTHING": "No rule NOTHING",
-        "rules set-score NOTHING 1": "No rule NOTHING",
+        "rules score NOTHING 1": "No rule NOTHING",
         "shadow promote nothing": "nothing",
         "shadow levels 5 4 3": "must not fall",
-        "rules import": "Name one file",
+        "rules import": "Name files",
     }
     for arguments, said in wrong.items():
         result = await postmaster.cli("policy", *arguments.split())

@@ -14,7 +14,7 @@ import pytest
 from posthouse.mail.errors import AnswerLost, Unavailable
 from posthouse.storage import connections
 from posthouse.storage.pool import Pool, duty_lock, open_pool, transaction
-from support.servers import needed
+from support.outages import closed_database
 
 pytestmark = pytest.mark.integration
 
@@ -63,16 +63,10 @@ async def outcome(work: object) -> object:
 async def test_a_database_closed_for_maintenance_is_unavailable_until_it_is_open(
     pool: Pool,
 ) -> None:
-    name = await pool.fetchval("select current_database()")
-    admin = await asyncpg.connect(needed("POSTHOUSE_TEST_POSTGRES"))
-    await admin.execute(f"alter database {name} allow_connections false")
-    await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1",
-                        name)  # fmt: skip
-    for _ in range(2):
-        with pytest.raises(Unavailable):
-            await pool.fetchval("select 1")
-    await admin.execute(f"alter database {name} allow_connections true")
-    await admin.close()
+    async with closed_database(pool):
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await pool.fetchval("select 1")
 
     assert await pool.fetchval("select 1") == 1
 

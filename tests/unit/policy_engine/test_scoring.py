@@ -15,7 +15,7 @@ from policy_engine.content.verdict import Levels
 from policy_engine.rules.table import trials
 from posthouse.mail.ids import new_id
 from posthouse.rules.rule import Rule
-from posthouse.storage.rules import RuleState, SetState, StoredRule, in_force
+from posthouse.storage.rules_in_force import RuleState, SetState, StoredRule, in_force
 
 LETTER = b"Subject: x\r\n\r\nHello\r\n"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from posthouse.rules.expressions import read_expression
 from posthouse.rules.perl import read_pattern
-from posthouse.rules.reading import read_rules
+from posthouse.rules.reading import File, read_files, read_rules
 from posthouse.rules.rule import BadRule, Rule
 
 DEBIAN = Path("/usr/share/spamassassin")
@@ -174,3 +174,34 @@ def test_debians_own_rules_are_read() -> None:
     accounted = {fault.why.partition(":")[0] for fault in read.faults}
     assert "RE2 does not know it" in accounted
     assert not [fault for fault in read.faults if "meta" in fault.text[:4] and "RE2" in fault.why]
+
+
+def test_files_are_read_one_behind_the_other_as_one() -> None:
+    read = read_files(
+        [
+            File("a/10.cf", "body A /a/\nmeta M A && !__B\ninclude more/b.cf\nbody BAD /(?!x)/\n"),
+            File("a/50.cf", "score A 3\nif version > 9\n"),
+            File("local.cf", "score A 4\ndescribe __B Said\nscore NONE\n"),
+        ],
+        [File("more/b.cf", "body __B /b/\nbody ODD /x\n")],
+    )
+
+    told = {rule.name: (rule.scores, rule.about, rule.file) for rule in read.rules}
+    assert told == {
+        "A": ((4.0,), "", "a/10.cf"), "M": ((), "", "a/10.cf"), "__B": ((), "Said", "more/b.cf")
+    }  # fmt: skip
+    assert [(each.file, each.line) for each in read.faults] == [
+        ("a/10.cf", 4), ("a/50.cf", 0), ("local.cf", 3), ("more/b.cf", 2)
+    ]  # fmt: skip
+
+
+def test_files_that_include_themselves_end() -> None:
+    bomb = "include a\n" * 3
+
+    read = read_files([File("a", bomb + "#" * 100_000), File("b", "include c\nbody A /a/")])
+
+    assert [rule.name for rule in read.rules] == ["A"]
+    reasons = {fault.why for fault in read.faults}
+    assert "files include each other deeper than 10" in reasons
+    assert "more than 4194304 characters are included" in reasons
+    assert "the file that it includes is not at hand" in reasons

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable
 
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.rules.compiled import compile_rules
+from posthouse.rules.compiled import compile_rules, without
+from posthouse.rules.costs import too_slow
 from posthouse.rules.letter import Letter
 from posthouse.rules.matching import Patterns
 from posthouse.rules.reading import read_rules
-from posthouse.rules.running import conclude, run
+from posthouse.rules.running import SLOW_SECONDS, conclude, run
 
 LETTER = (
     b'From: "Big Bank" <info@bank.test>\r\nTo: anna@ours.test\r\nCc: bert@ours.test\r\n'
@@ -139,7 +141,7 @@ def test_ten_thousand_patterns_find_each_its_own() -> None:
     patterns = Patterns([word + rb"\b" for word in words])
 
     for number in range(0, 10_000, 97):
-        assert list(patterns.found(b"xx " + words[number] + b" yy")) == [number]
+        assert list(patterns.possible(b"xx " + words[number] + b" yy")) == [number]
 
 
 def test_patterns_of_other_octets_find_each_its_own() -> None:
@@ -148,7 +150,9 @@ def test_patterns_of_other_octets_find_each_its_own() -> None:
 
     for number in range(0, 500, 7):
         text = f"a\n{words[number]}\nb".encode()
-        assert [each for each in patterns.found(text) if patterns.hits(each, text, 1)] == [number]
+        assert [each for each in patterns.possible(text) if patterns.hits(each, text, 1)] == [
+            number
+        ]
 
 
 def test_a_pattern_that_would_hang_others_costs_linear_time() -> None:
@@ -163,9 +167,49 @@ def test_a_pattern_that_would_hang_others_costs_linear_time() -> None:
 
 
 def test_what_takes_too_long_is_cut_and_said_so() -> None:
-    compiled = compile_rules(read_rules("body A /won/\nrawbody B /won/\nfull C /won/").rules)
+    compiled = compile_rules(
+        read_rules("body A /won/\nrawbody B /won/\nmeta C !B\nmeta D !C").rules
+    )
 
-    assert run(compiled, Letter(octets=LETTER), most_seconds=-1.0).is_cut
+    ran = run(compiled, Letter(octets=LETTER), most_seconds=-1.0)
+
+    assert not ran.hits
+    assert ran.left == {"A", "B"}
+    # What excludes a rule that did not run does not hold for that.
+    assert list(conclude(compiled, ran, [])) == []
+
+
+def test_of_one_text_the_rest_is_left_when_the_time_is_up() -> None:
+    """Noise of two characters makes RE2's automaton too large for such patterns: they crawl."""
+    rules = "".join(f"rawbody A{n} /a.{{{n}}}x/\n" for n in range(300, 320))
+    compiled = compile_rules(read_rules(rules).rules)
+    noise = hashlib.shake_128(b"x").digest(100_000).translate(bytes(97 + n % 2 for n in range(256)))
+
+    ran = run(compiled, Letter(octets=b"Subject: x\r\n\r\nx" + noise), most_seconds=0.2)
+
+    assert ran.slow[0][0].startswith("A")
+    assert ran.slow[0][1] > SLOW_SECONDS
+    assert 10 < len(ran.left) < 20
+
+
+def test_a_pattern_that_some_text_makes_slow_is_told() -> None:
+    compiled = compile_rules(
+        read_rules("body GOOD /you (?:have )?won/i\nbody BAD /a.{300}x/\nmeta M !BAD").rules
+    )
+
+    faults = too_slow(compiled)
+
+    assert list(faults) == ["BAD"]
+    assert "s of CPU for a hostile text of 128 KiB" in faults["BAD"].why
+
+
+def test_with_a_rule_go_metas_that_exclude_it() -> None:
+    rules = read_rules("body A /a/\nbody B /b/\nmeta C !A\nmeta D !C && B\nmeta E A || B").rules
+
+    left, metas = without(rules, {"A"})
+
+    assert [each.name for each in left] == ["B", "E"]
+    assert metas == {"C": "A", "D": "C"}
 
 
 @given(st.binary(max_size=400))
