@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Query
 
-from posthouse.storage.dmarc_received import ReceivedReport, received_reports
 from posthouse.storage.dmarc_results import DMARC_DAYS, DmarcResult, Key, list_dmarc_results
+from posthouse.storage.received_reports import DMARC_RECEIVED
 from postmaster.api.fields import DomainName, Limit, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import invalid
-from postmaster.api.report_days import day_of, sent_page
+from postmaster.api.report_days import NO_KEY, ReceivedQuery, day_of, received_page, sent_page
 
 router = APIRouter(prefix="/dmarc", tags=["dmarc"])
 
@@ -23,21 +23,11 @@ _KEY_PARTS = 3
 
 
 @router.get("/reports")
-async def list_reports(
-    means: Means,
-    domain: DomainName | None = None,
-    days: Annotated[int | None, Query(ge=1, le=400)] = None,
-    after: UUID = _BEGINNING,
-    limit: Limit = 100,
-    *,
-    rows: bool = False,
-) -> dict[str, Any]:
+async def list_reports(asked: Annotated[ReceivedQuery, Query()], means: Means) -> dict[str, Any]:
     """Return what others reported on mail that said it was of our domains; ``rows``: by source."""
-    since = datetime.now(UTC) - timedelta(days=days) if days else None
-    found = await received_reports(
-        means.pool, after, limit, domain=domain, since=since, with_rows=rows
+    return await received_page(
+        means, DMARC_RECEIVED, asked, lambda report: {"messages": report.total}
     )
-    return page(found, limit, _received, lambda report: report.message)
 
 
 @router.get("/results")
@@ -68,24 +58,7 @@ def _key(after: str) -> Key:
     try:
         return (day_of(day), domain, UUID(key))
     except ValueError as wrong:
-        raise invalid("after is no key of this listing.") from wrong
-
-
-def _received(report: ReceivedReport) -> dict[str, Any]:
-    return {
-        "message": report.message,
-        "came": report.came_at,
-        "organization": report.organization,
-        "report_id": report.report_id,
-        "domain": report.domain,
-        "begins": report.begins,
-        "ends": report.ends,
-        "signed_by": report.signed_by,
-        "messages": report.messages,
-        "passed": report.passed,
-        "failed": report.messages - report.passed,
-        "rows": list(report.rows),
-    }
+        raise invalid(NO_KEY) from wrong
 
 
 def _result(result: DmarcResult) -> dict[str, Any]:

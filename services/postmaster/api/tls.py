@@ -6,11 +6,12 @@ from datetime import date
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from posthouse.mail.tls_words import Level, TlsPolicy
 from posthouse.storage.directory import tls_policies as directory
+from posthouse.storage.received_reports import TLS_RECEIVED
 from posthouse.storage.sts_policies import StsRow, sts_rows
 from posthouse.storage.tls_results import TLS_DAYS, Key, Result, list_results
 from postmaster.api.actor import Actor
@@ -18,7 +19,7 @@ from postmaster.api.auditing import audited
 from postmaster.api.fields import Body, DomainName, Limit, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import invalid
-from postmaster.api.report_days import day_of, sent_page
+from postmaster.api.report_days import NO_KEY, ReceivedQuery, day_of, received_page, sent_page
 
 MAX_TEXT = 255
 KEY_PARTS = 7
@@ -97,6 +98,14 @@ async def list_tls_results(
     return page(found, limit, _result, lambda result: "|".join(map(str, result.key)))
 
 
+@router.get("/reports")
+async def list_reports(asked: Annotated[ReceivedQuery, Query()], means: Means) -> dict[str, Any]:
+    """Return what others reported on their sessions with our servers; ``rows``: by failure."""
+    return await received_page(
+        means, TLS_RECEIVED, asked, lambda report: {"sessions": report.total}
+    )
+
+
 @router.get("/sent")
 async def list_sent(
     means: Means, domain: DomainName | None = None, after: str = "", limit: Limit = 100
@@ -114,7 +123,7 @@ def _key(after: str) -> Key:
         domain, kind, failure, host, address, source = rest
         return (day_of(day), domain, kind, failure, host, address, source)
     except ValueError as wrong:
-        raise invalid("after is no key of this listing.") from wrong
+        raise invalid(NO_KEY) from wrong
 
 
 def _words(policy: TlsPolicy) -> str:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from postmaster.cli.client import connect, path
 from postmaster.cli.help import Commands
-from postmaster.cli.output import AsJson, Column, listing, moment, plain
-from postmaster.cli.report_days import Day, Of, show, show_sent
+from postmaster.cli.output import AsJson, Column, moment, plain
+from postmaster.cli.report_days import Day, Days, Of, Sources, show, show_received, show_sent
 
 dmarc = Commands("DMARC: who sends as our domains, and what we tell others.")
 
@@ -24,10 +19,13 @@ _RESULTS: list[Column] = [
     ("Done", "disposition", plain),
     ("Because", "reason", plain),
 ]
-_ROWS: list[Column] = [
-    ("Domain", "domain", plain),
-    ("By", "organization", plain),
-    ("Since", "begins", moment),
+_RECEIVED: list[Column] = [
+    ("Until", "ends", moment),
+    ("Messages", "messages", plain),
+    ("Failed", "failed", plain),
+    ("Signed by", "signed_by", plain),
+]
+_BY_SOURCE: list[Column] = [
     ("Source", "address", plain),
     ("Messages", "messages", plain),
     ("DKIM", "dkim", plain),
@@ -39,32 +37,12 @@ _ROWS: list[Column] = [
 
 @dmarc.add("reports")
 def dmarc_reports(
-    domain: Of = None,
-    *,
-    days: Annotated[
-        int | None, typer.Option("--days", metavar="NUMBER", min=1, help="Of the last days only.")
-    ] = None,
-    sources: Annotated[bool, typer.Option("--sources", help="A line for each source.")] = False,
-    as_json: AsJson = False,
+    domain: Of = None, *, days: Days = None, sources: Sources = False, as_json: AsJson = False
 ) -> None:
     """List what others report on mail that said it was of our domains."""
-    columns = [
-        ("Domain", "domain", plain),
-        ("By", "organization", plain),
-        ("Since", "begins", moment),
-        ("Until", "ends", moment),
-        ("Messages", "messages", plain),
-        ("Failed", "failed", plain),
-        ("Signed by", "signed_by", plain),
-    ]
-    query = {"domain": domain, "days": days, "rows": "true" if sources else None}
-    with connect() as api:
-        found = list(api.rows(path("dmarc", "reports"), query))
-    if sources:
-        lines = [{**report, **row} for report in found for row in report["rows"]]
-        listing(lines, _ROWS, as_json=as_json, empty="No report came.")
-        return
-    listing(found, columns, as_json=as_json, empty="No report came.")
+    query = {"domain": domain, "days": days}
+    by_source = _BY_SOURCE if sources else None
+    show_received("dmarc", query, _RECEIVED, by_source, as_json=as_json)
 
 
 @dmarc.add("results")

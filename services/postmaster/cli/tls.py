@@ -9,7 +9,7 @@ import typer
 from postmaster.cli.client import connect, path
 from postmaster.cli.help import Commands
 from postmaster.cli.output import AsJson, Column, listing, moment, plain, say
-from postmaster.cli.report_days import Day, Of, show, show_sent
+from postmaster.cli.report_days import Day, Days, Of, Sources, show, show_received, show_sent
 
 tls = Commands("TLS with servers outside: what we demand, what others publish, how it went.")
 
@@ -24,6 +24,20 @@ _RESULTS: list[Column] = [
     ("Failure", "failure", plain),
     ("Server", "host", plain),
     ("From", "source", plain),
+    ("Why", "why", plain),
+]
+_RECEIVED: list[Column] = [
+    ("Until", "ends", moment),
+    ("Sessions", "sessions", plain),
+    ("Failed", "failed", plain),
+    ("Signed by", "signed_by", plain),
+]
+_BY_SOURCE: list[Column] = [
+    ("Policy", "policy", plain),
+    ("Sessions", "sessions", plain),
+    ("Failure", "failure", plain),
+    ("From", "source", plain),
+    ("Server", "host", plain),
     ("Why", "why", plain),
 ]
 
@@ -113,6 +127,15 @@ def tls_results(
     """List how sessions went, by day and domain: what our reports to others say."""
     query = {"domain": domain, "day": day, "failures": "true" if failures else None}
     show(("tls", "results"), query, _RESULTS, as_json=as_json, empty="No session was counted.")
+
+
+@tls.add("reports")
+def tls_reports(
+    domain: Of = None, *, days: Days = None, sources: Sources = False, as_json: AsJson = False
+) -> None:
+    """List what others report on their sessions with our servers (RFC 8460)."""
+    query = {"domain": domain, "days": days}
+    show_received("tls", query, _RECEIVED, _BY_SOURCE if sources else None, as_json=as_json)
 
 
 @tls.add("sent")

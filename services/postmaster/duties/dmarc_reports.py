@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from posthouse.authenticity.dmarc.discovery import Unknown
 from posthouse.authenticity.dmarc.places import report_places
 from posthouse.authenticity.names import Names
-from posthouse.storage.dmarc_received import forget_received
 from posthouse.storage.dmarc_results import DMARC_DAYS, dmarc_results_of
 from posthouse.storage.pool import Pool
+from posthouse.storage.received_reports import DMARC_RECEIVED
 from posthouse.storage.report_days import Due, ReportDays
 from postmaster.duties.daily_reports import NoAnswer, Place
 from postmaster.reports.dmarc import compose
 from postmaster.reports.letter import Letterhead, Report
-
-KEEP_RECEIVED = timedelta(days=400)  # a year, to compare with
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +49,4 @@ class OnDmarc:
     async def forget(self, now: datetime | None = None) -> None:
         """Remove what nobody needs any more; raise `Unavailable`."""
         await self.days.forget(self.pool, (now or datetime.now(UTC)).date())
-        await forget_received(self.pool, KEEP_RECEIVED)
+        await DMARC_RECEIVED.forget(self.pool)

@@ -25,7 +25,6 @@ from posthouse.mail.ids import object_key
 from posthouse.mail.return_path import ReturnPaths
 from posthouse.mime.returned import ReturnedMail, read_returned
 from posthouse.storage import incoming
-from posthouse.storage.dmarc_received import add_received
 from posthouse.storage.incoming import IncomingReport, Sent
 from posthouse.storage.pool import Pool, Tx, transaction
 from posthouse.storage.suppressing import (
@@ -37,8 +36,8 @@ from posthouse.storage.suppressing import (
 )
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
+from postmaster.duties.aggregates import take_aggregate
 from postmaster.linking import Link, links, of_newest, sentence
-from postmaster.reports.dmarc_reading import BadReport, report_in, rows_of, summary_of
 from postmaster.signatures import signers_of
 
 T = TypeVar("T")
@@ -117,7 +116,11 @@ class Reader:
 
     async def _read(self, report: IncomingReport) -> None:
         octets = await self._octets(report)
-        if octets is not None and await self._took_aggregate(report, octets):
+        if octets is not None and (
+            taken := await take_aggregate(self.pool, self.names, report, octets)
+        ):
+            if taken.kind is not None:
+                _read.labels(taken.kind, "yes" if taken.is_kept else "no").inc()
             return
         mail = None if octets is None else await _aside(read_returned, octets)
         is_believed = await self._is_believed(report, mail, octets)
@@ -141,32 +144,11 @@ class Reader:
         except MissingObject:
             return None
 
-    async def _took_aggregate(self, report: IncomingReport, octets: bytes) -> bool:
-        """Keep a DMARC report (RFC 7489 §7.2); False if it is something else."""
-        if report.subject is not None:
-            return False  # it came back to somebody
-        try:
-            found = await _aside(report_in, octets)
-        except BadReport as wrong:
-            log.info("DMARC report not understood", envelope=str(report.id), why=str(wrong))
-            return False
-        if found is None:
-            return False
-        signers = await self._signers(report, octets)
-        async with transaction(self.pool) as tx:
-            kept = await add_received(
-                tx, report.id, summary_of(found), " ".join(signers), rows_of(found)
-            )
-            await incoming.mark_read(tx, report, "dmarc-report", None)
-        _read.labels("dmarc-report", "yes" if kept else "no").inc()
-        log.info("DMARC report read", envelope=str(report.id), about=found.domain, kept=kept)
-        return True
-
     async def _signers(self, report: IncomingReport, octets: bytes) -> tuple[str, ...]:
         """Return whose signatures hold; nobody's of a mail that was not read whole."""
         if self.names is None or report.size > len(octets):
             return ()
-        return await signers_of(self.names, octets)
+        return (await signers_of(self.names, octets)).domains
 
     async def _is_believed(
         self, report: IncomingReport, mail: ReturnedMail | None, octets: bytes | None

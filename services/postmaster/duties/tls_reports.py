@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from posthouse.mail.answers import Temporary
 from posthouse.resolver import Resolver
 from posthouse.storage.pool import Pool
+from posthouse.storage.received_reports import TLS_RECEIVED
 from posthouse.storage.report_days import Due, ReportDays
 from posthouse.storage.sts_policies import forget_sts
 from posthouse.storage.tls_results import TLS_DAYS, results_of
@@ -50,4 +51,5 @@ class OnTls:
     async def forget(self, now: datetime | None = None) -> None:
         """Remove what nobody needs any more; raise `Unavailable`."""
         await self.days.forget(self.pool, (now or datetime.now(UTC)).date())
+        await TLS_RECEIVED.forget(self.pool)
         await forget_sts(self.pool)

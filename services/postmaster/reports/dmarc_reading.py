@@ -1,36 +1,21 @@
-"""Reports of others on mail that said it was ours, read as what strangers wrote (RFC 7489 §7.2). Pure.
+"""Reports of others on mail that said it was ours, read as what strangers wrote (RFC 7489 §7.2).
 
-Bounded is what is unpacked, how deep and how many records; a document that declares anything (DTD,
-entities) is not read at all.
+Bounded is how deep and how many records; a document that declares anything (DTD, entities) is not
+read at all.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from xml.parsers import expat
 
-from posthouse.mime.parameters import parse_token
-from posthouse.mime.structure import Entity, read_tree
-from posthouse.mime.text import decoded_body
+from postmaster.reports.received import BadReport, Received
 
-MAX_XML_OCTETS = 20 * 2**20
 MAX_RECORDS = 50_000
 MAX_DEPTH = 20
 MAX_CHARACTERS = 1000  # of one value
-_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _LEAST_MOMENT, _LAST_MOMENT = 0, 4_102_444_800  # 2100
-_CONTAINERS = frozenset({b"application", b"text"})
-_STORED, _DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
-
-
-class BadReport(ValueError):
-    """It looks like a report, and cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,78 +39,19 @@ class Source:
     author: str
 
     @property
+    def count(self) -> int:
+        """How many messages."""
+        return self.messages
+
+    @property
     def has_passed(self) -> bool:
         """DMARC passed."""
         return "pass" in (self.dkim, self.spf)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """A report.
-
-    Attributes:
-        organization: Who reports, in their words.
-        report_id: Theirs.
-        domain: Whose mail it is about.
-        begins: Of the time it covers.
-        ends: Likewise.
-        sources: What came.
-    """
-
-    organization: str
-    report_id: str
-    domain: str
-    begins: datetime
-    ends: datetime
-    sources: tuple[Source, ...]
-
-
-def report_in(octets: bytes) -> Received | None:
-    """Return the report that a mail brings; None if it brings none. Raises `BadReport`."""
-    for body in _attachments(octets):
-        document = unpacked(body)
-        if b"<feedback" in document[:4096]:
-            return parse(document)
-    return None
-
-
-def _attachments(octets: bytes) -> Iterator[bytes]:
-    todo: list[Entity] = [read_tree(octets)]
-    while todo:
-        entity = todo.pop()
-        if entity.type.value.startswith(b"multipart/"):
-            todo.extend(reversed(entity.children))
-        elif entity.type.value.partition(b"/")[0] in _CONTAINERS:
-            encoding = parse_token(entity.fields.get(b"content-transfer-encoding", (b"",))[0])
-            yield decoded_body(octets[entity.body : entity.end], encoding)
-
-
-def unpacked(body: bytes) -> bytes:
-    """Return what is in a gzip or zip file, at most `MAX_XML_OCTETS`; anything else as it is."""
-    try:
-        if body.startswith(_GZIP):
-            unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-            octets = unpacker.decompress(body, MAX_XML_OCTETS + 1)
-            if not unpacker.eof and len(octets) <= MAX_XML_OCTETS:
-                raise BadReport("the file is cut off")
-        elif body.startswith(_ZIP):
-            octets = _first_file(body)
-        else:
-            octets = body
-    except (zlib.error, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as wrong:
-        raise BadReport(f"cannot be unpacked: {wrong}") from wrong
-    if len(octets) > MAX_XML_OCTETS:
-        raise BadReport("it unpacks to too much")
-    return octets
-
-
-def _first_file(body: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        first = next(iter(archive.infolist()), None)
-        if first is None or first.compress_type not in {_STORED, _DEFLATED}:
-            raise BadReport("an archive without a file that can be read")
-        with archive.open(first) as file:
-            return file.read(MAX_XML_OCTETS + 1)
+def is_dmarc_report(document: bytes) -> bool:
+    """Return True if ``document`` looks like one."""
+    return b"<feedback" in document[:4096]
 
 
 @dataclass(slots=True)
@@ -212,21 +138,3 @@ def _moment(text: str) -> datetime:
     if not _LEAST_MOMENT <= seconds <= _LAST_MOMENT:
         raise BadReport("no time of this century")
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def summary_of(report: Received) -> dict[str, Any]:
-    """Return what is kept of ``report``."""
-    return {
-        "organization": report.organization,
-        "report_id": report.report_id,
-        "domain": report.domain,
-        "begins": report.begins,
-        "ends": report.ends,
-        "messages": sum(each.messages for each in report.sources),
-        "passed": sum(each.messages for each in report.sources if each.has_passed),
-    }
-
-
-def rows_of(report: Received) -> list[dict[str, Any]]:
-    """Return its sources as they are kept."""
-    return [asdict(each) for each in report.sources]

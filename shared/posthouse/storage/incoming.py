@@ -18,7 +18,9 @@ from posthouse.mail.ids import day_of
 from posthouse.storage.ledger.entries import storable
 from posthouse.storage.pool import Pool, Queries, Row
 
-ReadAs: TypeAlias = Literal["bounce", "complaint", "auto-reply", "other", "gone", "dmarc-report"]
+ReadAs: TypeAlias = Literal[
+    "bounce", "complaint", "auto-reply", "other", "gone", "dmarc-report", "tls-report"
+]
 
 ATTEMPTS_MAX = 5  # to read one that makes us fail
 BITE = 500  # rows per statement
@@ -33,11 +35,16 @@ _TAKE = """
     update incoming_reports set attempts = attempts + 1
      where id = any (array(
         select id from incoming_reports where read_at is null and attempts < $1 and id <> all ($2)
+           and (again_at is null or again_at <= now())
          order by came_at limit 1 for update skip locked))
  returning id, size, subject, recipient, address
 """
 _GIVE_BACK = """
     update incoming_reports set attempts = attempts - 1 where id = $1 and read_at is null
+"""
+_PUT_OFF = """
+    update incoming_reports set again_at = now() + $2::interval * power(4, attempts - 1)
+     where id = $1 and read_at is null and attempts < $3 returning true
 """
 _ABANDONED = "select count(*) from incoming_reports where read_at is null and attempts >= $1"
 _SENT = """
@@ -121,6 +128,11 @@ async def take_unread(queries: Queries, but: Sequence[UUID] = ()) -> IncomingRep
 async def give_back(queries: Queries, report: IncomingReport) -> None:
     """Take back the attempt: a part of our house was away, the report is not to blame."""
     await queries.execute(_GIVE_BACK, report.id)
+
+
+async def put_off(queries: Queries, report: IncomingReport, pause: timedelta) -> bool:
+    """Let a report wait, each time longer; False if it was tried too often for that."""
+    return bool(await queries.fetchval(_PUT_OFF, report.id, pause, ATTEMPTS_MAX))
 
 
 async def count_abandoned(queries: Queries) -> int:

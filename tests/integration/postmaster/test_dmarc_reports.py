@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -14,18 +13,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from posthouse.authenticity.dkim import Signer, digest_bodies, sign
-from posthouse.authenticity.dkim.headers import Header
-from posthouse.authenticity.dkim.making import make_pem, record_of
 from posthouse.blobs import Blobs, open_blobs
 from posthouse.mail.errors import Unavailable
-from posthouse.mail.header import header_end
-from posthouse.mail.ids import new_id, object_key
-from posthouse.mail.return_path import ReturnPaths
+from posthouse.mail.ids import object_key
 from posthouse.resolver import Resolver
 from posthouse.runtime.tls import client_context
 from posthouse.runtime.web import Web
-from posthouse.storage import directory
 from posthouse.storage.dmarc_results import (
     DMARC_DAYS,
     DmarcResult,
@@ -33,16 +26,11 @@ from posthouse.storage.dmarc_results import (
     Signed,
     add_dmarc_results,
 )
-from posthouse.storage.incoming import IncomingReport, note_incoming
 from posthouse.storage.pool import Pool
-from posthouse.storage.suppressing import Terms
 from postmaster.duties.daily_reports import Desk, report_on_days
 from postmaster.duties.dmarc_reports import OnDmarc
-from postmaster.duties.reader import Reader
-from postmaster.reports.dmarc import compose
-from postmaster.reports.letter import Letterhead, compose_mail
+from postmaster.reports.letter import Letterhead
 from support.dns_zone import Zone, serve_zone
-from support.postmaster import LivePostmaster
 
 pytestmark = pytest.mark.integration
 
@@ -198,40 +186,3 @@ async def test_today_is_not_reported_and_old_days_are_forgotten(office: Office) 
     assert await report_on_days(office.desk, datetime(2026, 11, 21, 23, tzinfo=UTC)) == 0
     await report_on_days(office.desk, NOW + timedelta(days=20))
     assert await office.desk.pool.fetchval("select count(*) from dmarc_results") == 0
-
-
-async def test_what_others_report_is_kept_once_and_shown(clerk: LivePostmaster) -> None:
-    await directory.add_domain(clerk.pool, "b.test")
-    results = [DmarcResult(day=DAY, domain="b.test", facts=FORGED, messages=3)]
-    key = make_pem("ed25519")
-    signer = Signer(domain="example.test", selector="s", key=key)
-    async with serve_zone({"s._domainkey.example.test": [f'TXT "{record_of(key)}"']}) as zone:
-        reader = Reader(
-            pool=clerk.pool,
-            blobs=clerk.parts.blobs,
-            paths=ReturnPaths(b"fedcba9876543210"),
-            terms=Terms(0, timedelta(days=30)),
-            names=Resolver(zone.nameservers),
-        )
-        for domain in ("b.test", "b.test", "stranger.test"):  # twice the same; not ours
-            report = compose(HEAD, DAY, domain, results)
-            octets = compose_mail(HEAD, report, ["agg@b.test"], "<1@x.test>", NOW)
-            start = header_end(octets)
-            digest = digest_bodies([octets[start:]], {"simple"})["simple"]
-            octets = sign(Header(octets[:start]), digest, [signer], NOW) + octets
-            ident = new_id()
-            await clerk.parts.blobs.put(object_key(ident), octets)
-            await note_incoming(clerk.pool, [IncomingReport(id=ident, size=len(octets))])
-        assert await reader.read_all() == 3
-
-    said = await clerk.cli("dmarc", "reports", "b.test", "--json")
-    [row] = json.loads(said.stdout)
-    assert (row["organization"], row["messages"], row["failed"]) == ("Us & Co", 3, 3)
-    assert row["signed_by"] == "example.test"
-    assert len(json.loads((await clerk.cli("dmarc", "reports", "--json")).stdout)) == 1
-    said = await clerk.cli("dmarc", "reports", "--sources")
-    assert "192.0.2.9" in said.output
-    await add_dmarc_results(clerk.pool, results)
-    said = await clerk.cli("dmarc", "results", "--json")
-    assert json.loads(said.stdout)[0]["disposition"] == "reject"
-    assert (await clerk.cli("dmarc", "sent")).output.strip() == "No report was due."

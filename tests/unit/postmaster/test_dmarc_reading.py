@@ -13,8 +13,11 @@ import pytest
 
 from posthouse.storage.dmarc_results import DmarcResult, Facts
 from postmaster.reports.dmarc import compose
-from postmaster.reports.dmarc_reading import MAX_XML_OCTETS, BadReport, parse, report_in, unpacked
+from postmaster.reports.dmarc_reading import parse
 from postmaster.reports.letter import Letterhead, compose_mail
+from postmaster.reports.opening import MAX_OCTETS, unpacked
+from postmaster.reports.reading import report_in
+from postmaster.reports.received import BadReport
 
 HEAD = Letterhead(host="mail.far.test", organization="Far <& Away>", address="d@far.test")
 DAY = date(2026, 11, 21)
@@ -51,13 +54,18 @@ def zipped(octets: bytes) -> bytes:
 
 
 def test_we_read_what_we_write() -> None:
-    found = report_in(ours()[0])
-    assert found is not None
+    brought = report_in(ours()[0])
+    assert brought is not None
+    assert brought.kind == "dmarc"
+    [found] = brought.reports
     assert (found.organization, found.domain) == ("Far <& Away>", "a.test")
     assert found.begins == datetime(2026, 11, 21, tzinfo=UTC)
     assert found.ends == datetime(2026, 11, 21, 23, 59, 59, tzinfo=UTC)
-    told = [(each.address, each.messages, each.has_passed) for each in found.sources]
-    assert told == [("2001:db8::1", 5, True), ("192.0.2.1", 1, False)]
+    assert (found.total, found.passed) == (6, 5)
+    assert [(row["address"], row["messages"]) for row in found.rows] == [
+        ("2001:db8::1", 5),
+        ("192.0.2.1", 1),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["application/zip", "application/octet-stream", "text/xml"])
@@ -83,8 +91,8 @@ def test_other_mail_brings_none() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        gzip.compress(b"<feedback>" + b" " * (MAX_XML_OCTETS + 10)),
-        zipped(b"<feedback>" + b" " * (MAX_XML_OCTETS + 10)),
+        gzip.compress(b"<feedback>" + b" " * (MAX_OCTETS + 10)),
+        zipped(b"<feedback>" + b" " * (MAX_OCTETS + 10)),
         gzip.compress(ours()[1])[:-20],
         b"PK\x03\x04 no archive",
         zipped(b"")[:22] + zipped(b"")[-22:],

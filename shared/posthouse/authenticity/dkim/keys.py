@@ -21,6 +21,8 @@ MAX_RSA_BITS = 8192  # above it a check is work for us, and no more safety
 MAX_EXPONENT = 2**32  # likewise: 65537 is usual
 REMEMBERED = 2000  # keys: senders come back
 ED25519_OCTETS = 32
+MAIL = frozenset({"*", "email"})  # s= (RFC 6376 §3.6.1)
+TLS_REPORTS = MAIL | {"tlsrpt"}  # RFC 8460 §3
 # What stands before the octets of an RSA key that is published bare (PKCS #1), as some are.
 _RSA_TAG = bytes.fromhex("300d06092a864886f70d0101010500")
 
@@ -70,8 +72,8 @@ class Key:
 
 
 @lru_cache(REMEMBERED)
-def parse_key(text: str) -> Key:
-    """Return the key of the record ``text``; raise `BadKey`."""
+def parse_key(text: str, services: frozenset[str] = MAIL) -> Key:
+    """Return the key of the record ``text``, if it is for one of ``services``; raise `BadKey`."""
     try:
         tags = parse_tags(text)
     except BadTags as wrong:
@@ -80,7 +82,7 @@ def parse_key(text: str) -> Key:
         raise BadKey("not a key of DKIM")
     if "sha256" not in words(tags.get("h", "sha256")):
         raise BadKey("the key does not sign SHA-256")
-    if not {"*", "email"} & set(words(tags.get("s", "*"))):
+    if services.isdisjoint(words(tags.get("s", "*"))):
         raise BadKey("the key is not for mail")
     if not tags.get("p"):
         raise BadKey("the key is revoked" if "p" in tags else "no key in the record")

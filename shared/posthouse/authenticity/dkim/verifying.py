@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 from posthouse.authenticity.dkim.bodies import Canon, Digest
 from posthouse.authenticity.dkim.headers import Header, signed_octets
-from posthouse.authenticity.dkim.keys import BadKey, Key, parse_key
+from posthouse.authenticity.dkim.keys import MAIL, BadKey, Key, parse_key
 from posthouse.authenticity.dkim.signature import Broken, Signature
 from posthouse.authenticity.names import Names
 from posthouse.mail.answers import Found, Temporary
@@ -57,6 +57,7 @@ async def verify(
     header: Header,
     found: Sequence[Signature | Broken],
     digests: Mapping[Canon, Digest],
+    services: frozenset[str] = MAIL,
 ) -> tuple[Dkim, ...]:
     """Return what becomes of each signature ``found``.
 
@@ -65,12 +66,17 @@ async def verify(
         header: The message's.
         found: By `signatures_in`.
         digests: The body's, in each form that ``found`` names.
+        services: What keys may be for.
     """
-    return tuple([await _verified(names, header, each, digests) for each in found])
+    return tuple([await _verified(names, header, each, digests, services) for each in found])
 
 
 async def _verified(
-    names: Names, header: Header, signature: Signature | Broken, digests: Mapping[Canon, Digest]
+    names: Names,
+    header: Header,
+    signature: Signature | Broken,
+    digests: Mapping[Canon, Digest],
+    services: frozenset[str],
 ) -> Dkim:
     if isinstance(signature, Broken):
         tags = signature.tags
@@ -89,7 +95,7 @@ async def _verified(
     if not isinstance(answer, Found):
         return _result("permerror", signature, "no key")
     try:
-        key = parse_key(answer.records[0])
+        key = parse_key(answer.records[0], services)
     except BadKey as wrong:
         return _result("permerror", signature, str(wrong))
     return judge(signature, key, header, digests[signature.body_canon], datetime.now(UTC))
