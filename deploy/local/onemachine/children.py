@@ -179,12 +179,15 @@ async def spawn(command: Command, registry: Registry) -> Child:
 def _yield(pid: int) -> None:
     """Let the child ``pid`` have a third of the share of others where cores are short (sched(7)).
 
-    Kernels that share cores by session first (autogroup) look at the session's own value.
+    Whoever started us with less of it has given that to all. Kernels that share cores by session
+    first (autogroup) look at the session's own value.
     """
-    os.setpriority(os.PRIO_PROCESS, pid, YIELDING)
+    before = os.getpriority(os.PRIO_PROCESS, pid)
+    os.setpriority(os.PRIO_PROCESS, pid, max(YIELDING, before))  # only root may ask for more again
     group = Path(f"/proc/{pid}/autogroup")
     if group.exists():
-        group.write_text(str(YIELDING))
+        with suppress(BlockingIOError):  # of others than root it takes ten wishes a second
+            group.write_text(str(YIELDING))
 
 
 async def run(command: Command, registry: Registry) -> None:

@@ -65,7 +65,8 @@ async def test_who_yields_waits_behind_the_others(registry: Registry) -> None:
     child, other = await spawn(patient, registry), await spawn(_sleeper(), registry)
     try:
         pids = child.process.pid, other.process.pid
-        assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids] == [5, os.nice(0)]
+        ours = os.nice(0)
+        assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids] == [max(5, ours), ours]
         groups = [Path(f"/proc/{pid}/autogroup") for pid in pids]
         if groups[0].exists():  # the kernel shares cores by session
             assert [group.read_text().split()[-1] for group in groups] == ["5", "0"]
@@ -128,6 +129,31 @@ def test_children_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     )
 
     eventually(lambda: _runs(int(told.stdout)), lambda alive: not alive, within=10)
+
+
+def test_who_was_started_with_less_of_the_cores_gives_that_to_all(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, os, pathlib\n"
+        "from onemachine.children import Command, Registry, spawn\n"
+        "async def main():\n"
+        f"    registry = Registry(pathlib.Path({str(tmp_path)!r}))\n"
+        "    os.nice(15 - os.nice(0))\n"
+        "    for n in range(4):\n"  # the kernel takes few wishes of a session from who is not root
+        "        command = Command(name=f'c{n}', argv=['sleep', '600'], env=dict(os.environ), yields=True)\n"
+        "        child = await spawn(command, registry)\n"
+        "        print(os.getpriority(os.PRIO_PROCESS, child.process.pid))\n"
+        "        await child.stop(patience=5)\n"
+        "asyncio.run(main())\n"
+    )
+    env = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    nobody = ["setpriv", "--bounding-set=-sys_nice,-sys_admin"] if os.geteuid() == 0 else []
+
+    told = subprocess.run(
+        [*nobody, sys.executable, "-c", script],
+        env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert told.stdout.split() == ["15"] * 4, told.stderr
 
 
 class _Sleeper:
