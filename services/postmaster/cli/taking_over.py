@@ -6,7 +6,7 @@ What is there already is left as it is, so the second run changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, assert_never
 
@@ -16,6 +16,7 @@ from posthouse.mail.maps import Entry
 from postmaster.cli.client import Client, Problem, connect, path
 from postmaster.cli.failure import Failure
 from postmaster.cli.output import AsJson, print_json, say
+from postmaster.cli.taking_over_lists import Lists, Report
 from postmaster.taking_over.changes import (
     CatchAll,
     Change,
@@ -35,66 +36,50 @@ READERS: dict[str, Callable[[Path, House], Findings]] = {**TABLES, "qmail-contro
 PORTION = 500  # entries of maps a request
 
 
-@dataclass(slots=True)
-class Report:
-    """What became of an import.
-
-    Attributes:
-        changed: What is different now, or would be.
-        same: How much was there already.
-        left: What is not taken.
-    """
-
-    changed: list[str] = field(default_factory=list)
-    same: int = 0
-    left: list[Left] = field(default_factory=list)
-
-
 def import_tables(
     form: Annotated[str, typer.Argument(metavar="FORM", help=f"What it is: {', '.join(READERS)}.")],
     source: Annotated[
         Path,
-        typer.Argument(metavar="FILE", exists=True, help="The table; for qmail its folder."),
+        typer.Argument(metavar="FILE", exists=True, help="The table; qmail's folder."),
     ],
     *,
     domain: Annotated[
         str, typer.Option(metavar="DOMAIN", help="Of addresses that have none (myorigin, me).")
     ] = "",
-    role: Annotated[
-        str,
+    replace: Annotated[
+        bool,
         typer.Option(
-            "--as",
-            metavar="ROLE",
-            help="Of a canonical table: sender or recipient; of an access table: sender, "
-            "recipient, client or hello.",
+            "--replace",
+            help="Entries of allow and deny lists that a file of this name brought before, and "
+            "does not any more, are removed.",
         ),
-    ] = "",
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would change.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take over a table of Postfix or the control files of qmail; tell what is not taken, and why."""
+    """Take over a table of Postfix, files of qmail, lists of SpamAssassin; tell what is not taken."""
     reader = READERS.get(form)
     if reader is None:
         raise Failure(f"There is no form {form}; there are {', '.join(READERS)}.")
-    if role not in {"", "sender", "recipient", "client", "hello"}:
-        raise Failure("--as is sender, recipient, client or hello.")
     try:
-        found = reader(source, House(domain=domain.lower(), role=role))  # type: ignore[arg-type]
+        found = reader(source, House(domain=domain.lower()))
     except (OSError, TooLarge) as fault:
         raise Failure(f"{source} cannot be read: {fault}.") from fault
     report = Report(left=found.left)
     with connect() as api:
-        _Importer(api, report, is_dry=dry_run).run(found.changes)
+        lists = Lists(api=api, source=source.name, replaces=replace, is_dry=dry_run)
+        _Importer(api, report, lists, is_dry=dry_run).run(found.changes)
     _show(report, is_dry=dry_run, as_json=as_json)
 
 
 class _Importer:
     """Compares what was found with what is there, and writes the difference."""
 
-    def __init__(self, api: Client, report: Report, *, is_dry: bool) -> None:
+    def __init__(self, api: Client, report: Report, lists: Lists, *, is_dry: bool) -> None:
         self._api = api
+        self._lists = lists
         self._report = report
         self._is_dry = is_dry
         self._domains = {row["domain"]: row for row in api.rows(path("domains"))}
@@ -104,8 +89,9 @@ class _Importer:
     def run(self, changes: Sequence[Change]) -> None:
         self._look({type(each) for each in changes})
         for each in changes:
-            if not isinstance(each, Entry):
+            if not isinstance(each, Entry | NewAccess):
                 self._one(each)
+        self._lists.write([each for each in changes if isinstance(each, NewAccess)], self._report)
         self._entries([each for each in changes if isinstance(each, Entry)])
 
     def _look(self, wanted: Set[type[Change]]) -> None:
@@ -113,9 +99,6 @@ class _Importer:
         if NewAlias in wanted:
             for row in self._api.rows(path("aliases")):
                 self._there["alias", row["address"]] = (tuple(row["targets"]), row["owner"])
-        if NewAccess in wanted:
-            for row in self._api.rows(path("policy", "access"), {"whose": "*"}):
-                self._there[row["kind"], row["key"]] = row["action"]
         if Entry in wanted:
             for row in self._api.rows(path("policy", "maps")):
                 self._there[row["map"], row["key"]] = row["targets"]
@@ -158,24 +141,19 @@ class _Importer:
                 is_there = self._routes.get(domain) == list(hops)
                 words = f"route {domain}: {', '.join(hops)}"
                 return is_there, words, "PUT", path("routes", domain), {"hops": list(hops)}
-            case NewAlias() | NewAccess():
-                return self._address(change)
-            case Entry():
+            case NewAlias():
+                return self._alias(change)
+            case Entry() | NewAccess():
                 raise TypeError("entries are written together")
             case _:
                 assert_never(change)
 
-    def _address(self, change: NewAlias | NewAccess) -> tuple[bool, str, str, str, dict[str, Any]]:
-        if isinstance(change, NewAlias):
-            address = change.address.lower()
-            is_there = self._there.get(("alias", address)) == (change.targets, change.owner)
-            words = f"alias {address}: {', '.join(change.targets)}"
-            body: dict[str, Any] = {"targets": list(change.targets), "owner": change.owner}
-            return is_there, words, "PUT", path("aliases", address), body
-        is_there = self._there.get((change.kind, change.key)) == change.action
-        words = f"{change.action} {change.kind} {change.key}"
-        where = path("policy", "access", "*", change.kind, change.key)
-        return is_there, words, "PUT", where, {"action": change.action}
+    def _alias(self, change: NewAlias) -> tuple[bool, str, str, str, dict[str, Any]]:
+        address = change.address.lower()
+        is_there = self._there.get(("alias", address)) == (change.targets, change.owner)
+        words = f"alias {address}: {', '.join(change.targets)}"
+        body: dict[str, Any] = {"targets": list(change.targets), "owner": change.owner}
+        return is_there, words, "PUT", path("aliases", address), body
 
     def _entries(self, entries: Sequence[Entry]) -> None:
         new = []

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
+from posthouse.mail.access_keys import Kind
 from posthouse.mail.maps import BadEntry, Entry, entry_of
+from posthouse.storage.access import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,13 @@ class NewAlias:
 
 @dataclass(frozen=True, slots=True)
 class NewAccess:
-    """An entry of the house's allow and deny list."""
+    """An entry of an allow and deny list."""
 
-    kind: Literal["sender", "client", "hello"]
+    kind: Kind
     key: str
-    action: Literal["allow", "deny"]
+    action: Action
+    text: str = ""
+    score: float = 0.0
 
 
 Change: TypeAlias = NewDomain | Delimiters | CatchAll | NewRoute | NewAlias | NewAccess | Entry

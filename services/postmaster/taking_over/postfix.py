@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from posthouse.mail.address import is_domain, is_local_part
-from postmaster.taking_over.access import access
+from postmaster.taking_over.access import Role, Table
 from postmaster.taking_over.changes import Findings, NewAlias, NewDomain
 from postmaster.taking_over.lines import Line, TooLarge, logical_lines, read, targets_of
+from postmaster.taking_over.qmail_access import tcprules
+from postmaster.taking_over.spamassassin import lists
 from postmaster.taking_over.transports import transport
-
-Role: TypeAlias = Literal["sender", "recipient", "client", "hello", ""]
 
 MAX_INCLUDED = 1000  # addresses of one list
 
@@ -24,11 +23,9 @@ class House:
 
     Attributes:
         domain: Of addresses without one (Postfix's ``myorigin``); empty: such lines are not taken.
-        role: Whom the table is asked about, where that is not in its name.
     """
 
     domain: str = ""
-    role: Role = ""
 
 
 def aliases(file: Path, house: House) -> Findings:
@@ -103,10 +100,9 @@ def virtual(file: Path, house: House) -> Findings:
 def _rewriting(kind: str) -> Callable[[Path, House], Findings]:
     def imported(file: Path, house: House) -> Findings:
         found = Findings()
-        prefix = f"{house.role}-" if kind == "canonical" and house.role else ""
         for line, key, value in _pairs(file, found):
             target = _qualified(value, house) or value
-            found.enter(line.where, f"{prefix}{kind}", _map_key(key), [_groups(target)])
+            found.enter(line.where, kind, _map_key(key), [_groups(target)])
         return found
 
     return imported
@@ -138,11 +134,29 @@ def transports(file: Path, house: House) -> Findings:  # noqa: ARG001 - as the o
     return found
 
 
-def accesses(file: Path, house: House) -> Findings:
-    """Read who may send and who may not, asked about the sender unless ``house.role`` says otherwise."""
+def _accesses(role: Role) -> Callable[[Path, House], Findings]:
+    def imported(file: Path, house: House) -> Findings:  # noqa: ARG001 - as the others
+        found = Findings()
+        table = Table(role, found)
+        for line, key, value in _pairs(file, found):
+            table.line(line.where, key, value)
+        return found
+
+    return imported
+
+
+def tcp_rules(file: Path, house: House) -> Findings:  # noqa: ARG001 - as the others
+    """Read the rules of qmail's tcpserver, ``tcp.smtp``."""
     found = Findings()
-    for line, key, value in _pairs(file, found):
-        access(line.where, house.role or "sender", (key, value), found)
+    tcprules(file, found)
+    return found
+
+
+def spam_assassin(file: Path, house: House) -> Findings:  # noqa: ARG001 - as the others
+    """Read the lists in a file of SpamAssassin, or in all ``*.cf`` of a folder."""
+    found = Findings()
+    for each in sorted(file.glob("*.cf")) if file.is_dir() else [file]:
+        lists(each, found)
     return found
 
 
@@ -186,10 +200,17 @@ TABLES: dict[str, Callable[[Path, House], Findings]] = {
     "postfix-aliases": aliases,
     "postfix-virtual": virtual,
     "postfix-canonical": _rewriting("canonical"),
+    "postfix-sender-canonical": _rewriting("sender-canonical"),
+    "postfix-recipient-canonical": _rewriting("recipient-canonical"),
     "postfix-generic": _rewriting("generic"),
     "postfix-transport": transports,
-    "postfix-access": accesses,
+    "postfix-sender-access": _accesses("sender"),
+    "postfix-recipient-access": _accesses("recipient"),
+    "postfix-client-access": _accesses("client"),
+    "postfix-helo-access": _accesses("hello"),
     "postfix-sender-bcc": _copying("sender-bcc"),
     "postfix-recipient-bcc": _copying("recipient-bcc"),
     "postfix-relocated": relocated,
+    "qmail-tcprules": tcp_rules,
+    "spamassassin": spam_assassin,
 }

@@ -6,18 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from posthouse.mail.access_keys import key_of
 from posthouse.mail.address import is_domain
 from postmaster.taking_over.changes import (
     CatchAll,
     Delimiters,
     Findings,
-    NewAccess,
     NewAlias,
     NewDomain,
 )
 from postmaster.taking_over.lines import Line, plain_lines
 from postmaster.taking_over.postfix import House
+from postmaster.taking_over.qmail_access import bad_lists
 from postmaster.taking_over.transports import route
 
 # Files that say what settings or other commands say here.
@@ -45,7 +44,8 @@ SETTINGS = {
     "idhost": "message ids are named after POSTHOUSE_HOSTNAME",
     "plusdomain": "addresses have a domain here",
     "defaultdomain": "addresses have a domain here; --domain says it for the import",
-    "badrcptto": "who is not here is refused; for who moved: posthouse policy map set relocated",
+    "badmailpatterns": "patterns are rules here: posthouse policy rules",
+    "badrcptpatterns": "patterns are rules here: posthouse policy rules",
 }
 PREFIX = ".qmail-"
 
@@ -72,8 +72,7 @@ def control(folder: Path, house: House) -> Findings:
     _others(at, taking)
     for line in _lines(at / "smtproutes"):
         _smtp_route(line, taking.found)
-    for line in _lines(at / "badmailfrom"):
-        _bad_sender(line, taking.found)
+    bad_lists(at, taking.found)
     _settings(at, taking.found)
     beside = at.parent / "alias"
     for file in sorted((beside if beside.is_dir() else folder).glob(f"{PREFIX}*")):
@@ -121,13 +120,6 @@ def _smtp_route(line: Line, found: Findings) -> None:
     relay, _, port = rest.partition(":")
     hop = f"{relay}:{port or 25}" if relay else "direct"
     route(line.where, domain or "*", hop, found)
-
-
-def _bad_sender(line: Line, found: Findings) -> None:
-    try:
-        found.take(NewAccess("sender", key_of("sender", line.text), "deny"))
-    except ValueError as wrong:
-        found.leave(line.where, line.text, str(wrong))
 
 
 def _settings(at: Path, found: Findings) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 from typing import Literal, TypeAlias, get_args
 
 from posthouse.mail.address import BadAddress, is_domain, parse_address
@@ -27,6 +27,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 NULL_SENDER = "<>"
 MAX_DOMAINS = 20  # of one name: those at its end
 MAX_KEY_CHARACTERS = 320
+MAX_PARTS_BITS = 4  # a network is kept as so many others at most
 IPV4_LENGTHS = range(32, 7, -1)
 IPV6_LENGTHS = (128, *range(64, 15, -4))
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,70}")  # RFC 5322 §3.6.8
@@ -90,6 +91,22 @@ def client_keys(client: str) -> tuple[str, ...]:
 def field_key(name: str, value: str) -> str:
     """Return the key of a field with its value: lower case, blanks folded."""
     return f"{name.strip().lower()}: {' '.join(value.lower().split())}"
+
+
+def networks_of(text: str) -> tuple[str, ...]:
+    """Return the keys that a network of any length is made of; raise `ValueError`, in words.
+
+    A /29 of IPv6 is eight of /32. What is nearly everybody, or not a whole /64, is none.
+    """
+    try:
+        return (_network(text),)
+    except ValueError:
+        network = ip_network(plain_address(text) or text)
+    lengths = IPV4_LENGTHS if isinstance(network, IPv4Network) else IPV6_LENGTHS
+    next_length = min((n for n in lengths if n > network.prefixlen), default=0)
+    if not 0 < next_length - network.prefixlen <= MAX_PARTS_BITS:
+        raise ValueError(f"{text} cannot be kept: /4 and longer, of IPv6 /12 to /64, or /128")
+    return tuple(map(str, network.subnets(new_prefix=next_length)))
 
 
 def plain_address(text: str) -> IPv4Address | IPv6Address | None:

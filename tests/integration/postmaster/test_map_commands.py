@@ -155,21 +155,42 @@ async def test_tables_of_postfix_are_taken_over(clerk: LivePostmaster, tmp_path:
     ]
     assert set(left) == {"here.test local:", "lost.test error:gone for good"}
 
-    table.write_text(ACCESS)
-    changed, left = await imported(clerk, "postfix-access", str(table), "--as", "sender")
-    assert changed == [
-        "deny sender spam.test", "allow sender ok@good.test",
-        "hold-sender @odd.test: look at it", "sender-bcc boss@far.test: bert@example.test",
-    ]  # fmt: skip
-    assert left == {"slow.test 450 later": "there is nothing like 450 here"}
-
     table.write_text("anna anna.berg@example.test\n@inner.test @example.test\n")
-    changed, left = await imported(clerk, "postfix-canonical", str(table), "--as", "recipient")
+    changed, left = await imported(clerk, "postfix-recipient-canonical", str(table))
     assert changed == [
         "recipient-canonical anna@: anna.berg@example.test",
         "recipient-canonical @inner.test: @example.test",
     ]
     assert left == {}
+
+
+async def test_tables_of_access_are_taken_over_and_replaced(
+    clerk: LivePostmaster, tmp_path: Path
+) -> None:
+    table = tmp_path / "sender_access"
+    table.write_text(ACCESS)
+    changed, left = await imported(clerk, "postfix-sender-access", str(table))
+    assert changed == [
+        "deny sender spam.test", "allow sender ok@good.test", "defer sender slow.test",
+        "hold-sender @odd.test: look at it", "sender-bcc boss@far.test: bert@example.test",
+    ]  # fmt: skip
+    assert left == {}
+    kept = await rows(clerk, "policy", "access", "list")
+    assert {each["key"]: (each["action"], each["text"]) for each in kept} == {
+        "spam.test": ("deny", "no spam"), "ok@good.test": ("allow", ""), "slow.test": ("defer", "later"),
+    }  # fmt: skip
+
+    await done(clerk, "policy", "access", "deny", "sender", "by.hand.test")
+    table.write_text("spam.test REJECT no spam\nnew.test REJECT\n")
+    replaced = ("postfix-sender-access", str(table), "--replace")
+    for more in (["--dry-run"], []):
+        assert (await report(clerk, *replaced, *more))["changed"] == [
+            "deny sender new.test", "no more: allow sender ok@good.test",
+            "no more: defer sender slow.test",
+        ]  # fmt: skip
+    assert (await report(clerk, *replaced))["changed"] == []
+    kept = await rows(clerk, "policy", "access", "list")
+    assert [each["key"] for each in kept] == ["by.hand.test", "new.test", "spam.test"]
 
 
 async def test_control_files_of_qmail_are_taken_over(clerk: LivePostmaster, tmp_path: Path) -> None:
@@ -199,11 +220,11 @@ async def test_control_files_of_qmail_are_taken_over(clerk: LivePostmaster, tmp_
         "route far.test: smtp:relay.test:26",
         "route *: smtp:smart.test:25",
         "route mx.test: direct",
-        "deny sender spam@far.test",
-        "deny sender bad.test",
         "catch-all of example.test: anna@example.test",
         "alias post.master@example.test: anna@example.test, bert@example.test",
         "alias post.master-owner@example.test: anna@example.test",
+        "deny sender spam@far.test",
+        "deny sender bad.test",
         "virtual /^(.*)@virtual\\.test$/: joe-\\1@example.test",
     ]
     assert set(left) == {
