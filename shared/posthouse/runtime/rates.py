@@ -23,7 +23,7 @@ from posthouse.telemetry.metrics import counter, gauge, histogram
 from posthouse.telemetry.outages import Outage
 
 EXCHANGE = timedelta(seconds=1)
-PATIENCE = timedelta(seconds=2)  # of who waits for an exchange
+PATIENCE = timedelta(seconds=10)  # of who waits for an exchange
 FORGET = timedelta(minutes=1)
 MAX_FORGOTTEN = 50_000  # rows at once
 
@@ -39,10 +39,13 @@ class SharedRates:
         buckets: Where to count.
     """
 
-    def __init__(self, pool: Pool, *, every: timedelta = EXCHANGE) -> None:
+    def __init__(
+        self, pool: Pool, *, every: timedelta = EXCHANGE, patience: timedelta = PATIENCE
+    ) -> None:
         self.buckets = Buckets()
         self._pool = pool
         self._every = every.total_seconds()
+        self._patience = patience.total_seconds()
         self._outage = Outage("rates limited by this process alone", "rates shared again")
         self._turn = asyncio.Lock()  # an answer must not overtake an older one
         self._duties = Duties()
@@ -61,10 +64,15 @@ class SharedRates:
         await self.exchange()  # what was taken last
 
     async def refresh(self) -> None:
-        """Exchange at once, for who cannot wait for the next time; gives up when that takes long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE.total_seconds()):
+        """Exchange at once, for who cannot wait for the next time.
+
+        A PostgreSQL that says nothing for `PATIENCE` is away as one that says so.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
                 await self.exchange()
+        except TimeoutError:
+            self._away(f"no answer in {self._patience:g} s")
 
     async def exchange(self) -> None:
         """Tell what was taken here and hear what all have taken; an outage changes nothing."""
@@ -81,8 +89,7 @@ class SharedRates:
             left = await rates.exchange(self._pool, told)
         except Unavailable as outage:
             self.buckets.untold(told)
-            _exchanges.labels("unavailable").inc()
-            self._outage.away(str(outage))
+            self._away(str(outage))
         except asyncio.CancelledError:
             self.buckets.untold(told)
             raise
@@ -91,6 +98,10 @@ class SharedRates:
             _exchanges.labels("done").inc()
             _seconds.observe(time.monotonic() - began)
             self._outage.over()
+
+    def _away(self, reason: str) -> None:
+        _exchanges.labels("unavailable").inc()
+        self._outage.away(reason)
 
     async def _keep_exchanging(self) -> None:
         while True:

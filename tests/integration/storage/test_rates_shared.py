@@ -139,16 +139,24 @@ async def test_without_postgresql_each_pod_limits_by_itself_and_tells_later(pool
     assert 590 < left[KEY] <= 600
 
 
-async def test_who_asks_at_once_does_not_wait_for_ever(pool: Pool) -> None:
-    async with SharedRates(pool, every=NEVER) as pod, pool.session() as other:
+async def test_who_asks_at_once_does_not_wait_for_ever_and_it_is_told(
+    pool: Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    patience = timedelta(seconds=0.2)
+    async with (
+        SharedRates(pool, every=NEVER, patience=patience) as pod,
+        pool.session() as other,
+    ):
         await other.execute("begin")
         await other.execute("lock table rates")
         taken(pod, 3)
-        async with asyncio.timeout(10):
-            await pod.refresh()
+        await pod.refresh()
+        assert "rates limited by this process alone" in (told := capsys.readouterr().out)
+        assert "no answer in 0.2 s" in told
         await other.execute("rollback")
 
         assert taken(pod, 20) == 7
-        await pod.refresh()
+        await pod.exchange()
+        assert "rates shared again" in capsys.readouterr().out
         (standing,) = await rates.standings(pool, ("", ""), 10)
         assert 9 < standing.count <= 13  # what was broken off may have been counted
