@@ -31,6 +31,7 @@ from posthouse.runtime.dkim_keys import SigningKeys
 from posthouse.runtime.service import Lifecycle
 from posthouse.storage import directory
 from posthouse.storage.pool import Pool
+from posthouse.storage.sealers import believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ async def assemble(settings: PolicySettings, means: Means) -> Bench:
     """Put together who judges whole messages."""
     patience = settings.patience
     authenticate = Authenticating(
-        means.names, settings.hostname, patience / 2, settings.trusted_sealers
+        means.names, settings.hostname, patience / 2, partial(believed, means.pool)
     )
     pipeline = Pipeline(
         authenticate if settings.authentication else None,

@@ -56,5 +56,5 @@ class ArcSealing:
             results_value(self._hostname, list(found)),
             datetime.now(UTC),
         )
-        _SEALED.labels(arc.result if sealed else "over").inc()
+        _SEALED.labels(arc.result if sealed else "doubtful" if arc.is_doubtful else "over").inc()
         return sealed

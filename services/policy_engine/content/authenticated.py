@@ -25,6 +25,7 @@ class Authenticated:
         arc: What servers on the way found, and whether that is believed.
         vouched: The trusted sealer who says that DMARC passed before it reached us, where it fails
             here; what the author's domain asks for is not done then. Empty: nobody.
+        awaited: The trusted sealer who might say so, were DNS not silent on its key now.
         reverse: The client's name.
         auth: The account that authenticated; empty for a stranger.
     """
@@ -35,6 +36,7 @@ class Authenticated:
     dmarc: Dmarc | None = None
     arc: Arc | None = None
     vouched: str = ""
+    awaited: str = ""
     reverse: IpRev | None = None
     auth: str = ""
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from policy_engine.content.authenticated import Authenticated
 from policy_engine.content.case import Case
-from posthouse.authenticity.arc import Arc, read_chain, validate
-from posthouse.authenticity.arc.vouching import voucher
+from posthouse.authenticity.arc import Arc, doubtful, read_chain, validate
+from posthouse.authenticity.arc.vouching import voucher, waits_for
 from posthouse.authenticity.dkim import Dkim, Signature, digest_bodies, signatures_in, verify
 from posthouse.authenticity.dkim.bodies import Canon, Digest
 from posthouse.authenticity.dkim.signature import Broken
@@ -25,11 +25,17 @@ from posthouse.authenticity.names import Names
 from posthouse.authenticity.spf import Spf, check_host
 
 T = TypeVar("T")
+Believed: TypeAlias = Callable[[frozenset[str]], Awaitable[frozenset[str]]]
 
 PERCENT = 100
 IN_THREAD_OCTETS = 256 * 1024  # a larger body is hashed in a thread
 TOO_LATE = "no answer in time"
 HIDDEN = Dmarc(result="permerror", disposition="quarantine", why="From cannot be read")
+
+
+async def nobody(_: frozenset[str]) -> frozenset[str]:
+    """Believe no sealer."""
+    return frozenset()
 
 
 class Authenticating:
@@ -40,16 +46,19 @@ class Authenticating:
         names: Names,
         hostname: str,
         patience: timedelta,
-        trusted: Collection[str] = (),
+        believed: Believed = nobody,
     ) -> None:
-        """Ask ``names``, for at most ``patience``; we are ``hostname``, and believe ``trusted`` sealers."""
-        self._trusted = frozenset(trusted)
+        """Ask ``names``, for at most ``patience``; we are ``hostname``, and believe some sealers."""
+        self._believed = believed
         self._names = names
         self._hostname = hostname
         self._patience = patience.total_seconds()
 
     async def __call__(self, case: Case) -> Authenticated:
-        """Return what could be proved of ``case``; of mail of this house nothing is asked."""
+        """Return what could be proved of ``case``; of mail of this house nothing is asked.
+
+        Raises `Unavailable` if it cannot be said whom we believe, and that matters.
+        """
         if case.is_trusted:
             return Authenticated(auth=case.auth)
         if not case.knows_client:
@@ -73,13 +82,17 @@ class Authenticating:
                 evaluate(self._names, case.author_domains, spf.result(), signatures, lot),
                 Dmarc(result="temperror", why=TOO_LATE),
             )
+        # Whom we believe is asked only where it matters.
+        sealers = frozenset(arc.domains) | arc.doubted if dmarc.result == "fail" else frozenset()
+        trusted = await self._believed(sealers) if sealers else sealers
         return Authenticated(
             spf=spf.result(),
             spf_hello=hello.result(),
             signatures=signatures,
             dmarc=dmarc,
             arc=arc,
-            vouched=voucher(arc, dmarc.domain, self._trusted) if dmarc.result == "fail" else "",
+            vouched=voucher(arc, dmarc.domain, trusted),
+            awaited=waits_for(arc, trusted) if dmarc.disposition != "none" else "",
             reverse=reverse.result(),
         )
 
@@ -105,7 +118,7 @@ class Authenticating:
         )
         asked = validate(self._names, case.header, chain, digests)
         async with asyncio.TaskGroup() as group:
-            arc = group.create_task(self._in_time(asked, Arc(result="fail", why=TOO_LATE)))
+            arc = group.create_task(self._in_time(asked, doubtful(chain, why=TOO_LATE)))
             each = [group.create_task(self._signature(case, one, digests)) for one in found]
         return tuple([task.result() for task in each]), arc.result()
 

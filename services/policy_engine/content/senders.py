@@ -27,11 +27,7 @@ def findings_on(senders: Authenticated) -> Iterator[Finding]:
     if senders.signatures:
         yield Finding(rule="DKIM_SIGNED", seen=" ".join(each.domain for each in senders.signatures))
         yield Finding(rule="DKIM_VALID" if passed else "DKIM_INVALID", seen=" ".join(passed))
-    if senders.arc is not None and senders.arc.result != "none":
-        yield Finding(
-            rule=f"ARC_{senders.arc.result.upper()}",
-            seen=senders.arc.why or " ".join(senders.arc.domains),
-        )
+    yield from _arc(senders)
     if senders.reverse is not None:
         yield Finding(
             rule=f"IPREV_{senders.reverse.result.upper()}",
@@ -39,8 +35,22 @@ def findings_on(senders: Authenticated) -> Iterator[Finding]:
         )
     if senders.dmarc is not None:
         yield _dmarc(senders.dmarc, senders.vouched)
+
+
+def _arc(senders: Authenticated) -> Iterator[Finding]:
+    arc = senders.arc
+    if arc is not None and arc.result != "none":
+        yield Finding(rule=f"ARC_{arc.result.upper()}", seen=arc.why or " ".join(arc.domains))
     if senders.vouched:
         yield Finding(rule="ARC_TRUSTED", seen=senders.vouched)
+    if senders.awaited:
+        yield Finding(
+            rule="ARC_AWAITED",
+            seen=senders.awaited,
+            action="tempfail",
+            text=f"DNS does not show the key of {senders.awaited} now, try again later",
+            enhanced=(4, 4, 3),
+        )
 
 
 def _dmarc(found: Dmarc, vouched: str) -> Finding:

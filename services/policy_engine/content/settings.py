@@ -28,13 +28,6 @@ def _domain(text: str) -> str:
     return text.lower()
 
 
-def _domains(text: str) -> str:
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if any(not (is_domain(part) and part.isascii()) for part in parts):
-        raise ValueError("must look like lists.example.org,example.net")
-    return ",".join(parts).lower()
-
-
 class ContentSettings(NameSettings):
     """What is checked, and from which scores on something is done.
 
@@ -49,7 +42,6 @@ class ContentSettings(NameSettings):
         check_seconds: How long one check may take; authentication takes half of it for each of its
             three steps.
         arc_seal_domain: Strangers' mail that leaves again is sealed with this domain's key; empty: not.
-        arc_trusted: Sealers that are believed when they say that DMARC passed: domains.
         judging_concurrency: Messages judged at once; others wait for their turn.
     """
 
@@ -61,7 +53,6 @@ class ContentSettings(NameSettings):
     spam_subject: Annotated[str, AfterValidator(_prefix)] = ""
     check_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
     arc_seal_domain: Annotated[str, AfterValidator(_domain)] = ""
-    arc_trusted: Annotated[str, AfterValidator(_domains)] = ""
     judging_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
 
     @model_validator(mode="after")
@@ -91,8 +82,3 @@ class ContentSettings(NameSettings):
     def patience(self) -> timedelta:
         """For each check."""
         return timedelta(seconds=self.check_seconds)
-
-    @property
-    def trusted_sealers(self) -> frozenset[str]:
-        """Whose ARC seals are believed."""
-        return frozenset(filter(None, self.arc_trusted.split(",")))

@@ -30,6 +30,7 @@ from postmaster.cli import (
     redirection,
     rules,
     scheduled,
+    sealers,
     senders,
     shadow,
     sharing,
@@ -83,6 +84,7 @@ app.add_typer(dead.dead, name="dead", rich_help_panel=MAIL)
 policy.policy.add("explain")(explaining.explain)
 policy.policy.add_typer(rules.rules, name="rules")
 policy.policy.add_typer(shadow.shadow, name="shadow")
+policy.policy.add_typer(sealers.sealer, name="sealer")
 policy.policy.add_typer(maps.maps, name="map")
 policy.policy.add("import")(taking_over.import_tables)
 policy.policy.add_typer(lists.zone, name="zone")

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from posthouse.authenticity.arc import Arc, Chain, read_chain, seal, validate
+from posthouse.authenticity.arc import Arc, Chain, doubtful, read_chain, seal, validate
+from posthouse.authenticity.arc.vouching import waits_for
 from posthouse.authenticity.dkim import Signer, digest_bodies
 from posthouse.authenticity.dkim.headers import Header
 from posthouse.mail.header import header_end
@@ -138,9 +139,55 @@ async def test_broken_chains(old: bytes, new: bytes, why: str) -> None:
     assert (arc.result, arc.why) == ("fail", why)
 
 
-async def test_a_key_that_is_not_there_breaks_it() -> None:  # RFC 8617 §5.2.1
+async def test_a_key_that_is_not_there_breaks_it() -> None:
     octets = await _sealed(LETTER)
 
-    arc = (await _found(octets, FakeNames({}, frozenset({"arc._domainkey.relay.test"}))))[1]
+    arc = (await _found(octets, FakeNames({})))[1]
 
-    assert (arc.result, arc.why) == ("fail", "set 1: no key")
+    assert (arc.result, arc.why, arc.is_doubtful) == ("fail", "set 1: no key", False)
+
+
+SILENT = FakeNames({}, frozenset({"arc._domainkey.relay.test"}))
+
+
+async def test_a_chain_that_dns_does_not_tell_of_now_fails_and_is_not_sealed() -> None:
+    octets = await _sealed(LETTER)
+    end = header_end(octets)
+    digest = digest_bodies([octets[end:]], ["simple"])["simple"]
+
+    chain, arc = await _found(octets, SILENT)
+
+    assert arc.result == "fail"  # RFC 8617 §5.2.1
+    assert arc.doubted == {"relay.test"}
+    assert seal(Header(octets[:end]), digest, SIGNER, (chain, arc), "relay.test; none", NOW) == b""
+    assert (await _found(octets))[1].result == "pass"  # for the next server
+    assert waits_for(arc, {"relay.test"}) == "relay.test"
+    assert waits_for(arc, {"other.test"}) == ""
+
+
+async def test_what_is_broken_for_certain_is_not_doubtful() -> None:
+    octets = await _sealed(await _sealed(LETTER))
+    names = FakeNames({}, frozenset({"old._domainkey.relay.test"}))
+    old = octets.replace(b"s=arc", b"s=old").replace(b"s=old", b"s=arc", 2)  # set 1 asks old
+
+    arc = (await _found(old, names))[1]
+
+    assert (arc.result, arc.is_doubtful) == ("fail", False)
+
+
+async def test_silence_of_a_stranger_makes_nobody_wait() -> None:
+    octets = (await _sealed(LETTER)).replace(b"d=relay.test", b"d=evil.test", 1)
+    names = FakeNames(
+        {"arc._domainkey.relay.test": {"TXT": [RECORD]}},
+        SILENT.silent | {"arc._domainkey.evil.test"},
+    )
+
+    arc = (await _found(octets, names))[1]
+
+    assert arc.is_doubtful
+    assert waits_for(arc, {"relay.test"}) == ""
+    assert doubtful(read_chain(Header(octets[: header_end(octets)]))).doubted == {
+        "relay.test",
+        "evil.test",
+    }
+    assert doubtful(Chain()).result == "none"

@@ -12,6 +12,7 @@ import pytest
 from policy_engine.content.authenticated import Authenticated
 from policy_engine.content.case import Case
 from policy_engine.content.dmarc_tally import result_of
+from policy_engine.content.finding import SEVERITY
 from policy_engine.content.leaving import leaves_house
 from policy_engine.content.senders import findings_on
 from policy_engine.content.signing import domains_of, is_authors
@@ -106,6 +107,14 @@ def test_a_trusted_sealer_is_the_reason_why_nothing_was_done() -> None:
     assert "ARC_TRUSTED" in found
     [said] = [str(each) for each in case.senders.results("", "", "") if each.method == "dmarc"]
     assert 'reason="p=reject dis=none local_policy.arc=l.test"' in said
+
+
+def test_while_dns_hides_the_key_of_a_trusted_sealer_the_sender_tries_again() -> None:
+    senders = replace(failing().senders, awaited="l.test")
+    found = {each.rule: each for each in findings_on(senders)}
+    assert found["ARC_AWAITED"].action == "tempfail"
+    assert found["ARC_AWAITED"].enhanced == (4, 4, 3)
+    assert SEVERITY["tempfail"] > SEVERITY["reject"]
 
 
 def test_who_wants_no_reports_is_not_counted() -> None:

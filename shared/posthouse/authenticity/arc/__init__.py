@@ -2,6 +2,6 @@
 
 from posthouse.authenticity.arc.chain import Chain, read_chain
 from posthouse.authenticity.arc.sealing import seal
-from posthouse.authenticity.arc.validating import Arc, ArcResult, validate
+from posthouse.authenticity.arc.validating import Arc, ArcResult, doubtful, validate
 
-__all__ = ["Arc", "ArcResult", "Chain", "read_chain", "seal", "validate"]
+__all__ = ["Arc", "ArcResult", "Chain", "doubtful", "read_chain", "seal", "validate"]

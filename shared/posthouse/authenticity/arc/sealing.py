@@ -33,6 +33,8 @@ def seal(
     chain, arc = found
     if chain.is_over or chain.highest >= MAX_SETS:
         return b""  # §5.1 (2): it is broken, and stays so
+    if arc.is_doubtful:
+        return b""  # cv=fail would end for good what others may still find whole
     n, time = chain.highest + 1, int(now.timestamp())
     who = f"d={signer.domain}; s={signer.selector}; t={time};"
     own = f"ARC-Authentication-Results: i={n}; {results}\r\n".encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -14,9 +14,10 @@ from posthouse.authenticity.dkim.headers import Header, canonical, without_signa
 from posthouse.authenticity.dkim.keys import BadKey, Key, parse_key
 from posthouse.authenticity.dkim.verifying import judge
 from posthouse.authenticity.names import Names
-from posthouse.mail.answers import Found
+from posthouse.mail.answers import Found, Temporary
 
 ArcResult: TypeAlias = Literal["none", "pass", "fail"]
+UNSURE = "DNS does not tell of a key now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +26,12 @@ class Arc:
 
     Attributes:
         result: The chain's validation status, cv= of the next seal (§4.4).
-        domains: Who sealed, the oldest first; empty unless it passes.
+        domains: Who sealed, the oldest first; empty unless it passes, or might.
         results: What they found: their ARC-Authentication-Results as they stand, likewise.
         oldest_pass: The first set since which the message was not changed; 0 for all (§5.2 5).
         why: What is wrong.
+        doubted: Whose keys DNS could not show now, where nothing else is wrong. That is ``fail``, too
+            (§5.2.1: what is said is said for good); who need not speak waits, or leaves the chain to others.
     """
 
     result: ArcResult
@@ -36,35 +39,83 @@ class Arc:
     results: tuple[bytes, ...] = ()
     oldest_pass: int = 0
     why: str = ""
+    doubted: frozenset[str] = frozenset()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """It might pass another time."""
+        return bool(self.doubted)
 
 
 async def validate(
     names: Names, header: Header, chain: Chain, digests: Mapping[Canon, Digest]
 ) -> Arc:
-    """Return what ``chain`` is worth; whatever is wrong with it, DNS included, is final (§5.2.1)."""
-    if chain.why:
-        return Arc(result="fail", why=chain.why)
-    if not chain.sets:
-        return Arc(result="none")
+    """Return what ``chain`` is worth."""
+    if chain.why or not chain.sets:
+        return doubtful(chain)
     keys = _Keys(names)
-    oldest = 0
-    for n, each in reversed(list(enumerate(chain.sets, start=1))):
-        why = await _message_fault(keys, header, each, digests)
-        if why and n == len(chain.sets):
-            return Arc(result="fail", why=f"set {n}: {why}")
-        if why:
-            oldest = n + 1
-            break
-    before = sha256()
-    for n, each in enumerate(chain.sets, start=1):
-        if why := await _seal_fault(keys, each, before.copy()):
-            return Arc(result="fail", why=f"seal {n}: {why}")
-        before.update(b"".join(map(_relaxed, (each.results, each.message.field, each.seal.field))))
+    oldest, newest = await _since_when(keys, header, chain, digests)
+    faults = [_Fault(f"set {len(chain.sets)}", chain.sets[-1].message.domain, newest)]
+    if not faults[0].is_certain:
+        faults += await _seal_faults(keys, chain)
+    if certain := next((each for each in faults if each.is_certain), None):
+        return Arc(result="fail", why=f"{certain.where}: {certain.why}")
+    if doubted := {each.domain for each in faults if each.why}:
+        return doubtful(chain, doubted)
     return Arc(
         result="pass",
         domains=tuple(each.seal.domain for each in chain.sets),
         results=tuple(each.results for each in chain.sets),
         oldest_pass=oldest,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """What is wrong with something of ``domain``; nothing if ``why`` is empty."""
+
+    where: str
+    domain: str
+    why: str
+
+    @property
+    def is_certain(self) -> bool:
+        return self.why not in {"", UNSURE}
+
+
+async def _since_when(
+    keys: _Keys, header: Header, chain: Chain, digests: Mapping[Canon, Digest]
+) -> tuple[int, str]:
+    """Return the first set since which nothing was changed, and what is wrong with the newest."""
+    for n, each in reversed(list(enumerate(chain.sets, start=1))):
+        if why := await _message_fault(keys, header, each, digests):
+            return n + 1, why if n == len(chain.sets) else ""
+    return 0, ""
+
+
+async def _seal_faults(keys: _Keys, chain: Chain) -> list[_Fault]:
+    """Return the faults of the seals, the oldest first, up to one that is certain."""
+    before, faults = sha256(), list[_Fault]()
+    for n, each in enumerate(chain.sets, start=1):
+        why = await _seal_fault(keys, each, before.copy())
+        faults.append(_Fault(f"seal {n}", each.seal.domain, why))
+        if faults[-1].is_certain:
+            break
+        before.update(b"".join(map(_relaxed, (each.results, each.message.field, each.seal.field))))
+    return faults
+
+
+def doubtful(chain: Chain, doubted: Collection[str] | None = None, why: str = UNSURE) -> Arc:
+    """Return what is known of ``chain`` while DNS does not tell of ``doubted``; None: of nobody."""
+    if not chain.sets:
+        return Arc(result="fail" if chain.why else "none", why=chain.why)
+    if doubted is None:
+        doubted = {name for each in chain.sets for name in (each.message.domain, each.seal.domain)}
+    return Arc(
+        result="fail",
+        domains=tuple(each.seal.domain for each in chain.sets),
+        why=f"{why}: {' '.join(sorted(doubted))}",
+        doubted=frozenset(doubted),
     )
 
 
@@ -91,6 +142,8 @@ class _Keys:
 
     async def _fetch(self, name: str) -> Key | str:
         answer = await self._names.txt(name)
+        if isinstance(answer, Temporary):
+            return UNSURE
         if not isinstance(answer, Found):
             return "no key"
         try:

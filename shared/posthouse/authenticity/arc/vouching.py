@@ -31,6 +31,16 @@ def voucher(arc: Arc | None, author: str, trusted: Collection[str]) -> str:
     return ""
 
 
+def waits_for(arc: Arc | None, trusted: Collection[str]) -> str:
+    """Return the sealer that might vouch, were its key not withheld by DNS now; empty for nobody.
+
+    Only silence of trusted sealers counts: a stranger's nameserver would be silent at his will.
+    """
+    if arc is None or not arc.is_doubtful or not arc.doubted <= set(trusted):
+        return ""
+    return arc.domains[-1] if arc.domains[-1] in trusted else ""
+
+
 def _says_pass(field: bytes, author: str) -> bool:
     """True if an ARC-Authentication-Results ``field`` says that DMARC passed for ``author``."""
     value = _QUOTED.sub(b'""', unfold(field.partition(b":")[2]))
