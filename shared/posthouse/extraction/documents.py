@@ -1,21 +1,26 @@
 """The text of documents: PDF, and the zipped XML of office programs. Runs in a worker process alone.
 
-The only importer of pypdf. Strangers send these files: whatever a reader fails by, the document has no
-text then; what takes too much time or memory costs the worker, and the message is read without it.
+The only importer of pypdf. Strangers send these files: where a reader fails, the document has the text
+until there; what takes too much time or memory costs the worker, and the message is read without it.
 """
 
 from __future__ import annotations
 
 import logging
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from io import BytesIO
 from types import MappingProxyType
 from typing import Final, TypeAlias
 from xml.parsers import expat
 
 from pypdf import PdfReader
+from pypdf.errors import PyPdfError
 
 from posthouse.extraction.kinds import OPEN, PDF, SHEET, SLIDES, WORD
 
@@ -27,6 +32,13 @@ _Reader: TypeAlias = Callable[[bytes], Iterable[str]]
 
 _TEXT_ELEMENT = "t"  # w:t, a:t, and t of a spreadsheet's strings
 _BLOCKS = frozenset({"p", "h", "si", "tc", "table-cell", "br", "tab", "line-break"})
+
+# What readers fail by when octets are not what they say they are: pypdf checks little beforehand.
+_UNREADABLE = (
+    PyPdfError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, expat.ExpatError,
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError,
+    TypeError, ValueError,
+)  # fmt: skip
 
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
@@ -41,14 +53,12 @@ def document_text(kind: bytes, octets: bytes) -> str:
     reader = _READERS[kind]
     pieces: list[str] = []
     size = 0
-    try:
+    with suppress(*_UNREADABLE):
         for piece in reader(octets):
             pieces.append(piece)
             size += len(piece)
             if size > MAX_TEXT:
                 break
-    except Exception:  # noqa: BLE001, S110 - a stranger's file: what was read until then counts
-        pass
     return "\n".join(pieces)[:MAX_TEXT]
 
 
