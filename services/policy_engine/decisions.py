@@ -21,9 +21,9 @@ it has none. The first decision stands: it is recorded, and never made again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from policy_engine.dead_ends import NO_RIGHT, Dead
 from policy_engine.maps.copying import copies
@@ -52,6 +52,7 @@ class Plan:
         missing: Keys to ask the directory for; if there are any, the rest is not final.
         copies: Where copies go that operators want (`policy_engine.maps.copying`).
         hold: Why the message waits for an operator; empty if it does not.
+        trails: What was passed on the way to an address, in words; of copies too.
     """
 
     decisions: tuple[Decision, ...]
@@ -59,6 +60,7 @@ class Plan:
     missing: frozenset[str]
     copies: tuple[Branch, ...] = ()
     hold: str = ""
+    trails: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def plan(recipients: Sequence[InboundRecipient], sender: str, known: Known, rules: Rules) -> Plan:
@@ -78,7 +80,12 @@ def plan(recipients: Sequence[InboundRecipient], sender: str, known: Known, rule
             children = handed_on(recipient.notify, decision.children, named)
             decision = replace(decision, children=children)
         decisions.append(decision)
-    made = Plan(decisions=tuple(decisions), dead=walk.dead, missing=frozenset(walk.missing))
+    made = Plan(
+        decisions=tuple(decisions),
+        dead=walk.dead,
+        missing=frozenset(walk.missing),
+        trails=walk.trails,
+    )
     return _with_more(made, recipients, walk) if rules.maps.kinds else made
 
 

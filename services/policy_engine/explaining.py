@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from policy_engine.content.bench import Bench, verdict_of
+from policy_engine.content.bench import Bench
 from policy_engine.content.pipeline import Judged
 from policy_engine.decisions import Plan
 from policy_engine.enquiries import Enquiries
@@ -25,6 +25,7 @@ from posthouse.mail.ids import new_id
 from posthouse.storage.ledger import Branch, Kept
 
 OK = "250 2.0.0 Ok"
+NOBODY = Plan(decisions=(), dead={}, missing=frozenset())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,8 @@ class Explainer:
         judged = await self.bench.judge(case)
         if judged is None:
             raise ValueError("all of it is here")
-        verdict = verdict_of(judged.judgement)
+        verdict = await self.bench.verdict_of(judged)
+        plan = await self._plan(question, admission)
         header = b""
         if not verdict.refuses and verdict.action != "discard":
             header = await self.bench.header_of(judged, self.hostname)
@@ -62,7 +64,8 @@ class Explainer:
             score=verdict.score,
             decided_by=verdict.decided_by,
             header=header.decode("utf-8", "replace"),
-            ways=await self._ways(question, admission[1:]),
+            hold=verdict.hold or plan.hold,
+            ways=tuple(_told(question, plan)),
         )
 
     async def _answered(self, question: MailQuestion | RcptQuestion) -> Answered:
@@ -88,17 +91,16 @@ class Explainer:
             octets=question.octets,
         )
 
-    async def _ways(
-        self, question: ExplainQuestion, answered: Sequence[Answered]
-    ) -> tuple[str, ...]:
-        """Return where those recipients lead that are taken."""
+    async def _plan(self, question: ExplainQuestion, admission: Sequence[Answered]) -> Plan:
+        """Return what routing would do with those recipients that are taken."""
+        mail_from, *answered = admission
         taken = [
             InboundRecipient(n=n, address=address)
             for n, (address, said) in enumerate(zip(question.recipients, answered, strict=True))
             if said.reply.startswith("2")
         ]
-        if not taken:
-            return ()
+        if not taken or not mail_from.reply.startswith("2"):
+            return NOBODY
         mail = Inbound(
             id=new_id(),
             sender=question.sender,
@@ -107,7 +109,7 @@ class Explainer:
             recipients=tuple(taken),
         )
         [plan] = await self.routing.plans([mail])
-        return tuple(_told(mail, plan))
+        return plan
 
 
 def _commands(question: ExplainQuestion) -> Iterator[MailQuestion | RcptQuestion]:
@@ -153,16 +155,17 @@ def _checked(judged: Judged) -> Iterator[Checked]:
         )
 
 
-def _told(mail: Inbound, plan: Plan) -> Iterator[str]:
-    """Say where the recipients of ``mail`` lead."""
-    names = {to.n: to.address for to in mail.recipients}
+def _told(question: ExplainQuestion, plan: Plan) -> Iterator[str]:
+    """Say where the recipients lead, by what, and who gets a copy."""
+    names = dict(enumerate(question.recipients))
     for decision in plan.decisions:
         branches = (decision.to,) if isinstance(decision, Kept) else decision.children
-        ways = "; ".join(_way(branch, plan) for branch in branches)
+        ways = "; ".join(_way(branch, plan, question.sender) for branch in branches)
         yield f"{names[decision.n]}: {ways or 'to recipients named already'}"
+    yield from (f"copy: {_way(branch, plan, question.sender)}" for branch in plan.copies)
 
 
-def _way(branch: Branch, plan: Plan) -> str:
+def _way(branch: Branch, plan: Plan, sender: str) -> str:
     if branch.road == "remote":
         way = f"to {branch.address} at {branch.domain}"
     elif branch.account is not None:
@@ -171,4 +174,7 @@ def _way(branch: Branch, plan: Plan) -> str:
         dead = plan.dead.get(branch.address.lower())
         return f"bounced: {dead.status} {dead.text}" if dead else "bounced"
     way += f", folder {branch.folder}" if branch.folder else ""
-    return way + (f", as <{branch.sender}>" if branch.sender is not None else "")
+    way += f", through {branch.via}" if branch.via else ""
+    way += f", as <{branch.sender}>" if branch.sender not in {None, sender} else ""
+    trail = plan.trails.get(branch.address.lower(), ())
+    return f"{way}, by {', '.join(trail)}" if trail else way

@@ -18,6 +18,7 @@ from policy_engine.maps.rewriting import OUTSIDE, RECIPIENT, rewritten
 from policy_engine.places import Known, Place, find, is_postmaster, keys_of
 from policy_engine.returned import meant
 from policy_engine.srs import Rewriter, looks_rewritten
+from policy_engine.steps import Step
 from posthouse.mail.address import Address, BadAddress, parse_address
 from posthouse.mail.idn import a_labels
 from posthouse.mail.maps import changed
@@ -52,52 +53,25 @@ class Rules:
     maps: Maps = NO_MAPS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """Where we are on the way from a recipient.
-
-    Attributes:
-        path: The keys that were passed.
-        domain: Of the last address passed, one of ours; empty at the beginning.
-        owner: Of the innermost group passed.
-        mapped: The addresses that the map virtual has replaced.
-    """
-
-    path: tuple[str, ...] = ()
-    domain: str = ""
-    owner: str | None = None
-    mapped: tuple[str, ...] = ()
-
-    @property
-    def depth(self) -> int:
-        """How far we have come."""
-        return len(self.path) + len(self.mapped)
-
-    @property
-    def began(self) -> str:
-        """The first address that was passed."""
-        return (*self.path, *self.mapped)[0]
-
-    def beyond(self, place: Place, owner: str | None = None) -> Step:
-        """Return the step behind ``place``."""
-        domain = place.key.rpartition("@")[2]
-        return replace(self, path=(*self.path, place.key), domain=domain, owner=owner or self.owner)
-
-    def beyond_map(self, address: Address, *, is_ours: bool) -> Step:
-        """Return the step behind ``address``, which a map has replaced."""
-        domain = address.domain if is_ours else self.domain
-        return replace(self, mapped=(*self.mapped, address.key), domain=domain)
-
-
 @dataclass(slots=True)
 class Walk:
-    """Follows the addresses of one message."""
+    """Follows the addresses of one message.
+
+    Attributes:
+        sender: The reverse path.
+        known: What the directory says.
+        rules: What else decides.
+        dead: Why addresses lead nowhere, in lower case.
+        missing: What must be known before.
+        trails: What was passed on the first way to an address.
+    """
 
     sender: str
     known: Known
     rules: Rules
     dead: dict[str, Dead] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
+    trails: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _found: dict[str, Branch] = field(default_factory=dict)
     _steps: int = 0
 
@@ -122,6 +96,7 @@ class Walk:
             after = rewritten(address, RECIPIENT, self.rules.maps, self.known)
             self.missing.update(after.missing)
             address = after.address
+            step = replace(step, trail=tuple(f"{each.kind} {each.key}" for each in after.by))
         if self._knows(address):
             self._arrive(address, find(address, self.known), step)
 
@@ -145,7 +120,8 @@ class Walk:
         look = maps.narrow if place is not None and place.is_known else maps.find
         virtual = None if address.key in step.mapped else look("virtual", address, known)
         if virtual is not None:
-            self._replace(address, virtual, step.beyond_map(address, is_ours=place is not None))
+            behind = step.beyond_map(address, virtual.entry, is_ours=place is not None)
+            self._replace(address, virtual, behind)
             return True
         if place is None:
             return False
@@ -169,7 +145,8 @@ class Walk:
         """Follow an alias, or arrive at an account."""
         passed = place.key in step.path
         if place.alias is not None and not passed:
-            behind = step.beyond(place, owner=place.alias.owner)
+            what = "group" if place.alias.owner else "alias"
+            behind = step.beyond(place, what, owner=place.alias.owner)
             for target in place.alias.targets:
                 self._follow(target, behind)
         elif place.account is None:
@@ -180,7 +157,7 @@ class Walk:
             if place.forward.keep_copy:
                 self._deliver(address, place, step)
             for target in place.forward.targets:
-                self._follow(target, step.beyond(place))
+                self._follow(target, step.beyond(place, "forward of"))
         else:
             self._deliver(address, place, step)
 
@@ -189,13 +166,13 @@ class Walk:
         if not self.sender and looks_rewritten(address):
             original = self.rules.rewriter.reverse(address, self.rules.today)
             if original is not None:
-                self._follow(original, step.beyond(place))
+                self._follow(original, step.beyond(place, "way back"))
                 return
         catch_all = place.domain.catch_all
         if self.rules.postmaster and is_postmaster(address) and place.key not in step.path:
-            self._follow(self.rules.postmaster, step.beyond(place))
+            self._follow(self.rules.postmaster, step.beyond(place, "postmaster for"))
         elif catch_all and place.key not in step.path:
-            self._follow(catch_all, step.beyond(place))
+            self._follow(catch_all, step.beyond(place, "catch-all for"))
         else:
             self._bury(str(address), LOOP if catch_all else NOBODY)
 
@@ -211,7 +188,8 @@ class Walk:
                 folder=place.detail,
                 sender=self._owner(step),
                 redistributed=self._owner(step) is not None,
-            )
+            ),
+            step,
         )
 
     def _leave(self, address: Address, step: Step) -> None:
@@ -236,7 +214,8 @@ class Walk:
                 sender=self._worldly(sender),
                 redistributed=sender is not None and sender in (step.owner, *step.path),
                 via=self._hop(address),
-            )
+            ),
+            step,
         )
 
     def _hop(self, address: Address) -> str:
@@ -284,6 +263,9 @@ class Walk:
         self.dead[address.lower()] = why
         self._add(Branch(road="local", address=address))
 
-    def _add(self, branch: Branch) -> None:
+    def _add(self, branch: Branch, step: Step | None = None) -> None:
         """Keep the first way to each address; a living one before a dead one."""
-        self._found.setdefault(branch.address.lower(), branch)
+        key = branch.address.lower()
+        self._found.setdefault(key, branch)
+        if step is not None:
+            self.trails.setdefault(key, step.trail)

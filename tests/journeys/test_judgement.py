@@ -50,6 +50,11 @@ def test_what_looks_forged_is_found_in_junk_and_the_trace_says_why(judging: Hous
     assert told["envelope"]["verdict"]["action"] == "quarantine"
     assert told["envelope"]["verdict"]["by"] == ["DMARC_FAIL"]
     assert told["recipients"][0]["folder"] == "Junk"
+    again = judging.ask("GET", f"/policy/explain/{found['id']}")
+    assert (again["action"], again["decided_by"]) == ("quarantine", ["DMARC_FAIL"])
+    assert again["ways"] == [f"{user[0]}: to the mailbox of {user[0]}"]
+    before = judging.ask("GET", f"/policy/explain/{found['id']}?client=192.0.2.1&sender=x@a.test")
+    assert before["admission"][0]["command"] == "MAIL FROM:<x@a.test>"
 
 
 def test_an_operator_is_told_before_what_would_become_of_it(judging: House) -> None:
@@ -114,8 +119,14 @@ def test_what_an_operator_has_held_waits_with_its_reason_until_it_is_let_go(judg
     user = judging.account()
     entry = "/policy/access/*/header/Subject: invoice"
     judging.ask("PUT", entry, {"action": "hold", "comment": "looked at first"})
+    octets = HAM.replace(b"hello", b"Invoice")
+    how = {"sender": "eve@far.test", "recipient": user[0], "client": "127.0.0.1"}
+    with demo.api(judging.demo) as client:  # policy hears of it within seconds
+        eventually(
+            lambda: client.post("/policy/explain", params=how, content=octets).json()["hold"], bool
+        )
 
-    judging.send("eve@far.test", [user[0]], HAM.replace(b"hello", b"Invoice"))
+    judging.send("eve@far.test", [user[0]], octets)
 
     [waiting] = eventually(lambda: judging.ask("GET", "/queue?state=held")["items"], bool)
     assert (waiting["recipient"], waiting["reply"]) == (user[0], "looked at first")

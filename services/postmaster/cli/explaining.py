@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -31,40 +32,71 @@ CHECKS: list[Column] = [
 
 @policy.add("explain")
 def explain(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE.eml", help="The message, as it would come.")
+    message: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.eml|ID", help="The message, as it would come; or the id of one that came."
+        ),
     ],
     *,
     sender: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="MAIL FROM; empty for the null path.")
-    ],
+        str | None, typer.Option(metavar="ADDRESS", help="MAIL FROM; empty for the null path.")
+    ] = None,
     recipients: Annotated[
-        list[str], typer.Option("--recipient", metavar="ADDRESS", help="RCPT TO; several times.")
-    ],
+        list[str] | None,
+        typer.Option("--recipient", metavar="ADDRESS", help="RCPT TO; several times."),
+    ] = None,
     client: Annotated[
-        str, typer.Option(metavar="IP", help="Who brings it; or the account that submits it.")
-    ],
-    helo: Annotated[str, typer.Option(metavar="NAME", help="What that one calls itself.")] = "",
+        str | None,
+        typer.Option(metavar="IP", help="Who brings it; or the account that submits it."),
+    ] = None,
+    helo: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What that one calls itself.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell what would become of a message, by which checks and why; nothing of it is done.
 
     A policy pod is asked what it would do: MAIL and RCPT, each check with what it saw, its
-    score and its time, the verdict, the header as it would be stored, and where it would lead.
+    score and its time, the verdict, the header as it would be stored, and where it would lead. Of
+    a message that came and is still stored, sender, recipients and client are as they were, unless
+    they are given.
     """
-    try:
-        octets = _lines(file.read_bytes())
-    except OSError as fault:
-        raise Failure(f"{file} cannot be read: {fault.strerror}.") from fault
-    query = {"sender": sender, "recipient": recipients, "client": client, "hello": helo}
-    if "@" in client:
-        query |= {"client": "127.0.0.1", "auth": client}
-    with connect() as api:
-        found = api.ask("POST", path("policy", "explain"), octets=octets, query=query)
+    query: dict[str, Any] = {"sender": sender, "recipient": recipients, "hello": helo}
+    if client is not None:
+        is_account = "@" in client
+        query |= {"client": "127.0.0.1" if is_account else client}
+        query |= {"auth": client if is_account else ""}
+    given = {name: value for name, value in query.items() if value is not None}
+    found = _of_id(message, given) if _is_id(message) else _of_file(Path(message), given)
     if as_json:
         print_json(found)
         return
     _tell(found)
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return not Path(text).exists()
+
+
+def _of_id(ident: str, query: Mapping[str, Any]) -> Mapping[str, Any]:
+    with connect() as api:
+        return api.ask("GET", path("policy", "explain", ident), query=query)
+
+
+def _of_file(file: Path, query: Mapping[str, Any]) -> Mapping[str, Any]:
+    if missing := [name for name in ("sender", "recipient", "client") if name not in query]:
+        raise Failure(f"Say how it would come: --{', --'.join(missing)}.")
+    try:
+        octets = _lines(file.read_bytes())
+    except OSError as fault:
+        raise Failure(f"{file} cannot be read: {fault.strerror}.") from fault
+    with connect() as api:
+        return api.ask("POST", path("policy", "explain"), octets=octets, query=query)
 
 
 def _lines(octets: bytes) -> bytes:
@@ -80,6 +112,8 @@ def _tell(found: Mapping[str, Any]) -> None:
     say("")
     by = f" by {', '.join(found['decided_by'])}" if found["decided_by"] else ""
     say(f"{found['action']}{by}, {found['score']:g} points: {found['reply']}")
+    if found.get("hold"):
+        say(f"held: {found['hold']}")
     for way in found["ways"]:
         say(way)
     if found["header"]:

@@ -82,7 +82,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag="explanation"):
         score: The sum of the scores.
         decided_by: The rules that asked for the action; empty where the sum did.
         header: The header as it would be stored, signed if it would be.
-        ways: Where each recipient that is taken would lead.
+        hold: Why it would wait for an operator; empty if it would not.
+        ways: Where each recipient that is taken would lead, by what, and who would get a copy.
     """
 
     admission: tuple[Answered, ...]
@@ -92,4 +93,5 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag="explanation"):
     score: float
     decided_by: tuple[str, ...] = ()
     header: str = ""
+    hold: str = ""
     ways: tuple[str, ...] = ()

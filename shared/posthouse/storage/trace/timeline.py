@@ -196,7 +196,8 @@ def _judgement(verdict: Mapping[str, Any]) -> str:
     rules = [f"{name} {score:g}" if score else name for name, score in verdict.get("rules", ())]
     found = f": {', '.join(rules)}" if rules else ""
     by = f" by {', '.join(verdict['by'])}" if verdict.get("by") else ""
-    return f"{verdict['action']}{by}, {verdict.get('score', 0):g} points{found}"
+    held = f"; held: {verdict['hold']}" if verdict.get("hold") else ""
+    return f"{verdict['action']}{by}, {verdict.get('score', 0):g} points{found}{held}"
 
 
 def _way(recipient: TracedRecipient, recipients: Sequence[TracedRecipient]) -> str:
