@@ -62,13 +62,23 @@ class Connections:
 
     async def take(self) -> Connection:
         """Return a connection for the caller alone; raise what asyncpg does, or `TimeoutError`."""
-        connection = self._pick()
+        connection = self.take_kept()
         if connection is None:
             async with asyncio.timeout(ACQUIRE_SECONDS):
                 connection = await self._wait() or await self._connect()
+            self._lend(connection)
+        return connection
+
+    def take_kept(self) -> Connection | None:
+        """As `take`, but None where that would have to wait."""
+        connection = self._pick()
+        if connection is not None:
+            self._lend(connection)
+        return connection
+
+    def _lend(self, connection: Connection) -> None:
         connection.uses += 1
         self._lent.add(connection)
-        return connection
 
     def give_back(self, connection: Connection, *, is_settled: bool) -> None:
         """Take a connection back; unless ``is_settled`` its last statement may be at work yet."""

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and the one place where trouble with them gets its name.
+"""Connections to PostgreSQL; trouble with them gets its name here (`posthouse.storage.trouble`).
 
 `Pool` and `Tx` have the same few methods (`Queries`), so a function of this room says by its
 parameter whether it decides about the transaction itself or belongs in the caller's. Whatever
@@ -13,15 +13,15 @@ when they are given back, and new ones are made when they are asked for.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import asyncpg
 
-from posthouse.mail.errors import AnswerLost, Unavailable
 from posthouse.storage.connections import Connection, Connections
+from posthouse.storage.trouble import NamedTrouble, is_gone, unavailable
 
 STATEMENT_SECONDS = 30.0  # the server ends a statement
 IDLE_IN_TRANSACTION_SECONDS = 60.0
@@ -43,66 +43,7 @@ _SESSION = {
 
 Row: TypeAlias = asyncpg.Record
 
-# Conditions of the server, not of the statement. 08 and 57P0x: gone or going; 53: out of disk,
-# memory, connections; 58: I/O errors; 40: deadlock and serialization; 25006: a standby answers;
-# 57014: statement_timeout; 55P03: lock_timeout; 25P03: idle in transaction; 28: our login is
-# refused; 3D000: our database is missing (both are said when a connection is made).
-_TROUBLE = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.PostgresSystemError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-)
-
-
-class _NamedTrouble:
-    """Raises `Unavailable` for what concerns the server or the way to it."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: asyncpg.Connection | None = None) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: object, trouble: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if trouble is None:
-            return
-        if isinstance(trouble, asyncpg.InterfaceError) and not isinstance(trouble, _TROUBLE):
-            if self._connection is not None and not _is_gone(self._connection):
-                return  # a bug of ours: a wrong argument, two queries at once
-        elif not isinstance(trouble, _TROUBLE):
-            return
-        raise _unavailable(trouble, self._connection) from trouble
-
-
-def _is_gone(connection: asyncpg.Connection) -> bool:
-    try:
-        return bool(connection.is_closed())
-    except asyncpg.InterfaceError:  # it broke, and the pool has taken it back already
-        return True
-
-
-def _unavailable(
-    trouble: BaseException, connection: asyncpg.Connection | None = None
-) -> Unavailable:
-    """Name it; who had a connection and heard nothing knows nothing of what it had asked for."""
-    is_cut = connection is not None and (isinstance(trouble, TimeoutError) or _is_gone(connection))
-    return (AnswerLost if is_cut else Unavailable)(
-        "storage is not available", detail=f"PostgreSQL: {type(trouble).__name__}: {trouble}"
-    )
+T = TypeVar("T")
 
 
 class Queries(Protocol):
@@ -139,27 +80,27 @@ class Tx:
 
     async def fetch(self, sql: str, *arguments: object) -> list[Row]:
         """Return all rows."""
-        with _NamedTrouble(self.connection):
+        with NamedTrouble(self.connection):
             return list(await self.connection.fetch(sql, *arguments))
 
     async def fetchrow(self, sql: str, *arguments: object) -> Row | None:
         """Return the first row, or None."""
-        with _NamedTrouble(self.connection):
+        with NamedTrouble(self.connection):
             return await self.connection.fetchrow(sql, *arguments)
 
     async def fetchval(self, sql: str, *arguments: object) -> object:
         """Return the first column of the first row, or None."""
-        with _NamedTrouble(self.connection):
+        with NamedTrouble(self.connection):
             return await self.connection.fetchval(sql, *arguments)
 
     async def execute(self, sql: str, *arguments: object) -> int:
         """Run the statement; return how many rows it touched."""
-        with _NamedTrouble(self.connection):
+        with NamedTrouble(self.connection):
             return _touched(await self.connection.execute(sql, *arguments))
 
     async def executemany(self, sql: str, arguments: Iterable[Sequence[object]]) -> None:
         """Run the statement once per row of arguments."""
-        with _NamedTrouble(self.connection):
+        with NamedTrouble(self.connection):
             await self.connection.executemany(sql, arguments)
 
 
@@ -172,17 +113,21 @@ class _Session:
         self._connections = connections
 
     async def __aenter__(self) -> Tx:
-        with _NamedTrouble():
-            try:
-                self._connection = await self._connections.take()
-            except asyncpg.PostgresError as refusal:  # no statement ran: it is about the server
-                raise _unavailable(refusal) from refusal
+        self._connection = self._connections.take_kept() or await _taken(self._connections)
         return Tx(self._connection)
 
     async def __aexit__(
         self, kind: object, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connections.give_back(self._connection, is_settled=raised is None)
+
+
+async def _taken(connections: Connections) -> Connection:
+    with NamedTrouble():
+        try:
+            return await connections.take()
+        except asyncpg.PostgresError as refusal:  # no statement ran: it is about the server
+            raise unavailable(refusal) from refusal
 
 
 class Pool:
@@ -199,28 +144,40 @@ class Pool:
 
     async def fetch(self, sql: str, *arguments: object) -> list[Row]:
         """Return all rows."""
-        async with self.session() as session:
-            return await session.fetch(sql, *arguments)
+        rows: list[Row] = await self._ask(Connection.fetch, sql, arguments)
+        return rows
 
     async def fetchrow(self, sql: str, *arguments: object) -> Row | None:
         """Return the first row, or None."""
-        async with self.session() as session:
-            return await session.fetchrow(sql, *arguments)
+        row: Row | None = await self._ask(Connection.fetchrow, sql, arguments)
+        return row
 
     async def fetchval(self, sql: str, *arguments: object) -> object:
         """Return the first column of the first row, or None."""
-        async with self.session() as session:
-            return await session.fetchval(sql, *arguments)
+        return await self._ask(Connection.fetchval, sql, arguments)
 
     async def execute(self, sql: str, *arguments: object) -> int:
         """Run the statement; return how many rows it touched."""
-        async with self.session() as session:
-            return await session.execute(sql, *arguments)
+        return _touched(await self._ask(Connection.execute, sql, arguments))
 
     async def executemany(self, sql: str, arguments: Iterable[Sequence[object]]) -> None:
         """Run the statement once per row of arguments, all in one transaction."""
         async with self.session() as session:
             await session.executemany(sql, arguments)
+
+    async def _ask(
+        self, how: Callable[..., Awaitable[T]], sql: str, arguments: Sequence[object]
+    ) -> T:
+        """Ask within a `session`, without its objects: this comes with every query."""
+        connections, is_settled = self._connections, False
+        connection = connections.take_kept() or await _taken(connections)
+        try:
+            with NamedTrouble(connection):
+                answer = await how(connection, sql, *arguments)
+            is_settled = True
+        finally:
+            connections.give_back(connection, is_settled=is_settled)
+        return answer
 
 
 @asynccontextmanager
@@ -242,16 +199,16 @@ async def transaction(queries: Pool | Tx) -> AsyncIterator[Tx]:
 async def _transaction(session: Tx) -> AsyncIterator[None]:
     """Begin, then commit or roll back; what the block itself raises stays as it is."""
     frame = session.connection.transaction()
-    with _NamedTrouble(session.connection):
+    with NamedTrouble(session.connection):
         await frame.start()
     try:
         yield
     except BaseException:
-        if not _is_gone(session.connection):
-            with _NamedTrouble(session.connection):
+        if not is_gone(session.connection):
+            with NamedTrouble(session.connection):
                 await frame.rollback()
         raise
-    with _NamedTrouble(session.connection):
+    with NamedTrouble(session.connection):
         await frame.commit()
 
 
@@ -267,7 +224,7 @@ async def duty_lock(pool: Pool, duty: str) -> AsyncIterator[bool]:
         try:
             yield bool(held)
         finally:
-            if held and not _is_gone(session.connection):
+            if held and not is_gone(session.connection):
                 await _unlock(session, duty)
 
 
@@ -276,7 +233,7 @@ async def _unlock(session: Tx, duty: str) -> None:
     try:
         await session.execute("select pg_advisory_unlock(hashtext($1))", duty)
     except BaseException:
-        if not _is_gone(session.connection):  # it may have broken just now
+        if not is_gone(session.connection):  # it may have broken just now
             session.connection.terminate()
         raise
 

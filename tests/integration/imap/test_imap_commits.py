@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -17,6 +18,8 @@ from posthouse.storage.quotas import manage_quotas
 from support.imap import LETTER, Gateway, User, add_reader, check_sums, gateway
 
 pytestmark = pytest.mark.integration
+
+T = TypeVar("T")
 
 _COMMITS = (
     "append_messages",
@@ -90,6 +93,19 @@ class Failing(Pool):
             raise Unavailable("storage is not available")
         async with super().session() as session:
             yield Watched(session, self)
+        self._go_away()
+
+    async def _ask(
+        self, how: Callable[..., Awaitable[T]], sql: str, arguments: Sequence[object]
+    ) -> T:
+        if self.is_away:
+            raise Unavailable("storage is not available")
+        await self.noticed(sql)
+        answer = await super()._ask(how, sql, arguments)
+        self._go_away()
+        return answer
+
+    def _go_away(self) -> None:
         if self._has_changed:
             self._has_changed, self.is_away = False, True
             if self.loses_answer:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -20,6 +21,8 @@ from support.filings import accepted
 from support.imap import LETTER, Hub, add_reader, gateway
 
 pytestmark = pytest.mark.integration
+
+T = TypeVar("T")
 
 
 class Moody(Pool):
@@ -37,6 +40,13 @@ class Moody(Pool):
             raise Unavailable("storage is not available")
         async with super().session() as session:
             yield session
+
+    async def _ask(
+        self, how: Callable[..., Awaitable[T]], sql: str, arguments: Sequence[object]
+    ) -> T:
+        if self.is_away:
+            raise Unavailable("storage is not available")
+        return await super()._ask(how, sql, arguments)
 
 
 async def test_expunges_and_arrivals_are_told_although_nothing_can_be_claimed(
@@ -86,6 +96,11 @@ class Half(Moody):
     async def session(self) -> AsyncIterator[Tx]:
         async with Pool.session(self) as session:
             yield session
+
+    async def _ask(
+        self, how: Callable[..., Awaitable[T]], sql: str, arguments: Sequence[object]
+    ) -> T:
+        return await Pool._ask(self, how, sql, arguments)
 
 
 async def test_a_mailbox_that_could_not_be_opened_is_not_selected(
@@ -147,6 +162,11 @@ class Uncounted(Moody):
     async def session(self) -> AsyncIterator[Tx]:
         async with Pool.session(self) as session:
             yield session
+
+    async def _ask(
+        self, how: Callable[..., Awaitable[T]], sql: str, arguments: Sequence[object]
+    ) -> T:
+        return await Pool._ask(self, how, sql, arguments)
 
 
 async def test_what_happens_elsewhere_is_told_once_and_whole_when_all_of_it_can_be(
