@@ -9,7 +9,8 @@ with after_commit():    the news cannot be read         ─▶ OK; they are told
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 
 from imap_gateway.errors import Farewell
 from posthouse.mail.errors import AnswerLost, Unavailable
@@ -18,19 +19,33 @@ from posthouse.telemetry.logs import get_logger
 log = get_logger()
 
 
-@contextmanager
-def committing(*, is_partly_done: bool = False) -> Iterator[None]:
+class _Committing:
+    """A class, for it comes with every change."""
+
+    __slots__ = ("_is_partly_done",)
+
+    def __init__(self, *, is_partly_done: bool) -> None:
+        self._is_partly_done = is_partly_done
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or not isinstance(error, Unavailable):
+            return
+        if self._is_partly_done or isinstance(error, AnswerLost):
+            log.warning("outcome not known", reason=str(error))
+            raise Farewell("The storage was lost, please see what was done") from error
+
+
+def committing(*, is_partly_done: bool = False) -> AbstractContextManager[None]:
     """End the session if what is done in here may have been done, or a part of it was before.
 
     Other failures get out.
     """
-    try:
-        yield
-    except Unavailable as error:
-        if not (is_partly_done or isinstance(error, AnswerLost)):
-            raise
-        log.warning("outcome not known", reason=str(error))
-        raise Farewell("The storage was lost, please see what was done") from error
+    return _Committing(is_partly_done=is_partly_done)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from imap_gateway.client import Client
 from imap_gateway.errors import Refusal
-from imap_gateway.view.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
+from imap_gateway.view.flags import ALL_BITS, ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from imap_gateway.view.names import Elsewhere, elsewhere, name_for
 from posthouse.mail.rights import ALL, rights_of
 from posthouse.storage import snapshots
@@ -197,6 +197,8 @@ async def demand_now(client: Client, needed: str) -> frozenset[str]:
 
 def flags_allowed(rights: Collection[str]) -> int:
     """Return the bits of the system flags that may be changed (RFC 4314 §4); keywords go by ``w``."""
+    if rights is OWN:
+        return ALL_BITS
     return sum(bits for right, bits in _BITS.items() if right in rights)
 
 

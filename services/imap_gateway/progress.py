@@ -7,8 +7,6 @@ would be part of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -24,12 +22,20 @@ LONG: Final = frozenset({
 
 
 class Progress:
-    """Of one command: says every few seconds how far it has come."""
+    """Of one command: says every few seconds how far it has come, while inside."""
+
+    __slots__ = ("_client", "_every", "_timer")
 
     def __init__(self, client: Client, every: timedelta) -> None:
         self._client = client
         self._every = every.total_seconds()
+
+    def __enter__(self) -> None:
+        self._client.progress = None
         self._timer = self._wait()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
 
     def _wait(self) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(self._every, self._say)
@@ -43,17 +49,7 @@ class Progress:
         code = b"INPROGRESS (%b %b)" % (responses.string(client.tag), state)
         client.wire.write_now(responses.status(b"*", b"OK", "Still at work", code))
 
-    def stop(self) -> None:
-        """The command is done: nothing more is said of it."""
-        self._timer.cancel()
 
-
-@contextmanager
-def reported(client: Client) -> Iterator[None]:
+def reported(client: Client) -> Progress:
     """Tell of the command while the block runs; for those that are `LONG`."""
-    client.progress = None
-    progress = Progress(client, client.house.limits.progress)
-    try:
-        yield
-    finally:
-        progress.stop()
+    return Progress(client, client.house.limits.progress)

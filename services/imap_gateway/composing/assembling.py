@@ -22,13 +22,19 @@ from posthouse.mime.transport import transportable
 PIECE_OCTETS = 256 * 1024  # read and written at once
 
 
+def at_hand(message: NewMessage) -> bytes | None:
+    """Return the octets of a message that came whole, and is to be stored as it came."""
+    source = message.sources[0]
+    if len(message.sources) > 1 or not isinstance(source, Literal):
+        return None
+    octets = source.octets
+    return octets if isinstance(octets, bytes) and not _has_nul(octets) else None
+
+
 @asynccontextmanager
 async def assembled(client: Client, message: NewMessage) -> AsyncIterator[Content]:
     """Lend the octets of ``message``; raise `Refusal` or `Misuse` if there can be no such one."""
     content = _as_it_came(client, message)
-    if isinstance(content, bytes) and not _has_nul(content):
-        yield content  # nearly all
-        return
     house = client.house
     most = house.limits.message_octets
     draft = Draft(house.spool, house.budget, most, client.guest)

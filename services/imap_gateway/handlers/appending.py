@@ -15,13 +15,13 @@ from typing import Final
 from imap_gateway import own_changes, places
 from imap_gateway.client import Client, Done, Handlers
 from imap_gateway.committing import after_commit, committing
-from imap_gateway.composing.assembling import assembled
+from imap_gateway.composing.assembling import assembled, at_hand
 from imap_gateway.composing.putting import Puts
 from imap_gateway.errors import Refusal
 from imap_gateway.handlers.fetching import FRESH_SECONDS
 from imap_gateway.handlers.storing import keyword_numbers
 from imap_gateway.memory.drafts import Content
-from imap_gateway.protocol.appending import Append, Literal, NewMessage, Replace
+from imap_gateway.protocol.appending import Append, NewMessage, Replace
 from imap_gateway.protocol.cursor import BadSyntax
 from imap_gateway.protocol.responses import untagged
 from imap_gateway.protocol.sequences import write_set
@@ -89,21 +89,18 @@ async def _stored(
     client: Client, target: places.Target, messages: tuple[NewMessage, ...]
 ) -> list[store.NewMessage]:
     """Put the octets into the object store; return the rows that are to be committed."""
-    if len(messages) > 1 or not isinstance(_only(messages[0]), bytes):  # too much to do in vain
+    if len(messages) > 1 or at_hand(messages[0]) is None:  # too much to do in vain
         await find_mailbox(client.house.pool, target.account, target.name)
     news, puts = [], Puts(client.house.blobs)
     for number, message in enumerate(messages):
         client.progress = number, len(messages)
+        if (octets := at_hand(message)) is not None:  # nearly all
+            news.append(await _put(client, puts, target, message, octets))
+            continue
         async with assembled(client, message) as content:
             news.append(await _put(client, puts, target, message, content))
     await puts.done()
     return news
-
-
-def _only(message: NewMessage) -> object:
-    """Return the octets of a message that is one literal, or where they are."""
-    source = message.sources[0]
-    return source.octets if len(message.sources) == 1 and isinstance(source, Literal) else None
 
 
 async def _put(
@@ -122,7 +119,7 @@ async def _put(
     if target.account != client.account:  # the flag is the owner's; a guest's own is kept apart
         reader = client.account if bits & SEEN else None
         bits &= ~SEEN
-    keywords = await keyword_numbers(client, target.account, words)
+    keywords = await keyword_numbers(client, target.account, words) if words else ()
     if isinstance(content, bytes):
         summary = scan(content)
     else:

@@ -37,11 +37,9 @@ def a_client(wire: SlowWire) -> Client:
 async def test_no_sign_of_life_comes_amid_a_line() -> None:
     wire = SlowWire()
     client = a_client(wire)
-    progress = Progress(client, EVERY)
-
-    await write_line(client, [b"SEARCH", b" 1" * PIECE_OCTETS, b""])
-    end = wire.said.index(b"\r\n")
-    progress.stop()
+    with Progress(client, EVERY):
+        await write_line(client, [b"SEARCH", b" 1" * PIECE_OCTETS, b""])
+        end = wire.said.index(b"\r\n")
 
     assert b"".join(wire.said[: end + 1]) == b"* SEARCH" + b" 1" * PIECE_OCTETS + b"\r\n"
     assert max(map(len, wire.said[: end + 1])) <= PIECE_OCTETS + len(b"* ")
@@ -50,11 +48,9 @@ async def test_no_sign_of_life_comes_amid_a_line() -> None:
 async def test_signs_of_life_go_on_behind_it() -> None:
     wire = SlowWire()
     client = a_client(wire)
-    progress = Progress(client, EVERY)
-
-    await write_line(client, [b"SEARCH 1"])
-    before = len(wire.said)
-    await wire.drain()
-    progress.stop()
+    with Progress(client, EVERY):
+        await write_line(client, [b"SEARCH 1"])
+        before = len(wire.said)
+        await wire.drain()
 
     assert len(wire.said) > before
