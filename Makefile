@@ -14,7 +14,9 @@ PROFILE := check
 PORTS := SMTP_PORT SUBMISSION_PORT SMTPS_PORT IMAP_PORT IMAPS_PORT POP3_PORT POP3S_PORT POSTMASTER_PORT
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN = $(filter-out STORE COPIES WORKERS BENCH STORM_% POSTHOUSE_% $(PORTS) MAKE%,$(GIVEN))
-ONEMACHINE := PYTHONPATH=deploy/local $(PYTHON) -m onemachine
+# A clone runs its own code also where its .venv was made for another.
+OURS := $(CURDIR)/deploy/local:$(CURDIR)/shared:$(CURDIR)/services
+ONEMACHINE := PYTHONPATH=$(OURS) $(PYTHON) -m onemachine
 WITH_SERVERS := $(ONEMACHINE).testservers --
 PYTEST := env -u MAKEFLAGS $(PYTHON) -m pytest -q
 CLIENTS := $(addprefix tests/journeys/test_,$(addsuffix .py,readers mirrors thunderbird))
@@ -89,8 +91,8 @@ clients: $(DESKTOP) ## every mail program, Thunderbird too, and 5,000 letters
 soak: $(TOOLS) ## 100,000 mails for a dead site and one for a live one
 	@POSTHOUSE_SOAK_DEAD=100000 POSTHOUSE_SOAK_SLOW=5000 POSTHOUSE_SOAK_BURST=5000 $(WITH_SERVERS) $(PYTEST) -s -m integration --timeout 3600 tests/integration/remote/test_fairness.py tests/integration/remote/test_bursts.py
 
-bench: $(TOOLS) ## mail a second, CPU per mail, beside Postfix; --imap: Dovecot
-	@PYTHONPATH=deploy/local:. $(PYTHON) -m bench $(BENCH)
+bench: $(TOOLS) ## mail a second, CPU per mail, beside Postfix; --imap: Dovecot; --policy
+	@PYTHONPATH=$(OURS):. $(PYTHON) -m bench $(BENCH)
 
 fuzz: $(SETUP) ## any octets into parsers and SMTP sessions: minutes
 	$(PYTEST) -n auto --hypothesis-profile fuzz --timeout 1800 tests/properties tests/fuzz

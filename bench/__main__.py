@@ -18,6 +18,7 @@ from bench.measuring import Course, Run, measure
 from bench.memory import weigh
 from bench.ours import posthouse
 from bench.peers import peer
+from bench.policy import table as judging
 from bench.relaying import our_relay, peer_relay, recipients
 from bench.report import note, show
 from bench.system import System, Unfit
@@ -142,6 +143,7 @@ def _given(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--fresh", action="store_true", help="with --queue: what fresh mail costs meanwhile"
     )
+    parser.add_argument("--policy", action="store_true", help="judging and routing, ours alone")
     parser.add_argument("--imap", action="store_true", help="mailboxes, beside Dovecot's")
     parser.add_argument(
         "--idle", type=int, metavar="CONNECTIONS", help="with --imap: what idling readers take"
@@ -160,6 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(asyncio.run(weigh(console.print, given.store)))
         if given.queue and not given.fresh:
             sys.exit(asyncio.run(look(console.print, given.queue)))
+        if given.policy:
+            sys.exit(asyncio.run(judging.run(console.print)))
         if given.imap:
             sys.exit(asyncio.run(_imap(given)))
         runs = asyncio.run(_runs(given))

@@ -1,0 +1,1 @@
+"""What judging and routing cost: ``make bench BENCH=--policy``."""
