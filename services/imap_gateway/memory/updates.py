@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Protocol, TypeAlias
 
+from imap_gateway.memory.pacing import Pace
 from imap_gateway.memory.views import Views
 from posthouse.mail.envelope import MailboxChanged
 from posthouse.mail.errors import Unavailable
@@ -21,7 +22,7 @@ from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
 LOOK = timedelta(seconds=30)  # the slow timer
-PAUSE = timedelta(milliseconds=50)  # between notices: who changes much is not told of at each step
+PAUSE = timedelta(milliseconds=50)  # between notices; of one mailbox there are fewer, see `Pace`
 MAX_PENDING = 10_000  # notices not yet told to others; the oldest are dropped, which only delays
 REFRESHES_AT_ONCE = 8
 
@@ -58,6 +59,7 @@ class Updates:
         self._has_stale = asyncio.Event()
         self._pending: OrderedDict[Key, int] = OrderedDict()
         self._has_pending = asyncio.Event()
+        self._pace = Pace()
         self._listeners: defaultdict[int, set[Listener]] = defaultdict(set)
         self._accounts: dict[Listener, frozenset[int]] = {}  # the same the other way round
 
@@ -101,10 +103,13 @@ class Updates:
 
     async def keep_telling(self) -> None:
         """Send the notices that `tell` took, for ever."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._has_pending.wait()
-            self._has_pending.clear()
-            pending, self._pending = self._pending, OrderedDict()
+            due = self._pace.due(self._pending, loop.time())
+            pending = {key: self._pending.pop(key) for key in due}
+            if not self._pending:
+                self._has_pending.clear()
             await self._teller.notify(
                 [
                     MailboxChanged(account=a, mailbox=m, modseq=step)
