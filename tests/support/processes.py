@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +14,7 @@ import httpx
 
 from onemachine.children import mortal
 from onemachine.ports import free_ports
+from onemachine.services import inherited_environment
 
 START_SECONDS = 60.0  # a machine that does much else, too
 END_SECONDS = 30.0
@@ -44,7 +44,7 @@ class Service:
     async def start(self) -> None:
         """Start it and wait until it says that it is ready."""
         assert self._process is None or self._process.returncode is not None, "it runs already"
-        environment = {"PATH": os.environ["PATH"], **self.settings}
+        environment = {**inherited_environment(), **self.settings}
         environment["POSTHOUSE_HEALTH_PORT"] = str(self._health)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(

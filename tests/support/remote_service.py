@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from asyncio.subprocess import Process
@@ -16,6 +15,7 @@ import httpx
 
 from onemachine.children import mortal
 from onemachine.ports import free_ports
+from onemachine.services import inherited_environment
 from posthouse.blobs import open_blobs
 from posthouse.bus.connection import connect
 from posthouse.bus.publisher import Publisher
@@ -62,7 +62,7 @@ class Office:
         The number is the port of its probes.
         """
         port = free_ports(1)[0]
-        environment = {"PATH": os.environ["PATH"], **self.settings}
+        environment = {**inherited_environment(), **self.settings}
         environment["POSTHOUSE_HEALTH_PORT"] = str(port)
         with (self.folder / f"log-{port}").open("wb") as log:
             process = await asyncio.create_subprocess_exec(

@@ -137,9 +137,9 @@ def listeners(public: Mapping[str, int], copies: int) -> Sequence[Port]:
 
 
 def inherited_environment() -> dict[str, str]:
-    """Return what services take from our own environment: the settings given to ``make run``."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in {"PATH", "HOME", "LANG"} or name.startswith("POSTHOUSE_")
-    }
+    """Return what every service takes from our own environment.
+
+    PYTHONPATH, so that a clone runs its own code also where its .venv was made for another.
+    """
+    wanted = ("PATH", "PYTHONPATH", "TMPDIR")
+    return {name: os.environ[name] for name in wanted if name in os.environ}

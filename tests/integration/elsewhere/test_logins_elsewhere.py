@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from asyncio.subprocess import PIPE
 from base64 import b64encode
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from onemachine.services import inherited_environment
 from posthouse.storage.pool import Pool
 from support.elsewhere import House, running_house
 
@@ -150,7 +150,7 @@ async def an_operator_sees_that_both_are_there(house: House) -> None:
     posthouse = Path(sys.executable).with_name("posthouse")
     check = await asyncio.create_subprocess_exec(
         posthouse, "config", "check", "--local", "--json", stdout=PIPE,
-        env={"PATH": os.environ["PATH"], **house.settings},
+        env={**inherited_environment(), **house.settings},
     )  # fmt: skip
     findings = json.loads((await check.communicate())[0])
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from onemachine.services import inherited_environment
 from posthouse.storage.pool import Pool
 from support.imap import User, add_reader
 
@@ -104,7 +105,7 @@ async def running(
     """A gateway, and a user with one message in INBOX: all code is loaded."""
     await add_reader(pool)
     environment = {
-        "PATH": os.environ["PATH"],
+        **inherited_environment(),
         "POSTHOUSE_DATABASE_URL": postgres_url,
         "POSTHOUSE_BROKER_URL": broker_url,
         "POSTHOUSE_STORE": f"disk:{tmp_path}/objects",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from onemachine.services import inherited_environment
 from posthouse.storage.pool import Pool
 from support.imap import LETTER, User, add_reader
 
@@ -48,7 +48,7 @@ async def test_what_one_service_changes_the_other_tells_within_a_second(
 ) -> None:
     await add_reader(pool)
     environment = {
-        "PATH": os.environ["PATH"],
+        **inherited_environment(),
         "POSTHOUSE_DATABASE_URL": postgres_url,
         "POSTHOUSE_BROKER_URL": broker_url,
         "POSTHOUSE_STORE": f"disk:{tmp_path}/objects",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import uvloop
 
 from onemachine.ports import free_ports
+from onemachine.services import inherited_environment
 from posthouse.credentials.passwords import hash_password
 from posthouse.storage import directory
 from posthouse.storage.pool import Pool
@@ -32,5 +32,5 @@ async def place(pool: Pool, postgres_url: str, broker_url: str, tmp_path: Path) 
         "SMTPS_PORT": "0", "POLICY_PORT": str(policy), "POLICY_ENDPOINTS": f"127.0.0.1:{policy}",
         "LOG_LEVEL": "WARNING", "DATABASE_CONNECTIONS": "4", "AUTHENTICATION": "off",
     }  # fmt: skip
-    env = {"PATH": os.environ["PATH"]} | {f"POSTHOUSE_{name}": text for name, text in told.items()}
+    env = inherited_environment() | {f"POSTHOUSE_{name}": text for name, text in told.items()}
     return Place(port=smtp, store=tmp_path / "store", env=env)

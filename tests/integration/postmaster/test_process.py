@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -15,6 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
+from onemachine.services import inherited_environment
 from posthouse.bus.topology import INBOUND, dead_queue
 from posthouse.storage import ledger
 from posthouse.storage.dead_letters import Choice, dead_letters
@@ -156,7 +156,7 @@ async def _run(arguments: Sequence[str], settings: dict[str, str]) -> tuple[int,
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,
-        env={"PATH": os.environ["PATH"], **settings},
+        env=inherited_environment() | settings,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )

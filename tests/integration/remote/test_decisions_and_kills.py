@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,7 +26,6 @@ pytestmark = pytest.mark.integration
 
 MAILS = 80
 ENOUGH = 20  # changed, when it is killed
-TESTS = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ async def office(
 async def postmaster(office: Office, tmp_path: Path) -> AsyncIterator[Service]:
     settings = {
         **office.settings,
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": os.pathsep.join(sys.path),
         "POSTHOUSE_API_TOKEN": TOKEN,
         "POSTHOUSE_POSTMASTER_PORT": str(free_port()),
         "POSTHOUSE_SWEEP_SECONDS": "0.1",

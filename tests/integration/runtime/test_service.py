@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import sys
@@ -11,6 +10,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+
+from onemachine.services import inherited_environment
 
 pytestmark = pytest.mark.integration
 
@@ -109,7 +110,7 @@ async def started(body: str, begin: str = "", **settings: str) -> AsyncIterator[
         "-c",
         begin + PROGRAM.format(body=body),
         stdout=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ["PATH"]} | SETTINGS | settings,
+        env=inherited_environment() | SETTINGS | settings,
     )
     try:
         yield Service(process)
