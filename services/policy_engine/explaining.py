@@ -25,6 +25,7 @@ from posthouse.mail.ids import new_id
 from posthouse.storage.ledger import Branch, Kept
 
 OK = "250 2.0.0 Ok"
+SENDER_OK = "250 2.1.0 Ok"  # RFC 3463 §3.2, as ingress says whatever we accept it by
 NOBODY = Plan(decisions=(), dead={}, missing=frozenset())
 
 
@@ -71,9 +72,10 @@ class Explainer:
     async def _answered(self, question: MailQuestion | RcptQuestion) -> Answered:
         began = time.monotonic()
         verdict = await self.enquiries.answer(question)
+        is_sender = isinstance(question, MailQuestion) and verdict.accepts
         return Answered(
             command=_command(question),
-            reply=f"{verdict.status} {verdict.text}",
+            reply=SENDER_OK if is_sender else f"{verdict.status} {verdict.text}",
             rule=verdict.rule,
             seconds=time.monotonic() - began,
         )

@@ -29,6 +29,11 @@ COLUMNS: list[Column] = [
     ("Checked", "checked", moment),
     ("Trouble", "fault", plain),
 ]
+CHECKED: list[Column] = [
+    ("Record", "name", plain),
+    ("State", "state", plain),
+    ("Trouble", "fault", plain),
+]
 
 
 @dkim.add("create")
@@ -81,7 +86,7 @@ def dkim_check(
     with connect() as api:
         names = [selector] if selector else _selectors(api, domain)
         rows = [api.ask("POST", path("dkim", "keys", domain, one, "check")) for one in names]
-    listing(rows, COLUMNS, as_json=as_json, empty=f"{domain} has no keys.")
+    listing(rows, CHECKED, as_json=as_json, empty=f"{domain} has no keys.")
     if any(row["fault"] for row in rows):
         raise Failure("DNS does not show what it should.")
 

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from ingress_smtp.replies import OK_RECIPIENT, OK_SENDER
 from policy_engine.content.bench import Bench, Marks
 from policy_engine.content.case import Case
 from policy_engine.content.finding import Action, Finding
@@ -146,7 +147,7 @@ async def test_it_tells_by_what_it_leads_there(explainer: Explainer) -> None:
 
 
 async def _commands(explainer: Explainer, asked: ExplainQuestion) -> list[str]:
-    """Return what the questions of a real transaction are answered."""
+    """Return what a real transaction is answered: ingress has words of its own for 250."""
     answer = explainer.enquiries.answer
     said = [await answer(MailQuestion(sender=asked.sender, auth=asked.auth, client=asked.client))]
     for to in asked.recipients:
@@ -154,7 +155,11 @@ async def _commands(explainer: Explainer, asked: ExplainQuestion) -> list[str]:
             recipient=to, sender=asked.sender, auth=asked.auth, client=asked.client
         )
         said.append(await answer(question))
-    return [f"{each.status} {each.text}" for each in said]
+    accepted = [OK_SENDER, *[OK_RECIPIENT] * len(asked.recipients)]
+    return [
+        str(ok) if each.accepts else f"{each.status} {each.text}"
+        for each, ok in zip(said, accepted, strict=True)
+    ]
 
 
 async def _content(explainer: Explainer, asked: ExplainQuestion, told: Explanation) -> None:
