@@ -18,15 +18,15 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from posthouse.blobs.deadlines import Deadlines
 from posthouse.blobs.port import CHECK_KEY, StoredObject, checked_key, checked_prefix
 from posthouse.blobs.reading import read, read_cached, read_many, read_many_cached
 from posthouse.blobs.turns import Turns
-from posthouse.blobs.writing import ProcessWriter, ThreadWriter, Writer, unavailable
+from posthouse.blobs.writing import ProcessWriter, ThreadWriter, Writer, fail, unavailable
 from posthouse.durable.files import Files, walk
 from posthouse.mail.errors import MissingObject, Unavailable
 from posthouse.telemetry.logs import get_logger
@@ -58,6 +58,7 @@ class DiskBlobs:
         self._filers = ThreadPoolExecutor(FILERS, "blob-filer")
         self._turns = Turns(FILERS, deadline)
         self._deadline = deadline
+        self._deadlines = Deadlines(deadline, _give_up)
         self._loop = asyncio.get_running_loop()
         self._filing = 0
 
@@ -70,8 +71,7 @@ class DiskBlobs:
         checked_key(key)
         self._demand_room()
         done: asyncio.Future[None] = self._loop.create_future()
-        late = self._loop.call_later(self._deadline.total_seconds(), _give_up, done)
-        done.add_done_callback(partial(_over, late))
+        self._deadlines.watch(done)
         self._writer.ask(key, octets, done)
         return done
 
@@ -165,6 +165,7 @@ class DiskBlobs:
 
     def close(self) -> None:
         """Begin nothing new in a thread; what is under way there goes on."""
+        self._deadlines.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._filers.shutdown(wait=False)
 
@@ -200,15 +201,8 @@ def _named_trouble(key: str) -> Iterator[None]:
         raise unavailable(trouble) from trouble
 
 
-def _over(late: asyncio.TimerHandle, done: asyncio.Future[None]) -> None:
-    late.cancel()
-    if not done.cancelled():
-        done.exception()  # seen, even if nobody waits for it any more
-
-
 def _give_up(done: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_exception(_too_slow())
+    fail(done, _too_slow())
 
 
 def _too_slow() -> Unavailable:

@@ -279,9 +279,15 @@ def _tell(done: asyncio.Future[None], fault: str) -> None:
     if done.done():
         return
     if fault:
-        done.set_exception(unavailable(fault))
+        fail(done, unavailable(fault))
     else:
         done.set_result(None)
+
+
+def fail(done: asyncio.Future[None], why: Unavailable) -> None:
+    """Tell who waits; if nobody does any more, that is no news."""
+    done.set_exception(why)
+    done.exception()
 
 
 def unavailable(trouble: OSError | str) -> Unavailable:
