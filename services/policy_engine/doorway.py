@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from policy_engine.arrival import Step
 from policy_engine.content.pipeline import Check
@@ -23,6 +25,13 @@ from posthouse.storage.greylisting import greylisting_of
 from posthouse.storage.pool import Pool
 
 
+class Worker(Protocol):
+    """Somebody who works beside the questions."""
+
+    async def work(self) -> None:
+        """Work for ever."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doorway:
     """What it consists of.
@@ -31,13 +40,21 @@ class Doorway:
         steps: Of the judgement of a recipient, in this order.
         checks: Of messages.
         history: Hears which messages were good.
-        greylist: Its `work` must run.
+        greylist: Who has come before.
+        memories: What is renewed beside the questions.
     """
 
     steps: tuple[Step, ...]
     checks: tuple[Check, ...]
     history: History
     greylist: Greylist
+    memories: tuple[Worker, ...]
+
+    async def work(self) -> None:
+        """Do what is done beside the questions, for ever."""
+        async with asyncio.TaskGroup() as group:
+            for each in (self.greylist, *self.memories):
+                group.create_task(each.work())
 
 
 def open_doorway(settings: ListSettings, pool: Pool, names: Names) -> Doorway:
@@ -46,9 +63,10 @@ def open_doorway(settings: ListSettings, pool: Pool, names: Names) -> Doorway:
     lists, zones = AccessLists(pool), Zones(pool, names, patience)
     proof = SenderProof(names, settings.hostname, patience)
     greylist = Greylist(pool, settings.greylist_terms)
+    domains = Memory(partial(greylisting_of, pool))
     waiting = GreylistStep(
         greylist,
-        Memory(partial(greylisting_of, pool)),
+        domains,
         proof if settings.greylisting_spares_spf else None,
         is_usual=settings.greylisting,
     )
@@ -61,4 +79,5 @@ def open_doorway(settings: ListSettings, pool: Pool, names: Names) -> Doorway:
         checks=(AccessCheck(lists), ZonesCheck(zones), LinksCheck(zones)),
         history=History(greylist),
         greylist=greylist,
+        memories=(lists.memory, zones.memory, domains),
     )

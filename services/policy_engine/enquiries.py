@@ -6,9 +6,11 @@ one in ingress: some five seconds.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
@@ -29,6 +31,7 @@ from posthouse.mail.admission import (
     RcptQuestion,
     Verdict,
 )
+from posthouse.mail.errors import Unavailable
 from posthouse.mail.return_path import ReturnPaths, Style
 from posthouse.storage import directory
 from posthouse.storage.directory import Found, Network
@@ -39,15 +42,20 @@ from posthouse.telemetry.metrics import counter
 T = TypeVar("T")
 
 REMEMBER = timedelta(seconds=2)
+RENEW_AFTER = timedelta(seconds=1)  # what is used is asked for again before it is too old
 REMEMBER_NETWORKS = timedelta(seconds=5)
 MAX_REMEMBERED = 20_000
+MAX_RENEWED = 1_000  # keys per statement
 _ANY_MESSAGE = UUID(int=0)  # all return paths of a sender are equally long
 
 _ANSWERS = counter("posthouse_policy_answers_total", "Questions answered, by the rule.", "rule")
 
 
 class Memory(Generic[T]):
-    """What the directory says of keys, remembered for `REMEMBER`."""
+    """What the directory says of keys, remembered for `REMEMBER`.
+
+    Where `work` runs, what is used all the time is renewed beside the questions: none waits for it.
+    """
 
     def __init__(
         self,
@@ -57,22 +65,49 @@ class Memory(Generic[T]):
         self._resolve = resolve
         self._clock = clock
         self._remembered: OrderedDict[str, tuple[float, T]] = OrderedDict()
+        self._works = False
+        self._aging: dict[str, None] = {}
+        self._something = asyncio.Event()
 
     async def resolve(self, keys: Sequence[str]) -> dict[str, T]:
         """Return what ``keys`` are, asking for all that is not fresh in one round trip."""
         now = self._clock()
         fresh = {key: at[1] for key in keys if (at := self._remembered.get(key)) and at[0] > now}
+        if self._works:
+            self._note_aging(fresh, now)
         stale = [key for key in keys if key not in fresh]
-        if not stale:
-            return fresh
-        found = await self._resolve(stale)
+        return {**fresh, **await self._asked(stale)} if stale else fresh
+
+    async def work(self) -> None:
+        """Renew what is used, for ever, all that is due in one statement."""
+        self._works = True
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            while self._aging:
+                some = list(self._aging)[:MAX_RENEWED]
+                for key in some:
+                    del self._aging[key]
+                with suppress(Unavailable):  # whoever needs it once it is too old is told
+                    await self._asked(some)
+
+    def _note_aging(self, keys: Iterable[str], now: float) -> None:
+        """Have those renewed whose time is nearly over."""
+        soon = now + (REMEMBER - RENEW_AFTER).total_seconds()
+        for key in keys:
+            if self._remembered[key][0] <= soon:
+                self._aging[key] = None
+                self._something.set()
+
+    async def _asked(self, keys: Sequence[str]) -> Mapping[str, T]:
+        found = await self._resolve(keys)
         until = self._clock() + REMEMBER.total_seconds()
         for key, what in found.items():
             self._remembered[key] = (until, what)
             self._remembered.move_to_end(key)
         while len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
-        return {**fresh, **found}
+        return found
 
 
 class Networks:

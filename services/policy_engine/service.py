@@ -73,6 +73,8 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
             steps=_steps(settings, ground.pool, means.doorway, outgoing),
             at_mail=outgoing.at_mail,
         )
+        for memory in (enquiries.memory, enquiries.lent, enquiries.senders):
+            lifecycle.tasks.create_task(memory.work(), name="renew what is remembered")
         if settings.policy_port:
             await enter(_answering(settings, enquiries, bench, routing))
         lifecycle.probes.forget(START)
@@ -122,7 +124,7 @@ def _means(
     """Put together what checks may work with."""
     names = Resolver(settings.nameservers, lifetime=settings.patience / 2)
     doorway = open_doorway(settings, ground.pool, names)
-    lifecycle.tasks.create_task(doorway.greylist.work(), name="greylist")
+    lifecycle.tasks.create_task(doorway.work(), name="doorway")
     return Means(
         pool=ground.pool,
         blobs=ground.blobs,

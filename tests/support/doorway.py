@@ -79,6 +79,7 @@ async def open_door(pool: Pool, names: Names, **given: object) -> AsyncIterator[
         steps=doorway.steps,
     )
     async with asyncio.TaskGroup() as group:
-        working = group.create_task(doorway.greylist.work())
+        working = [group.create_task(each.work()) for each in (doorway, enquiries.memory)]
         yield Door(enquiries=enquiries, doorway=doorway)
-        working.cancel()
+        for each in working:
+            each.cancel()

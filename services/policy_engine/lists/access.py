@@ -6,36 +6,39 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
+from policy_engine.enquiries import Memory
 from policy_engine.rights import read
 from posthouse.mail.access_keys import Kind, address_keys, client_keys, domain_keys
 from posthouse.mail.address import DETAIL_DELIMITER
 from posthouse.storage.access import EVERYBODY, Entry, Key, find_entries, kinds_in_use
 from posthouse.storage.pool import Pool
 
-LOOK_EVERY = timedelta(seconds=2)  # of which kinds there are entries
-LOOK_AGAIN = timedelta(seconds=5)  # for a look without a question
+LOOK_AGAIN = timedelta(seconds=7)  # since we looked of which kinds there are entries
 
 
 class AccessLists:
-    """Asks them; that the first entry of a kind came is known within `LOOK_EVERY`."""
+    """Asks them; that the first entry of a kind came is known within seconds (`Memory`)."""
 
     def __init__(self, pool: Pool, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
         self._clock = clock
         self._kinds: frozenset[Kind] = frozenset()
-        self._until = 0.0
+        self._looked = float("-inf")
+        self.memory = Memory(self._look, clock)
 
     async def kinds(self) -> frozenset[Kind]:
         """Return of which kinds there are entries."""
-        if self._until <= self._clock():
-            self._kinds = await kinds_in_use(self._pool)
-            self._until = self._clock() + LOOK_EVERY.total_seconds()
-        return self._kinds
+        return (await self.memory.resolve([EVERYBODY]))[EVERYBODY]
+
+    async def _look(self, keys: Sequence[str]) -> dict[str, frozenset[Kind]]:
+        self._kinds = await kinds_in_use(self._pool)
+        self._looked = self._clock()
+        return dict.fromkeys(keys, self._kinds)
 
     @property
     def may_be_some(self) -> bool:
         """True unless we have looked, not long ago, and there were none."""
-        return bool(self._kinds) or self._until + LOOK_AGAIN.total_seconds() < self._clock()
+        return bool(self._kinds) or self._looked + LOOK_AGAIN.total_seconds() < self._clock()
 
     async def find(self, keys: Sequence[Key], whose: Iterable[str]) -> tuple[Entry, ...]:
         """Return the entries of any of ``whose`` that have one of ``keys``."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from policy_engine.content.finding import Finding
+from policy_engine.enquiries import Memory
 from policy_engine.lists.health import Health
 from policy_engine.lists.questions import Asked, Traits, named, probes, questions
 from posthouse.authenticity.iprev import check_reverse
@@ -25,13 +26,13 @@ from posthouse.storage.list_zones import Subject, Zone, zones
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.metrics import counter
 
-LOOK_EVERY = timedelta(seconds=2)  # which zones there are
-LOOK_AGAIN = timedelta(seconds=5)  # for a look without a question
+LOOK_AGAIN = timedelta(seconds=7)  # since we looked which zones there are
 REMEMBER = timedelta(seconds=60)  # what they said of a client
 REMEMBER_DOUBT = timedelta(seconds=5)  # where somebody did not answer
 MAX_REMEMBERED = 10_000
 MAX_QUESTIONS = 400  # about the names of one message
 MAX_TEXT = 200
+_ALL = "*"
 _NO_NAME = re.compile(r"[^A-Z0-9]+")
 
 _ASKED = counter("posthouse_policy_list_answers_total", "Answers of lists in DNS.", "answer")
@@ -97,31 +98,34 @@ class Zones:
         self._patience = patience.total_seconds()
         self._clock = clock
         self._zones: tuple[Zone, ...] = ()
-        self._until = 0.0
+        self._looked = float("-inf")
+        self.memory = Memory(self._look, clock)
         self._health = Health(clock)
         self._remembered: OrderedDict[Traits, tuple[float, Standing]] = OrderedDict()
 
     @property
     def may_be_some(self) -> bool:
         """True unless we have looked, not long ago, and there were none."""
-        return bool(self._zones) or self._until + LOOK_AGAIN.total_seconds() < self._clock()
+        return bool(self._zones) or self._looked + LOOK_AGAIN.total_seconds() < self._clock()
 
     def may_ask(self, *subjects: Subject) -> bool:
         """True unless we have looked, not long ago, and no zone is asked about one of these."""
-        if self._until + LOOK_AGAIN.total_seconds() < self._clock():
+        if self._looked + LOOK_AGAIN.total_seconds() < self._clock():
             return True
         return any(set(subjects).intersection(zone.asks) for zone in self._zones)
 
     async def look(self) -> None:
         """Learn which zones there are, unless that is fresh."""
-        if self._until > self._clock():
-            return
+        await self.memory.resolve([_ALL])
+
+    async def _look(self, keys: Sequence[str]) -> dict[str, tuple[Zone, ...]]:
         found = await zones(self._pool)
         if found != self._zones:
             self._health.keep({each.zone for each in found})
             self._remembered.clear()
             self._zones = found
-        self._until = self._clock() + LOOK_EVERY.total_seconds()
+        self._looked = self._clock()
+        return dict.fromkeys(keys, found)
 
     async def standing(self, client: str, sender: str, hello: str) -> Standing:
         """Return what the zones say of a client, its sender's domain and what it calls itself."""

@@ -94,6 +94,27 @@ async def test_two_pods_that_ask_at_once_agree(pool: Pool) -> None:
     assert await pool.fetchval("select count(*) from greylist") == 50
 
 
+async def test_one_triplet_that_two_pods_meet_at_once_is_one_row_and_passes_at_both(
+    pool: Pool,
+) -> None:
+    async with (
+        open_door(pool, NO_NAMES, greylisting=True) as first,
+        open_door(pool, NO_NAMES, greylisting=True) as second,
+    ):
+        both = [door.says(client=f"203.0.113.{n}") for n in (1, 2) for door in (first, second)]
+        assert await asyncio.gather(*both) == 4 * [WAITS]
+        assert await pool.fetchval("select count(*) from greylist") == 1
+    await after(pool, timedelta(minutes=6))
+    async with (
+        open_door(pool, NO_NAMES, greylisting=True) as first,
+        open_door(pool, NO_NAMES, greylisting=True) as second,
+    ):
+        assert list(await asyncio.gather(first.says(), second.says())) == 2 * [PASSES]
+    [row] = await greylisted(pool)
+    assert row.passed_at is not None
+    assert await pool.fetchval("select max(successes) from greylist_known") == 1, "counted once"
+
+
 async def test_who_comes_too_late_begins_anew_and_who_stays_away_is_forgotten(pool: Pool) -> None:
     terms, who = GreylistTerms(), Triplet(network="n", sender=EVE, recipient=ANNA)
 
