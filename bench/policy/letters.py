@@ -6,6 +6,7 @@ import random
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 from uuid import UUID
 
 from posthouse.authenticity.dkim import Signer, digest_bodies, sign
@@ -16,6 +17,7 @@ DOMAIN = "far.test"
 CLIENT = "192.0.2.25"
 SELECTOR = "bench"
 OCTETS = 20 * 1024
+VOCABULARY = 20_000
 _SYLLABLES = ("ba", "con", "di", "fer", "gal", "hu", "jo", "ker", "li", "mon", "ner", "pol", "ra")
 _KINDS = (
     "header R{n} Subject =~ /\\b{word}\\d+{n}\\b/i",
@@ -25,9 +27,19 @@ _KINDS = (
 )
 
 
+def _vocabulary() -> Iterator[str]:
+    chance = random.Random(0)  # noqa: S311 - the same every time
+    for _ in range(VOCABULARY):
+        yield "".join(chance.choices(_SYLLABLES, k=chance.randint(1, 4)))
+
+
+_WORDS = tuple(_vocabulary())
+_WEIGHTS = tuple(accumulate(1 / rank for rank in range(1, VOCABULARY + 1)))  # Zipf's, as of any text
+
+
 def words(chance: random.Random, count: int) -> str:
     """Return so many words, in lines."""
-    found = ["".join(chance.choices(_SYLLABLES, k=chance.randint(1, 4))) for _ in range(count)]
+    found = chance.choices(_WORDS, cum_weights=_WEIGHTS, k=count)
     return "\r\n".join(" ".join(found[at : at + 10]) for at in range(0, count, 10))
 
 
