@@ -11,6 +11,7 @@ from posthouse.mail.address import is_domain
 from posthouse.mail.idn import a_labels
 from posthouse.storage.list_zones import Subject, Zone
 
+DOOR: tuple[Subject, ...] = ("client", "sender", "hello", "reverse")
 MAX_NAME_CHARACTERS = 253  # RFC 1035 §2.3.4
 
 
@@ -47,9 +48,18 @@ class Asked:
 
 
 def questions(zone: Zone, traits: Traits) -> list[Asked]:
-    """Return what ``zone`` is asked about these traits, each once."""
-    whats = dict.fromkeys(getattr(traits, subject, "") for subject in zone.asks)
-    asked = [Asked(zone, what, name) for what in whats if (name := name_in(zone.zone, what))]
+    """Return what ``zone`` is asked about these traits, each once.
+
+    A list of names is never asked about an address, whatever a client says it is called: those
+    answer that as a fault.
+    """
+    names = {
+        getattr(traits, subject): _address_in if subject == "client" else _domain_in
+        for subject in zone.asks
+        if subject in DOOR
+    }
+    asked = [Asked(zone, what, name(what, zone.zone)) for what, name in names.items()]
+    asked = [each for each in asked if each.name]
     return [each for each in asked if len(each.name) <= MAX_NAME_CHARACTERS]
 
 
@@ -67,12 +77,19 @@ def probes(zone: Zone) -> tuple[str, str]:
     return f"test.{zone.zone}", f"invalid.{zone.zone}"
 
 
-def name_in(zone: str, what: str) -> str:
-    """Return the name of an address, or of a domain, in ``zone``; empty if it can have none."""
-    address = plain_address(what)
-    if address is not None:
-        if isinstance(address, IPv4Address):
-            return f"{'.'.join(reversed(str(address).split('.')))}.{zone}"
-        return f"{'.'.join(reversed(address.exploded.replace(':', '')))}.{zone}"
-    name = a_labels(what.lower().removesuffix("."))
-    return f"{name}.{zone}" if "." in name and is_domain(name) and name.isascii() else ""
+def _address_in(client: str, zone: str) -> str:
+    """Return the name of an address in ``zone``; empty if it can have none."""
+    address = plain_address(client)
+    if address is None:
+        return ""
+    if isinstance(address, IPv4Address):
+        return f"{'.'.join(reversed(str(address).split('.')))}.{zone}"
+    return f"{'.'.join(reversed(address.exploded.replace(':', '')))}.{zone}"
+
+
+def _domain_in(domain: str, zone: str) -> str:
+    """Return the name of a domain in ``zone``; empty if it can have none."""
+    name = a_labels(domain.lower().removesuffix("."))
+    is_name = is_domain(name) and name.isascii()
+    last = name.rpartition(".")[2]
+    return f"{name}.{zone}" if is_name and last != name and not last.isdigit() else ""
