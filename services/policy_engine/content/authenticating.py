@@ -82,19 +82,26 @@ class Authenticating:
                 evaluate(self._names, case.author_domains, spf.result(), signatures, lot),
                 Dmarc(result="temperror", why=TOO_LATE),
             )
-        # Whom we believe is asked only where it matters.
-        sealers = frozenset(arc.domains) | arc.doubted if dmarc.result == "fail" else frozenset()
-        trusted = await self._believed(sealers) if sealers else sealers
+        vouched, awaited = await self._sealers(arc, dmarc)
         return Authenticated(
             spf=spf.result(),
             spf_hello=hello.result(),
             signatures=signatures,
             dmarc=dmarc,
             arc=arc,
-            vouched=voucher(arc, dmarc.domain, trusted),
-            awaited=waits_for(arc, trusted) if dmarc.disposition != "none" else "",
+            vouched=vouched,
+            awaited=awaited,
             reverse=reverse.result(),
         )
+
+    async def _sealers(self, arc: Arc, dmarc: Dmarc) -> tuple[str, str]:
+        """Return who vouches, and who might; whom we believe is asked only where it matters."""
+        sealers = frozenset(arc.domains) | arc.doubted
+        if dmarc.result != "fail" or not sealers:
+            return "", ""
+        trusted = await self._believed(sealers)
+        awaited = waits_for(arc, trusted) if dmarc.disposition != "none" else ""
+        return voucher(arc, dmarc.domain, trusted), awaited
 
     async def _spf(self, case: Case, domain: str) -> Spf:
         is_greeting = domain == case.hello and not case.sender

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from policy_engine.content.authenticated import Authenticated
 from policy_engine.content.finding import Action, Finding
+from posthouse.authenticity.dkim import Dkim
 from posthouse.authenticity.dmarc import Dmarc
 
 DMARC_TEXT = "Message refused: its author's domain says it is forged (DMARC)"
@@ -23,10 +24,7 @@ def findings_on(senders: Authenticated) -> Iterator[Finding]:
         yield Finding(
             rule=f"SPF_HELO_{senders.spf_hello.result.upper()}", seen=senders.spf_hello.domain
         )
-    passed = [each.domain for each in senders.signatures if each.result == "pass"]
-    if senders.signatures:
-        yield Finding(rule="DKIM_SIGNED", seen=" ".join(each.domain for each in senders.signatures))
-        yield Finding(rule="DKIM_VALID" if passed else "DKIM_INVALID", seen=" ".join(passed))
+    yield from _dkim(senders.signatures)
     yield from _arc(senders)
     if senders.reverse is not None:
         yield Finding(
@@ -35,6 +33,15 @@ def findings_on(senders: Authenticated) -> Iterator[Finding]:
         )
     if senders.dmarc is not None:
         yield _dmarc(senders.dmarc, senders.vouched)
+
+
+def _dkim(signatures: Sequence[Dkim]) -> Iterator[Finding]:
+    passed = [each.domain for each in signatures if each.result == "pass"]
+    # Who only tries it out has not signed if it fails (RFC 6376 §3.6.1).
+    signed = [each.domain for each in signatures if each.result == "pass" or not each.is_testing]
+    if signed:
+        yield Finding(rule="DKIM_SIGNED", seen=" ".join(signed))
+        yield Finding(rule="DKIM_VALID" if passed else "DKIM_INVALID", seen=" ".join(passed))
 
 
 def _arc(senders: Authenticated) -> Iterator[Finding]:

@@ -147,9 +147,20 @@ async def test_two_signatures_of_one_domain_hold_both() -> None:
     assert [(each.result, each.selector) for each in found] == [("pass", "ed"), ("pass", "rsa")]
 
 
-@pytest.mark.parametrize("addition", [b"Subject: Pay at once\r\n", b"From: eve@evil.test\r\n"])
+@pytest.mark.parametrize(
+    "addition",
+    [
+        b"Subject: Pay at once\r\n",
+        b"From: eve@evil.test\r\n",
+        b"Reply-To: eve@evil.test\r\n",  # that was not there
+        b"Content-Type: text/html\r\n",
+        b"MIME-Version: 1.0\r\n",
+        b"Content-Transfer-Encoding: base64\r\n",
+    ],
+)
 async def test_a_second_field_of_a_name_breaks_our_signature(addition: bytes) -> None:
-    octets = addition + _signed(_letter("test.message"), *SIGNERS)
+    typed = b"MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: 7bit\r\n"
+    octets = addition + _signed(typed + _letter("test.message"), *SIGNERS)
 
     assert await _results(octets, PUBLISHED) == ["fail", "fail"]
 
@@ -194,8 +205,11 @@ async def test_a_body_that_is_covered_in_part_is_not_trusted() -> None:
         (RSA_KEY + "; h=sha1", "permerror", "the key does not sign SHA-256"),
         (RSA_KEY + "; s=telegraph", "permerror", "the key is not for mail"),
         (RFC_8463_KEY, "permerror", "the key is for ed25519"),
-        (RSA_KEY + "; t=y", "pass", ""),
-        (SHORT_KEY, "policy", "a key of 512 bits proves nothing"),
+        (RSA_KEY + "; t=y", "pass", "only a test (t=y)"),
+        (RSA_KEY + "; t=y:s; x=y", "pass", "only a test (t=y)"),
+        (RSA_KEY + "; h=sha1 : sha256; s=mail:*", "pass", ""),
+        (RSA_KEY + "; s=tlsrpt", "permerror", "the key is not for mail"),
+        (SHORT_KEY, "permerror", "a key of 512 bits proves nothing"),
     ],
 )  # fmt: skip
 async def test_keys_that_prove_nothing(record: str, result: str, why: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
@@ -22,6 +23,7 @@ Algorithm: TypeAlias = Literal["rsa", "ed25519"]
 
 RSA_BITS = 2048  # RFC 8301 §3.2
 LEAST_IMPORTED_BITS = 1024  # likewise: below it nobody believes
+_KIND = re.compile(r"(?:\A|;)[ \t]*k[ \t]*=")
 STRING_OCTETS = 255  # RFC 1035 §3.3: of one character-string
 
 
@@ -74,15 +76,34 @@ def fault_of(record: str, published: Sequence[str]) -> str:
     """Return what is wrong with what is ``published`` for the key of ``record``; empty if nothing."""
     if len(published) != 1:
         return f"{len(published)} text records stand there; readers take any of them"
+    text, ours = published[0], parse_key(record)
     try:
-        theirs, ours = parse_key(published[0]), parse_key(record)
+        theirs = parse_key(text)
     except BadKey as wrong:
-        return str(wrong)
+        return _slip(text, record) or str(wrong)
     if _numbers(theirs) != _numbers(ours):
         return "another key is published"
     if theirs.is_testing:
         return "t=y: readers take it for a test, and our mail for unsigned"
     return ""
+
+
+def _slip(text: str, record: str) -> str:
+    """Return what people often do wrong, if it explains why ``text`` is no key."""
+    has_key = re.search("p=.", text)
+    slips = (
+        ("\\" in text, "backslashes stand in it: they belong into zone files only"),
+        ('"' in text, "quotation marks stand in it: they belong around it in zone files only"),
+        (
+            has_key and record.startswith(text.rstrip()),
+            f"it is cut off after {len(text)} characters",
+        ),
+        (
+            has_key and "k=ed25519" in record and not _KIND.search(text),
+            "k=ed25519 is missing: readers expect RSA",
+        ),
+    )
+    return next((why for applies, why in slips if applies), "")
 
 
 def _numbers(key: Key) -> object:

@@ -3,7 +3,8 @@
 The form is relaxed/simple: what servers do to a header in passing is forgiven, nothing in the body.
 
 Fields that may stand once only are covered once more than they stand there, so that nobody adds
-another one (§8.15).
+another one (§8.15): what a reader sees whether they are there or not, what tells how the body is to be
+read where they are there. (OpenDKIM does so with From alone; rspamd with nearly the same as we.)
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ PrivateKey: TypeAlias = rsa.RSAPrivateKey | Ed25519PrivateKey
 
 REMEMBERED = 1000  # keys: reading one takes longer than signing
 LINE_CHARACTERS = 72
-# Always covered, whether they are there or not; then those below, as often as they are there (§5.4.1).
+# Covered once more than they are there, always, and where they are there; then those below, as often
+# as they are there (§5.4.1).
 _ONCE = (
     "from",
     "to",
@@ -42,12 +44,14 @@ _ONCE = (
     "in-reply-to",
     "references",
 )
-_IF_THERE = (
+_ONCE_IF_THERE = (
     "sender", "mime-version", "content-type", "content-transfer-encoding", "content-disposition",
+)  # fmt: skip
+_IF_THERE = (
     "content-id", "content-description", "list-id", "list-help", "list-unsubscribe",
     "list-unsubscribe-post", "list-subscribe", "list-post", "list-owner", "list-archive",
     "resent-from", "resent-to", "resent-cc", "resent-date", "resent-message-id", "autocrypt",
-    "feedback-id", "auto-submitted",
+    "feedback-id", "auto-submitted", "tls-required", "tls-report-domain", "tls-report-submitter",
 )  # fmt: skip
 
 
@@ -79,7 +83,8 @@ class Signer:
 def names_to_cover(header: Header) -> tuple[str, ...]:
     """Return h= for a message with ``header``."""
     there = Counter(name.decode("ascii", "replace") for name, _ in header.fields)
-    once = [name for name in _ONCE for _ in range(there[name] + 1)]
+    names = (*_ONCE, *(name for name in _ONCE_IF_THERE if there[name]))
+    once = [name for name in names for _ in range(there[name] + 1)]
     return (*once, *(name for name in _IF_THERE for _ in range(there[name])))
 
 

@@ -1,8 +1,8 @@
 """Verifying (RFC 6376 §6): which domains have signed a message, and whether that still holds.
 
-What is not trusted, though it verifies, is ``policy`` (RFC 8601 §2.7.1): a signature that leaves a
-part of the body uncovered (``l=``), SHA-1, an RSA key below 1024 bits (RFC 8301 §3). Nobody who could
-tell the key is ``temperror``.
+SHA-1 and RSA keys below 1024 bits are ``permerror`` (RFC 8301 §3); a signature that leaves a part of
+the body uncovered (``l=``) is ``policy``: not trusted, though it verifies (RFC 8601 §2.7.1). Nobody
+who could tell the key is ``temperror``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ DkimResult: TypeAlias = Literal[
     "none", "pass", "fail", "policy", "neutral", "temperror", "permerror"
 ]  # RFC 8601 §2.7.1
 
+TESTING = "only a test (t=y)"
 B_CHARACTERS = 8  # of b= tell signatures apart (RFC 6008 §4)
 
 
@@ -39,7 +40,8 @@ class Dkim:
         algorithm: a=.
         b: The beginning of b=, which tells it from others.
         why: What is wrong, or what is to be known.
-        is_testing: The domain is only trying it out: a failure means nothing (RFC 6376 §3.6.1).
+        is_testing: The domain is only trying it out: a failure is as if nobody had signed (RFC 6376
+            §3.6.1); what verifies counts, as it does elsewhere: many leave t=y for ever.
     """
 
     result: DkimResult
@@ -115,8 +117,8 @@ def _objection(signature: Signature, key: Key, digest: Digest) -> tuple[DkimResu
     objections: tuple[tuple[bool, DkimResult, str], ...] = (
         (not signature.algorithm.startswith(key.kind), "permerror", f"the key is for {key.kind}"),
         (key.is_strict and host != signature.domain, "permerror", "i= is not the key's domain"),
-        (not signature.algorithm.endswith("sha256"), "policy", "SHA-1 proves nothing"),
-        (key.bits < key.least_bits, "policy", f"a key of {key.bits} bits proves nothing"),
+        (not signature.algorithm.endswith("sha256"), "permerror", "SHA-1 proves nothing"),
+        (key.bits < key.least_bits, "permerror", f"a key of {key.bits} bits proves nothing"),
         (length is not None and length < digest.size, "policy", "not all of the body is covered"),
         (length is not None and length > digest.size, "permerror", "the body is shorter than l="),
     )
@@ -140,6 +142,8 @@ def _result(
     result: DkimResult, signature: Signature, why: str = "", *, is_testing: bool = False
 ) -> Dkim:
     tag = signature.field.partition(b":")[2]
+    if is_testing:
+        why = f"{why}; {TESTING}" if why else TESTING
     return Dkim(
         result=result,
         domain=signature.domain,
