@@ -27,10 +27,11 @@ _COMPOSE_NEEDS = (
     "S3_ACCESS_KEY",
     "S3_SECRET_KEY",
     "API_TOKEN",
+    "DKIM_SECRET",
     "GRAFANA_PASSWORD",
 )
 # A value that fits wherever the example secrets say CHANGE-ME.
-SECRET = "x" * 20
+SECRET = "x" * 40
 
 
 def commands() -> dict[str, str]:

@@ -5,7 +5,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_SECRET_OCTETS = 12
+_SECRET_OCTETS = 16  # half of POSTHOUSE_DKIM_SECRET's least characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,7 @@ class Keys:
     s3_secret: str
     api_token: str
     srs: str
+    dkim: str
     anna: str
     bert: str
 

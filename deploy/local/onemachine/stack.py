@@ -5,7 +5,6 @@ The composition root of ``make run`` and of the journeys in tests/.
 
 import asyncio
 import fcntl
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from onemachine.options import BUCKET, DATABASE, HOSTNAME, Options, settle_store
 from onemachine.ports import check_free
 from onemachine.postgres import reachable_home
 from onemachine.servers import Servers, servers, stop_all
-from onemachine.services import Service, listeners, services
+from onemachine.services import Service, inherited_environment, listeners, services
 from onemachine.supervisor import Part, Supervisor
 from posthouse.storage.migrate import migrate
 
@@ -109,7 +108,7 @@ class Stack:
     def settings(self) -> Mapping[str, str]:
         """Return the settings that all services share, by their names in the environment."""
         common = {
-            "PATH": os.environ["PATH"],
+            **inherited_environment(),
             "POSTHOUSE_HOSTNAME": HOSTNAME,
             "POSTHOUSE_DATABASE_URL": self.servers.postgres.url(DATABASE),
             "POSTHOUSE_BROKER_URL": self.servers.rabbitmq.url,
@@ -117,6 +116,7 @@ class Stack:
             "POSTHOUSE_TLS_KEY": str(self.certificates.key),
             "POSTHOUSE_API_TOKEN": self.keys.api_token,
             "POSTHOUSE_SRS_SECRET": self.keys.srs,
+            "POSTHOUSE_DKIM_SECRET": self.keys.dkim,
             "POSTHOUSE_AUTHENTICATION": "off",  # who sends from this machine has no names
         }
         return common | self._store_settings() | dict(self.options.settings)

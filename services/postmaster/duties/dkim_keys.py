@@ -1,8 +1,9 @@
 """The locksmith: successors of DKIM keys take over once DNS shows them, old ones go after a while.
 
-rotates, pending ─▶ DNS shows it ─▶ active, the one before it retiring ─▶ retired
-some days later.
-active for long, if the operator wants that ─▶ a successor is made, to be published
+* rotates, pending ─▶ DNS shows it ─▶ active, the one before it retiring ─▶ retired some days later
+* active ─▶ DNS does not show it any more: the log tells of it
+* active for long, if the operator wants that ─▶ a successor is made, to be published
+* sealed before POSTHOUSE_DKIM_SECRET was set ─▶ sealed anew
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from datetime import timedelta
 from posthouse.resolver import Resolver
 from posthouse.runtime.dkim_keys import DkimSettings
 from posthouse.storage.dkim_keys import (
+    DkimKey,
     activate,
     aged_keys,
+    count_faulty,
     note_check,
+    reseal,
     retire_old,
+    sealed_keys,
+    unseen_keys,
     waiting_keys,
 )
 from posthouse.storage.pool import Pool, transaction
@@ -25,9 +31,13 @@ from posthouse.telemetry.logs import get_logger
 from postmaster.dkim_making import published_fault, rotate
 
 AT_ONCE = 100  # keys in a round; the others' turn is the next one
+LOOK_AT_ACTIVE = timedelta(hours=1)
 
 _waiting = metrics.gauge(
     "posthouse_postmaster_dkim_keys_unpublished", "DKIM keys that wait for being published"
+)
+_faulty = metrics.gauge(
+    "posthouse_postmaster_dkim_keys_faulty", "DKIM keys that sign, and DNS shows something else"
 )
 log = get_logger()
 
@@ -55,6 +65,9 @@ class Locksmith:
         if self.lasts:
             await self._make_successors()
         await self._let_successors_sign()
+        await self._look_at_active()
+        if self.settings.dkim_secret is not None:
+            await self._seal_anew()
         if gone := await retire_old(self.pool, self.published):
             log.info("DKIM keys retired: their records may leave DNS", keys=gone)
 
@@ -70,12 +83,33 @@ class Locksmith:
         waiting = await waiting_keys(self.pool, AT_ONCE)
         resolver, left = Resolver(self.nameservers), 0
         for key in waiting:
-            fault = await published_fault(resolver, key)
-            await note_check(self.pool, key, fault)
-            if fault:
+            if await self._fault(resolver, key):
                 left += 1
                 continue
             async with transaction(self.pool) as tx:
                 await activate(tx, key.domain, key.selector)
             log.info("DKIM key signs", key=key.name)
         _waiting.set(left)
+
+    async def _look_at_active(self) -> None:
+        """Tell of keys that sign and that nobody can verify."""
+        resolver = Resolver(self.nameservers)
+        for key in await unseen_keys(self.pool, LOOK_AT_ACTIVE, AT_ONCE):
+            if fault := await self._fault(resolver, key):
+                log.error("DKIM key signs and is not published", key=key.name, why=fault)
+        _faulty.set(await count_faulty(self.pool))
+
+    async def _fault(self, resolver: Resolver, key: DkimKey) -> str:
+        """Return what DNS shows wrong of ``key``, and note it."""
+        fault = await published_fault(resolver, key)
+        await note_check(self.pool, key, fault)
+        return fault
+
+    async def _seal_anew(self) -> None:
+        after, vault = ("", ""), await self.settings.dkim_vault(self.pool)
+        while keys := await sealed_keys(self.pool, after, AT_ONCE):
+            for key in keys:
+                if vault.opens(key) and (sealed := vault.anew(key)):
+                    await reseal(self.pool, sealed, key)
+                    log.info("DKIM key sealed anew", domain=key.domain, selector=key.selector)
+            after = (keys[-1].domain, keys[-1].selector)

@@ -2,6 +2,7 @@
 
 Private keys lie in PostgreSQL, encrypted by AES-256-GCM under ``POSTHOUSE_DKIM_SECRET``; without that
 under a secret of the same database, which keeps them out of logs and listings, not out of a dump.
+Where the setting comes later, what was sealed before opens still, and the postmaster seals it anew.
 They are remembered for `REMEMBER`: a new key signs within seconds, a retired one as soon no more.
 """
 
@@ -27,9 +28,15 @@ from posthouse.authenticity.dkim.making import algorithm_of
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.header import header_end
 from posthouse.runtime.settings import CommonSettings
-from posthouse.storage.dkim_keys import SealedKey, does_anybody_sign, signing_keys
+from posthouse.storage.dkim_keys import (
+    SealedKey,
+    does_anybody_sign,
+    sealed_keys,
+    signing_keys,
+)
 from posthouse.storage.keyring import shared_secret
 from posthouse.storage.pool import Pool
+from posthouse.telemetry.logs import get_logger
 
 REMEMBER = timedelta(seconds=5)
 MAX_REMEMBERED = 20_000  # domains
@@ -37,6 +44,10 @@ MIN_SECRET_CHARACTERS = 32
 ON_LOOP_OCTETS = 256 * 1024  # a larger body is hashed in a thread
 _NAME = "dkim keys"  # the secret where the settings have none
 _NONCE_OCTETS = 12
+LOOKED_AT = 1000  # keys, at the start
+TOLD = 10  # domains in one line of the log
+
+log = get_logger()
 
 
 def _long(secret: SecretStr) -> SecretStr:
@@ -57,16 +68,19 @@ class DkimSettings(CommonSettings):
 
     async def dkim_vault(self, pool: Pool) -> Vault:
         """Return what seals and opens keys; raise `Unavailable`."""
-        if self.dkim_secret is not None:
-            return Vault(self.dkim_secret.get_secret_value().encode())
-        return Vault(await shared_secret(pool, _NAME))
+        beside = await shared_secret(pool, _NAME)
+        if self.dkim_secret is None:
+            log.warning("DKIM keys lie beside what opens them: set POSTHOUSE_DKIM_SECRET")
+            return Vault(beside)
+        return Vault(self.dkim_secret.get_secret_value().encode(), beside)
 
 
 class Vault:
     """Seals private keys, and opens them."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._box = AESGCM(sha256(b"posthouse dkim keys\0" + secret).digest())
+    def __init__(self, secret: bytes, *older: bytes) -> None:
+        """Seal under ``secret``; open also what was sealed under one of ``older``."""
+        self._box, *self._older = map(_box, (secret, *older))
 
     def seal(self, domain: str, selector: str, pem: str) -> SealedKey:
         """Return a key as it is kept; it opens for this domain and selector only."""
@@ -78,18 +92,54 @@ class Vault:
 
     def open(self, key: SealedKey) -> Signer:
         """Return who signs with ``key``; raise `Unavailable` if it was sealed under another secret."""
-        nonce, sealed = key.sealed[:_NONCE_OCTETS], key.sealed[_NONCE_OCTETS:]
-        try:
-            pem = self._box.decrypt(nonce, sealed, _place(key.domain, key.selector)).decode()
-        except InvalidTag as wrong:
-            raise Unavailable(
-                f"DKIM key {key.selector} of {key.domain} was sealed under another secret"
-            ) from wrong
-        return Signer(domain=key.domain, selector=key.selector, key=pem)
+        for box in (self._box, *self._older):
+            if (pem := _opened(box, key)) is not None:
+                return Signer(domain=key.domain, selector=key.selector, key=pem)
+        raise Unavailable(
+            f"DKIM key {key.selector} of {key.domain} was sealed under another secret"
+        )
+
+    def opens(self, key: SealedKey) -> bool:
+        """True if ``key`` can be opened."""
+        return any(_opened(box, key) is not None for box in (self._box, *self._older))
+
+    def anew(self, key: SealedKey) -> SealedKey | None:
+        """Return ``key`` under the secret of now, None if it is; raise `Unavailable` as `open`."""
+        if _opened(self._box, key) is not None:
+            return None
+        return self.seal(key.domain, key.selector, self.open(key).key)
+
+
+def _box(secret: bytes) -> AESGCM:
+    return AESGCM(sha256(b"posthouse dkim keys\0" + secret).digest())
+
+
+def _opened(box: AESGCM, key: SealedKey) -> str | None:
+    nonce, sealed = key.sealed[:_NONCE_OCTETS], key.sealed[_NONCE_OCTETS:]
+    try:
+        return box.decrypt(nonce, sealed, _place(key.domain, key.selector)).decode()
+    except InvalidTag:
+        return None
 
 
 def _place(domain: str, selector: str) -> bytes:
     return f"{selector}._domainkey.{domain}".encode()
+
+
+async def look_at_keys(pool: Pool, settings: DkimSettings) -> None:
+    """Tell the log, at the start, of keys that this process cannot open; raise `Unavailable`.
+
+    Their mail is put off, not sent unsigned: better that an operator hears of it before a sender does.
+    """
+    keys = await sealed_keys(pool, ("", ""), LOOKED_AT)
+    vault = await settings.dkim_vault(pool) if keys else None
+    closed = [key for key in keys if vault is not None and not vault.opens(key)]
+    if closed:
+        log.error(
+            "DKIM keys cannot be opened: POSTHOUSE_DKIM_SECRET is not what they were sealed under",
+            keys=len(closed),
+            domains=sorted({key.domain for key in closed})[:TOLD],
+        )
 
 
 class SigningKeys:

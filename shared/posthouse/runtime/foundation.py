@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from posthouse.blobs import Blobs, open_blobs
 from posthouse.bus.connection import Broker, connect
+from posthouse.runtime.dkim_keys import DkimSettings, look_at_keys
 from posthouse.runtime.doors import DoorSettings
 from posthouse.runtime.service import Lifecycle
 from posthouse.runtime.settings import CommonSettings
@@ -66,6 +67,8 @@ async def open_foundation(
         connect(broker_url.get_secret_value(), probes, name, grace=lifecycle.grace) as broker,
     ):
         await lifecycle.unless_stopped(schema(pool))
+        if isinstance(settings, DkimSettings):
+            await look_at_keys(pool, settings)
         yield Foundation(pool=pool, blobs=blobs, broker=broker)
 
 

@@ -40,6 +40,13 @@ _SIGNING = """
     select domain, selector, algorithm, sealed from dkim_keys
      where domain = any ($1::text[]) and state = 'active' order by domain, algorithm, selector
 """
+_SEALED = """
+    select domain, selector, algorithm, sealed from dkim_keys where (domain, selector) > ($1, $2)
+     order by domain, selector limit $3
+"""
+_RESEAL = """
+    update dkim_keys set sealed = $3 where domain = $1 and selector = $2 and sealed = $4
+"""
 _ANY = "select exists (select from dkim_keys where state = 'active')"
 _RETIRE_OTHERS = """
     update dkim_keys set state = 'retiring', retiring_at = now()
@@ -60,6 +67,12 @@ _WAITING = f"""
     select {_COLUMNS} from dkim_keys where state = 'pending' and rotates
      order by checked_at nulls first limit $1
 """  # noqa: S608 - our own constant
+_UNSEEN = f"""
+    select {_COLUMNS} from dkim_keys
+     where state = 'active' and (checked_at is null or checked_at < now() - $1::interval)
+     order by checked_at nulls first limit $2
+"""  # noqa: S608 - our own constant
+_BAD = "select count(*) from dkim_keys where state = 'active' and fault <> ''"
 _AGED = f"""
     select {_COLUMNS} from dkim_keys as k where state = 'active' and active_at < now() - $1::interval
        and not exists (select from dkim_keys as p where p.domain = k.domain
@@ -153,8 +166,19 @@ async def dkim_key(queries: Queries, domain: str, selector: str) -> DkimKey:
 
 async def signing_keys(queries: Queries, domains: Sequence[str]) -> tuple[SealedKey, ...]:
     """Return the active keys of ``domains``; of each domain Ed25519 first."""
-    rows = await queries.fetch(_SIGNING, domains)
-    return tuple(SealedKey(**{**dict(row), "sealed": bytes(row["sealed"])}) for row in rows)
+    return tuple(map(_sealed, await queries.fetch(_SIGNING, domains)))
+
+
+async def sealed_keys(
+    queries: Queries, after: tuple[str, str], limit: int
+) -> tuple[SealedKey, ...]:
+    """Return keys as they lie there, by domain and selector, behind ``after``."""
+    return tuple(map(_sealed, await queries.fetch(_SEALED, *after, limit)))
+
+
+async def reseal(queries: Queries, key: SealedKey, before: SealedKey) -> None:
+    """Keep ``key`` instead of ``before``, the same otherwise sealed; if nobody was quicker."""
+    await queries.execute(_RESEAL, key.domain, key.selector, key.sealed, before.sealed)
 
 
 async def does_anybody_sign(queries: Queries) -> bool:
@@ -195,9 +219,23 @@ async def waiting_keys(queries: Queries, limit: int) -> tuple[DkimKey, ...]:
     return tuple(map(_key, await queries.fetch(_WAITING, limit)))
 
 
+async def unseen_keys(queries: Queries, since: timedelta, limit: int) -> tuple[DkimKey, ...]:
+    """Return active keys that nobody has looked at in DNS for so long, the longest first."""
+    return tuple(map(_key, await queries.fetch(_UNSEEN, since, limit)))
+
+
+async def count_faulty(queries: Queries) -> int:
+    """Return how many keys sign that DNS did not show as it should, when it was asked last."""
+    return int(str(await queries.fetchval(_BAD)))
+
+
 async def aged_keys(queries: Queries, age: timedelta, limit: int) -> tuple[DkimKey, ...]:
     """Return active keys that are older than ``age`` and have no successor yet."""
     return tuple(map(_key, await queries.fetch(_AGED, age, limit)))
+
+
+def _sealed(row: Row) -> SealedKey:
+    return SealedKey(**{**dict(row), "sealed": bytes(row["sealed"])})
 
 
 def _key(row: Row) -> DkimKey:

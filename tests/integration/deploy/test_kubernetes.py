@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from posthouse.runtime.dkim_keys import DkimSettings
 from posthouse.runtime.settings import read
 from support.manifests import (
     BASE,
@@ -15,6 +16,7 @@ from support.manifests import (
     TOOLS,
     built_overlay,
     commands,
+    compose_services,
     manifests,
     names_of,
     settings_class,
@@ -170,11 +172,25 @@ def test_ingress_finds_every_pod_of_policy_by_a_headless_service() -> None:
     assert env["POSTHOUSE_POLICY_ENDPOINTS"] == f"policy:{policy['spec']['ports'][0]['port']}"
 
 
-def test_the_token_of_the_api_goes_to_the_postmaster_alone() -> None:
-    holders = [
-        name
-        for name, one in DEPLOYMENTS.items()
-        if {"secretRef": {"name": "posthouse-api"}} in _container(one)["envFrom"]
-    ]
+def _holders(secret: str) -> set[str]:
+    reference = {"secretRef": {"name": secret}}
+    return {name for name, one in DEPLOYMENTS.items() if reference in _container(one)["envFrom"]}
 
-    assert holders == ["postmaster"]
+
+def test_the_token_of_the_api_goes_to_the_postmaster_alone() -> None:
+    assert _holders("posthouse-api") == {"postmaster"}
+
+
+def test_what_opens_dkim_keys_goes_to_all_who_sign_and_nobody_else() -> None:
+    signing = {
+        name
+        for name, package in commands().items()
+        if name != "posthouse" and issubclass(settings_class(package), DkimSettings)
+    }
+
+    assert _holders("posthouse-dkim") == signing
+    assert {
+        name
+        for name, service in compose_services().items()
+        if "POSTHOUSE_DKIM_SECRET" in service.get("environment", {})
+    } == signing

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from posthouse.authenticity.dkim import digest_bodies, signatures_in, verify
 from posthouse.authenticity.dkim.headers import Header
@@ -18,7 +19,8 @@ from posthouse.bus.connection import connect
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.header import header_end
 from posthouse.resolver import Resolver
-from posthouse.runtime.dkim_keys import SigningKeys
+from posthouse.runtime.dkim_keys import SigningKeys, look_at_keys
+from posthouse.storage.dkim_keys import count_faulty
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
 from postmaster.duties.dkim_keys import Locksmith
@@ -156,7 +158,7 @@ async def test_opendkims_key_table_is_taken_over(office: Office, tmp_path: Path)
 
 
 async def test_private_halves_stay_where_they_are(
-    office: Office, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    office: Office, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     pem = make_pem("rsa")
@@ -169,12 +171,57 @@ async def test_private_halves_stay_where_they_are(
         await office.live.http.get("/dkim/keys"),
         await office.live.http.get("/audit"),
     ]
-    seen = "".join(each.text for each in answers) + caplog.text + "".join(capsys.readouterr())
+    seen = "".join(each.text for each in answers) + caplog.text + "".join(capfd.readouterr())
     assert record_of(pem) in seen
     assert secret not in seen
     assert "PRIVATE KEY" not in seen
     [row] = await office.live.pool.fetch("select sealed from dkim_keys")
     assert secret.encode() not in bytes(row["sealed"])
+
+
+async def test_what_signs_and_stands_no_more_in_dns_is_told(office: Office) -> None:
+    [key] = await office.made("create", "example.test", "--selector", "k")
+    office.publish(key)
+    await office.live.cli("dkim", "activate", "example.test", "k")
+    office.zone.records[key["name"]] = ["SERVFAIL"]
+    await office.live.pool.execute("update dkim_keys set checked_at = null")
+    await office.locksmith().look()
+    said = await office.live.cli("dkim", "list", "--json")
+    assert json.loads(said.stdout)[0]["fault"].startswith("DNS gave no answer")
+    del office.zone.records[key["name"]]
+    await office.locksmith().look()  # it was looked at just now
+    assert await count_faulty(office.live.pool) == 1
+    await office.live.pool.execute("update dkim_keys set checked_at = now() - interval '2 hours'")
+    await office.locksmith().look()
+    [row] = json.loads((await office.live.cli("dkim", "list", "--json")).stdout)
+    assert row["fault"] == f"nothing is published at {key['name']}"
+    assert row["state"] == "active"  # that is the operator's to decide
+
+
+async def test_a_secret_that_is_set_later_seals_anew(
+    office: Office, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pool, before = office.live.pool, office.live.parts.settings
+    [key] = await office.made("create", "example.test", "--selector", "k")
+    office.publish(key)
+    await office.live.cli("dkim", "activate", "example.test", "k")
+    after = before.model_copy(update={"dkim_secret": SecretStr("s" * 32)})
+    assert await SigningKeys(pool, after).signed(LETTER, "example.test") != LETTER
+
+    await replace(office.locksmith(), settings=after).look()
+    await pool.execute("delete from secrets where name = 'dkim keys'")
+
+    assert await SigningKeys(pool, after).signed(LETTER, "example.test") != LETTER
+    with pytest.raises(Unavailable):
+        await SigningKeys(pool, before).signed(LETTER, "example.test")
+    capfd.readouterr()
+    await look_at_keys(pool, after)
+    assert "DKIM" not in capfd.readouterr().err
+    await look_at_keys(pool, before)
+    told = capfd.readouterr().err
+    assert "set POSTHOUSE_DKIM_SECRET" in told
+    assert "DKIM keys cannot be opened" in told
+    assert "example.test" in told
 
 
 async def test_a_key_of_another_secret_stops_mail_instead_of_leaving_it_unsigned(
