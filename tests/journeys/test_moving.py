@@ -7,9 +7,9 @@ import poplib
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from postmaster.cli import app
+from support import commands
 from support.dovecot import PASSWORD, Store
 from support.old_server import (
     LETTERS,
@@ -40,7 +40,7 @@ def share(client: imaplib.IMAP4, mate: str) -> None:
 
 
 def posthouse(house: House, *arguments: str) -> Result:
-    told = CliRunner().invoke(app, list(arguments), env=environment(house))
+    told = commands.posthouse(*arguments, env=environment(house))
     assert told.exit_code == 0, told.output
     return told
 
@@ -96,9 +96,7 @@ def test_a_mailbox_with_mail_of_its_own_is_not_taken_over(house: House, tmp_path
         (tmp_path / place).mkdir()
     (tmp_path / "cur" / "1.a:2,").write_bytes(LETTERS[0])
 
-    told = CliRunner().invoke(
-        app, ["mailbox", "import", user[0], str(tmp_path)], env=environment(house)
-    )
+    told = commands.posthouse("mailbox", "import", user[0], str(tmp_path), env=environment(house))
 
     assert told.exit_code == 1
     assert "INBOX has had messages of its own" in told.output
@@ -150,7 +148,7 @@ def test_what_is_shared_subscribed_and_flagged_comes_along_and_later_flags_follo
             share(client, f"mate-{way}")
             before = seen_by_imap(client, "INBOX")
         by_pop3 = seen_by_pop3(poplib.POP3("127.0.0.1", store.pop3), OLD, PASSWORD)
-        first = CliRunner().invoke(app, command, env=environment(house))
+        first = commands.posthouse(*command, env=environment(house))
         with imaplib.IMAP4("127.0.0.1", store.imap) as client:
             client.login(OLD, PASSWORD)
             client.select("INBOX")
@@ -160,7 +158,7 @@ def test_what_is_shared_subscribed_and_flagged_comes_along_and_later_flags_follo
             moved = seen_by_imap(new, "INBOX")
             new.select("INBOX")
             new.store("1", "+FLAGS", r"(\Flagged mine)")
-        again = CliRunner().invoke(app, command, env=environment(house))
+        again = commands.posthouse(*command, env=environment(house))
 
     assert moved == before
     assert "left out: rights lr of nobody@" in first.output

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from onemachine.certificates import certificates
-from postmaster.cli import app
+from support.commands import posthouse
 from support.dovecot import PASSWORD, Store
 from support.old_server import (
     LETTERS,
@@ -56,7 +56,7 @@ class Removal:
         options = ["--user", OLD, "--password-file", str(secret), "--delete"]
         trust = {"SSL_CERT_FILE": str(self.folder / "tls" / "ca.pem")} if is_trusted else {}
         words = ["mailbox", "import-imap", self.user[0], *doors, *options]
-        return CliRunner().invoke(app, words, env={**environment(self.house), **trust})
+        return posthouse(*words, env={**environment(self.house), **trust})
 
     def there(self) -> imaplib.IMAP4:
         """Come in at the old server."""

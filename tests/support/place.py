@@ -14,6 +14,7 @@ import httpx
 
 from onemachine.children import mortal
 from onemachine.ports import free_ports
+from onemachine.ready import NO_TLS
 
 READY_SECONDS = 60.0
 
@@ -50,7 +51,7 @@ class Place:
 
 
 async def _ready(port: int, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as client:
+    async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(verify=NO_TLS) as client:
         while True:
             assert process.returncode is None, "the service has ended"
             try:

@@ -14,8 +14,9 @@ from datetime import timedelta
 import httpx
 import pytest
 import structlog
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from onemachine.ready import NO_TLS
 from posthouse.blobs import open_blobs
 from posthouse.bus.connection import Broker
 from posthouse.bus.publisher import Publisher
@@ -24,8 +25,8 @@ from postmaster.api.application import build
 from postmaster.api.hashing import Hasher
 from postmaster.api.listener import bind, serve
 from postmaster.api.parts import Parts
-from postmaster.cli import app
 from postmaster.settings import PostmasterSettings
+from support.commands import posthouse
 
 TOKEN = "a-token-for-tests-only"  # noqa: S105
 GRACE = timedelta(seconds=5)
@@ -66,9 +67,7 @@ class LivePostmaster:
             "POSTHOUSE_API_TOKEN": token,
             "COLUMNS": "200",
         }
-        return await asyncio.to_thread(
-            CliRunner().invoke, app, list(arguments), input=stdin, env=environment
-        )
+        return await asyncio.to_thread(posthouse, *arguments, stdin=stdin, env=environment)
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
@@ -110,7 +109,10 @@ async def live_postmaster(
         async with (
             serve(build(parts), listening, GRACE),
             httpx.AsyncClient(
-                base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30
+                base_url=f"{url}/api/v1",
+                headers={"Authorization": f"Bearer {TOKEN}"},
+                timeout=30,
+                verify=NO_TLS,
             ) as http,
         ):
             yield LivePostmaster(url=url, http=http, parts=parts)

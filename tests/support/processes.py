@@ -14,6 +14,7 @@ import httpx
 
 from onemachine.children import mortal
 from onemachine.ports import free_ports
+from onemachine.ready import NO_TLS
 from onemachine.services import inherited_environment
 
 START_SECONDS = 60.0  # a machine that does much else, too
@@ -58,7 +59,7 @@ class Service:
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         address = f"http://127.0.0.1:{self._health}/readyz"
-        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(verify=NO_TLS) as client:
             while True:
                 assert process.returncode is None, self.log.read_text()[-2000:]
                 try:

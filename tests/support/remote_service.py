@@ -15,6 +15,7 @@ import httpx
 
 from onemachine.children import mortal
 from onemachine.ports import free_ports
+from onemachine.ready import NO_TLS
 from onemachine.services import inherited_environment
 from posthouse.blobs import open_blobs
 from posthouse.bus.connection import connect
@@ -72,7 +73,7 @@ class Office:
                 stderr=log,
             )
         self.running.append(process)
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=NO_TLS) as client:
             await come_true(
                 lambda: self._answers(client, port, 200 if ready else 503), START_SECONDS
             )

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from onemachine.ready import NO_TLS
 from posthouse.bus.connection import Broker
 from posthouse.bus.consumer import Ack, Move, consume
 from posthouse.bus.publisher import Publisher
@@ -82,7 +83,10 @@ class Management:
         parts = urlsplit(broker_url)
         self._vhost = parts.path.removeprefix("/")
         self._client = httpx.AsyncClient(
-            base_url=api, auth=(parts.username or "guest", parts.password or "guest"), timeout=30
+            base_url=api,
+            auth=(parts.username or "guest", parts.password or "guest"),
+            timeout=30,
+            verify=NO_TLS,
         )
 
     async def __aenter__(self) -> "Management":

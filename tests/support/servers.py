@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from onemachine.buckets import S3Access, create_bucket, delete_bucket
+from onemachine.ready import NO_TLS
 from posthouse.storage.migrate import migrate
 from posthouse.storage.pool import Pool, open_pool
 
@@ -133,7 +134,7 @@ def broker_url(broker_api: str) -> Iterator[str]:
     user, password = parts.username or "guest", parts.password or "guest"
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     with httpx.Client(
-        base_url=broker_api, auth=(user, password), timeout=_TIMEOUT_SECONDS
+        base_url=broker_api, auth=(user, password), timeout=_TIMEOUT_SECONDS, verify=NO_TLS
     ) as management:
         management.put(f"/api/vhosts/{name}").raise_for_status()
         management.put(f"/api/permissions/{name}/{user}", json=everything).raise_for_status()

@@ -22,7 +22,7 @@ import imapclient
 from onemachine import demo
 from onemachine.options import DOMAIN, HOSTNAME, Options
 from onemachine.ports import COPY_STRIDE, LOOPBACK, PUBLIC, free_ports
-from onemachine.ready import NotReady, leaves
+from onemachine.ready import NO_TLS, NotReady, leaves
 from onemachine.services import Service
 from onemachine.stack import Stack
 from onemachine.supervisor import Part
@@ -216,7 +216,9 @@ class House:
 
     def _broker(self, method: str, path: str, order: object = None) -> Any:  # noqa: ANN401
         rabbit = self.stack.servers.rabbitmq
-        with httpx.Client(base_url=rabbit.api, auth=(rabbit.user, rabbit.password)) as client:
+        with httpx.Client(
+            base_url=rabbit.api, auth=(rabbit.user, rabbit.password), verify=NO_TLS
+        ) as client:
             reply = client.request(method, path, json=order)
         reply.raise_for_status()
         return reply.json()

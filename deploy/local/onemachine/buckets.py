@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from onemachine.ready import NO_TLS
+
 REGION = "us-east-1"
 _TIMEOUT_SECONDS = 30.0
 
@@ -57,6 +59,7 @@ def _request(access: S3Access, method: str, path: str, body: bytes = b"") -> htt
         headers=headers,
         content=body,
         timeout=_TIMEOUT_SECONDS,
+        verify=NO_TLS,
     )
 
 

@@ -20,6 +20,7 @@ import httpx
 from onemachine.keys import write_private
 from onemachine.options import DOMAIN
 from onemachine.ports import LOOPBACK
+from onemachine.ready import NO_TLS
 from onemachine.stack import Stack
 
 ANNA = f"anna@{DOMAIN}"
@@ -79,7 +80,9 @@ def write_demo(demo: Demo, stack: Stack) -> None:
 def api(demo: Demo) -> httpx.Client:
     """Return a client of the postmaster's API."""
     headers = {"Authorization": f"Bearer {demo.api_token}"}
-    return httpx.Client(base_url=f"{demo.api_url}/api/v1", headers=headers, timeout=_WITHIN_SECONDS)
+    return httpx.Client(
+        base_url=f"{demo.api_url}/api/v1", headers=headers, timeout=_WITHIN_SECONDS, verify=NO_TLS
+    )
 
 
 def populate(demo: Demo) -> None:

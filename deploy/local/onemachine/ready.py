@@ -12,7 +12,7 @@ ASK_EVERY_SECONDS = 0.2  # of each of seven services that also want the processo
 
 # Given to every client, used by none: each would load the certificates of the world for itself,
 # and that cost more than the start of some servers.
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class NotReady(Exception):
@@ -21,7 +21,7 @@ class NotReady(Exception):
 
 def loopback_client(timeout: float, auth: tuple[str, str] | None = None) -> httpx.AsyncClient:
     """Return a client for plain HTTP on this machine: no TLS, no proxy; cheap to make."""
-    return httpx.AsyncClient(auth=auth, timeout=timeout, verify=_NO_TLS, trust_env=False)
+    return httpx.AsyncClient(auth=auth, timeout=timeout, verify=NO_TLS, trust_env=False)
 
 
 async def wait_ready(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -83,6 +84,11 @@ def forced(*, force: bool) -> dict[str, str] | None:
     return {"force": "true"} if force else None
 
 
+def _trust(url: str) -> ssl.SSLContext | bool:
+    """Trust the usual authorities; nobody where there is no TLS: to read them takes a command's time."""
+    return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 class Client:
     """One conversation with the API."""
 
@@ -95,6 +101,7 @@ class Client:
                 "Posthouse-Operator": _operator(),
             },
             timeout=TIMEOUT,
+            verify=_trust(stack.url),
         )
 
     def __enter__(self) -> Client:
