@@ -108,6 +108,24 @@ async def test_what_goes_wrong_elsewhere_is_told_as_it_is(tmp_path: Path) -> Non
     assert scribes(tmp_path) == []
 
 
+async def test_what_was_begun_is_written_before_the_end(tmp_path: Path) -> None:
+    async with open_blobs(f"disk:{tmp_path}", writes_apart=True) as blobs:
+        begun = [blobs.begin(f"mail/{n}.eml", bytes(1024 * 1024)) for n in range(8)]
+
+    assert [one.exception() for one in begun] == [None] * 8
+    assert len(list((tmp_path / "mail").iterdir())) == 8
+
+
+async def test_where_none_can_be_started_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    async with open_blobs(f"disk:{tmp_path}", writes_apart=True) as blobs:
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="has ended|again and again"):
+                await blobs.put("mail/a.eml", b"x")
+
+
 async def test_one_that_hangs_at_the_end_is_killed(tmp_path: Path) -> None:
     async with open_blobs(f"disk:{tmp_path}?timeout=0.5", writes_apart=True):
         os.kill(await asyncio.to_thread(one_that_begins, tmp_path), signal.SIGSTOP)
@@ -122,7 +140,7 @@ async def test_who_is_killed_is_replaced(tmp_path: Path, monkeypatch: pytest.Mon
         os.kill(first, signal.SIGSTOP)
         begun = blobs.begin("mail/lost.eml", b"x")
         os.kill(first, signal.SIGKILL)
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable, match="has ended"):  # at once, not when it is late
             await begun
 
         monkeypatch.setattr("posthouse.blobs.writing.AGAIN", timedelta(hours=1))
