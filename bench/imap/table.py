@@ -102,6 +102,7 @@ async def compare(
         for turn in range(rounds):
             for server in servers:
                 await _measure(server, results, f"--round={turn}")
+                await server.rest()  # what we do behind the answers is not to disturb the others
                 say(f"round {turn + 1}, {server.name}")
         say(await measure_latency(ours))
         return results

@@ -16,6 +16,7 @@ from posthouse.telemetry import metrics
 ACCOUNTS_AT_ONCE = 1000
 ACCOUNTS_IN_A_WORK = 50
 AGAIN_AFTER = timedelta(minutes=10)  # turns that somebody lost
+REST = timedelta(seconds=1)  # nothing new has come for so long: see `give_turns`
 
 _waiting = metrics.gauge("posthouse_index_waiting", "Messages that are not indexed yet.")
 _lag = metrics.gauge("posthouse_index_lag_seconds", "Since when the first of them waits.")
@@ -38,7 +39,7 @@ class Offers:
         """
         waiting = await indexing.waiting_accounts(self._pool, self._after, ACCOUNTS_AT_ONCE)
         accounts, turn = await indexing.give_turns(
-            self._pool, waiting, ACCOUNTS_AT_ONCE, AGAIN_AFTER
+            self._pool, waiting, ACCOUNTS_AT_ONCE, AGAIN_AFTER, REST
         )
         if turn is not None:
             try:

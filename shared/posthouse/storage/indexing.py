@@ -73,6 +73,12 @@ _WAITING = """
 # Who searched last goes first. A row that came as its account's mark went is nobody's.
 _GIVE = """
     with asked as materialized (select unnest($1::bigint[]) as account_id
+    ), rested as materialized (
+        select account_id from asked a
+         where (select since from unindexed u where u.account_id = a.account_id
+                 order by content_id desc limit 1) <= now() - $4::interval
+            or (select since from unindexed u where u.account_id = a.account_id
+                 order by content_id limit 1) <= now() - $5::interval
     ), nobodys as (
         delete from unindexed where account_id in (
             select account_id from asked a
@@ -84,7 +90,7 @@ _GIVE = """
         (select account_id from searchers where turn < now() - $3::interval order by turn limit $2)
     )
     update searchers s set turn = now()
-     where account_id in (select account_id from asked union select account_id from behind)
+     where account_id in (select account_id from rested union select account_id from behind)
        and (turn is null or turn < now() - $3::interval)
  returning account_id, turn
 """
@@ -96,13 +102,19 @@ async def waiting_accounts(queries: Queries, after: int, most: int) -> list[int]
 
 
 async def give_turns(
-    queries: Queries, accounts: Sequence[int], most: int, again_after: timedelta
+    queries: Queries,
+    accounts: Sequence[int],
+    most: int,
+    again_after: timedelta,
+    rest: timedelta = timedelta(),
 ) -> tuple[list[int], datetime | None]:
     """Give a turn to each of ``accounts`` and some with older messages, if they have none; return whom and when.
 
-    A turn given as long ago as ``again_after`` counts as lost.
+    An account waits for its turn until nothing new has come for ``rest``, ten times that at most: so what
+    comes one by one is indexed together, and not while its client waits. A turn given as long ago as
+    ``again_after`` counts as lost.
     """
-    rows = await queries.fetch(_GIVE, accounts, most, again_after)
+    rows = await queries.fetch(_GIVE, accounts, most, again_after, rest, 10 * rest)
     return [row["account_id"] for row in rows], rows[0]["turn"] if rows else None
 
 

@@ -45,6 +45,21 @@ def read_messages() -> float:
     return REGISTRY.get_sample_value("posthouse_index_messages_total", {"how": "whole"}) or 0
 
 
+_NOTED = "insert into unindexed (account_id, content_id, since) select $1, n, now() - ago from unnest($2::interval[]) with ordinality as u (ago, n)"
+
+
+@pytest.mark.parametrize(("ages", "has_turn"), [((5, 0), False), ((5, 3), True), ((21, 0), True)])
+async def test_an_account_has_its_turn_when_what_comes_has_rested(
+    pool: Pool, ages: tuple[int, ...], *, has_turn: bool
+) -> None:
+    account = await add_reader(pool)
+    await pool.execute("insert into searchers (account_id, below) values ($1, 0)", account)
+    await pool.execute(_NOTED, account, [timedelta(hours=age) for age in ages])
+    waiting = await indexing.waiting_accounts(pool, 0, 10)
+    given, _ = await indexing.give_turns(pool, waiting, 10, timedelta(days=2), timedelta(hours=2))
+    assert given == [account] * has_turn
+
+
 async def test_older_messages_come_in_portions_from_the_newest_down(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
