@@ -37,7 +37,9 @@ class DmarcTally(Tally[DmarcResult]):
         )
 
     def hear(self, judged: Judged) -> None:
-        """Count a message if its author's domain wants reports."""
+        """Count a message if its author's domain wants reports; what comes again is counted then."""
+        if judged.judgement.action == "tempfail":
+            return
         result = result_of(judged.case, datetime.now(UTC))
         if result is not None:
             self.add(result)
@@ -77,16 +79,25 @@ def result_of(case: Case, now: datetime) -> DmarcResult | None:
 def _reason(found: Dmarc, senders: Authenticated) -> tuple[str, str]:
     """Return why not the published policy was applied (RFC 7489 §7.2; RFC 8617 §7.2.2)."""
     if senders.vouched:
-        return "local_policy", f"arc=pass as[1].d={_cut(senders.vouched)}"
-    if found.result == "fail" and found.disposition != found.policy:
-        return "sampled_out", ""
-    return "", ""
+        return "local_policy", _cut(f"arc=pass {_sealers(senders)}")
+    if found.result != "fail" or found.published is None or found.disposition == found.policy:
+        return "", ""
+    if found.published.record.is_testing:
+        return "other", "policy_test_mode (t=y)"
+    return "sampled_out", ""
+
+
+def _sealers(senders: Authenticated) -> str:
+    """Return the chain that is believed, the newest seal first (RFC 8617 §7.2.2)."""
+    domains = senders.arc.domains if senders.arc else ()
+    return " ".join(f"as[{n}].d={domain}" for n, domain in reversed(list(enumerate(domains, 1))))
 
 
 def _published(record: Record) -> str:
     tags = {
         "p": record.policy, "sp": record.subdomains, "np": record.missing,
         "adkim": record.dkim_mode, "aspf": record.spf_mode, "pct": str(record.percent),
+        "fo": record.options,
     }  # fmt: skip
     return "; ".join(f"{name}={value}" for name, value in tags.items())
 

@@ -26,11 +26,11 @@ from posthouse.storage.report_days import Due, ReportDays
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
 from postmaster.duties.mailing import Letter, Sign, stored_letter
-from postmaster.reports.letter import Letterhead, Report, compose_mail
+from postmaster.reports.letter import Letterhead, Report, compose_mail, encoded_octets
 
 BATCH = 100  # domains at a look
 AT_ONCE = 10  # domains asked about at the same time
-MAX_OCTETS = 10 * 2**20  # of one report, packed
+MAX_OCTETS = 10 * 2**20  # of one report, packed and encoded
 SPREAD = timedelta(hours=4)  # RFC 8460 §4.1: so that not all the world reports at midnight
 FIRST_PAUSE = timedelta(minutes=15)  # after a failure; grows, for a day
 
@@ -62,8 +62,9 @@ class Place:
     max_octets: int | None = None
 
     def takes(self, report: Report) -> bool:
-        """True if ``report`` is not too large: for it (RFC 7489 §6.2), and for mail."""
-        return len(report.content) <= min(self.max_octets or MAX_OCTETS, MAX_OCTETS)
+        """True if ``report`` is not too large, as it is sent (RFC 7489 §7.2.1): for it, and for mail."""
+        octets = encoded_octets(report) if self.address else len(report.content)
+        return octets <= min(MAX_OCTETS if self.max_octets is None else self.max_octets, MAX_OCTETS)
 
     def __str__(self) -> str:
         """As people know it."""

@@ -14,6 +14,9 @@ from postmaster.reports.letter import LAST_SECOND, Form, Letterhead, Report, fir
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2
 _VERSION = "1.0"
+_DEFAULTS = (
+    ("adkim", "r"), ("aspf", "r"), ("p", "none"), ("sp", "none"), ("pct", "100"), ("fo", "0"),
+)  # fmt: skip
 
 
 def compose(head: Letterhead, day: date, domain: str, results: Sequence[DmarcResult]) -> Report:
@@ -67,8 +70,8 @@ def _policy(domain: str, results: Sequence[DmarcResult]) -> Iterator[str]:
     tags = dict(part.split("=", 1) for part in published.split("; ") if "=" in part)
     yield "<policy_published>"
     yield _leaf("domain", domain)
-    for name in ("adkim", "aspf", "p", "sp", "pct"):
-        yield _leaf(name, tags.get(name, ""))
+    for name, default in _DEFAULTS:
+        yield _leaf(name, tags.get(name, default))
     yield "</policy_published>"
 
 

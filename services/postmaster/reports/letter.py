@@ -83,6 +83,12 @@ def file_name(head: Letterhead, report: Report) -> str:
     return f"{head.host}!{report.domain}!{report.begins}!{end}.{report.form.extension}"
 
 
+def encoded_octets(report: Report) -> int:
+    """Return how large the report's file is in a mail: base64, in lines."""
+    characters = -(-len(report.content) // 3) * 4
+    return characters + -(-characters // _LINE_CHARACTERS) * len("\r\n")
+
+
 def compose_mail(
     head: Letterhead, report: Report, to: Sequence[str], message_id: str, now: datetime
 ) -> bytes:

@@ -64,7 +64,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is counted together.
 
     Attributes:
-        published: The policy, as tags: ``p=reject; sp=none; adkim=r; aspf=r; pct=100``.
+        published: The policy, as tags: ``p=reject; sp=none; adkim=r; aspf=r; pct=100; fo=0``.
         source: The client's address.
         author: The domain of From.
         sender: The domain of the reverse path; empty for the null path.

@@ -138,6 +138,8 @@ def replace_facts(facts: Facts, **changes: str) -> Facts:
         ("mailto:a@far.test", ['TXT "v=DMARC1; rua=mailto:x@far.test"'], ["x@far.test"]),
         ("mailto:a@far.test", ['TXT "v=DMARC1; rua=mailto:x@else.test"'], ["a@far.test"]),
         ("mailto:a@b.test!100,mailto:b@sub.b.test!1m", [], ["b@sub.b.test"]),
+        ("mailto:a@b.test!0,mailto:b@b.test!10x,mailto:c@b.test!2k", [], ["c@b.test"]),
+        (f"mailto:a@{'x' * 63}.{'y' * 63}.{'z' * 63}.{'w' * 44}.test", ['TXT "v=DMARC1"'], []),
         ("mailto:a@b.test,mailto:a@b.test,https://b.test/", [], ["a@b.test"]),
     ],
 )

@@ -21,7 +21,7 @@ from posthouse.authenticity.arc.vouching import voucher
 from posthouse.authenticity.dkim import Dkim
 from posthouse.authenticity.dmarc import Dmarc
 from posthouse.authenticity.dmarc.discovery import Published
-from posthouse.authenticity.dmarc.record import parse
+from posthouse.authenticity.dmarc.record import Policy, parse
 from posthouse.authenticity.spf import Spf
 from posthouse.storage.directory import Alias, Domain, Forward, Found
 
@@ -90,7 +90,7 @@ def test_a_failure_is_reported_as_it_was() -> None:
     assert (result.domain, facts.author, facts.sender) == ("a.test", "a.test", "far.test")
     assert (facts.disposition, facts.dkim, facts.spf, facts.reason) == ("reject", False, False, "")
     assert (facts.spf_domain, facts.spf_scope, facts.spf_result) == ("far.test", "mfrom", "pass")
-    assert facts.published == "p=reject; sp=reject; np=reject; adkim=r; aspf=r; pct=100"
+    assert facts.published == "p=reject; sp=reject; np=reject; adkim=r; aspf=r; pct=100; fo=0"
     assert len(facts.signatures[0].selector) == 255
     assert {each.rule: each.action for each in findings_on(failing().senders)}[
         "DMARC_FAIL"
@@ -115,6 +115,36 @@ def test_while_dns_hides_the_key_of_a_trusted_sealer_the_sender_tries_again() ->
     assert found["ARC_AWAITED"].action == "tempfail"
     assert found["ARC_AWAITED"].enhanced == (4, 4, 3)
     assert SEVERITY["tempfail"] > SEVERITY["reject"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "disposition", "reason"),
+    [
+        ("pct=20", "quarantine", ("sampled_out", "")),
+        ("t=y", "quarantine", ("other", "policy_test_mode (t=y)")),
+        ("pct=100", "reject", ("", "")),
+    ],
+)
+def test_why_not_what_is_published_was_done(
+    tags: str, disposition: Policy, reason: tuple[str, str]
+) -> None:
+    case = failing(f"v=DMARC1; p=reject; {tags}; fo=d:1:x; rua=mailto:r@a.test")
+    found = case.senders.dmarc
+    assert found is not None
+    senders = replace(case.senders, dmarc=replace(found, disposition=disposition))
+    result = result_of(replace(case, senders=senders), NOW)
+    assert result is not None
+    assert (result.facts.reason, result.facts.comment) == reason
+    assert result.facts.disposition == disposition
+    assert result.facts.published.endswith("; fo=1:d")
+
+
+def test_the_sealers_that_are_believed_are_told() -> None:
+    case = failing(vouched="l.test")
+    senders = replace(case.senders, arc=chain(("far.test", SAID), ("l.test", SAID)))
+    result = result_of(replace(case, senders=senders), NOW)
+    assert result is not None
+    assert result.facts.comment == "arc=pass as[2].d=l.test as[1].d=far.test"
 
 
 def test_who_wants_no_reports_is_not_counted() -> None:

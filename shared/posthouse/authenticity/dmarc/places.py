@@ -14,6 +14,7 @@ from posthouse.mail.address import BadAddress, parse_address
 from posthouse.mail.answers import Found, Temporary
 
 _SIZE = re.compile(r"([0-9]{1,15})([kmgt]?)", re.IGNORECASE)
+MAX_NAME_CHARACTERS = 253  # RFC 1035 §3.1, as text
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -57,7 +58,10 @@ async def _agreed(
     names: Names, domain: str, host: str, place: ReportPlace
 ) -> Sequence[ReportPlace]:
     """Return ``place``, or what it says instead, if ``host`` takes reports on ``domain``."""
-    answer = await names.txt(f"{domain}._report._dmarc.{host}")
+    name = f"{domain}._report._dmarc.{host}"
+    if len(name) > MAX_NAME_CHARACTERS:
+        return ()  # §7.1 (4): nobody can have agreed
+    answer = await names.txt(name)
     if isinstance(answer, Temporary):
         raise Unknown(answer.why)
     texts = [text for text in answer.records if is_dmarc(text)] if isinstance(answer, Found) else []

@@ -32,6 +32,7 @@ class Record:
         boundary: psd=: ``y`` for a public suffix, ``n`` for an organizational domain, ``u``.
         reports_to: rua=, the addresses of aggregate reports (``mailto:`` URIs without the scheme).
         failures_to: ruf=, likewise.
+        options: fo=, of which failures they want to be told.
     """
 
     policy: Policy
@@ -44,6 +45,7 @@ class Record:
     boundary: Literal["y", "n", "u"] = "u"
     reports_to: tuple[str, ...] = ()
     failures_to: tuple[str, ...] = ()
+    options: str = "0"
 
 
 def is_dmarc(text: str) -> bool:
@@ -78,6 +80,7 @@ def parse(text: str) -> Record | None:
         else "u",
         reports_to=reports_to,
         failures_to=_addresses(tags.get("ruf", "")),
+        options=_options(tags.get("fo", "")),
     )
 
 
@@ -99,6 +102,12 @@ def _policy(text: str | None, default: str) -> Policy:
 def _percent(text: str) -> int:
     is_number = text.isascii() and text.isdigit() and len(text) <= 3  # noqa: PLR2004 - digits
     return min(int(text), _WHOLE) if is_number else _WHOLE
+
+
+def _options(text: str) -> str:
+    """Return those of fo= that are some, ``0`` if none is."""
+    wanted = {word.strip().lower() for word in text.split(":")}
+    return ":".join(each for each in "01ds" if each in wanted) or "0"
 
 
 def _addresses(text: str) -> tuple[str, ...]:
