@@ -29,7 +29,7 @@ def scanners(settings: ScannerSettings, blobs: Blobs) -> list[Scanner]:
         ),
         (
             settings.rspamd,
-            Rspamd(settings.rspamd_password, settings.rspamd_weight),
+            Rspamd(settings.rspamd_password, settings.rspamd_weight, settings.rspamd_ca),
             settings.rspamd_terms,
             settings.rspamd_manners,
         ),
@@ -37,10 +37,10 @@ def scanners(settings: ScannerSettings, blobs: Blobs) -> list[Scanner]:
     return [
         Scanner(
             dialect,
-            Stations(dialect.name, parse_addresses(text), terms, dialect.probe),
+            Stations(dialect.name, parse_addresses(text, by_http=True), terms, dialect.probe),
             manners,
             blobs,
         )
         for text, dialect, terms, manners in known
-        if parse_addresses(text)
+        if text.strip(", ")
     ]

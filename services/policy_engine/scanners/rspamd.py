@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,6 +19,7 @@ from policy_engine.scanners.scanner import Answer, Pieces
 from policy_engine.scanners.scores import findings_of
 from policy_engine.scanners.trouble import Broken, TooLarge
 from posthouse.mail.errors import Unavailable
+from posthouse.runtime.tls import client_context
 
 MAX_ANSWER_OCTETS = 1024 * 1024
 MAX_SAID_CHARACTERS = 200
@@ -57,15 +59,18 @@ class Rspamd:
 
     name = "rspamd"
 
-    def __init__(self, password: SecretStr | None, weight: float) -> None:
-        """Its scores count ``weight`` times."""
+    def __init__(
+        self, password: SecretStr | None, weight: float, authorities: Path | None = None
+    ) -> None:
+        """Its scores count ``weight`` times; by TLS ``authorities`` vouch for it, or the system's."""
+        self._tls = client_context(authorities=authorities)
         self._password = password
         self._weight = weight
 
     async def scan(self, address: Address, case: Case, octets: Pieces) -> Answer:
         """Return what rspamd says; see `Dialect`."""
         headers = [*self._headers(case), ("Content-Length", str(case.size))]
-        status, body = await _ask(address, "POST", "/checkv2", headers, octets)
+        status, body = await self._ask(address, "POST", "/checkv2", headers, octets)
         if status == _TOO_LARGE:
             raise TooLarge
         if status != _OK:
@@ -80,9 +85,43 @@ class Rspamd:
 
     async def probe(self, address: Address) -> None:
         """Ask whether it is there; see `Dialect`."""
-        status, body = await _ask(address, "GET", "/ping", [], None)
+        status, body = await self._ask(address, "GET", "/ping", [], None)
         if status != _OK or body.strip() != b"pong":
             raise Broken("this is not rspamd")
+
+    async def _ask(
+        self,
+        address: Address,
+        method: str,
+        path: str,
+        headers: list[tuple[str, str]],
+        octets: Pieces | None,
+    ) -> tuple[int, bytes]:
+        try:
+            async with (
+                aiohttp.ClientSession(connector=self._connector(address)) as session,
+                session.request(
+                    method, _url(address) + path, headers=headers, data=octets() if octets else None
+                ) as response,
+            ):
+                return response.status, await _body(response)
+        except aiohttp.ServerDisconnectedError as gone:
+            raise EOFError("it closed the connection") from gone
+        except aiohttp.ClientError as wrong:
+            if isinstance(wrong.__cause__, Unavailable):  # the message could not be read
+                raise wrong.__cause__ from wrong
+            if isinstance(wrong, OSError) and wrong.errno is not None:
+                raise
+            if isinstance(wrong.__cause__, OSError) and wrong.__cause__.errno is not None:
+                raise wrong.__cause__ from wrong  # it took no more of the message
+            if isinstance(wrong, OSError):  # aiohttp's own words for that, without a number
+                raise EOFError(str(wrong)) from wrong  # noqa: TRY004 - it is what happened
+            raise Broken(str(wrong) or type(wrong).__name__) from wrong
+
+    def _connector(self, address: Address) -> aiohttp.BaseConnector:
+        if address.path:
+            return aiohttp.UnixConnector(address.path)
+        return aiohttp.TCPConnector(ssl=self._tls)
 
     def _read(self, reply: _Reply) -> Answer:
         verdict, action = _ACTIONS.get(reply.action, ("other", None))
@@ -118,31 +157,10 @@ class Rspamd:
                 yield "Hostname", _clean(reverse.name)
 
 
-async def _ask(
-    address: Address, method: str, path: str, headers: list[tuple[str, str]], octets: Pieces | None
-) -> tuple[int, bytes]:
-    connector = aiohttp.UnixConnector(address.path) if address.path else aiohttp.TCPConnector()
-    host = "localhost" if address.path else address
-    try:
-        async with (
-            aiohttp.ClientSession(connector=connector) as session,
-            session.request(
-                method, f"http://{host}{path}", headers=headers, data=octets() if octets else None
-            ) as response,
-        ):
-            return response.status, await _body(response)
-    except aiohttp.ServerDisconnectedError as gone:
-        raise EOFError("it closed the connection") from gone
-    except aiohttp.ClientError as wrong:
-        if isinstance(wrong.__cause__, Unavailable):  # the message could not be read
-            raise wrong.__cause__ from wrong
-        if isinstance(wrong, OSError) and wrong.errno is not None:
-            raise
-        if isinstance(wrong.__cause__, OSError) and wrong.__cause__.errno is not None:
-            raise wrong.__cause__ from wrong  # it took no more of the message
-        if isinstance(wrong, OSError):  # aiohttp's own words for that, without a number
-            raise EOFError(str(wrong)) from wrong  # noqa: TRY004 - it is what happened
-        raise Broken(str(wrong) or type(wrong).__name__) from wrong
+def _url(address: Address) -> str:
+    if address.path:
+        return "http://localhost"
+    return str(address) if address.is_tls else f"http://{address}"
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

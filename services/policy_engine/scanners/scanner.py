@@ -14,11 +14,13 @@ from policy_engine.scanners.stations import Stations
 from policy_engine.scanners.trouble import TooLarge
 from posthouse.blobs import Blobs
 from posthouse.mail.errors import Unavailable
+from posthouse.telemetry.logs import get_logger
 from posthouse.telemetry.metrics import counter
 
 _SCANS = counter(
     "posthouse_policy_scans_total", "Messages that scanners were asked about.", "scanner", "verdict"
 )
+log = get_logger()
 
 Pieces = Callable[[], AsyncIterator[bytes]]
 
@@ -119,6 +121,7 @@ class Scanner:
 
     def _too_large(self, case: Case) -> Sequence[Finding]:
         _SCANS.labels(self.name, "too large").inc()
+        log.warning("message not scanned", envelope=case.id, scanner=self.name, size=case.size)
         rule = f"{self.name.upper()}_TOO_LARGE"
-        seen = f"{case.size} octets were not scanned"
+        seen = f"not scanned: {case.size} octets are too large"
         return [Finding(rule=rule, seen=seen, action=self._manners.if_too_large)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 
 from policy_engine.content.finding import Action
 from policy_engine.content.settings import ContentSettings
@@ -25,6 +25,11 @@ def _addresses(text: str) -> str:
     return text
 
 
+def _urls(text: str) -> str:
+    parse_addresses(text, by_http=True)
+    return text
+
+
 def _user(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         raise ValueError("must be printable ASCII")
@@ -32,6 +37,7 @@ def _user(text: str) -> str:
 
 
 Addresses: TypeAlias = Annotated[str, AfterValidator(_addresses)]
+Urls: TypeAlias = Annotated[str, AfterValidator(_urls)]
 Octets: TypeAlias = Annotated[int, Field(ge=1, le=MAX_OCTETS)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=60)]
 AtOnce: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
@@ -53,7 +59,8 @@ class ScannerSettings(ContentSettings):
         spamd: As ``clamd``; likewise what has the same end.
         spamd_user: Whom spamd is asked as; ``recipient``: who alone gets the message.
         spamd_weight: Times this, its scores count.
-        rspamd: As ``clamd``; likewise what has the same end.
+        rspamd: As ``clamd``, with ``https://`` before an address by TLS; likewise what has the same end.
+        rspamd_ca: PEM file of who may have signed its certificates; without, the system's.
         rspamd_password: What rspamd wants to hear.
         rspamd_weight: Times this, its scores count.
     """
@@ -75,7 +82,8 @@ class ScannerSettings(ContentSettings):
     spamd_seconds: Seconds = 8.0
     spamd_concurrency: AtOnce = 5
     spamd_ours: bool = False
-    rspamd: Addresses = ""
+    rspamd: Urls = ""
+    rspamd_ca: FilePath | None = None
     rspamd_password: SecretStr | None = None
     rspamd_weight: Weight = 1.0
     rspamd_away: Otherwise = "pass"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import cast
 
 import pytest
+from aiohttp import web
 
+from onemachine.certificates import certificates
 from onemachine.ports import free_ports
 from policy_engine.scanners import stations
 from policy_engine.scanners.scanner import Scanner
@@ -303,6 +306,86 @@ async def test_a_large_message_reaches_rspamd_from_the_store(
 
     assert "RSPAMD_FOR_TESTS" in {each.rule for each in found}
     assert scanner.trouble() is None
+
+
+HALVES = {
+    "clamd": b"stream: ",
+    "spamd": b"SPAMD/1.1 0 EX_OK\r\nContent-length: 99\r\n",
+    "rspamd": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("kind", list(HALVES))
+@pytest.mark.parametrize("way", ["refuses", "is silent", "drips", "cuts off"])
+async def test_who_does_not_answer_in_time_or_not_at_all_is_away(
+    blobs: Blobs, kind: str, way: str
+) -> None:
+    """It may take connections, read, and begin: what counts is a whole answer within the time."""
+
+    served = set[asyncio.Task[None]]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.add(cast("asyncio.Task[None]", asyncio.current_task()))
+        with suppress(ConnectionError):  # it is left in the end
+            await reader.read(10)
+            if way == "is silent":
+                while await reader.read(65_536):
+                    continue
+            writer.write(HALVES[kind])
+            while way == "drips":
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    if way == "refuses":
+        server.close()
+    seconds = 0.2 if way in {"is silent", "drips"} else 30
+    scanner = only_scanner(
+        blobs, **{kind: f"127.0.0.1:{port}", f"{kind}_seconds": seconds, "check_seconds": 40}
+    )
+    async with server:
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            await scanner(case_of(HAM))
+        took = time.monotonic() - began
+        await asyncio.gather(*served)
+
+    assert took < 20
+
+
+async def test_rspamd_by_tls_is_who_it_says_and_hears_its_password(
+    blobs: Blobs, tmp_path: Path
+) -> None:
+    files = certificates(tmp_path / "tls", ["localhost"])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.chain, files.key)
+    heard: list[str | None] = []
+
+    async def check(request: web.Request) -> web.Response:
+        heard.append(request.headers.get("Password"))
+        await request.read()
+        return web.json_response({"action": "no action", "score": 1.5, "symbols": {}})
+
+    application = web.Application()
+    application.router.add_post("/checkv2", check)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    url = f"https://localhost:{runner.addresses[0][1]}"
+    told = {"rspamd": url, "rspamd_password": PASSWORD}
+    try:
+        found = await only_scanner(blobs, **told, rspamd_ca=files.authority)(case_of(HAM))
+        with pytest.raises(Unavailable):
+            await only_scanner(blobs, **told)(case_of(HAM))  # nobody vouches for it
+    finally:
+        await runner.cleanup()
+
+    assert [(each.rule, each.score) for each in found] == [("RSPAMD", 1.5)]
+    assert heard == [PASSWORD]
 
 
 @pytest.mark.parametrize("kind", ["clamd", "spamd", "rspamd"])

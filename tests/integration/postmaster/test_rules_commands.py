@@ -174,9 +174,9 @@ async def test_a_score_is_tried_reported_and_promoted_and_each_step_is_in_the_au
     postmaster: LivePostmaster, pod: _Pod, file: str
 ) -> None:
     await _done(postmaster, "rules", "import", file)
-    early = await postmaster.cli("policy", "rules", "score", "WON", "9", "--trial")
+    early = await postmaster.cli("policy", "rules", "score", "WON", "12", "--trial")
     await _done(postmaster, "rules", "activate", "local")
-    await _done(postmaster, "rules", "score", "WON", "9", "--trial")
+    await _done(postmaster, "rules", "score", "WON", "12", "--trial")
     tried = await pod.judge()
 
     said = await _done(postmaster, "shadow", "report")
@@ -188,7 +188,7 @@ async def test_a_score_is_tried_reported_and_promoted_and_each_step_is_in_the_au
     assert "does not run" in early.output
     assert found["trials"] == [{"name": "WON", "tried": "score", "judged": 1, "differ": 1}]
     assert "Would differ" in said
-    assert (tried.judgement.score, live.judgement.score) == (7.0, 13.0)
+    assert (tried.judgement.score, live.judgement.score) == (7.0, 16.0)
     assert again.exit_code == 1
     entries = await audit.entries(postmaster.pool, 0, 10)
     assert [each.action for each in entries][:3] == ["shadow promote", "rule change", "rules live"]
@@ -199,7 +199,7 @@ async def test_a_directory_is_taken_at_once_with_what_it_includes(
 ) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "10_a.cf").write_text("body A /a/\ninclude ../more.inc\nifplugin X\n")
-    (tmp_path / "rules" / "50_scores.cf").write_text("score A 2\nscore B 3\nscore NONE 1\n")
+    (tmp_path / "rules" / "50_scores.cf").write_text("score A 2\nscore B 3\ndescribe NONE x\n")
     (tmp_path / "more.inc").write_text("# more\nbody B /b/\nbody BAD /a.{300}x/\n")
     (tmp_path / "local.cf").write_text("score A 7\n")
 
