@@ -55,16 +55,18 @@ _LIST = f"""
        and (expires_at is null or expires_at > now())
      order by kind, key, whose limit $4
 """  # noqa: S608 - columns are ours
+# Key by key by the index, whatever the statistics say: they may be of the time before an import.
 _FIND = f"""
-    select {_COLUMNS}
-      from unnest($1::text[], $2::text[]) as k (kind, key) join access using (kind, key)
-     where whose = any ($3) and (expires_at is null or expires_at > now())
-       and (action = 'hold') = $4
+    select found.* from unnest($1::text[], $2::text[]) as k (kind, key), lateral (
+        select {_COLUMNS} from access as a
+         where a.kind = k.kind and a.key = k.key and a.whose = any ($3) and (a.action = 'hold') = $4
+           and (a.expires_at is null or a.expires_at > now())
+        offset 0) as found
 """  # noqa: S608 - columns are ours
 _HELD_KINDS = "select distinct kind from access where action = 'hold'"
 _KINDS = """
     select kind from unnest($1::text[]) as k (kind)
-     where exists (select from access where access.kind = k.kind and access.action <> 'hold')
+     where (select true from access as a where a.kind = k.kind and a.action <> 'hold' limit 1)
 """
 _EXPIRE = """
     delete from access where ctid = any (array(

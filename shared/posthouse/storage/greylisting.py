@@ -37,8 +37,11 @@ _ASK = """
                         where k.network = a.network and k.domain = a.domain and a.domain <> ''
                           and k.expires_at > now() and k.successes >= $10)
     ), fresh as (
-        select g.key from asked a join greylist g using (key)
-         where g.passed_at is not null and g.expires_at > now() + $8::interval * 0.9
+        select a.key from asked a, lateral (
+            select from greylist g
+             where g.key = a.key and g.passed_at is not null
+               and g.expires_at > now() + $8::interval * 0.9
+            offset 0) as found
     ), noted as (
         insert into greylist as g (key, network, sender, recipient, first_at, expires_at)
         select key, network, sender, recipient, now(), now() + $7::interval from asked

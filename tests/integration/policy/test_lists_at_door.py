@@ -18,8 +18,8 @@ from posthouse.mail.access_keys import Kind
 from posthouse.mail.admission import RcptQuestion
 from posthouse.mail.ids import new_id
 from posthouse.resolver import Resolver
-from posthouse.storage import directory
-from posthouse.storage.access import Action, Entry, put_entry
+from posthouse.storage import access, directory
+from posthouse.storage.access import Action, Entry, Key, find_entries, put_entry
 from posthouse.storage.list_zones import Zone, put_zone, remove_zone
 from posthouse.storage.pool import Pool
 from support.dns_zone import Zone as NameServer
@@ -228,6 +228,26 @@ async def test_messages_get_the_points_of_lists(pool: Pool, dns: NameServer, doo
     assert seen(await found(door)) == [
         ("ACCESS_LIST", 2.5, None), ("LIST_BAD_HOSTS", 1.5, None),
     ]  # fmt: skip
+
+
+async def test_many_entries_are_found_by_the_index_before_anybody_has_counted_them(
+    pool: Pool,
+) -> None:
+    await deny(pool, "sender", "spam.test")
+    keys: list[Key] = [("sender", "spam.test"), ("sender", "test"), ("client", "192.0.2.0/24")]
+    assert len(await find_entries(pool, keys, ["*", ANNA])) == 1
+    await pool.execute(
+        "insert into access (whose, kind, key, action) "
+        "select '*', 'sender', 's' || n || '.test', 'deny' from generate_series(1, 20000) as n"
+    )
+
+    kinds, names = [kind for kind, _ in keys], [key for _, key in keys]
+    plan = await pool.fetch(f"explain {access._FIND}", kinds, names, ["*", ANNA], False)
+
+    steps = [row[0] for row in plan]
+    assert any("access_pkey" in step for step in steps), steps
+    assert not any("Seq Scan" in step for step in steps), steps
+    assert len(await find_entries(pool, keys, ["*", ANNA])) == 1
 
 
 def letter_to(*links: str) -> Case:
