@@ -65,7 +65,7 @@ class Authenticated:
             yield _spf(self.spf, "smtp.mailfrom", sender)
         yield from map(_dkim, self.signatures)
         if self.arc is not None and self.arc.result != "none":
-            yield Result(method="arc", result=self.arc.result, reason=self.arc.why)
+            yield _arc(self.arc, client)
         if self.dmarc is not None:
             yield _dmarc(self.dmarc, self.vouched)
 
@@ -76,6 +76,17 @@ UNKNOWN = Authenticated()
 def _spf(found: Spf, name: str, value: str) -> Result:
     reason = found.why or found.mechanism
     return Result(method="spf", result=found.result, properties=((name, value),), reason=reason)
+
+
+def _arc(found: Arc, client: str) -> Result:
+    """Return it with what the next server may want to know (RFC 8617 §6)."""
+    oldest = (("header.oldest-pass", str(found.oldest_pass)),) if found.result == "pass" else ()
+    return Result(
+        method="arc",
+        result=found.result,
+        properties=(*oldest, ("smtp.remote-ip", client)),
+        reason=found.why,
+    )
 
 
 def _dkim(found: Dkim) -> Result:

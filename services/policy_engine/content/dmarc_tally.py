@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from policy_engine.content.authenticated import Authenticated
 from policy_engine.content.case import Case
 from policy_engine.content.pipeline import Judged
+from posthouse.authenticity.arc import Arc
 from posthouse.authenticity.dmarc import Dmarc, Record
 from posthouse.runtime.tally import Tally
 from posthouse.storage.dmarc_results import DmarcResult, Facts, Signed, add_dmarc_results
@@ -18,6 +20,7 @@ from posthouse.telemetry.outages import Outage
 EVERY = timedelta(seconds=10)
 MAX_SIGNATURES = 10
 MAX_CHARACTERS = 255  # of what strangers say: domains and selectors
+_REMOTE_IP = re.compile(rb'\bsmtp\.remote-ip="?([0-9A-Fa-f.:]{3,45})')
 
 _dropped = counter(
     "posthouse_policy_dmarc_results_dropped_total",
@@ -79,7 +82,7 @@ def result_of(case: Case, now: datetime) -> DmarcResult | None:
 def _reason(found: Dmarc, senders: Authenticated) -> tuple[str, str]:
     """Return why not the published policy was applied (RFC 7489 §7.2; RFC 8617 §7.2.2)."""
     if senders.vouched:
-        return "local_policy", _cut(f"arc=pass {_sealers(senders)}")
+        return "local_policy", _cut(f"arc=pass {_chain(senders.arc)}")
     if found.result != "fail" or found.published is None or found.disposition == found.policy:
         return "", ""
     if found.published.record.is_testing:
@@ -87,10 +90,15 @@ def _reason(found: Dmarc, senders: Authenticated) -> tuple[str, str]:
     return "sampled_out", ""
 
 
-def _sealers(senders: Authenticated) -> str:
-    """Return the chain that is believed, the newest seal first (RFC 8617 §7.2.2)."""
-    domains = senders.arc.domains if senders.arc else ()
-    return " ".join(f"as[{n}].d={domain}" for n, domain in reversed(list(enumerate(domains, 1))))
+def _chain(arc: Arc | None) -> str:
+    """Return the chain that is believed, the newest seal first, and where it began (RFC 8617 §7.2.2)."""
+    if arc is None:
+        return ""
+    seals = enumerate(zip(arc.domains, arc.selectors, strict=True), start=1)
+    words = [f"as[{n}].d={domain} as[{n}].s={selector}" for n, (domain, selector) in seals]
+    first = _REMOTE_IP.search(arc.results[0]) if arc.results else None
+    origin = [f"remote-ip[1]={first[1].decode('ascii', 'replace')}"] if first else []
+    return " ".join([*reversed(words), *origin])
 
 
 def _published(record: Record) -> str:

@@ -45,6 +45,9 @@ async def actions(names: FakeNames, *trusted: str) -> dict[str, str | None]:
         size=len(octets),
     )  # fmt: skip
     found = await authenticating(case)
+    arc = next(str(each) for each in found.results("", "", case.client) if each.method == "arc")
+    assert arc.endswith("smtp.remote-ip=192.0.2.1")
+    assert ("header.oldest-pass=0" in arc) == arc.startswith("arc=pass")
     assert asked == [{"l.test"}]
     return {each.rule: each.action for each in findings_on(found)}
 

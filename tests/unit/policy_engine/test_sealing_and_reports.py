@@ -34,6 +34,7 @@ def chain(*sets: tuple[str, bytes], result: str = "pass") -> Arc:
     return Arc(
         result=result,  # type: ignore[arg-type]  # of a parameter
         domains=tuple(domain for domain, _ in sets),
+        selectors=("s",) * len(sets),
         results=tuple(said for _, said in sets),
     )
 
@@ -141,10 +142,13 @@ def test_why_not_what_is_published_was_done(
 
 def test_the_sealers_that_are_believed_are_told() -> None:
     case = failing(vouched="l.test")
-    senders = replace(case.senders, arc=chain(("far.test", SAID), ("l.test", SAID)))
+    began = SAID.replace(b"dkim=pass", b'arc=none smtp.remote-ip="2001:db8::1a"')
+    senders = replace(case.senders, arc=chain(("far.test", began), ("l.test", SAID)))
     result = result_of(replace(case, senders=senders), NOW)
     assert result is not None
-    assert result.facts.comment == "arc=pass as[2].d=l.test as[1].d=far.test"
+    assert result.facts.comment == (
+        "arc=pass as[2].d=l.test as[2].s=s as[1].d=far.test as[1].s=s remote-ip[1]=2001:db8::1a"
+    )
 
 
 def test_who_wants_no_reports_is_not_counted() -> None:

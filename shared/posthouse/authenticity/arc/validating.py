@@ -27,6 +27,7 @@ class Arc:
     Attributes:
         result: The chain's validation status, cv= of the next seal (§4.4).
         domains: Who sealed, the oldest first; empty unless it passes, or might.
+        selectors: Under which names their keys stand, likewise; empty unless it passes.
         results: What they found: their ARC-Authentication-Results as they stand, likewise.
         oldest_pass: The first set since which the message was not changed; 0 for all (§5.2 5).
         why: What is wrong.
@@ -36,6 +37,7 @@ class Arc:
 
     result: ArcResult
     domains: tuple[str, ...] = ()
+    selectors: tuple[str, ...] = ()
     results: tuple[bytes, ...] = ()
     oldest_pass: int = 0
     why: str = ""
@@ -65,6 +67,7 @@ async def validate(
     return Arc(
         result="pass",
         domains=tuple(each.seal.domain for each in chain.sets),
+        selectors=tuple(each.seal.selector for each in chain.sets),
         results=tuple(each.results for each in chain.sets),
         oldest_pass=oldest,
     )
