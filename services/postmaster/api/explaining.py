@@ -15,11 +15,12 @@ from posthouse.mail.errors import MissingObject
 from posthouse.mail.explaining import ExplainQuestion, Explanation
 from posthouse.mail.ids import object_key
 from posthouse.storage.trace import timeline
+from postmaster.api.bodies import MEBI, read_message, too_large
 from postmaster.api.fields import Body, MessageId
 from postmaster.api.parts import Means, Parts
 from postmaster.api.problems import Problem, invalid, not_found
 
-MAX_OCTETS = 5 * 1024 * 1024  # it is asked in one piece
+MAX_OCTETS = 5 * MEBI  # it is asked in one piece
 PATIENCE = timedelta(seconds=50)
 MAX_RECIPIENTS = 100
 
@@ -62,7 +63,7 @@ async def explain(
 ) -> dict[str, Any]:
     """Say what would become of the message in the request's body, by which checks."""
     question = ExplainQuestion(
-        octets=await _octets(request),
+        octets=await read_message(request, MAX_OCTETS),
         sender=how.sender,
         recipients=how.recipient,
         client=how.client,
@@ -82,7 +83,7 @@ async def explain_again(
         raise not_found("message", ident)
     its = known.envelope
     if its.size > MAX_OCTETS:
-        raise _too_large()
+        raise too_large(MAX_OCTETS)
     try:
         octets = await means.blobs.get(object_key(ident))
     except MissingObject as gone:
@@ -112,18 +113,3 @@ async def _asked(means: Parts, question: ExplainQuestion) -> dict[str, Any]:
         found = await policy.ask(question)
     told: dict[str, Any] = msgspec.to_builtins(found)
     return told
-
-
-async def _octets(request: Request) -> bytes:
-    octets = bytearray()
-    async for piece in request.stream():
-        octets += piece
-        if len(octets) > MAX_OCTETS:
-            raise _too_large()
-    if not octets:
-        raise invalid("The message is empty.")
-    return bytes(octets)
-
-
-def _too_large() -> Problem:
-    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The message has more than 5 MiB.")

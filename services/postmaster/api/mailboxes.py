@@ -23,11 +23,12 @@ from posthouse.storage.importing import LAST_UID, Import
 from posthouse.storage.mailboxes import MAX_MAILBOXES, MAX_NAME_OCTETS, NoSuchMailbox
 from posthouse.storage.merging import OldFlags, merge_flags
 from posthouse.storage.pool import Pool
+from postmaster.api.bodies import MEBI, read_message
 from postmaster.api.fields import AddressKey, Body
 from postmaster.api.parts import Means
-from postmaster.api.problems import Problem, invalid, not_found
+from postmaster.api.problems import Problem, not_found
 
-MAX_MESSAGE_OCTETS = 134_217_728
+MAX_MESSAGE_OCTETS = 128 * MEBI
 MAX_FLAGS = 500  # of one message
 MAX_MERGED = 1000  # messages whose flags are looked at in one request
 _SYSTEM = {
@@ -205,7 +206,7 @@ async def import_message(
 
     Messages come in the order of their UIDs. Where new mail has taken a UID, the next one is given.
     """
-    octets = await _octets(request)
+    octets = await read_message(request, MAX_MESSAGE_OCTETS)
     account = await account_of(means.pool, old.address)
     ident = new_id()
     summary, _ = await asyncio.gather(
@@ -234,17 +235,6 @@ async def import_message(
     change = MailboxChanged(account=account, mailbox=done.mailbox, modseq=done.modseq)
     await means.publisher.notify([change])
     return ImportedMessage(uid=done.uid, left_out=left_out)
-
-
-async def _octets(request: Request) -> bytes:
-    octets = bytearray()
-    async for piece in request.stream():
-        octets += piece
-        if len(octets) > MAX_MESSAGE_OCTETS:
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The message has more than 128 MiB.")
-    if not octets:
-        raise invalid("The message is empty.")
-    return bytes(octets)
 
 
 async def account_of(pool: Pool, address: str) -> int:

@@ -19,11 +19,12 @@ from posthouse.storage import rules, shadows
 from posthouse.storage.shadows import KEPT_DAYS, SpamLevels
 from postmaster.api.actor import Actor
 from postmaster.api.auditing import audited
+from postmaster.api.bodies import MEBI, read_octets
 from postmaster.api.fields import Body
 from postmaster.api.parts import Means
 from postmaster.api.problems import invalid, not_found
 
-MAX_MESSAGE_OCTETS = 4 * 1024 * 1024
+MAX_MESSAGE_OCTETS = 4 * MEBI
 LEVELS = "levels"
 Score = Annotated[float, Field(ge=-1000, le=1_000_000)]
 
@@ -51,15 +52,11 @@ async def try_rules(
 
     ``found`` names findings of other checks, with commas, that metas are to see.
     """
-    octets = bytearray()
-    async for piece in request.stream():
-        octets += piece
-        if len(octets) > MAX_MESSAGE_OCTETS:
-            raise invalid(f"A message to test with has at most {MAX_MESSAGE_OCTETS} octets.")
+    octets = await read_octets(request, MAX_MESSAGE_OCTETS)
     stored = await (rules.of_set(means.pool, of) if of else rules.active(means.pool))
     if of and not stored:
         raise not_found("set of rules", of)
-    letter = Letter(octets=bytes(octets), sender=sender)
+    letter = Letter(octets=octets, sender=sender)
     others = [name for name in found.split(",") if name]
     return await asyncio.to_thread(_run, [each.rule for each in stored], letter, others)
 

@@ -28,6 +28,7 @@ from posthouse.storage.rules import RuleSet
 from posthouse.storage.rules_in_force import RuleState, SetState, StoredRule
 from postmaster.api.actor import Actor
 from postmaster.api.auditing import audited
+from postmaster.api.bodies import read_octets
 from postmaster.api.fields import Body, Limit, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import Problem, invalid
@@ -218,18 +219,14 @@ def _faults(of: Iterable[Rule]) -> Mapping[str, Fault]:
 
 
 async def _files(request: Request) -> RuleFiles:
-    octets = bytearray()
-    async for piece in request.stream():
-        octets += piece
-        if len(octets) > MAX_FILE_OCTETS:
-            raise invalid(f"Files of rules have at most {MAX_FILE_OCTETS} octets.")
+    octets = await read_octets(request, MAX_FILE_OCTETS, "file")
     if request.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
         try:
-            body = RuleFiles.model_validate_json(bytes(octets))
+            body = RuleFiles.model_validate_json(octets)
         except ValidationError as wrong:
             raise invalid(str(wrong.errors()[0]["msg"])) from wrong
     else:
-        body = RuleFiles(files=[RuleFile(text=decoded(bytes(octets)))])
+        body = RuleFiles(files=[RuleFile(text=decoded(octets))])
     if any("\0" in each.text for each in (*body.files, *body.included)):
         raise invalid("A file of rules holds no NUL.")
     return body
