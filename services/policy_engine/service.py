@@ -59,8 +59,7 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         outbox = await enter(Outbox(ground.pool, Publisher(ground.broker)))
         outgoing = await enter(open_outbound(settings, ground.pool))
         bench.witnesses.append(outgoing.judged)
-        told = settings.outbound_alert_address or settings.postmaster_address
-        warden = open_warden(settings, ground, outbox, outgoing, told)
+        warden = open_warden(settings, ground, outbox, outgoing, settings.told_of_alarms)
         lifecycle.tasks.create_task(warden.work(), name="outbound")
         routing = replace(
             _routing(settings, ground, rewriter, returns, outbox),

@@ -77,6 +77,11 @@ class PolicySettings(
     routing_concurrency: Annotated[int, Field(ge=1, le=32)] = 2
 
     @property
+    def told_of_alarms(self) -> str:
+        """Who is told of accounts that look wrong; empty for nobody but their tenant's contact."""
+        return self.outbound_alert_address or self.postmaster_address
+
+    @property
     def networks(self) -> tuple[Network, ...]:
         """The networks one by one."""
         parts = [part.strip() for part in self.relay_networks.split(",") if part]

@@ -30,29 +30,33 @@ CHECKS: list[Column] = [
 ]
 
 
+Message = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE.eml|ID", help="The message, as it would come; or the id of one that came."
+    ),
+]
+Sender = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="MAIL FROM; empty for the null path.")
+]
+Recipients = Annotated[
+    list[str] | None,
+    typer.Option("--recipient", metavar="ADDRESS", help="RCPT TO; several times."),
+]
+BroughtBy = Annotated[
+    str | None, typer.Option(metavar="IP", help="Who brings it; or the account that submits it.")
+]
+Hello = Annotated[str | None, typer.Option(metavar="NAME", help="What that one calls itself.")]
+
+
 @policy.add("explain")
 def explain(
-    message: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE.eml|ID", help="The message, as it would come; or the id of one that came."
-        ),
-    ],
+    message: Message,
     *,
-    sender: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="MAIL FROM; empty for the null path.")
-    ] = None,
-    recipients: Annotated[
-        list[str] | None,
-        typer.Option("--recipient", metavar="ADDRESS", help="RCPT TO; several times."),
-    ] = None,
-    client: Annotated[
-        str | None,
-        typer.Option(metavar="IP", help="Who brings it; or the account that submits it."),
-    ] = None,
-    helo: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What that one calls itself.")
-    ] = None,
+    sender: Sender = None,
+    recipients: Recipients = None,
+    client: BroughtBy = None,
+    helo: Hello = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell what would become of a message, by which checks and why; nothing of it is done.

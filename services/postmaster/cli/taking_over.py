@@ -5,10 +5,10 @@ What is there already is left as it is, so the second run changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, assert_never
+from typing import Annotated
 
 import typer
 
@@ -17,22 +17,18 @@ from postmaster.cli.client import Client, Problem, connect, path
 from postmaster.cli.failure import Failure
 from postmaster.cli.output import AsJson, print_json, say
 from postmaster.cli.taking_over_lists import Lists, Report
-from postmaster.taking_over.changes import (
-    CatchAll,
-    Change,
-    Delimiters,
-    Findings,
-    Left,
-    NewAccess,
-    NewAlias,
-    NewDomain,
-    NewRoute,
-)
+from postmaster.cli.taking_over_requests import Asked, Standing
+from postmaster.taking_over.changes import Change, Findings, Left, NewAccess
 from postmaster.taking_over.lines import TooLarge
-from postmaster.taking_over.postfix import TABLES, House
+from postmaster.taking_over.postfix import House
+from postmaster.taking_over.postfix_config import ALL_TABLES, config
 from postmaster.taking_over.qmail import control
 
-READERS: dict[str, Callable[[Path, House], Findings]] = {**TABLES, "qmail-control": control}
+READERS: dict[str, Callable[[Path, House], Findings]] = {
+    "postfix-config": config,
+    **ALL_TABLES,
+    "qmail-control": control,
+}
 PORTION = 500  # entries of maps a request
 
 
@@ -40,7 +36,9 @@ def import_tables(
     form: Annotated[str, typer.Argument(metavar="FORM", help=f"What it is: {', '.join(READERS)}.")],
     source: Annotated[
         Path,
-        typer.Argument(metavar="FILE", exists=True, help="The table; qmail's folder."),
+        typer.Argument(
+            metavar="FILE", exists=True, help="The table; main.cf or qmail's control folder."
+        ),
     ],
     *,
     domain: Annotated[
@@ -82,83 +80,33 @@ class _Importer:
         self._lists = lists
         self._report = report
         self._is_dry = is_dry
-        self._domains = {row["domain"]: row for row in api.rows(path("domains"))}
-        self._routes = {row["domain"]: row["hops"] for row in api.rows(path("routes"))}
-        self._there: dict[tuple[str, str], Any] = {}
 
     def run(self, changes: Sequence[Change]) -> None:
-        self._look({type(each) for each in changes})
-        for each in changes:
+        standing = Standing(self._api, {type(each) for each in changes})
+        for each in dict.fromkeys(changes):
             if not isinstance(each, Entry | NewAccess):
-                self._one(each)
+                self._one(standing.asked(each))
         self._lists.write([each for each in changes if isinstance(each, NewAccess)], self._report)
         self._entries([each for each in changes if isinstance(each, Entry)])
 
-    def _look(self, wanted: Set[type[Change]]) -> None:
-        """Read what is there of these kinds."""
-        if NewAlias in wanted:
-            for row in self._api.rows(path("aliases")):
-                self._there["alias", row["address"]] = (tuple(row["targets"]), row["owner"])
-        if Entry in wanted:
-            for row in self._api.rows(path("policy", "maps")):
-                self._there[row["map"], row["key"]] = row["targets"]
-
-    def _one(self, change: Change) -> None:
-        is_there, words, method, where, body = self._asked(change)
-        if is_there:
+    def _one(self, asked: Asked) -> None:
+        if asked.is_there:
             self._report.same += 1
             return
         if not self._is_dry:
             try:
-                self._api.ask(method, where, body=body)
+                self._api.ask(asked.method, asked.where, body=asked.body)
             except Problem as refused:
-                self._report.left.append(Left("", words, str(refused)))
+                self._report.left.append(Left("", asked.words, str(refused)))
                 return
-        self._report.changed.append(words)
-
-    def _asked(self, change: Change) -> tuple[bool, str, str, str, dict[str, Any]]:
-        """Return whether it is so already, the change in words, and the request that makes it so."""
-        match change:
-            case NewDomain(domain):
-                body: dict[str, Any] = {"domain": domain}
-                return domain in self._domains, f"domain {domain}", "POST", path("domains"), body
-            case Delimiters(domain, delimiters):
-                has = self._domains.get(domain, {}).get("delimiters")
-                words = f"delimiters of {domain}: {delimiters}"
-                body = {"delimiters": delimiters}
-                return has == delimiters, words, "PATCH", path("domains", domain), body
-            case CatchAll(domain, address):
-                has = self._domains.get(domain, {}).get("catch_all")
-                words = f"catch-all of {domain}: {address}"
-                return (
-                    has == address,
-                    words,
-                    "PATCH",
-                    path("domains", domain),
-                    {"catch_all": address},
-                )
-            case NewRoute(domain, hops):
-                is_there = self._routes.get(domain) == list(hops)
-                words = f"route {domain}: {', '.join(hops)}"
-                return is_there, words, "PUT", path("routes", domain), {"hops": list(hops)}
-            case NewAlias():
-                return self._alias(change)
-            case Entry() | NewAccess():
-                raise TypeError("entries are written together")
-            case _:
-                assert_never(change)
-
-    def _alias(self, change: NewAlias) -> tuple[bool, str, str, str, dict[str, Any]]:
-        address = change.address.lower()
-        is_there = self._there.get(("alias", address)) == (change.targets, change.owner)
-        words = f"alias {address}: {', '.join(change.targets)}"
-        body: dict[str, Any] = {"targets": list(change.targets), "owner": change.owner}
-        return is_there, words, "PUT", path("aliases", address), body
+        self._report.changed.append(asked.words)
 
     def _entries(self, entries: Sequence[Entry]) -> None:
+        rows = self._api.rows(path("policy", "maps")) if entries else ()
+        there = {(row["map"], row["key"]): row["targets"] for row in rows}
         new = []
         for each in {(one.kind, one.key): one for one in entries}.values():
-            if self._there.get((each.kind, each.key)) == list(each.targets):
+            if there.get((each.kind, each.key)) == list(each.targets):
                 self._report.same += 1
             else:
                 new.append(each)

@@ -43,6 +43,22 @@ class NewRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class NewRelay:
+    """Where mail of a sender goes: an address, ``@domain``, or ``<>``."""
+
+    sender: str
+    hops: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewNetwork:
+    """Clients that may relay, or may not."""
+
+    network: str
+    relay: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class NewAlias:
     """An address that stands for others."""
 
@@ -62,7 +78,17 @@ class NewAccess:
     score: float = 0.0
 
 
-Change: TypeAlias = NewDomain | Delimiters | CatchAll | NewRoute | NewAlias | NewAccess | Entry
+Change: TypeAlias = (
+    NewDomain
+    | Delimiters
+    | CatchAll
+    | NewRoute
+    | NewRelay
+    | NewNetwork
+    | NewAlias
+    | NewAccess
+    | Entry
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,64 +14,46 @@ from postmaster.taking_over.changes import (
     NewAlias,
     NewDomain,
 )
+from postmaster.taking_over.equivalents import equivalent
 from postmaster.taking_over.lines import Line, plain_lines
 from postmaster.taking_over.postfix import House
-from postmaster.taking_over.qmail_access import bad_lists
+from postmaster.taking_over.qmail_access import LISTS, bad_lists
 from postmaster.taking_over.transports import route
 
-# Files that say what settings or other commands say here.
-SETTINGS = {
-    "me": "set POSTHOUSE_HOSTNAME",
-    "helohost": "set POSTHOUSE_HOSTNAME, or a source's name: posthouse source",
-    "smtpgreeting": "set POSTHOUSE_GREETING",
-    "databytes": "set POSTHOUSE_MESSAGE_OCTETS_MAX",
-    "queuelifetime": "set POSTHOUSE_GIVE_UP, or posthouse timetable set",
-    "bouncefrom": "set POSTHOUSE_BOUNCE_FROM",
-    "bouncehost": "set POSTHOUSE_BOUNCE_HOST",
-    "doublebounceto": "set POSTHOUSE_DOUBLE_BOUNCE_ADDRESS",
-    "doublebouncehost": "set POSTHOUSE_DOUBLE_BOUNCE_ADDRESS",
-    "timeoutremote": "see the settings of delivery-remote",
-    "timeoutconnect": "see the settings of delivery-remote",
-    "timeoutsmtpd": "see the settings of ingress-smtp",
-    "concurrencyremote": "there is no such number: see docs/pace.md",
-    "concurrencylocal": "there is no such number",
-    "concurrencyincoming": "see docs/limits.md",
-    "qmqpservers": "no QMQP: posthouse route set '*' with servers that speak SMTP",
-    "percenthack": "addresses are what they say; the percent hack is not done",
-    "localiphost": "address literals of ours are not taken",
-    "envnoathost": "addresses have a domain here",
-    "defaulthost": "addresses have a domain here",
-    "idhost": "message ids are named after POSTHOUSE_HOSTNAME",
-    "plusdomain": "addresses have a domain here",
-    "defaultdomain": "addresses have a domain here; --domain says it for the import",
-    "badmailpatterns": "patterns are rules here: posthouse policy rules",
-    "badrcptpatterns": "patterns are rules here: posthouse policy rules",
-}
+# Files that are taken; of each other one it is told what it is here.
+TAKEN = frozenset({"locals", "rcpthosts", "morercpthosts", "virtualdomains", "smtproutes", *LISTS})
+MAX_SHOWN = 80  # characters of a file that is not taken
 PREFIX = ".qmail-"
 
 
 @dataclass(slots=True)
 class _Taking:
-    """One import at work: the domain of those without one, the domains of ours."""
+    """One import at work: the domain of those without one, the domains of ours, wildcards of theirs."""
 
     found: Findings
     local: str
     ours: set[str]
+    wild: tuple[str, ...] = ()
 
 
 def control(folder: Path, house: House) -> Findings:
     """Read ``control/`` in ``folder``, and ``alias/`` beside it; either may be the folder itself."""
     at = folder / "control" if (folder / "control").is_dir() else folder
     locals_ = [each.text.lower() for each in _lines(at / "locals")]
+    if not (at / "locals").is_file():  # qmail-send(8)
+        locals_ = [each.text.lower() for each in _lines(at / "me")]
     taking = _Taking(Findings(), house.domain or next(iter(locals_), ""), set(locals_))
     for domain in locals_:
         taking.found.take(NewDomain(domain))
     if taking.local:
         taking.found.take(Delimiters(taking.local, "-"))
+    for domain in locals_[1:]:  # the same people
+        taking.found.enter("locals", "virtual", f"@{domain}", [f"@{taking.local}"])
     _virtual_domains(at, taking)
     _others(at, taking)
     for line in _lines(at / "smtproutes"):
-        _smtp_route(line, taking.found)
+        if line.text.partition(":")[0].lower() not in taking.ours:
+            route(line.where, *_smtp_route(line), taking.found)
     bad_lists(at, taking.found)
     _settings(at, taking.found)
     beside = at.parent / "alias"
@@ -86,47 +68,79 @@ def _lines(file: Path) -> Iterator[Line]:
 
 
 def _virtual_domains(at: Path, taking: _Taking) -> None:
-    """``far.test:joe`` gives joe-ANYTHING what comes for ANYTHING@far.test (qmail-send(8))."""
+    """``far.test:joe`` gives joe-ANYTHING what comes for ANYTHING@far.test (qmail-send(8)).
+
+    So does ``.far.test:joe`` with what comes for all below it, and ``me@far.test:joe`` with one address.
+    """
     for line in _lines(at / "virtualdomains"):
         name, colon, prepend = line.text.lower().partition(":")
         domain = name.rpartition("@")[2]
-        if not colon or not is_domain(domain) or domain.startswith("."):
-            taking.found.leave(line.where, line.text, "names no single domain")
+        below = domain.startswith(".") and "@" not in name
+        if not colon or not is_domain(domain.removeprefix(".")) or (not below and domain[0] == "."):
+            taking.found.leave(line.where, line.text, "names no domain, and no address of one")
         elif not prepend:
-            taking.found.leave(line.where, line.text, "an exception: nothing is said of it here")
+            reason = "an exception: say in the map virtual what becomes of it"
+            taking.found.leave(line.where, line.text, reason)
         elif not taking.local:
             taking.found.leave(line.where, line.text, "there is no local domain: give --domain")
         else:
-            taking.ours.add(domain)
-            taking.found.take(NewDomain(domain))
-            dotted = domain.replace(".", "\\.")
-            key = name if "@" in name else f"/^(.*)@{dotted}$/"
-            local = name.rpartition("@")[0] or "\\1"
-            taking.found.enter(line.where, "virtual", key, [f"{prepend}-{local}@{taking.local}"])
+            _virtual_domain(line, name, prepend, taking)
+
+
+def _virtual_domain(line: Line, name: str, prepend: str, taking: _Taking) -> None:
+    local, _, domain = name.rpartition("@")
+    plain = domain.removeprefix(".")
+    taking.wild += (domain,) if domain != plain else ()
+    if domain == plain and not local:
+        taking.ours.add(domain)
+        taking.found.take(NewDomain(domain))
+    dotted = plain.replace(".", "\\.")
+    key = name if local else f"/^(.*)@{'' if domain == plain else '.+[.]'}{dotted}$/"
+    target = f"{prepend}-{local or chr(92) + '1'}@{taking.local}"
+    taking.found.enter(line.where, "virtual", key, [target])
 
 
 def _others(at: Path, taking: _Taking) -> None:
-    for line in _lines(at / "rcpthosts"):
-        if line.text.lower() not in taking.ours:
-            reason = "is neither local nor virtual: mail for others is not taken from strangers"
+    """Take domains of rcpthosts that are virtual by a wildcard, or that another server has."""
+    ways = dict(map(_smtp_route, _lines(at / "smtproutes")))
+    for line in (*_lines(at / "rcpthosts"), *_lines(at / "morercpthosts")):
+        domain = line.text.lower()
+        if domain in taking.ours or domain in taking.wild:
+            continue
+        if domain.endswith(taking.wild) and is_domain(domain):
+            taking.found.take(NewDomain(domain))
+        elif ways.get(domain, "direct") != "direct" and is_domain(domain):
+            taking.ours.add(domain)
+            taking.found.take(NewDomain(domain))
+            taking.found.enter(line.where, "transport", f"@{domain}", [ways[domain]])
+        else:
+            reason = (
+                "is neither local nor virtual and has no way in smtproutes: mail for others is not "
+                "taken from strangers"
+            )
             taking.found.leave(line.where, line.text, reason)
-    if (at / "morercpthosts.cdb").exists() or (at / "morercpthosts").exists():
-        taking.found.leave("morercpthosts", "", "add the domains: posthouse domain add")
 
 
-def _smtp_route(line: Line, found: Findings) -> None:
+def _smtp_route(line: Line) -> tuple[str, str]:
     """``domain:relay:port``; without a relay by the MX records (qmail-remote(8))."""
     domain, _, rest = line.text.partition(":")
     relay, _, port = rest.partition(":")
-    hop = f"{relay}:{port or 25}" if relay else "direct"
-    route(line.where, domain or "*", hop, found)
+    if rest.startswith("["):  # netqmail's form for an IPv6 address
+        relay, _, port = rest.partition("]")
+        relay, port = f"{relay}]", port.removeprefix(":")
+    return domain.lower() or "*", f"{relay}:{port or 25}" if relay else "direct"
 
 
 def _settings(at: Path, found: Findings) -> None:
-    for file in sorted(at.iterdir()):
-        if file.name in SETTINGS:
-            for line in _lines(file):
-                found.leave(line.where, line.text, SETTINGS[file.name])
+    """Tell what the other files are here; never what stands in keys."""
+    for file in sorted(each for each in at.iterdir() if each.is_file()):
+        if file.name not in TAKEN and file.suffix != ".cdb":
+            lines = [] if file.suffix == ".pem" else [each.text for each in _lines(file)]
+            reason = equivalent("qmail", file.name) or "is not known"
+            found.leave(file.name, " ".join(lines)[:MAX_SHOWN], reason)
+    users = at.parent / "users" / "assign"
+    for line in _lines(users):
+        found.leave(line.where, line.text, equivalent("qmail", "users/assign"))
 
 
 def _dot_qmail(file: Path, taking: _Taking) -> None:

@@ -193,16 +193,69 @@ async def test_tables_of_access_are_taken_over_and_replaced(
     assert [each["key"] for each in kept] == ["by.hand.test", "new.test", "spam.test"]
 
 
+MAIN_CF = """\
+# of a house with everything
+mydomain = example.test
+myorigin = $mydomain
+mydestination = $mydomain, localhost.$mydomain, localhost, other.test
+mynetworks = 127.0.0.0/8 [::1]/128 192.0.2.0/24 !192.0.2.7
+relayhost = [relay.test]:587
+recipient_delimiter = +
+virtual_alias_maps = hash:/etc/postfix/virtual, ldap:/etc/postfix/people.cf
+sender_dependent_relayhost_maps = texthash:{folder}/relays
+always_bcc = archive
+smtpd_recipient_restrictions = permit_mynetworks,
+    check_sender_access hash:/etc/postfix/senders
+    reject_rbl_client zen.example.test=127.0.0.2
+    reject_unverified_sender
+smtpd_milters = inet:localhost:8891
+maximal_queue_lifetime = 3d
+"""
+
+
+async def test_what_main_cf_says_is_taken_over_or_told(
+    clerk: LivePostmaster, tmp_path: Path
+) -> None:
+    (tmp_path / "main.cf").write_text(MAIN_CF.replace("{folder}", str(tmp_path)))
+    (tmp_path / "virtual").write_text("info@example.test anna@example.test\n")
+    (tmp_path / "relays").write_text("anna@example.test [smart.test]:25\n<> [null.test]\n")
+    (tmp_path / "senders").write_text("spam.test REJECT\n")
+
+    changed, left = await imported(clerk, "postfix-config", str(tmp_path))
+
+    assert changed == [
+        "domain example.test", "delimiters of example.test: +",
+        "domain other.test", "delimiters of other.test: +",
+        "network 192.0.2.0/24: may relay", "network 192.0.2.7/32: may not relay",
+        "route *: smtp:relay.test:587", "relay anna@example.test: smtp:smart.test:25",
+        "relay <>: smtp:null.test:25", "deny sender spam.test",
+        "virtual info@example.test: anna@example.test", "sender-bcc *: archive@example.test",
+    ]  # fmt: skip
+    assert set(left) == {
+        "virtual_alias_maps = ldap:/etc/postfix/people.cf",
+        "smtpd_recipient_restrictions: permit_mynetworks",
+        "smtpd_recipient_restrictions: reject_rbl_client zen.example.test=127.0.0.2",
+        "smtpd_recipient_restrictions: reject_unverified_sender",
+        "smtpd_milters = inet:localhost:8891",
+        "maximal_queue_lifetime = 3d",
+    }
+    assert left["smtpd_milters = inet:localhost:8891"].startswith("no milters: DKIM, SPF")
+    zone = left["smtpd_recipient_restrictions: reject_rbl_client zen.example.test=127.0.0.2"]
+    assert zone == "posthouse policy zone set zen.example.test --codes ..."
+
+
 async def test_control_files_of_qmail_are_taken_over(clerk: LivePostmaster, tmp_path: Path) -> None:
     control, alias = tmp_path / "control", tmp_path / "alias"
     control.mkdir()
     alias.mkdir()
     for name, text in {
         "me": "mail.example.test\n",
-        "locals": "example.test\n",
-        "rcpthosts": "example.test\nvirtual.test\nothers.test\n",
-        "virtualdomains": "virtual.test:joe\n.wild.test:joe\n",
-        "smtproutes": "far.test:relay.test:26\n:smart.test\nmx.test:\n",
+        "locals": "example.test\nsame.test\n",
+        "rcpthosts": "example.test\nvirtual.test\nothers.test\nin.wild.test\nback.test\n",
+        "virtualdomains": "virtual.test:joe\n.wild.test:joe\nx@far.test:ann\nno.wild.test:\n",
+        "smtproutes": "far.test:relay.test:26\n:smart.test\nmx.test:\nback.test:in.test\n",
+        "timeoutremote": "1200\n",
+        "servercert.pem": "a secret\n",
         "badmailfrom": "spam@far.test\n@bad.test\n",
         "databytes": "1000000\n",
     }.items():
@@ -215,8 +268,11 @@ async def test_control_files_of_qmail_are_taken_over(clerk: LivePostmaster, tmp_
 
     assert changed == [
         "domain example.test",
+        "domain same.test",
         "delimiters of example.test: -",
         "domain virtual.test",
+        "domain in.wild.test",
+        "domain back.test",
         "route far.test: smtp:relay.test:26",
         "route *: smtp:smart.test:25",
         "route mx.test: direct",
@@ -225,12 +281,20 @@ async def test_control_files_of_qmail_are_taken_over(clerk: LivePostmaster, tmp_
         "alias post.master-owner@example.test: anna@example.test",
         "deny sender spam@far.test",
         "deny sender bad.test",
+        "virtual @same.test: @example.test",
         "virtual /^(.*)@virtual\\.test$/: joe-\\1@example.test",
+        "virtual /^(.*)@.+[.]wild\\.test$/: joe-\\1@example.test",
+        "virtual x@far.test: ann-x@example.test",
+        "transport @back.test: smtp:in.test:25",
     ]
     assert set(left) == {
-        "mail.example.test", "others.test", ".wild.test:joe", "1000000", "|program",
+        "mail.example.test", "others.test", "no.wild.test:", "1000000", "1200", "", "|program",
     }  # fmt: skip
+    assert left["1200"] == "POSTHOUSE_REMOTE_TIMEOUT and one for each command"
     assert await rows(clerk, "domain", "list") == [
+        {"domain": "back.test", "catch_all": None, "delimiters": "+"},
         {"domain": "example.test", "catch_all": "anna@example.test", "delimiters": "-"},
+        {"domain": "in.wild.test", "catch_all": None, "delimiters": "+"},
+        {"domain": "same.test", "catch_all": None, "delimiters": "+"},
         {"domain": "virtual.test", "catch_all": None, "delimiters": "+"},
     ]
