@@ -37,11 +37,43 @@ def house(world: OutsideWorld, arrivals: Arrivals) -> Iterator[House]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def judging(world: OutsideWorld, arrivals: Arrivals) -> Iterator[House]:
+    """A house that looks at who sends, and what."""
+    world.publish(
+        {
+            "far.test": ['TXT "v=spf1 ip4:127.0.0.1 ip4:198.51.100.0/24 -all"'],
+            "shop.test": ['TXT "v=spf1 -all"'],
+            "_dmarc.shop.test": ['TXT "v=DMARC1; p=quarantine"'],
+            "bank.test": ['TXT "v=spf1 -all"'],
+            "_dmarc.bank.test": ['TXT "v=DMARC1; p=reject"'],
+            "2.0.0.127.bl.test": ["A 127.0.0.2"],  # RFC 5782 §5: it lists this always
+            "66.100.51.198.bl.test": ["A 127.0.0.2"],
+        }
+    )
+    settings = {
+        "POSTHOUSE_AUTHENTICATION": "on",
+        "POSTHOUSE_CONTENT_SECONDS": "10",  # an account waits so long while nobody judges
+        "POSTHOUSE_LISTS_REFUSE_AT": "2",
+        "POSTHOUSE_GREYLISTING_DELAY_SECONDS": "1",
+        "POSTHOUSE_GREYLISTING_SPARES_SPF": "false",
+    }
+    with a_house({**world.settings, **arrivals.settings, **settings}) as opened:
+        yield opened
+
+
 @pytest.fixture
 def desk(house: House) -> Iterator[Desk]:
     """A new user with an empty home folder for mail programs."""
     with _home() as home:
         yield Desk(house=house, home=home, user=house.account())
+
+
+@pytest.fixture
+def judged(judging: House) -> Iterator[Desk]:
+    """The same in the house that judges."""
+    with _home() as home:
+        yield Desk(house=judging, home=home, user=judging.account())
 
 
 @pytest.fixture(scope="session")

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from onemachine import demo
-from support.outside_world import OutsideWorld
-from support.stack import House, a_house, eventually
+from support.stack import House, eventually
 
 pytestmark = pytest.mark.journey
 
 SPAM = b"From: <deals@shop.test>\r\nSubject: buy\r\n\r\nnow\r\n"
 HAM = b"From: <eve@far.test>\r\nSubject: hello\r\n\r\nhi\r\n"
-
-
-@pytest.fixture(scope="module")
-def judging(world: OutsideWorld) -> Iterator[House]:
-    """A house that looks at who sends."""
-    world.publish(
-        {
-            "far.test": ['TXT "v=spf1 ip4:127.0.0.1 -all"'],
-            "shop.test": ['TXT "v=spf1 -all"'],
-            "_dmarc.shop.test": ['TXT "v=DMARC1; p=quarantine"'],
-        }
-    )
-    with a_house({**world.settings, "POSTHOUSE_AUTHENTICATION": "on"}) as opened:
-        yield opened
 
 
 def test_what_looks_forged_is_found_in_junk_and_the_trace_says_why(judging: House) -> None:

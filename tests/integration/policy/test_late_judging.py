@@ -8,14 +8,27 @@ from hashlib import sha256
 
 import pytest
 
+from policy_engine.content.bench import Bench, Marks
+from policy_engine.content.key_watch import KeyWatch
+from policy_engine.content.pipeline import Pipeline
+from policy_engine.content.signing import Signing
+from policy_engine.content.verdict import Levels
+from posthouse.authenticity.dkim import digest_bodies, signatures_in, verify
+from posthouse.authenticity.dkim.headers import Header
+from posthouse.authenticity.dkim.making import make_pem, record_of
 from posthouse.bus.moves import Ack
 from posthouse.mail.content import ContentVerdict
 from posthouse.mail.envelope import Inbound, Local
+from posthouse.mail.header import header_end
 from posthouse.mail.ids import new_id, object_key
+from posthouse.runtime.dkim_keys import DkimSettings, SigningKeys
+from posthouse.storage.dkim_keys import activate, add_dkim_key
 from posthouse.storage.ledger import NewMail, NewRecipient, claim_unpublished
 from posthouse.storage.ledger.settling import enter_discarded
+from posthouse.storage.pool import transaction
 from posthouse.storage.trace import timeline
-from support.late_judging import ANNA, BERT, LETTER, Scanner, stored_of, unjudged
+from support.late_judging import ANNA, BERT, LETTER, Scanner, never, stored_of, unjudged
+from support.names import FakeNames
 from support.routing import Post
 
 pytestmark = pytest.mark.integration
@@ -93,6 +106,34 @@ async def test_it_is_stored_as_if_it_had_been_judged_when_it_came(
     assert {one.size for _, one in post.sent} == {len(first)}
     assert {one.blob for _, one in post.sent} == {object_key(mail.id)}
     assert await post.blobs.get(mail.blob) == LETTER
+
+
+async def test_it_leaves_signed_by_its_author_s_domain_once(post: Post) -> None:
+    settings = DkimSettings.model_construct(dkim_secret=None)
+    pem = make_pem("ed25519")
+    vault = await settings.dkim_vault(post.pool)
+    await add_dkim_key(
+        post.pool, vault.seal("example.test", "s1", pem), record_of(pem), rotates=False
+    )
+    async with transaction(post.pool) as tx:
+        await activate(tx, "example.test", "s1")
+    keys = SigningKeys(post.pool, settings)
+    async with KeyWatch(keys) as watch:
+        pipeline = Pipeline(None, [], Levels(), timedelta(seconds=30))
+        post.judge_late(Bench(pipeline, [Signing(keys, watch)], never, Marks(), 10))
+        letter = b"From: <anna@example.test>\r\n" + LETTER
+        mail = await unjudged(post, "x@far.test", octets=letter)
+
+        await post.routing.route([mail])
+        await post.routing.route([mail])
+
+    stored = await stored_of(post, mail)
+    header = Header(stored[: header_end(stored)])
+    names = FakeNames({"s1._domainkey.example.test": {"TXT": [record_of(pem)]}})
+    digests = digest_bodies([b"body\r\n"], {"simple"})
+    found = await verify(names, header, signatures_in(header), digests)
+    assert [(each.result, each.domain) for each in found] == [("pass", "example.test")]
+    assert stored.endswith(letter)
 
 
 @pytest.mark.parametrize("after", ["record", "write"])
