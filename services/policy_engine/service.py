@@ -24,6 +24,7 @@ from policy_engine.maps.book import Book
 from policy_engine.maps.headers import HeaderMaps
 from policy_engine.outbound.assembling import open_outbound, open_warden
 from policy_engine.outbound.outgoing import Outgoing
+from policy_engine.outbound.warden import Warden
 from policy_engine.routing import Routing
 from policy_engine.settings import PolicySettings
 from policy_engine.srs import Rewriter
@@ -60,7 +61,6 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
         outgoing = await enter(open_outbound(settings, ground.pool))
         bench.witnesses.append(outgoing.judged)
         warden = open_warden(settings, ground, outbox, outgoing, settings.told_of_alarms)
-        lifecycle.tasks.create_task(warden.work(), name="outbound")
         routing = replace(
             _routing(settings, ground, rewriter, returns, outbox),
             late=_late(settings, ground, bench, await enter(Spool(ground.blobs.nearby)), outbox),
@@ -72,8 +72,7 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
             steps=_steps(settings, ground.pool, means.doorway, outgoing),
             at_mail=outgoing.at_mail,
         )
-        for memory in (enquiries.memory, enquiries.lent, enquiries.senders):
-            lifecycle.tasks.create_task(memory.work(), name="renew what is remembered")
+        _set_to_work(lifecycle, warden, enquiries)
         if settings.policy_port:
             await enter(_answering(settings, enquiries, bench, routing))
         lifecycle.probes.forget(START)
@@ -87,6 +86,13 @@ async def serve(settings: PolicySettings, lifecycle: Lifecycle) -> None:
                 concurrency=settings.routing_concurrency,
             )
         )
+
+
+def _set_to_work(lifecycle: Lifecycle, warden: Warden, enquiries: Enquiries) -> None:
+    """Begin what is done beside questions and routing."""
+    lifecycle.tasks.create_task(warden.work(), name="outbound")
+    for memory in (enquiries.memory, enquiries.lent, enquiries.senders):
+        lifecycle.tasks.create_task(memory.work(), name="renew what is remembered")
 
 
 def _late(
