@@ -19,7 +19,7 @@ from posthouse.mail.admission import RcptQuestion
 from posthouse.mail.ids import new_id
 from posthouse.resolver import Resolver
 from posthouse.storage import access, directory
-from posthouse.storage.access import Action, Entry, Key, find_entries, put_entry
+from posthouse.storage.access import Action, Entry, put_entry
 from posthouse.storage.list_zones import Zone, put_zone, remove_zone
 from posthouse.storage.pool import Pool
 from support.dns_zone import Zone as NameServer
@@ -230,24 +230,15 @@ async def test_messages_get_the_points_of_lists(pool: Pool, dns: NameServer, doo
     ]  # fmt: skip
 
 
-async def test_many_entries_are_found_by_the_index_before_anybody_has_counted_them(
-    pool: Pool,
-) -> None:
+async def test_a_plan_made_for_a_few_entries_finds_many_by_their_keys(pool: Pool) -> None:
     await deny(pool, "sender", "spam.test")
-    keys: list[Key] = [("sender", "spam.test"), ("sender", "test"), ("client", "192.0.2.0/24")]
-    assert len(await find_entries(pool, keys, ["*", ANNA])) == 1
-    await pool.execute(
-        "insert into access (whose, kind, key, action) "
-        "select '*', 'sender', 's' || n || '.test', 'deny' from generate_series(1, 20000) as n"
-    )
+    await pool.execute("analyze access")
 
-    kinds, names = [kind for kind, _ in keys], [key for _, key in keys]
-    plan = await pool.fetch(f"explain {access._FIND}", kinds, names, ["*", ANNA], False)
+    plan = await pool.fetch(f"explain {access._FIND}", ["sender"], ["spam.test"], ["*"], False)
 
-    steps = [row[0] for row in plan]
-    assert any("access_pkey" in step for step in steps), steps
-    assert not any("Seq Scan" in step for step in steps), steps
-    assert len(await find_entries(pool, keys, ["*", ANNA])) == 1
+    conditions = [row[0] for row in plan if "Index Cond" in row[0]]
+    assert conditions, plan
+    assert all("key = k.key" in each for each in conditions), "whoever's entries are read all"
 
 
 def letter_to(*links: str) -> Case:
