@@ -34,7 +34,8 @@ def _vocabulary() -> Iterator[str]:
 
 
 _WORDS = tuple(_vocabulary())
-_WEIGHTS = tuple(accumulate(1 / rank for rank in range(1, VOCABULARY + 1)))  # Zipf's, as of any text
+# Zipf's, as of any text
+_WEIGHTS = tuple(accumulate(1 / rank for rank in range(1, VOCABULARY + 1)))
 
 
 def words(chance: random.Random, count: int) -> str:

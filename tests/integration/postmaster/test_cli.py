@@ -270,7 +270,8 @@ async def test_an_alias_that_comes_while_an_import_runs_stops_it(
     async def meanwhile(passwords: Sequence[str]) -> list[Secrets]:
         if len(passwords) == 1:  # the last portion
             await directory.set_alias(clerk.pool, "u500@example.test", ["x@far.test"])
-        return await hash_many(passwords[:1]) * len(passwords)  # how dear each is, is not the question
+        # how dear each is, is not the question
+        return await hash_many(passwords[:1]) * len(passwords)
 
     monkeypatch.setattr(clerk.parts.hasher, "many", meanwhile)
     result = await clerk.cli("account", "import", str(file))

@@ -155,7 +155,7 @@ def test_keys_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:
 
     assert first == second
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert len(set(json.loads(file.read_text()).values())) == 8
+    assert len(set(json.loads(file.read_text()).values())) == 9
 
 
 def test_keys_of_an_older_version_are_kept_and_completed(tmp_path: Path) -> None:
