@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import smtplib
 from collections.abc import Iterator
@@ -16,7 +15,8 @@ import pytest
 
 from support.letters import letter, on_the_wire
 from support.outside_world import OutsideWorld, Sink
-from support.scripted_smtp import Peer, scripted
+from support.scripted_smtp import Peer
+from support.signatures import broken_signatures
 from support.stack import House, eventually
 
 pytestmark = pytest.mark.journey
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.journey
 GOLDEN = Path(__file__).parents[1] / "golden/returned"
 FEEDBACK = "fbl@example.test"
 SOON = 60  # seconds; other journeys run beside
+HOST = "mail.example.test"
 
 
 @dataclass
@@ -76,10 +77,8 @@ def refusing(world: OutsideWorld) -> Iterator[tuple[str, Peer]]:
     domain, place = f"gone-{secrets.token_hex(3)}.test", world.server()
     world.domain(domain, place)
     refusal = "550 5.1.1 <nobody>: Recipient address rejected: User unknown"
-    serving = scripted(port=world.port, host=place.address, RCPT=refusal)
-    peer = asyncio.run_coroutine_threadsafe(serving.__aenter__(), world._loop).result()
-    yield domain, peer
-    asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), world._loop).result()
+    with world.scripted(place, RCPT=refusal) as peer:
+        yield domain, peer
 
 
 def _read(octets: bytes) -> EmailMessage:
@@ -118,6 +117,34 @@ def test_a_german_hears_in_german_that_nobody_is_there(
     assert "User unknown" in text.get_content()
     assert b"Status: 5.1.1" in bytes(status)
     assert b"".join(peer.accepted) == b""
+
+
+def test_a_bounce_to_the_world_is_signed_by_both_keys(
+    house: House, office: Office, world: OutsideWorld, refusing: tuple[str, Peer]
+) -> None:
+    made = house.ask("POST", "/dkim/keys", json={"domain": HOST, "algorithm": "both"})["items"]
+    for key in made:
+        house.ask("POST", f"/dkim/keys/{HOST}/{key['selector']}/activate?force=true")
+    records = {key["name"]: key["record"] for key in made}
+    domain, place = f"far-{secrets.token_hex(3)}.test", world.server()
+    world.domain(domain, place)
+    list_ = f"list@{office.domain}"
+    house.ask("PUT", f"/aliases/{list_}", json={"targets": [f"nobody@{refusing[0]}"]})
+
+    with world.scripted(place) as peer:
+
+        def bounced() -> list[bytes]:
+            house.send(f"eve@{domain}", [list_], letter("To all", f"eve@{domain}"))
+            eventually(lambda: peer.accepted, bool, within=SOON)
+            found = [octets for octets in peer.accepted if octets.count(b"DKIM-Signature:") > 1]
+            peer.accepted.clear()
+            return found
+
+        # Who sends reports looks for new keys every few seconds.
+        bounce = eventually(bounced, bool, within=SOON)[0]
+
+    assert b"<MAILER-DAEMON@mail.example.test>\r\n" in bounce.partition(b"\r\n\r\n")[0]
+    assert broken_signatures(bounce, records) == []
 
 
 def test_a_complaint_is_told_of_and_its_author_is_left_alone(

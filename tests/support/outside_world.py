@@ -13,7 +13,8 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
@@ -21,6 +22,7 @@ from pathlib import Path
 from onemachine.children import mortal
 from onemachine.ports import free_ports
 from support.dns_zone import Zone, serve_zone
+from support.scripted_smtp import Peer, scripted
 from support.stack import PATIENCE_SECONDS, eventually
 
 _NOBODY = "nobody"
@@ -118,6 +120,18 @@ class OutsideWorld:
         hosts = {f"mx{n}.{name}": [f"A {sink.address}"] for n, sink in enumerate(servers)}
         exchanges = {name: [f"MX {10 * n} mx{n}.{name}" for n in range(len(servers))]}
         self._zone.records.update(exchanges | hosts)
+
+    @contextmanager
+    def scripted(self, place: Sink, **said: str) -> Iterator[Peer]:
+        """Have a server answer at ``place`` by a script (`support.scripted_smtp`)."""
+        serving = scripted(said, port=self.port, host=place.address)
+        peer = asyncio.run_coroutine_threadsafe(serving.__aenter__(), self._loop).result()
+        try:
+            yield peer
+        finally:
+            asyncio.run_coroutine_threadsafe(
+                serving.__aexit__(None, None, None), self._loop
+            ).result()
 
     def publish(self, records: Mapping[str, Sequence[str]]) -> None:
         """Have the name server know these, as `support.dns_zone` writes them."""

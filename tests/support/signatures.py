@@ -72,3 +72,16 @@ def _can_be_signed(octets: bytes) -> bool:
     except dkim.MessageFormatError:
         return False
     return any(name.lower() == b"from" for name, _ in fields)
+
+
+def broken_signatures(octets: bytes, records: dict[str, str]) -> list[int]:
+    """Return the numbers of those signatures of ``octets`` that do not hold, by dkimpy.
+
+    ``records`` are the published keys by their names; fewer signatures than keys is a failure, too.
+    """
+    reader = dkim.DKIM(octets)
+    return [
+        n
+        for n in range(len(records))
+        if not reader.verify(idx=n, dnsfunc=lambda name, **_: records[name.decode().rstrip(".")])
+    ]

@@ -15,20 +15,29 @@ import httpx
 import pytest
 
 from onemachine.services import inherited_environment
+from posthouse.authenticity.dkim.making import Algorithm, make_pem, record_of
+from posthouse.blobs import open_blobs
 from posthouse.bus.topology import INBOUND, dead_queue
+from posthouse.mail.ids import object_key
+from posthouse.runtime.dkim_keys import Vault
 from posthouse.storage import ledger
 from posthouse.storage.dead_letters import Choice, dead_letters
-from posthouse.storage.pool import Pool
+from posthouse.storage.dkim_keys import activate, add_dkim_key
+from posthouse.storage.dmarc_results import DMARC_DAYS, DmarcResult, Facts, add_dmarc_results
+from posthouse.storage.pool import Pool, transaction
 from posthouse.storage.tls_results import TLS_DAYS, Result, add_results
 from support.dns_zone import serve_zone
 from support.letters_under_way import new_mail
 from support.postmaster import TOKEN, until
 from support.processes import Service, free_port
 from support.servers import needed
+from support.signatures import broken_signatures
 
 pytestmark = pytest.mark.integration
 
 SOON = 60.0  # a machine that does much else, too
+DKIM_SECRET = "d" * 32
+_REPORTS_ENTERED = "select id from envelopes where origin = 'report'"
 
 
 @pytest.fixture
@@ -81,32 +90,61 @@ async def test_it_serves_sweeps_buries_and_ends_with_zero(
     assert '"event":"request answered"' in log
 
 
-async def test_a_report_on_tls_goes_its_way_by_itself(
+async def keys_of(pool: Pool, domain: str) -> dict[str, str]:
+    """Let an RSA and an Ed25519 key of ``domain`` sign; return what is published of them."""
+    vault, records = Vault(DKIM_SECRET.encode()), dict[str, str]()
+    both: tuple[Algorithm, ...] = ("rsa", "ed25519")
+    for algorithm in both:
+        pem = make_pem(algorithm)
+        async with transaction(pool) as tx:
+            sealed = vault.seal(domain, algorithm, pem)
+            await add_dkim_key(tx, sealed, record_of(pem), rotates=False)
+            await activate(tx, domain, algorithm)
+        records[f"{algorithm}._domainkey.{domain}"] = record_of(pem)
+    return records
+
+
+async def test_reports_go_their_way_by_themselves_signed_by_both_keys(
     settings: dict[str, str], pool: Pool, broker_url: str, tmp_path: Path
 ) -> None:
     day = (datetime.now(UTC) - timedelta(days=2)).date()
+    facts = Facts(published="p=reject", source="192.0.2.1", author="b.test")
     await add_results(pool, [Result(day=day, domain="b.test", kind="sts")])
-    wants = {"_smtp._tls.b.test": ['TXT "v=TLSRPTv1; rua=mailto:reports@b.test"']}
+    await add_dmarc_results(pool, [DmarcResult(day=day, domain="b.test", facts=facts)])
+    records = await keys_of(pool, "example.test")
+    wants = {
+        "_smtp._tls.b.test": ['TXT "v=TLSRPTv1; rua=mailto:tls@b.test"'],
+        "_dmarc.b.test": ['TXT "v=DMARC1; p=reject; rua=mailto:dmarc@b.test"'],
+    }
     async with serve_zone(wants) as zone:
         more = {
             "POSTHOUSE_NAMESERVERS": zone.nameservers,
-            "POSTHOUSE_TLS_REPORT_ADDRESS": "tls@example.test",
+            "POSTHOUSE_TLS_REPORT_ADDRESS": "reports@example.test",
+            "POSTHOUSE_DMARC_REPORT_ADDRESS": "reports@example.test",
+            "POSTHOUSE_DKIM_SECRET": DKIM_SECRET,
         }
         running = Service("postmaster", settings | more, tmp_path / "log")
         await running.start()
         try:
             async with await aio_pika.connect(broker_url) as line:
                 queue = await (await line.channel()).get_queue(INBOUND)
+                bodies = b""
                 async with asyncio.timeout(SOON), queue.iterator() as messages:
-                    message = await anext(messages)
-                    await message.ack()
+                    while not (b"tls@b.test" in bodies and b"dmarc@b.test" in bodies):
+                        message = await anext(messages)
+                        await message.ack()
+                        bodies += message.body
         finally:
             await running.kill()
 
-    assert b"reports@b.test" in message.body
-    assert b"tls@example.test" in message.body
-    told = await TLS_DAYS.sent(pool, (day, ""), 10)
-    assert [(each.domain, each.how) for each in told] == [("b.test", "reports@b.test")]
+    for days, to in ((TLS_DAYS, "tls@b.test"), (DMARC_DAYS, "dmarc@b.test")):
+        told = await days.sent(pool, (day, ""), 10)
+        assert [(each.domain, each.how) for each in told] == [("b.test", to)]
+    async with open_blobs(settings["POSTHOUSE_STORE"]) as blobs:
+        mails = [
+            await blobs.get(object_key(row["id"])) for row in await pool.fetch(_REPORTS_ENTERED)
+        ]
+    assert [broken_signatures(octets, records) for octets in mails] == [[], []]
 
 
 async def test_faulty_settings_are_all_told_at_once(settings: dict[str, str]) -> None:
