@@ -91,7 +91,7 @@ clients: $(DESKTOP) ## every mail program, Thunderbird too, and 5,000 letters
 soak: $(TOOLS) ## 100,000 mails for a dead site and one for a live one
 	@POSTHOUSE_SOAK_DEAD=100000 POSTHOUSE_SOAK_SLOW=5000 POSTHOUSE_SOAK_BURST=5000 $(WITH_SERVERS) $(PYTEST) -s -m integration --timeout 3600 tests/integration/remote/test_fairness.py tests/integration/remote/test_bursts.py
 
-bench: $(TOOLS) ## mail a second, CPU per mail, beside Postfix (--imap, --policy)
+bench: $(TOOLS) ## mail a second and its CPU, beside Postfix (--imap, --policy)
 	@PYTHONPATH=$(OURS):. $(PYTHON) -m bench $(BENCH)
 
 fuzz: $(SETUP) ## any octets into parsers and SMTP sessions: minutes
