@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -17,6 +18,8 @@ from posthouse.telemetry.metrics import counter, gauge
 
 MAX_OPEN = 256  # questions in flight per connection; above it we stop reading
 MAX_OPEN_OCTETS = 16_777_216  # of these questions; above it, too
+MAX_ALL_OCTETS = 67_108_864  # of those of all connections; above it who asks much of it waits
+SMALL_OCTETS = 262_144  # who asks less may go on: short questions do not wait for long ones
 MAX_CONNECTIONS = 1024
 MAX_UNREAD_OCTETS = 16_777_216  # answers the other side does not fetch; above it we hang up
 
@@ -28,6 +31,36 @@ _answered = counter("posthouse_bus_questions_answered_total", "Questions answere
 _failed = counter("posthouse_bus_questions_failed_total", "Questions that raised.")
 _refused = counter("posthouse_bus_asking_refused_total", "Askers hung up on: bad or too many.")
 _connections = gauge("posthouse_bus_asking_connections", "Connections of askers.")
+
+
+@dataclass(slots=True)
+class _Load:
+    """What all askers have asked and is not answered yet.
+
+    Attributes:
+        answerers: One for each of them.
+        octets: Of their questions.
+    """
+
+    answerers: set[_Answerer[Any]] = field(default_factory=set)
+    octets: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """True if no more large questions should be read."""
+        return self.octets >= MAX_ALL_OCTETS
+
+    def add(self, octets: int) -> None:
+        """Count a question."""
+        self.octets += octets
+
+    def take_off(self, octets: int) -> None:
+        """A question was answered; if that makes room, all are read from again."""
+        was_full = self.is_full
+        self.octets -= octets
+        if was_full and not self.is_full:
+            for each in self.answerers:
+                each.read_on()
 
 
 @asynccontextmanager
@@ -46,15 +79,15 @@ async def serve_questions(
     Raises:
         OSError: If the port is taken.
     """
-    answerers: set[_Answerer[Q]] = set()
+    load = _Load()
     decoder: msgspec.msgpack.Decoder[Q] = msgspec.msgpack.Decoder(cast(type[Q], question_type))
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Answerer(decoder, handler, answerers), host, port)
+    server = await loop.create_server(lambda: _Answerer(decoder, handler, load), host, port)
     try:
         yield server
     finally:
         server.close()
-        await asyncio.gather(*(answerer.finish() for answerer in tuple(answerers)))
+        await asyncio.gather(*(answerer.finish() for answerer in tuple(load.answerers)))
         await server.wait_closed()
 
 
@@ -65,11 +98,11 @@ class _Answerer(asyncio.Protocol, Generic[Q]):
         self,
         decoder: msgspec.msgpack.Decoder[Q],
         handler: Callable[[Q], Awaitable[object]],
-        all_of_them: set[_Answerer[Q]],
+        load: _Load,
     ) -> None:
         self._decoder = decoder
         self._handler = handler
-        self._all = all_of_them
+        self._load = load
         self._unpacker = Unpacker()
         self._encoder = msgspec.msgpack.Encoder()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,18 +123,18 @@ class _Answerer(asyncio.Protocol, Generic[Q]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A new asker."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop has a class of its own
-        if len(self._all) >= MAX_CONNECTIONS:
+        if len(self._load.answerers) >= MAX_CONNECTIONS:
             self._hang_up("too many askers")
             return
-        self._all.add(self)
-        _connections.set(len(self._all))
+        self._load.answerers.add(self)
+        _connections.set(len(self._load.answerers))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Nobody waits for these answers any more."""
         for task in self._tasks:
             task.cancel()
-        self._all.discard(self)
-        _connections.set(len(self._all))
+        self._load.answerers.discard(self)
+        _connections.set(len(self._load.answerers))
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -121,15 +154,22 @@ class _Answerer(asyncio.Protocol, Generic[Q]):
         task = asyncio.get_running_loop().create_task(self._answer(frame))
         self._tasks.add(task)
         self._octets += len(frame.payload)
+        self._load.add(len(frame.payload))
         task.add_done_callback(partial(self._ended, len(frame.payload)))
 
     @property
     def _is_full(self) -> bool:
-        return len(self._tasks) >= MAX_OPEN or self._octets >= MAX_OPEN_OCTETS
+        is_large = self._load.is_full and self._octets > SMALL_OCTETS
+        return is_large or len(self._tasks) >= MAX_OPEN or self._octets >= MAX_OPEN_OCTETS
 
     def _ended(self, octets: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._octets -= octets
+        self._load.take_off(octets)
+        self.read_on()
+
+    def read_on(self) -> None:
+        """Read again, if there is room now."""
         transport = self._transport
         if transport is None or transport.is_closing() or self._is_finishing:
             return

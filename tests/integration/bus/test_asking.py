@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import struct
 import time
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
@@ -201,6 +202,40 @@ async def test_large_questions_are_not_read_before_their_turn() -> None:
 
         assert [each.n for each in await asyncio.gather(*work)] == [1] * asked
     assert most * octets < MAX_OPEN_OCTETS + 2 * octets
+
+
+async def test_large_questions_of_all_askers_wait_and_small_ones_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answering, "MAX_ALL_OCTETS", 4_000_000)
+    octets, askers, each = 1_000_000, 3, 10
+    entered, most, may_go = 0, 0, asyncio.Event()
+
+    async def slow(question: Question) -> Doubled:
+        nonlocal entered, most
+        if isinstance(question, Double) and question.padding:
+            entered += 1
+            most = max(most, entered)
+            await may_go.wait()
+            entered -= 1
+        return Doubled(n=1)
+
+    async with serve_questions("127.0.0.1", 0, Question, slow) as server, AsyncExitStack() as stack:
+        many = [
+            await stack.enter_async_context(asking(port_of(server), deadline=timedelta(seconds=30)))
+            for _ in range(askers + 1)
+        ]
+        work = [
+            asyncio.ensure_future(asker.ask(Double(1, padding=bytes(octets))))
+            for asker in many[1:]
+            for _ in range(each)
+        ]
+        await until(lambda: entered >= 4, "it is full")
+        assert (await many[0].ask(Double(1))).n == 1
+        may_go.set()
+
+        assert len(await asyncio.gather(*work)) == askers * each
+    assert most <= 4 + 2 * askers  # what each has begun to send is read
 
 
 @pytest.mark.parametrize(
