@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -16,7 +17,7 @@ from policy_engine.content.verdict import Judgement
 from posthouse.authenticity.dkim import Dkim
 from posthouse.mail.address import parse_address
 from posthouse.mail.ids import new_id
-from posthouse.storage import directory
+from posthouse.storage import directory, greylisting
 from posthouse.storage.access import Entry, put_entry
 from posthouse.storage.greylisting import (
     GreylistTerms,
@@ -37,6 +38,9 @@ pytestmark = pytest.mark.integration
 
 WAITS, PASSES = (451, "greylist"), (250, "account")
 LATER = "update greylist set first_at = first_at - $1::interval, expires_at = expires_at - $1::interval, passed_at = passed_at - $1::interval"
+FIRST = [
+    ("greylist_pkey", "key"), ("greylist_recipient", "recipient"), ("greylist_known_pkey", "network"),
+]  # fmt: skip
 NO_NAMES = FakeNames({})
 
 
@@ -113,6 +117,26 @@ async def test_one_triplet_that_two_pods_meet_at_once_is_one_row_and_passes_at_b
     [row] = await greylisted(pool)
     assert row.passed_at is not None
     assert await pool.fetchval("select max(successes) from greylist_known") == 1, "counted once"
+
+
+async def test_a_plan_made_for_a_few_rows_finds_each_of_many_by_itself(pool: Pool) -> None:
+    who, terms = Triplet(network="n", sender=EVE, recipient=ANNA), GreylistTerms()
+    await ask_greylist(pool, [who], terms)
+    await note_good(pool, [("n", "far.test")], terms.lifetime)
+    await pool.execute("analyze greylist, greylist_known")
+
+    plan = await pool.fetch(
+        f"explain {greylisting._ASK}", [who.key], ["n"], [EVE], [ANNA], ["far.test"],
+        terms.delay, terms.window, terms.lifetime, terms.successes, 2,
+    )  # fmt: skip
+
+    lines = [row[0] for row in plan]
+    scans = [(scan, by) for scan, by in pairwise(lines) if "Index Cond" in by]
+    assert len(scans) == 3, lines
+    for scan, by in scans:  # never an index that is read from end to end
+        assert any(f"using {index} " in scan and f"{first} = a" in by for index, first in FIRST), (
+            lines
+        )
 
 
 async def test_who_comes_too_late_begins_anew_and_who_stays_away_is_forgotten(pool: Pool) -> None:
