@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from posthouse.mail.idn import a_labels
 from posthouse.storage.received_reports import KEEP, ReceivedReport, ReceivedReports
 from posthouse.storage.report_days import ReportDays, SentReport
 from postmaster.api.fields import Body, DomainName, PageSize, page
@@ -52,7 +53,12 @@ async def received_page(
     except ValueError as wrong:
         raise invalid(NO_KEY) from wrong
     found = await reports.listed(
-        means.pool, after, asked.limit, domain=asked.domain, since=since, with_rows=asked.rows
+        means.pool,
+        after,
+        asked.limit,
+        domain=a_labels(asked.domain) if asked.domain else None,
+        since=since,
+        with_rows=asked.rows,
     )
     return page(
         found,

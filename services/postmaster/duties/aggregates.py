@@ -23,7 +23,7 @@ from posthouse.storage.pool import Pool, transaction
 from posthouse.storage.received_reports import (
     DMARC_RECEIVED,
     TLS_RECEIVED,
-    NewReport,
+    ReceivedReport,
     ReceivedReports,
 )
 from posthouse.telemetry.logs import get_logger
@@ -115,8 +115,8 @@ async def _keep(
     return kept
 
 
-def _new(message: UUID, received: Received, signers: Signers) -> NewReport:
-    return NewReport(
+def _new(message: UUID, received: Received, signers: Signers) -> ReceivedReport:
+    return ReceivedReport(
         message=message,
         organization=received.organization,
         report_id=received.report_id,

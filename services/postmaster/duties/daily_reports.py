@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from posthouse.blobs import Blobs
 from posthouse.mail.ids import new_id
@@ -25,8 +25,10 @@ from posthouse.storage.pool import Pool, transaction
 from posthouse.storage.report_days import Due, ReportDays
 from posthouse.telemetry import metrics
 from posthouse.telemetry.logs import get_logger
-from postmaster.duties.mailing import Letter, Sign, stored_letter
+from postmaster.duties.mailing import Letter, stored_letter
 from postmaster.reports.letter import Letterhead, Report, compose_mail, encoded_octets
+
+Sign: TypeAlias = Callable[[bytes, str], Awaitable[bytes]]
 
 BATCH = 100  # domains at a look
 AT_ONCE = 10  # domains asked about at the same time
@@ -45,6 +47,10 @@ log = get_logger()
 
 class NoAnswer(Exception):
     """DNS could not tell; the text says why."""
+
+
+class Unsigned(Exception):
+    """The mail would have to be signed to count; the text says what is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,10 @@ class Kind(Protocol):
     @property
     def days(self) -> ReportDays:
         """What is due."""
+
+    @property
+    def must_be_signed(self) -> bool:
+        """Mail without our signature would not count."""
 
     async def places(self, domain: str) -> Sequence[Place]:
         """Return where ``domain`` wants its reports; raise `NoAnswer`."""
@@ -150,8 +160,15 @@ async def _report(desk: Desk, due: Due) -> None:
     fitting = [place for place in places if place.takes(report)]
     to = tuple(dict.fromkeys(place.address for place in fitting if place.address))
     urls = [place.url for place in fitting if place.url]
-    if to and not due.is_mailed and not await _mail(desk, due, report, to, is_all=not urls):
-        return  # somebody else did, and goes on
+    try:
+        if to and not due.is_mailed and not await _mail(desk, due, report, to, is_all=not urls):
+            return  # somebody else did, and goes on
+    except Unsigned as missing:
+        log.warning("report cannot go as mail", kind=desk.kind.name, why=str(missing))
+        if not urls:
+            await _put_off(desk, due, str(missing))
+            return
+        fitting = [place for place in fitting if place.url]
     if failures := "; ".join(filter(None, [await _post(desk, url, report) for url in urls])):
         await _put_off(desk, due, failures)
         return
@@ -185,13 +202,20 @@ async def _post(desk: Desk, url: str, report: Report) -> str:
 
 
 async def _mail(desk: Desk, due: Due, report: Report, to: tuple[str, ...], *, is_all: bool) -> bool:
-    """Enter the mail, and that it was (and is all), in one; False if somebody else did."""
+    """Enter the mail, and that it was (and is all), in one; False if somebody else did.
+
+    Raises `Unsigned`, `Unavailable`.
+    """
     ident = new_id()
     message_id = f"<{ident}@{desk.head.host}>"
     now = datetime.now(UTC)
     octets = await asyncio.to_thread(compose_mail, desk.head, report, to, message_id, now)
-    letter = Letter(id=ident, sender=desk.head.address, to=to, message_id=message_id, octets=octets)
-    mail = await stored_letter(desk.blobs, desk.sign, letter)
+    domain = desk.head.address.rpartition("@")[2]
+    signed = await desk.sign(octets, domain)
+    if desk.kind.must_be_signed and signed == octets:
+        raise Unsigned(f"{domain} has no DKIM key that signs, and unsigned reports are ignored")
+    letter = Letter(id=ident, sender=desk.head.address, to=to, message_id=message_id, octets=signed)
+    mail = await stored_letter(desk.blobs, letter)
     async with transaction(desk.pool) as tx:
         if not await desk.kind.days.claim(tx, due):
             return False

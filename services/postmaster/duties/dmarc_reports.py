@@ -32,6 +32,7 @@ class OnDmarc:
     names: Names
     name: str = "dmarc"
     days: ReportDays = DMARC_DAYS
+    must_be_signed: bool = False  # SPF may prove whose it is
 
     async def places(self, domain: str) -> Sequence[Place]:
         """Return where ``domain`` wants its reports; raise `NoAnswer`."""

@@ -1,18 +1,14 @@
-"""Reports that go as mail: signed, stored, ready for the ledger; from there our usual way."""
+"""Reports that go as mail: stored, ready for the ledger; from there our usual way."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 from uuid import UUID
 
 from posthouse.blobs import Blobs
 from posthouse.mail.envelope import MAX_SUMMARY_OCTETS, Inbound, InboundRecipient
 from posthouse.mime import scan
 from posthouse.storage.ledger import NewMail, NewRecipient
-
-Sign: TypeAlias = Callable[[bytes, str], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +20,7 @@ class Letter:
         sender: Its reverse path, and its author.
         to: Its recipients.
         message_id: Its Message-ID.
-        octets: All of it, not signed.
+        octets: All of it, signed.
     """
 
     id: UUID
@@ -34,10 +30,10 @@ class Letter:
     octets: bytes
 
 
-async def stored_letter(blobs: Blobs, sign: Sign, letter: Letter) -> NewMail:
-    """Store ``letter`` with the signatures of its author's domain; raise `Unavailable`."""
-    octets = await sign(letter.octets, letter.sender.rpartition("@")[2])
-    summary, to = scan(octets), letter.to
+async def stored_letter(blobs: Blobs, letter: Letter) -> NewMail:
+    """Store ``letter``; raise `Unavailable`."""
+    octets, to = letter.octets, letter.to
+    summary = scan(octets)
     envelope = Inbound(
         id=letter.id,
         sender=letter.sender,

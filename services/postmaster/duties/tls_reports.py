@@ -31,6 +31,7 @@ class OnTls:
     names: Resolver
     name: str = "tls"
     days: ReportDays = TLS_DAYS
+    must_be_signed: bool = True  # RFC 8460 §3
 
     async def places(self, domain: str) -> Sequence[Place]:
         """Return where ``domain`` wants its reports; raise `NoAnswer`."""

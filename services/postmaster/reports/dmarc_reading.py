@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.parsers import expat
 
+from posthouse.mail.idn import a_labels
 from postmaster.reports.received import BadReport, Received
 
 MAX_RECORDS = 50_000
@@ -108,7 +109,7 @@ def parse(document: bytes) -> Received:
         return Received(
             organization=said["report_metadata/org_name"],
             report_id=said["report_metadata/report_id"],
-            domain=said["policy_published/domain"].lower().removesuffix("."),
+            domain=a_labels(said["policy_published/domain"].lower().removesuffix(".")),
             begins=_moment(said["report_metadata/date_range/begin"]),
             ends=_moment(said["report_metadata/date_range/end"]),
             sources=tuple(walk.sources),

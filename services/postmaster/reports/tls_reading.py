@@ -14,6 +14,7 @@ from typing import Annotated
 
 import msgspec
 
+from posthouse.mail.idn import a_labels
 from postmaster.reports.received import BadReport, Received
 
 MAX_JSON_OCTETS = 5 * 2**20
@@ -121,7 +122,7 @@ def parse(document: bytes) -> tuple[Received, ...]:
     begins, ends = _moment(said.date_range.start_datetime), _moment(said.date_range.end_datetime)
     by_domain: dict[str, list[Sessions]] = {}
     for each in said.policies:
-        domain = each.policy.policy_domain.lower().removesuffix(".")[:MAX_CHARACTERS]
+        domain = a_labels(each.policy.policy_domain.lower().removesuffix("."))[:MAX_CHARACTERS]
         by_domain.setdefault(domain, []).extend(_sessions(each))
     return tuple(
         Received(

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from posthouse.mail.idn import u_labels
 from posthouse.storage.ledger.entries import storable
 from posthouse.storage.pool import Queries
 
@@ -25,7 +26,7 @@ _ADD = """
     insert into {table} (message, organization, report_id, domain, begins, ends, signed_by, {total},
                          passed, rows)
     select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb
-     where exists (select from domains where domain = $4 or $4 like '%.' || domain)
+     where exists (select from domains where domain = any ($11::text[]))
         on conflict do nothing
 """
 _LIST = """
@@ -45,7 +46,6 @@ class ReceivedReport:
 
     Attributes:
         message: The mail that brought it.
-        came_at: When.
         organization: Who reports, in their words.
         report_id: Theirs.
         domain: Whom it is about.
@@ -54,11 +54,11 @@ class ReceivedReport:
         signed_by: Whose signature of the mail holds; empty: nobody's.
         total: How much came.
         passed: How much of it was as it should be.
-        rows: By source, as it was read.
+        rows: By source, the most frequent first.
+        came_at: When it came; nothing of one to be kept.
     """
 
     message: UUID
-    came_at: datetime
     organization: str
     report_id: str
     domain: str
@@ -68,22 +68,7 @@ class ReceivedReport:
     total: int
     passed: int
     rows: Sequence[Mapping[str, Any]] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewReport:
-    """A report to be kept; see `ReceivedReport`. ``rows`` stand the most frequent first."""
-
-    message: UUID
-    organization: str
-    report_id: str
-    domain: str
-    begins: datetime
-    ends: datetime
-    signed_by: str
-    total: int
-    passed: int
-    rows: Sequence[Mapping[str, Any]]
+    came_at: datetime | None = None
 
 
 class ReceivedReports:
@@ -95,7 +80,7 @@ class ReceivedReports:
         self._list = _LIST.format(table=table, total=total)
         self._forget = _FORGET.format(table=table)
 
-    async def add(self, queries: Queries, report: NewReport) -> bool:
+    async def add(self, queries: Queries, report: ReceivedReport) -> bool:
         """Keep a report; False if it is not on a domain of ours, or came before."""
         rows = msgspec.json.encode(report.rows[:MAX_ROWS]).decode().replace("\\u0000", "?")
         added = await queries.execute(
@@ -110,6 +95,7 @@ class ReceivedReports:
             report.total,
             report.passed,
             rows,
+            sorted(_upwards(report.domain)),
         )
         return bool(added)
 
@@ -133,6 +119,12 @@ class ReceivedReports:
     async def forget(self, queries: Queries) -> int:
         """Remove reports that came longer than `KEEP` ago; return how many."""
         return await queries.execute(self._forget, KEEP)
+
+
+def _upwards(domain: str) -> set[str]:
+    """Return ``domain`` and all above it, in A-labels and in U-labels: as it may be one of ours."""
+    forms = (storable(form).split(".") for form in (domain, u_labels(domain)))
+    return {".".join(labels[at:]) for labels in forms for at in range(len(labels))}
 
 
 DMARC_RECEIVED = ReceivedReports("dmarc_received", "messages")

@@ -39,6 +39,11 @@ DAY = date(2026, 11, 21)
 GOOD = Result(day=DAY, domain="b.test", kind="sts", sessions=7)
 
 
+async def signed(octets: bytes, domain: str) -> bytes:
+    """A house with keys."""
+    return f"X-Signed: {domain}\r\n".encode() + octets
+
+
 async def unsigned(octets: bytes, _: str) -> bytes:
     """A house without keys."""
     return octets
@@ -90,7 +95,7 @@ async def office(pool: Pool, tmp_path: Path) -> AsyncIterator[Office]:
             Web(resolver, trust, port=site.port, patience=timedelta(seconds=2), inner=True)
         )
         desk = Desk(
-            pool=pool, blobs=blobs, web=web, kind=OnTls(pool, resolver), head=HEAD, sign=unsigned
+            pool=pool, blobs=blobs, web=web, kind=OnTls(pool, resolver), head=HEAD, sign=signed
         )
         yield Office(desk, zone, site, blobs)
 
@@ -166,6 +171,26 @@ async def test_the_mail_goes_though_dns_was_silent_first(office: Office) -> None
 
     assert len(await office.mails()) == 1
     assert [(each.done, each.how) for each in await office.told()] == [(True, "a@b.test")]
+
+
+async def test_a_mail_that_nobody_would_count_waits_for_a_key(office: Office) -> None:
+    office.desk = replace(office.desk, sign=unsigned)
+    office.ask("mailto:a@b.test")
+    office.ask("mailto:a@c.test,https://reports.test/v1", "c.test")
+    await add_results(office.desk.pool, [GOOD, replace(GOOD, domain="c.test")])
+
+    await office.round()
+    assert await office.mails() == []
+    assert len(office.site.posted) == 1
+    waits, posted = await office.told()
+    assert (waits.done, posted.done) == (False, True)
+    assert "example.test has no DKIM key" in waits.how
+    assert posted.how == "https://reports.test/v1"
+
+    office.desk = replace(office.desk, sign=signed)
+    await office.later()
+    await office.round()
+    assert len(await office.mails()) == 1
 
 
 async def test_it_is_given_up_after_a_day(office: Office) -> None:
