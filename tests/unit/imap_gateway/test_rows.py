@@ -6,7 +6,7 @@ import struct
 from array import array
 from collections.abc import Iterable, Mapping
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from imap_gateway.view.hits import mark, places_of
@@ -22,6 +22,7 @@ words = st.dictionaries(st.integers(1, 60), st.sampled_from([(3,), (3, 5)]), max
 
 
 @given(kept, named, words, words)
+@example({1: STEP, 2: AHEAD, 3: BEHIND}, [1, 2, 3], {}, {})
 def test_flags_change_at_once_or_one_by_one(
     steps: Mapping[int, int],
     uids: list[int],

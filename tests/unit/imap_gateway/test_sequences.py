@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from imap_gateway.protocol.cursor import MAX_NUMBER, BadSyntax, Cursor
@@ -28,14 +28,16 @@ def test_what_a_set_can_mean_at_most(written: str, most: int) -> None:
 numbers = st.lists(st.integers(1, 400), min_size=1, max_size=60)
 
 
-@given(numbers, st.sets(st.integers(1, 300)), st.sampled_from(["", ",350:360"]))
+@given(numbers, st.sets(st.integers(1, 300)), st.sampled_from(["", ",350:360", ",*"]))
+@example([*range(1, 40, 2)], {2, 40}, ",*")
 def test_uids_are_found_however_many_are_named(wanted: list[int], here: set[int], end: str) -> None:
     written = ",".join(map(str, wanted)) + end
     uids = sorted(here)
 
     found = sequence_set(Cursor(written.encode())).indexes_of_uids(uids)
 
-    meant = {*wanted, *(range(350, 361) if end else ())}
+    ends = {"": (), ",350:360": range(350, 361), ",*": uids[-1:]}
+    meant = {*wanted, *ends[end]}
     assert [uids[index] for index in found] == [uid for uid in uids if uid in meant]
 
 
