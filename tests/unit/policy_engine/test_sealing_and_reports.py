@@ -11,11 +11,13 @@ import pytest
 
 from policy_engine.content.authenticated import Authenticated
 from policy_engine.content.case import Case
-from policy_engine.content.dmarc_tally import result_of
-from policy_engine.content.finding import SEVERITY
+from policy_engine.content.dmarc_tally import DmarcTally, result_of
+from policy_engine.content.finding import SEVERITY, Action
 from policy_engine.content.leaving import leaves_house
+from policy_engine.content.pipeline import Judged
 from policy_engine.content.senders import findings_on
 from policy_engine.content.signing import domains_of, is_authors
+from policy_engine.content.verdict import Judgement
 from posthouse.authenticity.arc import Arc
 from posthouse.authenticity.arc.vouching import voucher
 from posthouse.authenticity.dkim import Dkim
@@ -27,6 +29,7 @@ from posthouse.storage.directory import Alias, Domain, Forward, Found
 
 SAID = b"ARC-Authentication-Results: i=1; l.test; dkim=pass; dmarc=pass header.from=a.test\r\n"
 FORGED = b'ARC-Authentication-Results: i=1; x.test; dmarc=fail reason="; dmarc=pass header.from=a.test"\r\n'
+_ENDS: tuple[Action, ...] = ("tempfail", "reject")
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
@@ -149,6 +152,24 @@ def test_the_sealers_that_are_believed_are_told() -> None:
     assert result.facts.comment == (
         "arc=pass as[2].d=l.test as[2].s=s as[1].d=far.test as[1].s=s remote-ip[1]=2001:db8::1a"
     )
+
+
+async def test_what_is_put_off_is_counted_when_it_comes_again() -> None:
+    written = []
+
+    class Table:
+        async def execute(self, _: str, *columns: object) -> int:
+            written.append(columns[-2])  # how many
+            return 1
+
+    tally = DmarcTally(Table())  # type: ignore[arg-type]  # it executes, and no more is needed
+    put_off, refused = (
+        Judged(case=failing(), judgement=Judgement(action=action, score=0)) for action in _ENDS
+    )
+    for judged in (put_off, put_off, refused):
+        tally.hear(judged)
+    await tally.flush()
+    assert written == [(1,)]
 
 
 def test_who_wants_no_reports_is_not_counted() -> None:
