@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from msgspec import structs
 
 from policy_engine.places import Known, Place, find, is_postmaster, keys_of
+from policy_engine.posting import NO_POSTER, NO_POSTER_TEXT, may_post
 from policy_engine.rights import Grants, Ownership, Right, allows, read, right_to
 from policy_engine.srs import Rewriter, looks_rewritten
 from posthouse.mail.address import Address
@@ -177,8 +178,18 @@ def _here(question: RcptQuestion, recipient: Address, place: Place, grounds: Gro
     """Judge an address of ours."""
     if not place.is_known:
         return _nobody(question, recipient, place, grounds)
+    if place.alias is not None and not may_post(place.alias, _poster(question, grounds)):
+        return refuse(NO_POSTER, NO_POSTER_TEXT, "no poster")
     is_forged = grounds.refuses_bounces and not is_postmaster(recipient)
     return _UNSIGNED if is_forged else _mailbox(place)
+
+
+def _poster(question: RcptQuestion, grounds: Grounds) -> str:
+    """Return who is known to send; empty for a stranger."""
+    if question.auth:
+        return question.auth
+    is_known = is_ours(question.client, question.sender, grounds.networks)
+    return question.sender if is_known else ""
 
 
 def _nobody(question: RcptQuestion, recipient: Address, place: Place, grounds: Grounds) -> Verdict:

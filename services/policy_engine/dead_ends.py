@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from policy_engine.posting import NO_POSTER, NO_POSTER_TEXT
 from posthouse.mail.status import DISABLED, NO_SUCH_USER, NOT_YOURS, Status
 from posthouse.storage.suppressing import Reason
 
@@ -28,6 +29,7 @@ CLOSED = Dead(DISABLED, "Mailbox is disabled")
 LOOP = Dead(ROUTING_LOOP, "The address leads back to itself")
 NO_RIGHT = Dead(NOT_YOURS, "Sender address is not yours")
 NO_ADDRESS = Dead(BAD_TARGET, "Not a mail address")
+NO_POST = Dead(NO_POSTER, NO_POSTER_TEXT)
 # The rule that each of these names is the suppression list.
 SUPPRESSED: Mapping[Reason, Dead] = {
     "bounces": Dead(NO_SUCH_USER, "Suppression list: earlier mail to this address bounced"),

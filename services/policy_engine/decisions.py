@@ -63,10 +63,16 @@ class Plan:
     trails: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def plan(recipients: Sequence[InboundRecipient], sender: str, known: Known, rules: Rules) -> Plan:
-    """Decide where ``recipients`` of one message go."""
+def plan(
+    recipients: Sequence[InboundRecipient],
+    sender: str,
+    known: Known,
+    rules: Rules,
+    poster: str = "",
+) -> Plan:
+    """Decide where ``recipients`` of one message go; ``poster`` is the account that submitted it."""
     sent_as, unknown = _sent_as(sender, known, rules)
-    walk = Walk(sender=sent_as, known=known, rules=rules)
+    walk = Walk(sender=sent_as, known=known, rules=rules, poster=poster)
     walk.missing.update(unknown)
     seen: set[str] = set()
     decisions: list[Decision] = []

@@ -196,7 +196,7 @@ class Routing:
         """Decide for one message; one whose sender is not the account's own goes nowhere."""
         lent = grants.get(mail.auth, NO_GRANTS)
         if may_send(mail.sender, mail.auth, known, lent, self.ownership):
-            return plan(mail.recipients, mail.sender, known, rules)
+            return plan(mail.recipients, mail.sender, known, rules, mail.auth)
         return turn_back(mail.recipients, mail.auth)
 
     async def _with_receipts(

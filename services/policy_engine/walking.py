@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from policy_engine.dead_ends import CLOSED, LOOP, NO_ADDRESS, NOBODY, Dead, moved
+from policy_engine.dead_ends import CLOSED, LOOP, NO_ADDRESS, NO_POST, NOBODY, Dead, moved
 from policy_engine.maps.looking import NO_MAPS, Maps, Match
 from policy_engine.maps.rewriting import OUTSIDE, RECIPIENT, rewritten
 from policy_engine.places import Known, Place, find, is_postmaster, keys_of
+from policy_engine.posting import may_post
 from policy_engine.returned import meant
 from policy_engine.srs import Rewriter, looks_rewritten
 from policy_engine.steps import Step
@@ -23,6 +24,7 @@ from posthouse.mail.address import Address, BadAddress, parse_address
 from posthouse.mail.idn import a_labels
 from posthouse.mail.maps import changed
 from posthouse.mail.return_path import ReturnPaths
+from posthouse.storage.directory import Alias
 from posthouse.storage.ledger import Branch
 
 MAX_DEPTH = 10  # aliases of aliases
@@ -61,6 +63,8 @@ class Walk:
         sender: The reverse path.
         known: What the directory says.
         rules: What else decides.
+        poster: The account that submitted it, which may not post everywhere; empty for others, who
+            were judged at RCPT.
         dead: Why addresses lead nowhere, in lower case.
         missing: What must be known before.
         trails: What was passed on the first way to an address.
@@ -69,6 +73,7 @@ class Walk:
     sender: str
     known: Known
     rules: Rules
+    poster: str = ""
     dead: dict[str, Dead] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     trails: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -145,10 +150,7 @@ class Walk:
         """Follow an alias, or arrive at an account."""
         passed = place.key in step.path
         if place.alias is not None and not passed:
-            what = "group" if place.alias.owner else "alias"
-            behind = step.beyond(place, what, owner=place.alias.owner)
-            for target in place.alias.targets:
-                self._follow(target, behind)
+            self._expand(address, place.alias, place, step)
         elif place.account is None:
             self._bury(str(address), LOOP)
         elif not place.account.enabled:
@@ -160,6 +162,15 @@ class Walk:
                 self._follow(target, step.beyond(place, "forward of"))
         else:
             self._deliver(address, place, step)
+
+    def _expand(self, address: Address, alias: Alias, place: Place, step: Step) -> None:
+        """Follow an alias, or a group, whose owner answers for it from here on."""
+        if self.poster and not step.depth and not may_post(alias, self.poster):
+            self._bury(str(address), NO_POST)
+            return
+        behind = step.beyond(place, "group" if alias.owner else "alias", owner=alias.owner)
+        for target in alias.targets:
+            self._follow(target, behind)
 
     def _fall_back(self, address: Address, place: Place, step: Step) -> None:
         """An address of ours that nobody has."""

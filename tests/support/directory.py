@@ -32,9 +32,12 @@ class PaperDirectory:
         )
         return number
 
-    def alias(self, address: str, *targets: str, owner: str | None = None) -> None:
+    def alias(
+        self, address: str, *targets: str, owner: str | None = None, posters: tuple[str, ...] = ()
+    ) -> None:
         """Let an address stand for others."""
-        self.aliases[address] = Alias(address=address, targets=targets, owner=owner)
+        made = Alias(address=address, targets=targets, owner=owner, posters=posters)
+        self.aliases[address] = made
 
     def forward(self, address: str, *targets: str, keep_copy: bool) -> None:
         """Let an account's mail go on."""

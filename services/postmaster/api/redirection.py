@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from posthouse.storage import directory
 from posthouse.storage.directory import Alias, Forward, Network
@@ -19,6 +19,7 @@ from postmaster.api.fields import (
     Limit,
     Targets,
     address_key,
+    domain_name,
     page,
 )
 from postmaster.api.parts import Means
@@ -27,11 +28,24 @@ from postmaster.api.problems import SHADOWED, invalid
 router = APIRouter(tags=["redirection"])
 
 
+def _poster(text: str) -> str:
+    if text.lower() == directory.MEMBERS:
+        return text.lower()
+    return f"@{domain_name(text[1:])}" if text.startswith("@") else address_key(text)
+
+
+Poster: TypeAlias = Annotated[str, AfterValidator(_poster)]
+
+
 class AliasBody(Body):
-    """What an address stands for; with an owner it is a group, whose bounces go to the owner."""
+    """What an address stands for; with an owner it is a group, whose bounces go to the owner.
+
+    ``posters`` are who may send to it: addresses, ``@domain``, ``members``; without, everybody.
+    """
 
     targets: Targets
     owner: AddressText | None = None
+    posters: Annotated[tuple[Poster, ...], Field(max_length=MAX_TARGETS)] = ()
 
 
 class ForwardBody(Body):
@@ -68,7 +82,9 @@ async def set_alias(
     """
     if {address_key(target) for target in body.targets} == {address}:
         raise invalid(f"{address} would stand for nobody but itself.")
-    await directory.set_alias(means.pool, address, body.targets, body.owner, force=force)
+    await directory.set_alias(
+        means.pool, address, body.targets, body.owner, posters=body.posters, force=force
+    )
 
 
 @router.delete("/aliases/{address:path}", status_code=HTTPStatus.NO_CONTENT)
@@ -118,7 +134,12 @@ async def remove_network(network: str, means: Means) -> None:
 
 
 def _alias(alias: Alias) -> dict[str, Any]:
-    return {"address": alias.address, "targets": list(alias.targets), "owner": alias.owner}
+    return {
+        "address": alias.address,
+        "targets": list(alias.targets),
+        "owner": alias.owner,
+        "posters": list(alias.posters),
+    }
 
 
 def _forward(forward: Forward) -> dict[str, Any]:

@@ -28,12 +28,21 @@ def alias_set(
     owner: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Who gets the bounces: makes it a group.")
     ] = None,
+    posters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--poster",
+            metavar="WHO",
+            help="Who may send to it: an account, @domain of ours, or members; several times. "
+            "Without: everybody.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also over an account, which gets no more mail.")
     ] = False,
 ) -> None:
     """Let an address stand for one or more others."""
-    body = {"targets": targets, "owner": owner}
+    body = {"targets": targets, "owner": owner, "posters": posters or []}
     with connect() as api:
         api.ask("PUT", path("aliases", address), body=body, query=forced(force=force))
     say(f"Mail for {address} goes to {', '.join(targets)}.")
@@ -43,7 +52,7 @@ def alias_set(
 def alias_list(*, as_json: AsJson = False) -> None:
     """List the aliases and groups."""
     columns = [("Address", "address", plain), ("Targets", "targets", plain)]
-    columns.append(("Owner", "owner", plain))
+    columns += [("Owner", "owner", plain), ("May post", "posters", plain)]
     with connect() as api:
         listing(api.rows(path("aliases")), columns, as_json=as_json, empty="There are no aliases.")
 

@@ -48,10 +48,7 @@ class Standing:
         self._routes = {row["domain"]: row["hops"] for row in rows(NewRoute, "routes")}
         self._relays = {row["sender"]: row["hops"] for row in rows(NewRelay, "relays")}
         self._networks = {row["network"]: row["relay"] for row in rows(NewNetwork, "networks")}
-        self._aliases = {
-            row["address"]: (tuple(row["targets"]), row["owner"])
-            for row in rows(NewAlias, "aliases")
-        }
+        self._aliases = {row["address"]: row for row in rows(NewAlias, "aliases")}
 
     @singledispatchmethod
     def asked(self, change: Change) -> Asked:
@@ -97,9 +94,11 @@ class Standing:
     @asked.register
     def _(self, change: NewAlias) -> Asked:
         address = change.address.lower()
-        is_there = self._aliases.get(address) == (change.targets, change.owner)
-        words = f"alias {address}: {', '.join(change.targets)}"
+        known = self._aliases.get(address, {})
         body = {"targets": list(change.targets), "owner": change.owner}
+        is_there = {**known, **body} == known
+        words = f"alias {address}: {', '.join(change.targets)}"
+        body |= {"posters": known.get("posters", [])}  # who may post is said here alone
         return Asked(words, is_there, "PUT", path("aliases", address), body)
 
     def _patched(self, domain: str, words: str, name: str, value: str) -> Asked:

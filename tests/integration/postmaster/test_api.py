@@ -214,6 +214,11 @@ async def test_redirections_are_set_replaced_listed_and_removed(clerk: LivePostm
     http = clerk.http
     cases: list[tuple[str, str, dict[str, object]]] = [
         ("aliases", "team@example.test", {"targets": ["anna@example.test"], "owner": None}),
+        (
+            "aliases",
+            "all@example.test",
+            {"targets": ["anna@example.test"], "posters": ["members", "@far.test", "eve@far.test"]},
+        ),
         ("forwards", "anna@example.test", {"targets": ["anna@far.test"], "keep_copy": False}),
         ("networks", "192.0.2.0/24", {"note": "the cellar"}),
         ("networks", "192.0.2.7/32", {"note": "", "relay": False, "senders": ["far.test"]}),

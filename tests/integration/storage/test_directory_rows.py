@@ -221,13 +221,24 @@ async def test_accounts_are_listed_page_by_page_and_by_domain(pool: Pool, anna: 
 async def test_an_alias_comes_changes_and_goes(pool: Pool, anna: int) -> None:
     assert anna
     await set_alias(pool, "Team@example.test", ["anna@example.test", "X@Far.test"])
-    await set_alias(pool, "team@EXAMPLE.test", ["bert@example.test"], owner="boss@example.test")
+    await set_alias(
+        pool,
+        "team@EXAMPLE.test",
+        ["bert@example.test"],
+        owner="boss@example.test",
+        posters=["Members", "@Second.test", "Boss@example.test"],
+    )
 
     assert await aliases(pool) == (
         Alias(
-            address="team@example.test", targets=("bert@example.test",), owner="boss@example.test"
+            address="team@example.test",
+            targets=("bert@example.test",),
+            owner="boss@example.test",
+            posters=("members", "@second.test", "boss@example.test"),
         ),
     )
+    found = (await resolve(pool, ["team@example.test"]))["team@example.test"].alias
+    assert found == (await aliases(pool))[0]
     with pytest.raises(NoSuchEntry):
         await set_alias(pool, "team@other.test", ["anna@example.test"])
     with pytest.raises(BadAddress):

@@ -186,3 +186,30 @@ def test_a_session_of_an_account_that_was_disabled_meanwhile_sends_nothing(
     paper.account("anna@example.test", enabled=False)
 
     assert verdict(paper, MailQuestion(sender=sender, auth="anna@example.test")) == "550 5.2.1"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (rcpt("all@example.test"), "550 5.7.2"),
+        (rcpt("all+x@example.test"), "550 5.7.2"),
+        (rcpt("all@example.test", sender="boss@example.test"), "550 5.7.2"),  # anybody can say so
+        (rcpt("all@example.test", sender=""), "550 5.7.2"),
+        (rcpt("all@example.test", client=FRIEND, sender="boss@example.test"), "accepted"),
+        (rcpt("all@example.test", client=FRIEND), "550 5.7.2"),
+        (rcpt("all@example.test", auth="Boss@example.test"), "accepted"),
+        (rcpt("all@example.test", auth="any@catch.test"), "accepted"),
+        (rcpt("all@example.test", auth="anna@example.test"), "550 5.7.2"),
+        (rcpt("staff@example.test", auth="anna@example.test"), "accepted"),
+        (rcpt("staff@example.test", auth="boss@example.test"), "550 5.7.2"),
+    ],
+)
+def test_only_posters_reach_a_group_that_names_some(
+    paper: PaperDirectory, question: RcptQuestion, answer: str
+) -> None:
+    paper.alias(
+        "all@example.test", "anna@example.test", posters=("boss@example.test", "@catch.test")
+    )
+    paper.alias("staff@example.test", "Anna@example.test", "x@far.test", posters=("members",))
+
+    assert verdict(paper, question) == answer

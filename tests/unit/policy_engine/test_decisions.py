@@ -36,13 +36,17 @@ def paper() -> PaperDirectory:
 
 
 def decided(
-    paper: PaperDirectory, *recipients: str, sender: str = STRANGER, rules: Rules = RULES
+    paper: PaperDirectory,
+    *recipients: str,
+    sender: str = STRANGER,
+    rules: Rules = RULES,
+    poster: str = "",
 ) -> Plan:
     """Plan, asking the directory until nothing is missing."""
     numbered = [InboundRecipient(n=n, address=to) for n, to in enumerate(recipients)]
     known: dict[str, Found] = {}
     for _ in range(MAX_DEPTH + 3):
-        made = plan(numbered, sender, known, rules)
+        made = plan(numbered, sender, known, rules, poster)
         if not made.missing:
             return made
         known |= paper.known(sorted(made.missing))
@@ -335,3 +339,18 @@ def test_a_return_path_leads_to_whose_it_is(paper: PaperDirectory) -> None:
 
         branch = local("anna@example.test", paper.accounts["anna@example.test"].id)
         assert decision == Expanded(0, (branch,))
+
+
+def test_who_may_not_post_was_accepted_while_nobody_was_asked_and_is_told(
+    paper: PaperDirectory,
+) -> None:
+    paper.alias("all@example.test", "x@far.test", posters=("boss@example.test",))
+    paper.alias("open@example.test", "all@example.test")
+
+    refused = decided(paper, "all@example.test", poster="anna@example.test")
+    allowed = decided(paper, "all@example.test", poster="boss@example.test")
+    nested = decided(paper, "open@example.test", poster="anna@example.test")
+
+    assert str(refused.dead["all@example.test"].status) == "550 5.7.2"
+    assert not allowed.dead
+    assert not nested.dead, "the address that was written to is open"

@@ -16,6 +16,7 @@ from posthouse.storage.directory.accounts import (
     set_quota,
 )
 from posthouse.storage.directory.aliases import (
+    MEMBERS,
     Alias,
     Forward,
     aliases,
@@ -94,6 +95,7 @@ from posthouse.storage.directory.secrets import (
 from posthouse.storage.directory.table import Table
 
 __all__ = [
+    "MEMBERS",
     "NO_KEYS",
     "Account",
     "Alias",

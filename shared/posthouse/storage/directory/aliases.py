@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from posthouse.mail.address import parse_address
+from posthouse.mail.address import is_domain, parse_address
 from posthouse.storage.directory.errors import DirectoryError, NoSuchEntry
 from posthouse.storage.directory.precedence import hold, refuse, shadows_of_alias
 from posthouse.storage.pool import Pool, Queries, Tx, transaction
 
+MEMBERS = "members"
+
 _SET_ALIAS = """
-    insert into aliases (address, domain, targets, owner) values ($1, $2, $3, $4)
-        on conflict (address) do update set targets = excluded.targets, owner = excluded.owner
+    insert into aliases (address, domain, targets, owner, posters) values ($1, $2, $3, $4, $5)
+        on conflict (address) do update
+       set targets = excluded.targets, owner = excluded.owner, posters = excluded.posters
 """
 _REMOVE_ALIAS = "delete from aliases where address = $1"
 _ALIASES = """
-    select address, targets, owner from aliases where address > $1 order by address limit $2
+    select address, targets, owner, posters from aliases where address > $1 order by address limit $2
 """
 _SET_FORWARD = """
     insert into forwards (account_id, targets, keep_copy)
@@ -41,11 +44,13 @@ class Alias:
         address: In the form of `Address.key`.
         targets: What it stands for, as written; never empty.
         owner: Of a group: who gets the bounces. None: the original sender does.
+        posters: Who may send to it: addresses, ``@domain``, `MEMBERS`; empty: everybody.
     """
 
     address: str
     targets: tuple[str, ...]
     owner: str | None = None
+    posters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +74,10 @@ async def set_alias(
     targets: Sequence[str],
     owner: str | None = None,
     *,
+    posters: Sequence[str] = (),
     force: bool = False,
 ) -> None:
-    """Let ``address`` stand for ``targets``, replacing what it stood for.
+    """Let ``address`` stand for ``targets``, replacing what it stood for; only ``posters`` reach them.
 
     Raises `NoSuchEntry` if its domain is not ours, `BadAddress`, `DirectoryError` without targets,
     and `Shadowed` if somebody would get no more mail, unless that is meant (``force``).
@@ -81,7 +87,8 @@ async def set_alias(
     async with transaction(queries) as tx:
         await hold(tx, [parsed.domain])
         refuse(await shadows_of_alias(tx, parsed, new), force=force)
-        await tx.execute(_SET_ALIAS, parsed.key, parsed.domain, new, bounces_to)
+        may_post = [_poster(each) for each in posters] or None
+        await tx.execute(_SET_ALIAS, parsed.key, parsed.domain, new, bounces_to, may_post)
 
 
 async def remove_alias(queries: Queries, address: str) -> None:
@@ -93,7 +100,12 @@ async def remove_alias(queries: Queries, address: str) -> None:
 async def aliases(queries: Queries, after: str = "", limit: int = 1000) -> tuple[Alias, ...]:
     """Return up to ``limit`` aliases whose address sorts after ``after``."""
     return tuple(
-        Alias(address=row["address"], targets=tuple(row["targets"]), owner=row["owner"])
+        Alias(
+            address=row["address"],
+            targets=tuple(row["targets"]),
+            owner=row["owner"],
+            posters=tuple(row["posters"] or ()),
+        )
         for row in await queries.fetch(_ALIASES, after.lower(), limit)
     )
 
@@ -117,6 +129,14 @@ async def forwards(queries: Queries, after: str = "", limit: int = 1000) -> tupl
         Forward(address=r["address"], targets=tuple(r["targets"]), keep_copy=r["keep_copy"])
         for r in await queries.fetch(_FORWARDS, after.lower(), limit)
     )
+
+
+def _poster(text: str) -> str:
+    if text.lower() == MEMBERS:
+        return MEMBERS
+    if text.startswith("@") and is_domain(text[1:]):
+        return text.lower()
+    return parse_address(text).key
 
 
 def _parsed(targets: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ _RESOLVE = """
            a.account_id, a.address, a.enabled, a.quota_octets,
            (select coalesce(sum(m.octets), 0)::bigint from mailboxes m
              where m.account_id = a.account_id) as used_octets,
-           l.targets as alias_targets, l.owner as alias_owner,
+           l.targets as alias_targets, l.owner as alias_owner, l.posters,
            f.targets as forward_targets, f.keep_copy,
            (select jsonb_object_agg(m.kind, m.targets) from map_entries m
              where m.key = k.key) as maps
@@ -73,8 +73,17 @@ def _found(row: Row) -> Found:
         domain=domain
         and Domain(domain=domain, catch_all=row["catch_all"], delimiters=row["delimiters"]),
         account=None if row["account_id"] is None else account_of(row),
-        alias=targets and Alias(address=key, targets=tuple(targets), owner=row["alias_owner"]),
+        alias=targets and _alias(row),
         forward=forward
         and Forward(address=key, targets=tuple(forward), keep_copy=row["keep_copy"]),
         maps=NO_ENTRIES if row["maps"] is None else _ENTRIES.decode(row["maps"]),
+    )
+
+
+def _alias(row: Row) -> Alias:
+    return Alias(
+        address=row["key"],
+        targets=tuple(row["alias_targets"]),
+        owner=row["alias_owner"],
+        posters=tuple(row["posters"] or ()),
     )
