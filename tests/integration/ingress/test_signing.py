@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from posthouse.authenticity.arc import read_chain, validate
-from posthouse.authenticity.dkim import digest_bodies, signatures_in, verify
+from posthouse.authenticity.arc import Arc, read_chain, seal, validate
+from posthouse.authenticity.dkim import Signer, digest_bodies, signatures_in, verify
 from posthouse.authenticity.dkim.headers import Header
 from posthouse.authenticity.dkim.making import Algorithm, make_pem, record_of
 from posthouse.mail.header import header_end
@@ -20,6 +22,7 @@ from posthouse.storage.keyring import shared_secret
 from posthouse.storage.pool import Pool, transaction
 from posthouse.storage.trace import find
 from support.dialogue import play
+from support.dns_zone import serve_zone
 from support.names import FakeNames
 from support.place import Place
 
@@ -89,19 +92,40 @@ async def test_mail_of_a_network_that_relays_is_signed_by_its_author_s_domain(
     assert b"DKIM-Signature" not in unsigned
 
 
+def sealed_by_far(letter: bytes) -> bytes:
+    """Return ``letter`` as a list of far.test passes it on."""
+    start = header_end(letter)
+    header, digest = Header(letter[:start]), digest_bodies([letter[start:]], {"simple"})["simple"]
+    signer = Signer(domain="far.test", selector="s", key=make_pem("rsa"))
+    found = (read_chain(header), Arc(result="none"))
+    return seal(header, digest, signer, found, "far.test; none", datetime.now(UTC)) + letter
+
+
 async def test_what_leaves_again_is_sealed_and_what_stays_is_not(place: Place, pool: Pool) -> None:
     name, record = await key_of(pool, "example.test", "rsa")
     await directory.set_alias(pool, "away@example.test", ["far@else.test"])
-    env = {"POSTHOUSE_ARC_SEAL_DOMAIN": "example.test", "POSTHOUSE_NAMESERVERS": "127.0.0.1:1"}
-    here = replace(place, env=place.env | env | {"POSTHOUSE_AUTHENTICATION": "on"})
     letter = b"From: <eve@far.test>\r\nSubject: hello\r\n\r\nhi\r\n"
-    async with here.running("policy_engine"), here.running("ingress_smtp"):
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        zone = await enter(serve_zone({"s._domainkey.far.test": ["SERVFAIL"]}))
+        env = {
+            "POSTHOUSE_ARC_SEAL_DOMAIN": "example.test",
+            "POSTHOUSE_NAMESERVERS": zone.nameservers,
+            "POSTHOUSE_AUTHENTICATION": "on",
+        }
+        here = replace(place, env=place.env | env)
+        await enter(here.running("policy_engine"))
+        await enter(here.running("ingress_smtp"))
         assert (await sent(here.port, "", "anna@example.test", letter)).startswith("250 ")
         stays, _ = await stored(place, pool)
         assert (await sent(here.port, "", "away@example.test", letter)).startswith("250 ")
         leaves, body = await stored(place, pool)
+        sealed = sealed_by_far(letter)  # nobody can tell its key now: cv=fail would be for good
+        assert (await sent(here.port, "", "away@example.test", sealed)).startswith("250 ")
+        unknown, _ = await stored(place, pool)
 
     assert b"ARC-" not in stays
+    assert (unknown.count(b"ARC-Seal:"), unknown.count(b"arc=fail")) == (1, 1)
     assert b"DKIM-Signature" not in leaves
     read = Header(leaves)
     names = FakeNames({name: {"TXT": [record]}})
