@@ -18,8 +18,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 # One field: a name of printable ASCII without colon (RFC 5322 §3.6.8), then everything up to a
 # line end that no white space follows. RFC 5322 §4.5 lets white space stand before the colon.
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\n]|\n[ \t])*)(?:\n|\Z)")
-_VALUE = re.compile(rb"[ \t]*:((?:[^\n]+|\n[ \t])*)")
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\n]++|\n[ \t])*+)(?:\n|\Z)")
+_VALUE = re.compile(rb"[ \t]*:((?:[^\n]++|\n[ \t])*+)")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
