@@ -20,7 +20,7 @@ from posthouse.mail.header import LINE_CHARACTERS, fold
 MAX_STARS = 50
 MAX_TESTS = 100  # named in X-Spam-Status
 MAX_LINE_OCTETS = 998  # RFC 5322 §2.1.1, without the line's end
-_OURS = re.compile(rb"(?im)^x-spam-[!-9;-~]*[ \t]*:(?:[^\n]|\n[ \t])*\n?")
+_OURS = re.compile(rb"(?im)^x-spam-[!-9;-~]*[ \t]*:(?:[^\n]++|\n[ \t])*+\n?")
 _SUBJECT = re.compile(rb"(?im)^(subject[ \t]*:[ \t]*)")
 _END = b"\r\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -23,7 +23,8 @@ from posthouse.mime.text import PLAIN, decode_words, decoded_body
 from posthouse.rules.definitions import Place
 from posthouse.rules.perl import options
 
-MAX_HEADER_OCTETS: Final = 65_536  # of one field in all its occurrences
+MAX_HEADER_OCTETS: Final = 32_768  # of one field in all its occurrences
+MAX_ADDRESS_OCTETS: Final = 4_096  # of a field whose first address is looked for
 MAX_TEXT_OCTETS: Final = 131_072  # of each of: body, raw body
 MAX_FULL_OCTETS: Final = 262_144
 MAX_URIS: Final = 500
@@ -98,6 +99,15 @@ class Letter:
 
     def header(self, place: Place) -> bytes | None:
         """Return what stands at ``place``, several fields a line each; None if nothing does."""
+        if place not in self._shown:
+            self._shown[place] = self._look_at(place)
+        return self._shown[place]
+
+    @cached_property
+    def _shown(self) -> dict[Place, bytes | None]:
+        return {}
+
+    def _look_at(self, place: Place) -> bytes | None:
         if place.name == "all":
             return self._all if place.form == "raw" else self._all_decoded
         if place.name == "envelopefrom":
@@ -105,8 +115,7 @@ class Letter:
         found = [value for name in _names(place.name) for value in self._fields.get(name, ())]
         if not found:
             return None
-        shown = b"\n".join(_formed(value, place.form) for value in found)
-        return shown[:MAX_HEADER_OCTETS]
+        return _joined(_formed(value, place.form) for value in found)
 
     @cached_property
     def _all(self) -> bytes:
@@ -114,8 +123,7 @@ class Letter:
 
     @cached_property
     def _all_decoded(self) -> bytes:
-        lines = (name + b": " + _formed(value, "") for name, value in fields(self._header))
-        return b"\n".join(lines)[:MAX_HEADER_OCTETS]
+        return _joined(name + b": " + _formed(value, "") for name, value in fields(self._header))
 
     @property
     def _header(self) -> bytes:
@@ -168,6 +176,17 @@ def _link(value: str) -> str:
         return text
 
 
+def _joined(pieces: Iterable[bytes]) -> bytes:
+    """Return ``pieces``, a line each; what is beyond the bound is not even made."""
+    found, left = list[bytes](), MAX_HEADER_OCTETS
+    for piece in pieces:
+        found.append(piece)
+        left -= len(piece) + 1
+        if left <= 0:
+            break
+    return b"\n".join(found)[:MAX_HEADER_OCTETS]
+
+
 def _names(name: str) -> tuple[bytes, ...]:
     if name == "tocc":
         return (b"to", b"cc")
@@ -181,7 +200,8 @@ def _formed(value: bytes, form: str) -> bytes:
     plain = unfold(value)[:MAX_HEADER_OCTETS]
     if not form:
         return decode_words(plain).encode("utf-8", "replace")
-    first = next((each for each in parse_addresses(plain) if each.local is not None), None)
+    some = parse_addresses(plain[:MAX_ADDRESS_OCTETS])
+    first = next((each for each in some if each.local is not None), None)
     if first is None:
         return b""
     if form == "name":
