@@ -12,7 +12,7 @@ from posthouse.bayes.combining import LEAST_TOKENS, Totals, belief_in, rules_of
 from posthouse.bayes.tokens import tokens_of
 from posthouse.mail.address import DETAIL_DELIMITER, BadAddress, parse_address
 
-IN_THREAD_OCTETS = 24 * 1024  # a larger message takes more than a millisecond
+IN_THREAD_OCTETS = 12 * 1024  # a larger message takes more than a millisecond
 
 
 class Bayes:

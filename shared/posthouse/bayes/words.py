@@ -42,12 +42,11 @@ def words_of(text: str) -> list[str]:
 
 def numbers_of(pieces: Collection[str]) -> Iterator[int]:
     """Yield the numbers of what the ``pieces`` of a text hold: words, links, money."""
-    read = _known if max(map(len, pieces), default=0) <= LONGEST_PIECE else _one
-    return chain.from_iterable(map(read, pieces))
-
-
-def _one(piece: str) -> tuple[int, ...]:
-    return _known(piece) if len(piece) <= LONGEST_PIECE else _numbers(piece)
+    if max(map(len, pieces), default=0) <= LONGEST_PIECE:
+        return chain.from_iterable(map(_known, pieces))
+    return chain.from_iterable(
+        _known(piece) if len(piece) <= LONGEST_PIECE else _numbers(piece) for piece in pieces
+    )
 
 
 def _numbers(piece: str) -> tuple[int, ...]:

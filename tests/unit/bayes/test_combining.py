@@ -38,7 +38,7 @@ def test_both_at_once_leave_it_open() -> None:
 def test_the_chance_is_that_of_the_chi_square_distribution() -> None:
     # Three tokens in one of a hundred of ham and 99 of spam: f = 0.99; by hand, for 6 degrees.
     counts = dict.fromkeys(range(3), (99, 1))
-    f = (0.030 * 0.538 + 100 * 0.99) / 100.030
+    f = (0.1 * 0.5 + 100 * 0.99) / 100.1
     s, h = -3 * math.log(1 - f), -3 * math.log(f)
     q = [math.exp(-m) * (1 + m + m * m / 2) for m in (s, h)]
 
