@@ -1,8 +1,7 @@
 """The gate: what policy says to a sender or a recipient, asked while the client waits.
 
-Answers about recipients are remembered for seconds (but not that an account may go on: policy counts
-what accounts send), because a list server asks the same again and
-again. When no policy pod answers in time, a stranger is told to come back (451) and an account
+Answers about recipients are remembered for seconds, because a list server asks the same again and
+again; but not those that policy counts, of what accounts send to others. When no policy pod answers in time, a stranger is told to come back (451) and an account
 that authenticated is let through; what it sends is checked again at routing.
 """
 
@@ -73,16 +72,18 @@ class Gate:
         """Return the reply to MAIL. Only an account has rights to check; a stranger has none."""
         if not question.auth:
             return replies.OK_SENDER
-        return await self._asked(question, replies.OK_SENDER)
+        verdict = await self._verdict(question, is_safe=True)
+        return replies.OK_SENDER if verdict is not None and verdict.accepts else _reply(verdict)
 
     async def recipient(self, question: RcptQuestion) -> Reply:
         """Return the reply to RCPT."""
         known = self._remembered.get(question)
         if known is not None and known[0] > self._clock():
             return known[1]
-        reply = await self._asked(question, replies.OK_RECIPIENT)
-        is_counted = bool(question.auth) and reply.accepts  # policy limits what accounts send
-        if reply is not replies.UNAVAILABLE and not is_counted:
+        verdict = await self._verdict(question, is_safe=bool(question.auth))
+        accepts = verdict is not None and verdict.accepts
+        reply = replies.OK_RECIPIENT if accepts else _reply(verdict)
+        if verdict is not None and verdict is not _UNJUDGED and not verdict.is_counted:
             self._remember(question, reply)
         return reply
 
@@ -100,10 +101,6 @@ class Gate:
         """Return the verdict that says whom an address stands for, or why that is not said."""
         verdict = await self._verdict(question, is_safe=False)
         return verdict if verdict is not None and verdict.accepts else _reply(verdict)
-
-    async def _asked(self, question: MailQuestion | RcptQuestion, accepted: Reply) -> Reply:
-        verdict = await self._verdict(question, is_safe=bool(question.auth))
-        return accepted if verdict is not None and verdict.accepts else _reply(verdict)
 
     async def _verdict(self, question: Question, *, is_safe: bool) -> Verdict | None:
         """Return what policy says, None if nobody answers in time and it is not safe to go on."""

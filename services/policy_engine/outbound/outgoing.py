@@ -13,6 +13,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from policy_engine.admission import RELAYED
 from policy_engine.arrival import Arrival
 from policy_engine.content.pipeline import Judged
@@ -77,7 +79,9 @@ class Outgoing:
         if not account or asked.is_trial or arrival.verdict.rule not in RELAYED:
             return None
         full = self._limits.take(account, await self._of(account), "recipients")
-        return _too_many(full, TOO_MANY_RECIPIENTS) if full else None
+        if full is not None:
+            return _too_many(full, TOO_MANY_RECIPIENTS)
+        return structs.replace(arrival.verdict, is_counted=True)
 
     async def hold(self, batch: Sequence[Inbound], plans: list[Plan]) -> list[Plan]:
         """Return ``plans`` with those messages held whose account is paused."""

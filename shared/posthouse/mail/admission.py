@@ -97,6 +97,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag="verdict"):
         rule: The name of the rule that decided, for the log and the metrics.
         must_tell: To an `AuthorQuestion`: Sender has to name the account (RFC 6409 §8.1).
         members: To a `ListQuestion`: whom the address stands for.
+        is_counted: To a `RcptQuestion`: what is asked counts against a limit, so the same question
+            is another one each time.
     """
 
     code: int = OK.code
@@ -105,6 +107,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag="verdict"):
     rule: str = ""
     must_tell: bool = False
     members: tuple[str, ...] = ()
+    is_counted: bool = False
 
     @property
     def accepts(self) -> bool:

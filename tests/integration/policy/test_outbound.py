@@ -20,7 +20,7 @@ from policy_engine.outbound.outgoing import Outgoing
 from policy_engine.outbound.rules import Thresholds
 from policy_engine.outbound.settings import parse_consequences
 from policy_engine.outbound.warden import Office, Warden
-from posthouse.mail.admission import MailQuestion, RcptQuestion, accept
+from posthouse.mail.admission import MailQuestion, RcptQuestion, Verdict, accept
 from posthouse.mail.envelope import Inbound, Remote
 from posthouse.mail.errors import Unavailable
 from posthouse.mail.outcome import Bounced
@@ -110,8 +110,8 @@ async def test_two_pods_see_one_account_over_its_limits(
     asked = RcptQuestion(recipient="x@far.test", sender=BERT, auth=BERT)
     outside = Arrival(question=asked, verdict=accept(next(iter(sorted(RELAYED)))), is_trusted=True)
     here = replace(outside, verdict=accept("account"))
-    assert await first.outgoing(outside) is None
-    assert await second.outgoing(outside) is None
+    assert is_counted(await first.outgoing(outside))
+    assert is_counted(await second.outgoing(outside))
     await first.rates.exchange()
     await second.rates.exchange()
     await first.outgoing(outside)  # likewise
@@ -125,7 +125,11 @@ async def test_two_pods_see_one_account_over_its_limits(
     await set_limit(
         post.pool, Override(scope="domain", name="example.test", thing="recipients", rates="0")
     )
-    assert await first.outgoing(outside) is None
+    assert is_counted(await first.outgoing(outside))
+
+
+def is_counted(verdict: Verdict | None) -> bool:
+    return verdict is not None and verdict.accepts and verdict.is_counted
 
 
 async def test_more_than_an_int_of_octets_is_counted(post: Post, pods: tuple[Pod, Pod]) -> None:

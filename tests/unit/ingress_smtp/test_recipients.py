@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from msgspec import structs
 
 from ingress_smtp.recipients import Gate
 from posthouse.mail.admission import Question, RcptQuestion, Verdict, accept, refuse
 from posthouse.mail.status import NO_SUCH_USER
 
 ACCEPTED = accept("account")
+COUNTED = structs.replace(accept("account relays"), is_counted=True)
 REFUSED = refuse(NO_SUCH_USER, "No such user here", "unknown recipient")
 
 
@@ -46,7 +48,8 @@ def _question(auth: str) -> RcptQuestion:
         ("", ACCEPTED, 1),
         ("", REFUSED, 1),
         ("anna@a.test", REFUSED, 1),
-        ("anna@a.test", ACCEPTED, 3),  # policy limits what accounts send
+        ("anna@a.test", ACCEPTED, 1),
+        ("anna@a.test", COUNTED, 3),  # policy limits what accounts send to others
     ],
 )
 async def test_policy_hears_of_each_recipient_that_it_counts(
