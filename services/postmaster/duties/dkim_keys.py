@@ -31,7 +31,7 @@ from posthouse.telemetry.logs import get_logger
 from postmaster.dkim_making import published_fault, rotate
 
 AT_ONCE = 100  # keys in a round; the others' turn is the next one
-LOOK_AT_ACTIVE = timedelta(hours=1)
+LOOK_AT_WELL, LOOK_AT_FAULTY = timedelta(hours=1), timedelta(minutes=4)  # keys that sign
 
 _waiting = metrics.gauge(
     "posthouse_postmaster_dkim_keys_unpublished", "DKIM keys that wait for being published"
@@ -94,8 +94,9 @@ class Locksmith:
     async def _look_at_active(self) -> None:
         """Tell of keys that sign and that nobody can verify."""
         resolver = Resolver(self.nameservers)
-        for key in await unseen_keys(self.pool, LOOK_AT_ACTIVE, AT_ONCE):
-            if fault := await self._fault(resolver, key):
+        for key in await unseen_keys(self.pool, LOOK_AT_WELL, LOOK_AT_FAULTY, AT_ONCE):
+            fault = await self._fault(resolver, key)
+            if fault and fault != key.fault:  # told once
                 log.error("DKIM key signs and is not published", key=key.name, why=fault)
         _faulty.set(await count_faulty(self.pool))
 

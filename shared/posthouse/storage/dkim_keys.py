@@ -69,8 +69,10 @@ _WAITING = f"""
 """  # noqa: S608 - our own constant
 _UNSEEN = f"""
     select {_COLUMNS} from dkim_keys
-     where state = 'active' and (checked_at is null or checked_at < now() - $1::interval)
-     order by checked_at nulls first limit $2
+     where state = 'active'
+       and (checked_at is null
+            or checked_at < now() - case when fault = '' then $1::interval else $2::interval end)
+     order by checked_at nulls first limit $3
 """  # noqa: S608 - our own constant
 _BAD = "select count(*) from dkim_keys where state = 'active' and fault <> ''"
 _AGED = f"""
@@ -219,9 +221,14 @@ async def waiting_keys(queries: Queries, limit: int) -> tuple[DkimKey, ...]:
     return tuple(map(_key, await queries.fetch(_WAITING, limit)))
 
 
-async def unseen_keys(queries: Queries, since: timedelta, limit: int) -> tuple[DkimKey, ...]:
-    """Return active keys that nobody has looked at in DNS for so long, the longest first."""
-    return tuple(map(_key, await queries.fetch(_UNSEEN, since, limit)))
+async def unseen_keys(
+    queries: Queries, well: timedelta, faulty: timedelta, limit: int
+) -> tuple[DkimKey, ...]:
+    """Return active keys that nobody has looked at in DNS for so long, the longest first.
+
+    Those that were ``well`` are looked at less often than ``faulty`` ones.
+    """
+    return tuple(map(_key, await queries.fetch(_UNSEEN, well, faulty, limit)))
 
 
 async def count_faulty(queries: Queries) -> int:
