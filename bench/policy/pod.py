@@ -33,6 +33,7 @@ SETTINGS: Mapping[str, str] = {
     "POSTHOUSE_GREYLISTING_SUCCESSES": "0",
     "POSTHOUSE_GREYLISTING_SPARES_SPF": "false",
 }
+PORTION = 1000  # entries a request
 SENDERS = 50  # known to the greylist, each for each recipient that is asked for
 
 Answer: TypeAlias = Verdict | ContentVerdict
@@ -74,6 +75,13 @@ class Pod:
         pod = self.system.stack.service("policy").health_port
         wanted = f'posthouse_policy_rules{{state="run"}} {count}.0'
         await _until(lambda: _metrics(pod), lambda text: wanted in text)
+
+    async def write(self, count: int) -> None:
+        """Write so many entries of allow and deny lists: of senders, and of clients."""
+        for at in range(0, count, PORTION):
+            some = [_entry(n) for n in range(at, min(at + PORTION, count))]
+            answer = await self._api.post("/policy/access", json={"entries": some})
+            answer.raise_for_status()
 
     async def teach(self) -> None:
         """Let it learn letters of both kinds, and greylist mail to `GREY`."""
@@ -126,6 +134,12 @@ class Pod:
 
     async def _put(self, path: str, **what: Any) -> None:  # noqa: ANN401 - httpx's own
         (await self._api.put(path, **what)).raise_for_status()
+
+
+def _entry(n: int) -> dict[str, str]:
+    if n % 2:
+        return {"kind": "sender", "key": f"s{n}.denied.test", "action": "deny"}
+    return {"kind": "client", "key": f"198.18.{n >> 8}.{n & 255}/32", "action": "deny"}
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ PACE, PACED = 100, 1500  # questions a second; in all
 WARM_UP = 100
 RCPTS = 2000
 FEW_RULES, MANY_RULES = 200, 10_000
+FEW_ENTRIES, MANY_ENTRIES = 10, 10_000
 SMALL = Course(name="small", count=600, reuse=True)
 LARGE = Course(name="10 MiB", count=12, sessions=4, octets=10 * 1024 * 1024, reuse=True)
 PROCESSOR_MS, LATEST_MS, PER_SECOND, KNOWN_MS = 5.0, 30.0, 2000.0, 1.0  # asked for
@@ -62,8 +63,12 @@ async def _measure(system: Posthouse, pod: Pod, author: Author, say: Say) -> int
     few = await _rcpts(pod, "RCPT, 200 rules")
     await pod.fill(MANY_RULES)
     many = await _rcpts(pod, "RCPT, 10,000 rules")
-    for each in (none, few, many):
-        _tell(each, say, "asked: no difference")
+    await pod.write(FEW_ENTRIES)
+    listed = await _rcpts(pod, "RCPT, 10 entries of allow and deny lists")
+    await pod.write(MANY_ENTRIES)
+    lists = await _rcpts(pod, "RCPT, 10,000 entries")
+    for each in (none, few, many, listed, lists):
+        _tell(each, say, "asked: no difference, but for that there are entries at all")
     is_slow = admission.processor_ms > PROCESSOR_MS or admission.wait(0.99) > LATEST_MS
     return int(is_slow or routed.recipients / routed.processor_seconds < PER_SECOND)
 
