@@ -476,7 +476,7 @@ async def test_a_configuration_is_examined_down_to_a_stored_object(
 async def test_held_mail_stays_off_the_roads_until_its_time_even_when_they_are_rebuilt(
     postmaster: LivePostmaster,
 ) -> None:
-    mail = structs.replace(new_mail("anna@example.test"), handling=Handling(hold="for;2"))
+    mail = structs.replace(new_mail("anna@example.test"), handling=Handling(hold="for;3600"))
     mail = structs.replace(mail, envelope=structs.replace(mail.envelope, handling=mail.handling))
     await ledger.enter(postmaster.pool, [mail])
 
@@ -485,10 +485,6 @@ async def test_held_mail_stays_off_the_roads_until_its_time_even_when_they_are_r
     assert json.loads(answer.text.splitlines()[-1])["published"] == 0
     assert early == 0
 
-    async def swept() -> bool:
-        return await sweep(postmaster.pool, postmaster.publisher, timedelta(hours=1)) == 1
-
-    await until(swept, "the mail was not released")
-    assert mail.release_at is not None
-    assert datetime.now(UTC) >= mail.release_at
+    await postmaster.pool.execute("update held set release_at = now()")
+    assert await sweep(postmaster.pool, postmaster.publisher, timedelta(hours=1)) == 1
     assert await taken_off(postmaster.broker, INBOUND) == [mail.envelope]
