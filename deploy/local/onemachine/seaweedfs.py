@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,11 +13,12 @@ import httpx
 
 from onemachine.buckets import S3Access, create_bucket, put_object
 from onemachine.children import Child, Command, Registry, run, spawn
-from onemachine.ports import LOOPBACK
+from onemachine.ports import LOOPBACK, free_ports
 from onemachine.ready import NotReady, wait_ready
 
 _PARTS = ("master", "volume", "filer", "s3")
 PORTS_NEEDED = 2 * len(_PARTS)  # each part has a port for HTTP and one for gRPC
+SOCKETS = Path("/tmp")  # noqa: S108 - where it puts a socket for each port, whatever it is told
 _PROBE_BUCKET = "readiness"
 # Its own shutdown waits 15 s for idle connections; what it confirmed is on disk long before.
 _PATIENCE_SECONDS = 2.0
@@ -61,9 +64,10 @@ class SeaweedFS:
         await wait_ready(self.child, self.registry, self._question)
 
     async def stop(self) -> None:
-        """End it in good order."""
+        """End it in good order; it leaves its sockets behind."""
         if self.child is not None:
             await self.child.stop(patience=_PATIENCE_SECONDS)
+            await asyncio.to_thread(_remove_sockets, self.ports)
 
     async def create_bucket(self, bucket: str) -> None:
         """Make ``bucket`` with fsync on: "stored" must mean on disk (off unless asked for)."""
@@ -101,6 +105,31 @@ class SeaweedFS:
     def _store_something(self) -> None:
         create_bucket(self.access, _PROBE_BUCKET)
         put_object(self.access, _PROBE_BUCKET, "probe", b"stored")
+
+
+def store_ports() -> list[int]:
+    """Return free ports for a store, none of which has a socket that somebody has left behind.
+
+    One of another user cannot be removed, and no store could talk to itself on that port.
+    """
+    left = {number for path in SOCKETS.glob("seaweedfs-*.sock") if (number := _port_of(path))}
+    found: list[int] = []
+    while len(found) < PORTS_NEEDED:
+        found += [port for port in free_ports(PORTS_NEEDED) if port not in left]
+    return found[:PORTS_NEEDED]
+
+
+def _remove_sockets(ports: Collection[int]) -> None:
+    for path in SOCKETS.glob("seaweedfs-*.sock"):
+        if _port_of(path) in ports:
+            with suppress(FileNotFoundError, PermissionError):  # it is not ours
+                path.unlink()
+
+
+def _port_of(path: Path) -> int | None:
+    """Return the port in a name such as ``seaweedfs-volume-grpc-27001.sock``."""
+    number = path.stem.rpartition("-")[2]
+    return int(number) if number.isdecimal() else None
 
 
 def _program() -> str:

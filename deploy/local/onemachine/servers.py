@@ -10,7 +10,7 @@ from onemachine.keys import Keys
 from onemachine.ports import free_ports
 from onemachine.postgres import Postgres, reachable_home
 from onemachine.rabbitmq import RabbitMQ, RabbitPorts
-from onemachine.seaweedfs import PORTS_NEEDED, SeaweedFS
+from onemachine.seaweedfs import SeaweedFS, store_ports
 from onemachine.supervisor import Part
 
 
@@ -42,7 +42,7 @@ def servers(
 
     Tests ask for ``management``: they look into queues through its API.
     """
-    ports = iter(free_ports(5 + PORTS_NEEDED))
+    ports = iter(free_ports(5))
     postgres = Postgres(
         home=reachable_home(var / "postgresql"),
         port=next(ports),
@@ -64,7 +64,7 @@ def servers(
     )
     seaweedfs = SeaweedFS(
         home=var / "seaweedfs",
-        ports=list(ports),
+        ports=store_ports(),
         access_key=keys.s3_access,
         secret_key=keys.s3_secret,
         registry=registry,

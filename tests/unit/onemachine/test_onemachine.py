@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from onemachine import ports
+from onemachine import ports, seaweedfs
 from onemachine.certificates import certificates
 from onemachine.children import Registry, last_words
 from onemachine.keys import kept
@@ -25,6 +25,7 @@ from onemachine.ports import (
     public_ports,
 )
 from onemachine.ready import loopback_client
+from onemachine.seaweedfs import store_ports
 from onemachine.services import listeners
 
 
@@ -51,6 +52,26 @@ def test_a_taken_port_is_told_with_the_setting_that_moves_it() -> None:
     told = str(refusal.value).splitlines()[-1]
     other_port = int(told.rpartition("make run IMAP_PORT=")[2])
     assert other_port != number
+
+
+def test_a_store_gets_no_port_with_a_socket_of_somebody_else_and_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seaweedfs, "SOCKETS", tmp_path)
+    offered = iter(range(21_000, 22_000))
+    monkeypatch.setattr(
+        seaweedfs, "free_ports", lambda count: [next(offered) for _ in range(count)]
+    )
+    others = [tmp_path / f"seaweedfs-{part}-21003.sock" for part in ("s3", "volume-grpc")]
+    for path in others:
+        path.touch()
+
+    chosen = store_ports()
+
+    assert chosen == [*range(21_000, 21_003), *range(21_004, 21_009)]
+    (tmp_path / "seaweedfs-filer-grpc-21008.sock").touch()
+    seaweedfs._remove_sockets(chosen)
+    assert sorted(tmp_path.iterdir()) == others
 
 
 def test_free_ports_are_different_and_free() -> None:
