@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import dns.asyncresolver
 import dns.exception
@@ -50,6 +52,7 @@ _NOT_A_NAME = (
     dns.name.IDNAException,
 )
 
+_NEVER: tuple[float, None] = (0.0, None)
 _answers = counter("posthouse_dns_answers_total", "Answers to our DNS questions", "kind", "result")
 
 
@@ -71,6 +74,9 @@ class Resolver:
         self._validates = validates
         self._resolver.cache = dns.resolver.LRUCache(CACHED_ANSWERS)
         self._resolver.lifetime = lifetime.total_seconds()
+        # What was found, as it was read, until when that holds: reading it again, from the cache of
+        # answers, costs as much as all else that is done to prove a sender.
+        self._found: dict[tuple[str, str], tuple[float, Found[Any]]] = {}
 
     async def mx(self, domain: str) -> Answer[Exchange]:
         """Return the exchanges of ``domain``, best first."""
@@ -121,7 +127,11 @@ class Resolver:
         return await self._ask(name, "A" if version == 4 else "AAAA", _address)  # noqa: PLR2004
 
     async def _ask(self, name: str, kind: str, read: Callable[[dns.rdata.Rdata], T]) -> Answer[T]:
-        answer = await self._answer(name, kind, read)
+        until, known = self._found.get((name, kind), _NEVER)
+        if known is not None and until > time.time():
+            answer: Answer[T] = known
+        else:
+            answer = await self._answer(name, kind, read)
         _answers.labels(kind, type(answer).__name__.lower()).inc()
         return answer
 
@@ -129,33 +139,41 @@ class Resolver:
         self, name: str, kind: str, read: Callable[[dns.rdata.Rdata], T]
     ) -> Answer[T]:
         try:
-            absolute = dns.name.from_text(name, idna_codec=dns.name.IDNA_2008_Practical)
-            return await self._followed(absolute, kind, read)
+            return await self._followed(name, kind, read)
         except (dns.resolver.NXDOMAIN, *_NOT_A_NAME):
             return Empty(exists=False)
         except (dns.exception.DNSException, OSError, EOFError) as trouble:
             return Temporary(f"{type(trouble).__name__} for {kind} of {name}")
 
     async def _followed(
-        self, name: dns.name.Name, kind: str, read: Callable[[dns.rdata.Rdata], T]
+        self, asked: str, kind: str, read: Callable[[dns.rdata.Rdata], T]
     ) -> Answer[T]:
-        """Ask for ``name``, and for what it is an alias of if the answer does not tell that too.
+        """Ask for a name, and for what it is an alias of if the answer does not tell that too.
 
         RFC 1034 §3.6.2, RFC 5321 §5.1: the name at the end counts as if it had been asked for.
         """
-        authentic = self._validates
+        name = dns.name.from_text(asked, idna_codec=dns.name.IDNA_2008_Practical)
+        authentic, until = self._validates, math.inf
         for _ in range(MAX_ALIAS_QUESTIONS):
             answer = await self._resolver.resolve(
                 name, kind, search=False, raise_on_no_answer=False
             )
             authentic = authentic and bool(answer.response.flags & dns.flags.AD)
+            until = min(until, answer.expiration)
             if answer.rrset is not None:
                 end = _host(answer.canonical_name)
-                return Found(tuple(read(data) for data in answer), authentic, end)
+                found = Found(tuple(read(data) for data in answer), authentic, end)
+                self._remember(asked, kind, until, found)
+                return found
             if answer.canonical_name == name or answer.response.authority:
                 return Empty(exists=True)  # RFC 2308 §2.2: the authority says that this is all
             name = answer.canonical_name
         return Temporary(f"aliases without end for {kind} of {name}")
+
+    def _remember(self, name: str, kind: str, until: float, found: Found[T]) -> None:
+        if len(self._found) >= CACHED_ANSWERS:
+            del self._found[next(iter(self._found))]
+        self._found[name, kind] = (until, found)
 
 
 def parse_nameservers(text: str) -> Sequence[dns.nameserver.Nameserver]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import TypeVar
 
 import pytest
 
 from posthouse.mail.answers import Answer, Empty, Exchange, Found, Temporary
 from posthouse.mail.tls_words import Tlsa
 from posthouse.resolver import Resolver, parse_nameservers
-from support.dns_zone import Zone, serve_zone
+from support.dns_zone import TTL_SECONDS, Zone, serve_zone
+
+T = TypeVar("T")
 
 RECORDS = {
     "a.test": ["MX 20 backup.a.test", "MX 10 Mx.A.test", "A 192.0.2.7"],
@@ -116,6 +120,25 @@ async def test_answers_are_kept_for_their_time(resolver: Resolver, zone: Zone) -
         await resolver.mx("a.test")
 
     assert zone.asked["a.test", "MX"] == 1
+
+
+async def test_what_was_found_holds_for_its_time_and_by_its_kind(
+    zone: Zone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver, now = Resolver(zone.nameservers), time.time()
+    first = await resolver.mx("a.test")
+    zone.records["a.test"] = ["MX 5 new.a.test", "A 192.0.2.8"]
+
+    assert await resolver.mx("a.test") == first
+    assert records_of(await resolver.addresses("a.test")) == ("192.0.2.8",)
+    monkeypatch.setattr(time, "time", lambda: now + 2 * TTL_SECONDS)
+
+    assert records_of(await resolver.mx("a.test")) == (Exchange(5, "new.a.test"),)
+
+
+def records_of(answer: Answer[T]) -> tuple[T, ...]:
+    assert isinstance(answer, Found)
+    return answer.records
 
 
 @pytest.mark.parametrize(
