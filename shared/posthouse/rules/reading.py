@@ -36,6 +36,15 @@ _WHY: Final = {
 }
 
 
+# Lines that are no rules, by how they begin, and who knows what they say.
+_BELONGS: Final = (
+    (("def_w", "unw", "whitelist", "welcomelist", "unb", "blacklist", "blocklist", "more_spam", "all_spam"),
+     "belongs to the lists: posthouse policy import spamassassin FILE"),
+    (("required_score", "rewrite_header", "bayes_", "use_bayes", "trusted_networks", "internal_networks"),
+     "is a setting of policy: services/policy_engine/README.md"),
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a file holds.
@@ -148,7 +157,7 @@ class _Reader:
         elif word in _WHY:
             raise BadRule(_WHY[word])
         elif word not in {*_TESTS, "score", "describe", "tflags"}:
-            raise BadRule(f"{word} is no line of rules that is known here")
+            raise BadRule(_elsewhere(word))
         elif NAME.fullmatch(name) is None:
             raise BadRule(f"not a rule's name: {name[:SHOWN_CHARACTERS]!r}")
         elif word in _TESTS:
@@ -228,6 +237,12 @@ class _Reader:
         is_refused = name in self.refused
         why = "its rule is not taken" if is_refused else "no rule of this name is in the files"
         self._fault(where, text, why)
+
+
+def _elsewhere(word: str) -> str:
+    """Return where a line belongs that is no rule."""
+    told = (why for beginnings, why in _BELONGS if word.startswith(beginnings))
+    return next(told, f"{word[:SHOWN_CHARACTERS]} is no line of rules that is known here")
 
 
 def read_scores(words: list[str]) -> tuple[float, ...]:
