@@ -39,9 +39,9 @@ class Bayes:
         if corpus is None:
             return ()
         if len(case.octets) > IN_THREAD_OCTETS:
-            tokens = await asyncio.to_thread(tokens_of, case.octets)
+            tokens = await asyncio.to_thread(_tokens, case)
         else:
-            tokens = tokens_of(case.octets)
+            tokens = _tokens(case)
         counts = await self._memory.counts(corpus.owner, tokens)
         belief = belief_in(tokens, counts, Totals(corpus.spam, corpus.ham))
         if belief.used < LEAST_TOKENS:
@@ -51,6 +51,10 @@ class Bayes:
             Finding(rule=rule, score=self._scores[rule], seen=seen)
             for rule in rules_of(belief.spam)
         )
+
+
+def _tokens(case: Case) -> tuple[int, ...]:
+    return tokens_of(case.octets, case.letter.tree)  # which the rules read, too
 
 
 def account_of(recipient: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from uuid import UUID
 
 from policy_engine.content.authenticated import UNKNOWN, Authenticated
 from posthouse.authenticity.dkim.bodies import Canon, Digest
 from posthouse.authenticity.dkim.headers import Header
 from posthouse.mail.address import is_domain
+from posthouse.mail.derived import derived
 from posthouse.mail.header import header_end, unfold
 from posthouse.mail.idn import a_labels
 from posthouse.mime.addresses import MISSING_DOMAIN, parse_addresses
@@ -67,12 +67,12 @@ class Case:
         """True for mail of this house: of an account, or of a network that may relay."""
         return self.is_ours or bool(self.auth)
 
-    @cached_property
+    @derived
     def body_start(self) -> int:
         """Where the body begins."""
         return header_end(self.octets)
 
-    @cached_property
+    @derived
     def header(self) -> Header:
         """The header's fields."""
         return Header(self.octets[: self.body_start])
@@ -82,7 +82,7 @@ class Case:
         """The body, or the beginning of it."""
         return self.octets[self.body_start :]
 
-    @cached_property
+    @derived
     def letter(self) -> Letter:
         """The message as rules see it, its texts and links: made once for all who look."""
         return Letter(octets=self.octets, sender=self.sender)
@@ -92,7 +92,7 @@ class Case:
         fields = self.header.all(name.lower().encode("ascii", "replace"))
         return decode_words(unfold(fields[0].partition(b":")[2])) if fields else ""
 
-    @cached_property
+    @derived
     def authors(self) -> tuple[str, ...]:
         """The addresses of all From fields, groups included (RFC 5322 §3.6.2)."""
         found = []
@@ -103,7 +103,7 @@ class Case:
                     found.append(f"{local}@{mailbox.host.decode('utf-8', 'replace')}")
         return tuple(found)
 
-    @cached_property
+    @derived
     def author_domains(self) -> tuple[str, ...]:
         """Their domains in lower case and A-labels, those that are some."""
         hosts = (author.rpartition("@")[2].lower().removesuffix(".") for author in self.authors)

@@ -12,7 +12,6 @@ message has more than `MAX_TOKENS`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
@@ -26,7 +25,7 @@ from posthouse.mail.header import header_end
 from posthouse.mime.charsets import decode
 from posthouse.mime.fields import pick
 from posthouse.mime.hypertext import charset_within, visible
-from posthouse.mime.structure import MULTIPART, TEXT, Entity, read_tree
+from posthouse.mime.structure import TEXT, Entity, leaves_of, read_tree
 from posthouse.mime.text import decoded_body
 
 MAX_OCTETS = 256 * 1024  # of a message
@@ -51,13 +50,16 @@ class _Gathered:
     left: int = MAX_TEXT
 
 
-def tokens_of(octets: bytes) -> tuple[int, ...]:
-    """Return the tokens of a message, each once."""
+def tokens_of(octets: bytes, tree: Entity | None = None) -> tuple[int, ...]:
+    """Return the tokens of a message, each once.
+
+    ``tree`` is that of its first `MAX_OCTETS`, if somebody has read it already.
+    """
     octets = octets[:MAX_OCTETS]
     end = header_end(octets)
     header = octets[:end]
     found = _Gathered(marks=list(islice(header_tokens(header), MAX_MARKS)))
-    for part in islice(_leaves(read_tree(octets)), MAX_PARTS):
+    for part in islice(leaves_of(tree or read_tree(octets)), MAX_PARTS):
         _read_part(octets, part, found)
     different = dict.fromkeys(found.pieces)
     found.marks += shouting(list(different))
@@ -83,16 +85,6 @@ def digest_of(octets: bytes) -> bytes:
     # Less than what is always there, whatever the length of the header and of line ends.
     sum_.update(octets[end:].replace(b"\r", b"")[: MAX_OCTETS // 4].rstrip(b"\n"))
     return sum_.digest()
-
-
-def _leaves(root: Entity) -> Iterator[Entity]:
-    todo = [root]
-    while todo:
-        entity = todo.pop()
-        if entity.children:
-            todo.extend(reversed(entity.children))
-        elif entity.kind != MULTIPART:
-            yield entity
 
 
 def _read_part(octets: bytes, part: Entity, found: _Gathered) -> None:

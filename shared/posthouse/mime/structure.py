@@ -17,6 +17,7 @@ a message is made to be costly, the rest of it becomes one opaque leaf (`MAX_PAR
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from posthouse.mime.fields import CONTENT_FIELDS, MESSAGE_FIELDS, Fields, pick
@@ -78,6 +79,17 @@ class _Delimiter(NamedTuple):
 def read_tree(octets: Octets) -> Entity:
     """Return the tree of the message in ``octets``."""
     return _Scanner(octets).run()
+
+
+def leaves_of(root: Entity) -> Iterator[Entity]:
+    """Yield what holds no other entities, in the order of the message; no empty multiparts."""
+    todo = [root]
+    while todo:
+        entity = todo.pop()
+        if entity.children:
+            todo.extend(reversed(entity.children))
+        elif entity.kind != MULTIPART:
+            yield entity
 
 
 class _Scanner:

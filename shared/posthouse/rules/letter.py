@@ -6,20 +6,18 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import re2
 
+from posthouse.mail.derived import derived
 from posthouse.mail.header import fields, header_end, unfold
 from posthouse.mime.addresses import parse_addresses
 from posthouse.mime.charsets import decode
-from posthouse.mime.fields import CONTENT_FIELDS, pick
 from posthouse.mime.hypertext import charset_within, visible
-from posthouse.mime.parameters import parse_content_type, parse_token
-from posthouse.mime.parts import Part, pack_parts, unpack_parts
-from posthouse.mime.structure import TEXT, read_tree
-from posthouse.mime.text import PLAIN, decode_words, decoded_body
+from posthouse.mime.parameters import parse_token
+from posthouse.mime.structure import TEXT, Entity, leaves_of, read_tree
+from posthouse.mime.text import decode_words, decoded_body
 from posthouse.rules.definitions import Place
 from posthouse.rules.perl import options
 
@@ -48,7 +46,7 @@ class _Leaf:
     text: str
     is_page: bool
 
-    @cached_property
+    @derived
     def shown(self) -> str:
         return visible(self.text) if self.is_page else self.text
 
@@ -65,12 +63,12 @@ class Letter:
     octets: bytes
     sender: str = ""
 
-    @cached_property
+    @derived
     def full(self) -> bytes:
         """The message as it came."""
         return self.octets[:MAX_FULL_OCTETS].replace(b"\r\n", b"\n")
 
-    @cached_property
+    @derived
     def body(self) -> bytes:
         """The Subject, then the paragraphs of its texts as a reader sees them, a line each."""
         paragraphs = [self.header(Place("subject")) or b""]
@@ -79,13 +77,13 @@ class Letter:
             paragraphs += [line.encode("utf-8", "replace") for line in lines if line]
         return b"\n".join(paragraphs)[:MAX_TEXT_OCTETS]
 
-    @cached_property
+    @derived
     def rawbody(self) -> bytes:
         """Its text parts without transfer encoding; pages with their tags."""
         joined = "\n".join(leaf.text for leaf in self._leaves).encode("utf-8", "replace")
         return joined.replace(b"\r\n", b"\n")[:MAX_TEXT_OCTETS]
 
-    @cached_property
+    @derived
     def uri(self) -> bytes:
         """The addresses that its texts and the links of its pages lead to, a line each."""
         found = dict[bytes, None]()
@@ -103,7 +101,7 @@ class Letter:
             self._shown[place] = self._look_at(place)
         return self._shown[place]
 
-    @cached_property
+    @derived
     def _shown(self) -> dict[Place, bytes | None]:
         return {}
 
@@ -117,11 +115,11 @@ class Letter:
             return None
         return _joined(_formed(value, place.form) for value in found)
 
-    @cached_property
+    @derived
     def _all(self) -> bytes:
         return self.octets[: header_end(self.octets)][:MAX_HEADER_OCTETS].replace(b"\r\n", b"\n")
 
-    @cached_property
+    @derived
     def _all_decoded(self) -> bytes:
         return _joined(name + b": " + _formed(value, "") for name, value in fields(self._header))
 
@@ -129,20 +127,24 @@ class Letter:
     def _header(self) -> bytes:
         return self.octets[: header_end(self.octets)]
 
-    @cached_property
+    @derived
     def _fields(self) -> dict[bytes, list[bytes]]:
         found = dict[bytes, list[bytes]]()
         for name, value in fields(self._header):
             found.setdefault(name.lower(), []).append(value)
         return found
 
-    @cached_property
+    @derived
+    def tree(self) -> Entity:
+        """Its structure, as far as that is looked at."""
+        return read_tree(self.octets[:MAX_FULL_OCTETS])
+
+    @derived
     def _leaves(self) -> tuple[_Leaf, ...]:
-        octets, left = self.octets[:MAX_FULL_OCTETS], MAX_TEXT_OCTETS
-        found = []
-        for part in unpack_parts(pack_parts(read_tree(octets))):
+        left, found = MAX_TEXT_OCTETS, []
+        for part in leaves_of(self.tree):
             if part.kind == TEXT and left > 0:
-                leaf = _leaf(octets, part, left)
+                leaf = _leaf(self.octets, part, left)
                 left -= len(leaf.text)
                 found.append(leaf)
         return tuple(found)
@@ -157,10 +159,8 @@ class Letter:
                 yield shown if _SCHEME.match(shown) else f"http://{shown}"
 
 
-def _leaf(octets: bytes, part: Part, limit: int) -> _Leaf:
-    found = pick(octets[part.start : part.body], CONTENT_FIELDS)
-    kind = parse_content_type(found.get(b"content-type", [b""])[0]) or PLAIN
-    encoding = parse_token(found.get(b"content-transfer-encoding", [b""])[0])
+def _leaf(octets: bytes, part: Entity, limit: int) -> _Leaf:
+    kind, encoding = part.type, parse_token(part.fields.get(b"content-transfer-encoding", [b""])[0])
     body = decoded_body(octets[part.body : min(part.end, part.body + 4 * limit)], encoding)[:limit]
     charset = kind.get(b"charset")
     if kind.value == b"text/html":

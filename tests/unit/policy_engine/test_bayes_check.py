@@ -70,3 +70,13 @@ def test_the_classifier_is_not_its_own_teacher() -> None:
 )
 def test_an_account_learns_for_all_its_details(recipient: str, account: str) -> None:
     assert account_of(recipient) == account
+
+
+@pytest.mark.parametrize("octets", [20, MAX_OCTETS + 1000])
+def test_what_the_rules_have_read_of_a_message_has_the_same_tokens(octets: int) -> None:
+    letter = (
+        b'Subject: hi\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n\r\nplain words\r\n'
+        b"--b\r\nContent-Type: text/html\r\n\r\n<p>shown words</p> " + b"more " * (octets // 5)
+    )
+
+    assert tokens_of(letter, Letter(octets=letter).tree) == tokens_of(letter)
