@@ -10,11 +10,11 @@ import pytest
 
 from posthouse.mail.ids import new_id
 from posthouse.storage import directory
-from posthouse.storage.appending import NewMessage, append_all
+from posthouse.storage.appending import Appended, NewMessage, append_all
 from posthouse.storage.directory.tenants import add_tenant, assign_domain
 from posthouse.storage.filing import Filed, Refused, file
 from posthouse.storage.mailboxes import create_mailbox, delete_mailbox, find_mailbox
-from posthouse.storage.messages import copy, expunge
+from posthouse.storage.messages import OverQuota, copy, expunge
 from posthouse.storage.pool import Pool, transaction
 from posthouse.storage.quotas import Limits, Scope, find_quota, recount, set_limits
 from support.filings import DOMAIN, LETTER, PREFIX, SUMMARY, accepted, add_accounts
@@ -58,8 +58,8 @@ async def check_counts(pool: Pool) -> tuple[int, int, int]:
     return real
 
 
-async def append(pool: Pool, account: int, name: str) -> None:
-    message = NewMessage(
+def letter(account: int, name: str) -> NewMessage:
+    return NewMessage(
         account=account,
         mailbox=name,
         object_id=new_id(),
@@ -67,7 +67,10 @@ async def append(pool: Pool, account: int, name: str) -> None:
         summary=SUMMARY,
         internaldate=datetime.now(UTC),
     )
-    await append_all(pool, [message] * 3)
+
+
+async def append(pool: Pool, account: int, name: str) -> None:
+    await append_all(pool, [letter(account, name)] * 3)
 
 
 async def test_what_has_no_limits_is_summed_when_it_is_asked_for(pool: Pool) -> None:
@@ -77,6 +80,27 @@ async def test_what_has_no_limits_is_summed_when_it_is_asked_for(pool: Pool) -> 
     octets, messages, _ = await check_counts(pool)
 
     assert (octets, messages) == (2 * OCTETS, 2)
+
+
+async def test_each_limit_refuses_a_message_that_comes_alone(pool: Pool) -> None:
+    accounts = await add_accounts(pool, "anna")
+    await add_tenant(pool, "acme")
+    message = letter(accounts["anna"], "INBOX")
+    for scope, name in (
+        (Scope.USER, f"anna@{DOMAIN}"),
+        (Scope.DOMAIN, DOMAIN),
+        (Scope.TENANT, "acme"),
+    ):
+        if scope is Scope.TENANT:
+            await assign_domain(pool, DOMAIN, "acme")
+        for limits in (Limits(octets=0), Limits(messages=0)):
+            await set_limits(pool, scope, name, limits)
+            [refused] = await append_all(pool, [message])
+            assert isinstance(refused, OverQuota), (scope, limits)
+        await set_limits(pool, scope, name, Limits())
+    [done] = await append_all(pool, [message])
+    assert isinstance(done, Appended)
+    assert (done.uid, done.modseq) == (1, 2)  # nothing was left of what was refused
 
 
 async def test_whatever_changes_the_use_counts_in_the_same_commit(pool: Pool) -> None:
