@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from posthouse.storage import directory
 from posthouse.storage.directory import Domain
-from posthouse.storage.pool import transaction
+from postmaster.api.actor import Actor
+from postmaster.api.auditing import audited
 from postmaster.api.fields import AddressText, Body, DomainName, Limit, page
 from postmaster.api.parts import Means
 from postmaster.api.problems import SHADOWED
@@ -51,12 +52,14 @@ async def list_domains(means: Means, after: str = "", limit: Limit = 100) -> dic
 
 
 @router.post("/domains", status_code=HTTPStatus.CREATED, responses=SHADOWED)
-async def add_domain(new: NewDomain, means: Means, *, force: bool = False) -> dict[str, Any]:
+async def add_domain(
+    new: NewDomain, means: Means, actor: Actor, *, force: bool = False
+) -> dict[str, Any]:
     """Take on a domain; 409 if it is ours already.
 
     409 also if it has a route, which would take its mail no more; unless ``force``.
     """
-    async with transaction(means.pool) as tx:
+    async with audited(means.pool, actor, "domain add", new.domain, new.catch_all or "") as tx:
         await directory.add_domain(tx, new.domain, force=force)
         if new.catch_all is not None:
             await directory.set_catch_all(tx, new.domain, new.catch_all)
@@ -64,9 +67,13 @@ async def add_domain(new: NewDomain, means: Means, *, force: bool = False) -> di
 
 
 @router.patch("/domains/{domain}", status_code=HTTPStatus.NO_CONTENT)
-async def change_domain(domain: DomainName, change: DomainChange, means: Means) -> None:
+async def change_domain(
+    domain: DomainName, change: DomainChange, means: Means, actor: Actor
+) -> None:
     """Set who takes what nobody else does, or what parts details; 404 if the domain is not ours."""
-    async with transaction(means.pool) as tx:
+    told = change.model_dump(exclude_unset=True)
+    detail = ", ".join(f"{name} {value or 'none'}" for name, value in told.items())
+    async with audited(means.pool, actor, "domain change", domain, detail) as tx:
         if "catch_all" in change.model_fields_set:
             await directory.set_catch_all(tx, domain, change.catch_all)
         if change.delimiters is not None:
@@ -74,9 +81,10 @@ async def change_domain(domain: DomainName, change: DomainChange, means: Means) 
 
 
 @router.delete("/domains/{domain}", status_code=HTTPStatus.NO_CONTENT)
-async def remove_domain(domain: DomainName, means: Means) -> None:
+async def remove_domain(domain: DomainName, means: Means, actor: Actor) -> None:
     """Give up a domain; 409 while it has accounts or aliases."""
-    await directory.remove_domain(means.pool, domain)
+    async with audited(means.pool, actor, "domain remove", domain) as tx:
+        await directory.remove_domain(tx, domain)
 
 
 def _shown(domain: Domain) -> dict[str, Any]:

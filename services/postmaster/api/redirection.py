@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias
 
@@ -10,6 +11,8 @@ from pydantic import AfterValidator, Field
 
 from posthouse.storage import directory
 from posthouse.storage.directory import Alias, Forward, Network
+from postmaster.api.actor import Actor
+from postmaster.api.auditing import audited
 from postmaster.api.fields import (
     MAX_TARGETS,
     AddressKey,
@@ -24,6 +27,8 @@ from postmaster.api.fields import (
 )
 from postmaster.api.parts import Means
 from postmaster.api.problems import SHADOWED, invalid
+
+SHOWN = 10  # targets in the audit
 
 router = APIRouter(tags=["redirection"])
 
@@ -72,7 +77,7 @@ async def list_aliases(means: Means, after: str = "", limit: Limit = 100) -> dic
 
 @router.put("/aliases/{address:path}", status_code=HTTPStatus.NO_CONTENT, responses=SHADOWED)
 async def set_alias(
-    address: AddressKey, body: AliasBody, means: Means, *, force: bool = False
+    address: AddressKey, body: AliasBody, means: Means, actor: Actor, *, force: bool = False
 ) -> None:
     """Let an address stand for its targets; 404 if its domain is not ours.
 
@@ -82,15 +87,17 @@ async def set_alias(
     """
     if {address_key(target) for target in body.targets} == {address}:
         raise invalid(f"{address} would stand for nobody but itself.")
-    await directory.set_alias(
-        means.pool, address, body.targets, body.owner, posters=body.posters, force=force
-    )
+    async with audited(means.pool, actor, "alias set", address, _words(body.targets)) as tx:
+        await directory.set_alias(
+            tx, address, body.targets, body.owner, posters=body.posters, force=force
+        )
 
 
 @router.delete("/aliases/{address:path}", status_code=HTTPStatus.NO_CONTENT)
-async def remove_alias(address: AddressKey, means: Means) -> None:
+async def remove_alias(address: AddressKey, means: Means, actor: Actor) -> None:
     """Remove an alias."""
-    await directory.remove_alias(means.pool, address)
+    async with audited(means.pool, actor, "alias remove", address) as tx:
+        await directory.remove_alias(tx, address)
 
 
 @router.get("/forwards")
@@ -101,15 +108,17 @@ async def list_forwards(means: Means, after: str = "", limit: Limit = 100) -> di
 
 
 @router.put("/forwards/{address:path}", status_code=HTTPStatus.NO_CONTENT)
-async def set_forward(address: AddressKey, body: ForwardBody, means: Means) -> None:
+async def set_forward(address: AddressKey, body: ForwardBody, means: Means, actor: Actor) -> None:
     """Forward an account's mail."""
-    await directory.set_forward(means.pool, address, body.targets, keep_copy=body.keep_copy)
+    async with audited(means.pool, actor, "forward set", address, _words(body.targets)) as tx:
+        await directory.set_forward(tx, address, body.targets, keep_copy=body.keep_copy)
 
 
 @router.delete("/forwards/{address:path}", status_code=HTTPStatus.NO_CONTENT)
-async def remove_forward(address: AddressKey, means: Means) -> None:
+async def remove_forward(address: AddressKey, means: Means, actor: Actor) -> None:
     """Stop forwarding an account's mail; nothing happens if it was not forwarded."""
-    await directory.set_forward(means.pool, address, ())
+    async with audited(means.pool, actor, "forward remove", address) as tx:
+        await directory.set_forward(tx, address, ())
 
 
 @router.get("/networks")
@@ -120,17 +129,24 @@ async def list_networks(means: Means) -> dict[str, Any]:
 
 
 @router.put("/networks/{network:path}", status_code=HTTPStatus.NO_CONTENT)
-async def add_network(network: str, body: NetworkBody, means: Means) -> None:
+async def add_network(network: str, body: NetworkBody, means: Means, actor: Actor) -> None:
     """Let the clients of a network relay, or set on which terms."""
-    await directory.add_network(
-        means.pool, network, body.note, relay=body.relay, senders=body.senders
-    )
+    detail = _words(body.senders) if body.relay else "may not relay"
+    async with audited(means.pool, actor, "network set", network, detail) as tx:
+        await directory.add_network(tx, network, body.note, relay=body.relay, senders=body.senders)
 
 
 @router.delete("/networks/{network:path}", status_code=HTTPStatus.NO_CONTENT)
-async def remove_network(network: str, means: Means) -> None:
+async def remove_network(network: str, means: Means, actor: Actor) -> None:
     """Forbid it again."""
-    await directory.remove_network(means.pool, network)
+    async with audited(means.pool, actor, "network remove", network) as tx:
+        await directory.remove_network(tx, network)
+
+
+def _words(names: Sequence[str]) -> str:
+    """Return the first of them, for people."""
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return " ".join(names[:SHOWN]) + rest
 
 
 def _alias(alias: Alias) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from posthouse.mail.patterns import NULL_SENDER
 from posthouse.mail.windows import parse_windows
 from posthouse.storage import directory
 from posthouse.storage.directory import Relay, Route, Table
+from postmaster.api.actor import Actor
+from postmaster.api.auditing import audited
 from postmaster.api.fields import Body
 from postmaster.api.parts import Means
 from postmaster.api.problems import SHADOWED
@@ -65,7 +67,9 @@ async def list_routes(means: Means) -> dict[str, Any]:
 
 
 @router.put("/routes/{domain}", status_code=HTTPStatus.NO_CONTENT, responses=SHADOWED)
-async def set_route(domain: str, body: RouteBody, means: Means, *, force: bool = False) -> None:
+async def set_route(
+    domain: str, body: RouteBody, means: Means, actor: Actor, *, force: bool = False
+) -> None:
     """Send mail for a domain, for all below it (``.example.com``) or for all (``*``) another way.
 
     The mail of a domain of ours ends here, whatever its route says: 409 unless ``force``.
@@ -78,13 +82,15 @@ async def set_route(domain: str, body: RouteBody, means: Means, *, force: bool =
         hold=body.hold,
         window=body.window,
     )
-    await directory.set_route(means.pool, route, force=force)
+    async with audited(means.pool, actor, "route set", domain, " ".join(body.hops)) as tx:
+        await directory.set_route(tx, route, force=force)
 
 
 @router.delete("/routes/{domain}", status_code=HTTPStatus.NO_CONTENT)
-async def remove_route(domain: str, means: Means) -> None:
+async def remove_route(domain: str, means: Means, actor: Actor) -> None:
     """Send a domain's mail by its MX again."""
-    await directory.remove_route(means.pool, domain)
+    async with audited(means.pool, actor, "route remove", domain) as tx:
+        await directory.remove_route(tx, domain)
 
 
 @router.get("/way")
@@ -111,7 +117,7 @@ async def list_relays(means: Means) -> dict[str, Any]:
 
 
 @router.put("/relays/{sender:path}", status_code=HTTPStatus.NO_CONTENT)
-async def set_relay(sender: str, body: WayBody, means: Means) -> None:
+async def set_relay(sender: str, body: WayBody, means: Means, actor: Actor) -> None:
     """Send mail of a sender (an address, ``@domain``, ``@.domain`` or ``<>``) by servers of its own.
 
     A route for the recipient's domain counts more, the route ``*`` less.
@@ -122,13 +128,15 @@ async def set_relay(sender: str, body: WayBody, means: Means) -> None:
         username=body.username,
         password=body.secret,
     )
-    await directory.set_relay(means.pool, relay)
+    async with audited(means.pool, actor, "relay set", sender, " ".join(body.hops)) as tx:
+        await directory.set_relay(tx, relay)
 
 
 @router.delete("/relays/{sender:path}", status_code=HTTPStatus.NO_CONTENT)
-async def remove_relay(sender: str, means: Means) -> None:
+async def remove_relay(sender: str, means: Means, actor: Actor) -> None:
     """Send mail of a sender the way of all others."""
-    await directory.remove_relay(means.pool, sender)
+    async with audited(means.pool, actor, "relay remove", sender) as tx:
+        await directory.remove_relay(tx, sender)
 
 
 def _route(route: Route) -> dict[str, Any]:

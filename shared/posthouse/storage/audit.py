@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from posthouse.storage.ledger.entries import storable
 from posthouse.storage.pool import Queries
 
 _BEGIN = """
@@ -74,7 +75,12 @@ class Entry:
 async def begin(queries: Queries, intent: Intent) -> int:
     """Write an entry for ``intent``; return its number."""
     number = await queries.fetchval(
-        _BEGIN, intent.actor, intent.action, intent.chosen, intent.detail, intent.found
+        _BEGIN,
+        storable(intent.actor),
+        intent.action,
+        storable(intent.chosen),
+        storable(intent.detail),
+        intent.found,
     )
     return int(str(number))
 

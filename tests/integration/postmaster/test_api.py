@@ -230,6 +230,15 @@ async def test_redirections_are_set_replaced_listed_and_removed(clerk: LivePostm
         assert name in row.values()
         assert (await http.delete(f"/{room}/{name}")).status_code == 204
         assert (await http.get(f"/{room}")).json()["items"] == []
+    audit = (await http.get("/audit")).json()["items"]
+    assert [(row["action"], row["chosen"]) for row in reversed(audit)] == [
+        ("domain add", "example.test"),
+        *(
+            (f"{room[:-1] if room != 'aliases' else 'alias'} {verb}", name)
+            for room, name, _ in cases
+            for verb in ("set", "remove")
+        ),
+    ]
 
 
 async def test_delegates_are_allowed_changed_listed_and_revoked(clerk: LivePostmaster) -> None:

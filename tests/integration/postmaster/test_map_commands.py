@@ -106,7 +106,7 @@ async def test_maps_are_written_asked_and_removed(clerk: LivePostmaster) -> None
         "hold-sender", "masquerade", "virtual",
     ]  # fmt: skip
     assert [row["action"] for row in await rows(clerk, "audit", "list")] == [
-        "map remove", "map set", "map set", "map set", "map set",
+        "map remove", "map set", "map set", "map set", "map set", "domain add",
     ]  # fmt: skip
     for wrong in (["nonsense", "a@b.test", "c@d.test"], ["virtual", "/(?=x)/", "c@d.test"]):
         result = await clerk.cli("policy", "map", "set", *wrong)
