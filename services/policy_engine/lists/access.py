@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from policy_engine.enquiries import Memory
+from policy_engine.lists.keyring import Keyring
 from policy_engine.rights import read
 from posthouse.mail.access_keys import Kind, address_keys, client_keys, domain_keys
 from posthouse.mail.address import DETAIL_DELIMITER
-from posthouse.storage.access import EVERYBODY, Entry, Key, find_entries, kinds_in_use
+from posthouse.storage.access import EVERYBODY, Entry, Key, find_entries
 from posthouse.storage.pool import Pool
 
 LOOK_AGAIN = timedelta(seconds=7)  # since we looked of which kinds there are entries
@@ -22,6 +23,7 @@ class AccessLists:
     def __init__(self, pool: Pool, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
         self._clock = clock
+        self._keyring = Keyring(pool, clock)
         self._kinds: frozenset[Kind] = frozenset()
         self._looked = float("-inf")
         self.memory = Memory(self._look, clock)
@@ -31,7 +33,7 @@ class AccessLists:
         return (await self.memory.resolve([EVERYBODY]))[EVERYBODY]
 
     async def _look(self, keys: Sequence[str]) -> dict[str, frozenset[Kind]]:
-        self._kinds = await kinds_in_use(self._pool)
+        self._kinds = await self._keyring.refresh()
         self._looked = self._clock()
         return dict.fromkeys(keys, self._kinds)
 
@@ -42,7 +44,8 @@ class AccessLists:
 
     async def find(self, keys: Sequence[Key], whose: Iterable[str]) -> tuple[Entry, ...]:
         """Return the entries of any of ``whose`` that have one of ``keys``."""
-        return await find_entries(self._pool, keys, list(whose)) if keys else ()
+        likely = self._keyring.likely(keys)
+        return await find_entries(self._pool, likely, list(whose)) if likely else ()
 
 
 def keys_of(kinds: Iterable[Kind], given: Mapping[Kind, Sequence[str]]) -> list[Key]:

@@ -10,6 +10,7 @@ A lookup is by whole keys: it costs the same with any number of entries.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ Key: TypeAlias = tuple[Kind, str]
 
 EVERYBODY = "*"
 BITE = 500  # rows per statement
+DIGEST_OCTETS = 8
 
 _COLUMNS = "whose, kind, key, action, score, forced, text, comment, added_by, added_at, expires_at"
 # Rows are locked in the order of their keys: two imports never wait for each other.
@@ -64,9 +66,16 @@ _FIND = f"""
         offset 0) as found
 """  # noqa: S608 - columns are ours
 _HELD_KINDS = "select distinct kind from access where action = 'hold'"
-_KINDS = """
-    select kind from unnest($1::text[]) as k (kind)
-     where (select true from access as a where a.kind = k.kind and a.action <> 'hold' limit 1)
+_NEWS = """
+    select now() as at, array(
+        select kind from unnest($1::text[]) as k (kind)
+         where (select true from access as a where a.kind = k.kind and a.action <> 'hold' limit 1)
+    ) as kinds, (
+        select coalesce(string_agg(substring(decode(md5(kind || ' ' || key), 'hex') for 8), ''), '')
+          from (select kind, key from access
+                 where action <> 'hold' and added_at > coalesce($2::timestamptz, '-infinity')
+                 limit $3) as fresh
+    ) as digests
 """
 _EXPIRE = """
     delete from access where ctid = any (array(
@@ -106,6 +115,21 @@ class Entry:
     added_by: str = ""
     added_at: datetime | None = None
     expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What is new in the lists; entries that hold mail aside.
+
+    Attributes:
+        at: When this was so, by the clock of PostgreSQL.
+        kinds: Of which kinds there are entries, perhaps no more.
+        digests: Of the keys of new entries, `DIGEST_OCTETS` each.
+    """
+
+    at: datetime
+    kinds: frozenset[Kind]
+    digests: bytes
 
 
 async def put_entry(queries: Queries, entry: Entry, lasts: timedelta | None = None) -> None:
@@ -165,9 +189,18 @@ async def find_entries(
     return tuple(map(_entry, await queries.fetch(_FIND, kinds, names, list(whose), holding)))
 
 
-async def kinds_in_use(queries: Queries) -> frozenset[Kind]:
-    """Return of which kinds there are entries, perhaps no more; those that hold mail aside."""
-    return frozenset(row["kind"] for row in await queries.fetch(_KINDS, list(KINDS)))
+async def news(queries: Queries, since: datetime | None, limit: int) -> News:
+    """Return up to ``limit`` keys written since then, without it of all entries."""
+    row = await queries.fetchrow(_NEWS, list(KINDS), since, limit)
+    if row is None:
+        raise TypeError("a row that is always there")
+    return News(row["at"], frozenset(row["kinds"]), row["digests"])
+
+
+def digest_of(key: Key) -> bytes:
+    """Return what stands for a key in `News`."""
+    text = f"{key[0]} {key[1]}".encode("utf-8", "replace")
+    return hashlib.md5(text, usedforsecurity=False).digest()[:DIGEST_OCTETS]
 
 
 async def kinds_that_hold(queries: Queries) -> frozenset[Kind]:

@@ -31,6 +31,7 @@ from posthouse.storage.greylisting import (
 from posthouse.storage.pool import Pool
 from support.doorway import ANNA, EVE, OURS, Door, open_door
 from support.names import FakeNames
+from support.plans import kept_plan
 from support.postmaster import until
 from support.routing import RETURNS
 
@@ -125,17 +126,18 @@ async def test_a_plan_made_for_a_few_rows_finds_each_of_many_by_itself(pool: Poo
     await note_good(pool, [("n", "far.test")], terms.lifetime)
     await pool.execute("analyze greylist, greylist_known")
 
-    plan = await pool.fetch(
-        f"explain {greylisting._ASK}", [who.key], ["n"], [EVE], [ANNA], ["far.test"],
-        terms.delay, terms.window, terms.lifetime, terms.successes, 2,
-    )  # fmt: skip
+    plan = await kept_plan(
+        pool,
+        greylisting._ASK,
+        "uuid[], text[], text[], text[], text[], interval, interval, interval, int, int",
+        "array[gen_random_uuid()], '{n}', '{s}', '{r}', '{d}', '5 min', '2 days', '36 days', 5, 2",
+    )
 
-    lines = [row[0] for row in plan]
-    scans = [(scan, by) for scan, by in pairwise(lines) if "Index Cond" in by]
-    assert len(scans) == 3, lines
+    scans = [(scan, by) for scan, by in pairwise(plan) if "Index Cond" in by]
+    assert len(scans) == 3, plan
     for scan, by in scans:  # never an index that is read from end to end
         assert any(f"using {index} " in scan and f"{first} = a" in by for index, first in FIRST), (
-            lines
+            plan
         )
 
 

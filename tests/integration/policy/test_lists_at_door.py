@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ import pytest
 from policy_engine.content.authenticated import Authenticated
 from policy_engine.content.case import Case
 from policy_engine.content.finding import Finding
+from policy_engine.lists.keyring import ANEW, Keyring
 from policy_engine.lists.links import LinksCheck
 from policy_engine.lists.zones import Zones
 from posthouse.authenticity.dmarc import Dmarc
@@ -19,12 +21,13 @@ from posthouse.mail.admission import RcptQuestion
 from posthouse.mail.ids import new_id
 from posthouse.resolver import Resolver
 from posthouse.storage import access, directory
-from posthouse.storage.access import Action, Entry, put_entry
+from posthouse.storage.access import Action, Entry, Key, put_entry
 from posthouse.storage.list_zones import Zone, put_zone, remove_zone
 from posthouse.storage.pool import Pool
 from support.dns_zone import Zone as NameServer
 from support.dns_zone import serve_zone
 from support.doorway import ANNA, CLIENT, EVE, OURS, Door, open_door
+from support.plans import kept_plan
 
 pytestmark = pytest.mark.integration
 
@@ -192,7 +195,8 @@ async def test_lists_say_what_tables_of_postfix_do(pool: Pool, dns: NameServer) 
         assert await door.says(sender="a@slow.test", client=other) == (451, "defer list")
         assert await door.says(sender="a@trap.test", client=other) == (250, "discard list")
         assert await door.says("bert+x@example.test", client=other) == (550, "deny list")
-        await put_entry(pool, takes_all)
+    await put_entry(pool, takes_all)
+    async with open_door(pool, resolver(dns), greylisting=True) as door:
         assert await door.says() == (250, "allow list"), "whoever it comes from"
 
 
@@ -234,11 +238,44 @@ async def test_a_plan_made_for_a_few_entries_finds_many_by_their_keys(pool: Pool
     await deny(pool, "sender", "spam.test")
     await pool.execute("analyze access")
 
-    plan = await pool.fetch(f"explain {access._FIND}", ["sender"], ["spam.test"], ["*"], False)
+    plan = await kept_plan(
+        pool,
+        access._FIND,
+        "text[], text[], text[], boolean",
+        "'{sender}', '{a.test}', '{*}', false",
+    )
 
-    conditions = [row[0] for row in plan if "Index Cond" in row[0]]
+    conditions = [line for line in plan if "Index Cond" in line]
     assert conditions, plan
     assert all("key = k.key" in each for each in conditions), "whoever's entries are read all"
+
+
+async def test_a_pod_knows_which_keys_there_are(pool: Pool) -> None:
+    now = 1000.0
+    one, two, none = ("sender", "a.test"), ("client", "192.0.2.0/24"), ("hello", "mx.test")
+    keys: list[Key] = [one, two, none]  # type: ignore[list-item]
+    await deny(pool, "sender", "a.test")
+    keyring, small = Keyring(pool, lambda: now), Keyring(pool, lambda: now, most=1)
+    assert keyring.likely(keys) == keys, "nobody has looked yet"
+
+    assert await keyring.refresh() == {"sender"}
+    assert keyring.likely(keys) == [one]
+    await small.refresh()
+    assert small.likely(keys) == [one]
+    await deny(pool, "client", "192.0.2.0/24")
+    assert await keyring.refresh() == {"sender", "client"}
+    assert keyring.likely(keys) == [one, two]
+    await small.refresh()
+    assert small.likely(keys) == keys, "there are too many to keep"
+
+    await pool.execute("delete from access where kind = 'sender'")
+    assert await keyring.refresh() == {"client"}
+    assert keyring.likely(keys) == [one, two], "until it looks at all of them again"
+    now += ANEW.total_seconds()
+    await asyncio.gather(keyring.refresh(), keyring.refresh())
+    assert keyring.likely(keys) == [two]
+    await small.refresh()
+    assert small.likely(keys) == [two]
 
 
 def letter_to(*links: str) -> Case:
