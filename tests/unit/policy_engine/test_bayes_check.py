@@ -14,6 +14,8 @@ from policy_engine.content.case import Case
 from policy_engine.content.finding import Finding
 from policy_engine.content.pipeline import Judged
 from policy_engine.content.verdict import Levels, decide
+from posthouse.bayes.tokens import MAX_OCTETS, tokens_of
+from posthouse.rules.letter import Letter
 
 COMMON = {
     "database_url": "postgresql://x@localhost/x",
