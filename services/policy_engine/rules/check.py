@@ -70,12 +70,12 @@ def _findings(loaded: Loaded, ran: Ran, others: Sequence[Finding]) -> Sequence[F
         if not each.is_shadow:
             given[each.rule] = given.get(each.rule, 0.0) + each.score
     found = []
-    for points in conclude(loaded.compiled, ran, given, frozenset(loaded.trials)):
+    for points in conclude(loaded.compiled, ran, given, loaded.shadows):
         rule = points.hit.rule
         score = points.score - given.get(rule.name, 0.0) * (rule.kind == "score")
         if score:
             seen = points.hit.seen or rule.about
-            is_shadow = rule.name in loaded.trials
+            is_shadow = rule.name in loaded.shadows
             found.append(
                 Finding(rule=rule.name, score=round(score, 3), seen=seen, is_shadow=is_shadow)
             )

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from policy_engine.content.verdict import Levels
@@ -28,7 +29,7 @@ _AWAY = counter("posthouse_policy_rules_unread_total", "Looks at the rules' tabl
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what is derived is kept
 class Loaded:
     """What is in force.
 
@@ -48,7 +49,12 @@ class Loaded:
     live: Levels | None = None
     tried: Levels | None = None
 
-    @property
+    @cached_property
+    def shadows(self) -> frozenset[str]:
+        """The names of rules that count for nothing."""
+        return frozenset(self.trials)
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """What all that is tried out of rules is reported as."""
         return frozenset({*self.trials.values(), *self.tried_scores})

@@ -50,6 +50,8 @@ async def try_rules(
 ) -> dict[str, Any]:
     """Run the rules of one set, or those that are in force, over the message of the body.
 
+    What is only tried out is shown and does not count, unless its own set is named.
+
     ``found`` names findings of other checks, with commas, that metas are to see.
     """
     octets = await read_octets(request, MAX_MESSAGE_OCTETS)
@@ -58,23 +60,28 @@ async def try_rules(
         raise not_found("set of rules", of)
     letter = Letter(octets=octets, sender=sender)
     others = [name for name in found.split(",") if name]
-    return await asyncio.to_thread(_run, [each.rule for each in stored], letter, others)
+    shadows = frozenset() if of else frozenset(each.rule.name for each in stored if each.is_shadow)
+    return await asyncio.to_thread(_run, [each.rule for each in stored], letter, others, shadows)
 
 
-def _run(of: list[Rule], letter: Letter, others: list[str]) -> dict[str, Any]:
+def _run(
+    of: list[Rule], letter: Letter, others: list[str], shadows: frozenset[str]
+) -> dict[str, Any]:
+    """Return what rules find, and what they come to; of what is in the shadow only the first."""
     compiled: Compiled = compile_rules(of)
     began = time.thread_time()
     ran = run(compiled, letter)
-    points = list(conclude(compiled, ran, others))
+    points = list(conclude(compiled, ran, others, shadows))
     return {
         "seconds": round(time.thread_time() - began, 6),
         "rules": len(compiled.rules),
-        "score": round(sum(each.score for each in points), 3),
+        "score": round(sum(p.score for p in points if p.hit.rule.name not in shadows), 3),
         "is_cut": bool(ran.left),
         "slow": [{"rule": name, "seconds": seconds} for name, seconds in ran.slow],
         "items": [
             {
                 "rule": each.hit.rule.name,
+                "is_trial": each.hit.rule.name in shadows,
                 "score": each.score,
                 "seen": each.hit.seen,
                 "about": each.hit.rule.about,

@@ -222,6 +222,7 @@ def try_rules(
     columns = [
         ("Points", "score", plain),
         ("Rule", "rule", plain),
+        ("Trial", "is_trial", plain),
         ("Seen", "seen", plain),
         ("About", "about", plain),
     ]

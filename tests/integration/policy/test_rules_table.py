@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from policy_engine.content.case import Case
-from policy_engine.content.finding import Action, Finding
 from policy_engine.content.pipeline import Judged, Pipeline
 from policy_engine.content.verdict import Levels
 from policy_engine.rules.check import RulesCheck
@@ -22,6 +20,7 @@ from posthouse.storage import rules, shadows
 from posthouse.storage.pool import Pool, transaction
 from posthouse.storage.rules_in_force import SetState
 from posthouse.storage.shadows import SpamLevels
+from support.checks import Finds
 from support.outages import closed_database
 
 pytestmark = pytest.mark.integration
@@ -37,17 +36,6 @@ class _Clock:
         return self.now
 
 
-class _Bayes:
-    name = "bayes"
-    if_away: Action | None = None
-    wants_all = False
-    of_ours = False
-    of_strangers = True
-
-    async def __call__(self, case: Case) -> Sequence[Finding]:
-        return [Finding(rule="BAYES_99", score=3.5, seen=case.client)]
-
-
 class _Pod:
     """A pod of policy that has nothing but rules and the classifier."""
 
@@ -56,7 +44,9 @@ class _Pod:
         self.table = Table(pool, self.clock)
         self.shadowing = Shadowing(self.table, pool, NEVER)
         self.check = RulesCheck(self.table, self.shadowing)
-        self.pipeline = Pipeline(None, [_Bayes()], Levels(), timedelta(seconds=60), self.check)
+        self.pipeline = Pipeline(
+            None, [Finds("BAYES_99", 3.5)], Levels(), timedelta(seconds=60), self.check
+        )
 
     async def judge(self, octets: bytes = LETTER) -> Judged:
         case = Case(id=new_id(), client="192.0.2.1", octets=octets, size=len(octets))

@@ -95,9 +95,13 @@ async def test_rules_are_tried_with_a_message_before_they_are_live(
     await _done(postmaster, "rules", "import", file)
 
     said = await _done(postmaster, "rules", "test", str(tmp_path / "x.eml"), "--set", "local")
+    await _done(postmaster, "rules", "activate", "local", "--shadow")
+    tried = await _done(postmaster, "rules", "test", str(tmp_path / "x.eml"))
 
     assert "7 points, of 3 rules" in said
     assert "You won" in said
+    assert "0 points, of 3 rules" in tried
+    assert "yes" in tried
 
 
 async def test_what_operators_say_of_a_rule_outlives_a_new_import(

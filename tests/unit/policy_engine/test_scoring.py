@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from policy_engine.content.case import Case
-from policy_engine.content.finding import Action, Finding
+from policy_engine.content.finding import Finding
 from policy_engine.content.pipeline import Conclude, Judged, Pipeline
 from policy_engine.content.verdict import Levels
 from policy_engine.rules.table import trials
 from posthouse.mail.ids import new_id
 from posthouse.rules.rule import Rule
 from posthouse.storage.rules_in_force import RuleState, SetState, StoredRule, in_force
+from support.checks import Finds
 
 LETTER = b"Subject: x\r\n\r\nHello\r\n"
-
-
-class _Bayes:
-    name = "bayes"
-    if_away: Action | None = None
-    wants_all = False
-    of_ours = False
-    of_strangers = True
-
-    async def __call__(self, case: Case) -> Sequence[Finding]:
-        await asyncio.sleep(0)
-        return [Finding(rule="BAYES_99", score=3.5, seen=case.client)]
 
 
 class _Scoring:
@@ -62,7 +50,7 @@ def _case(*, is_ours: bool = False) -> Case:
 
 
 def _pipeline(scoring: _Scoring, seconds: float = 30) -> Pipeline:
-    return Pipeline(None, [_Bayes()], Levels(), timedelta(seconds=seconds), scoring)
+    return Pipeline(None, [Finds("BAYES_99", 3.5)], Levels(), timedelta(seconds=seconds), scoring)
 
 
 async def test_scoring_sees_what_all_checks_have_found() -> None:
