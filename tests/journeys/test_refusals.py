@@ -107,8 +107,23 @@ def test_too_many_points_are_refused(judged: Desk, judging: House) -> None:
     judging.ask("PUT", f"{path}/state", {"state": "live"})
     try:
         assert _refused(judged, text=GTUBE) == SPAM
+        _what_an_account_submits_is_refused_likewise_and_counted(judging)
     finally:
         judging.ask("DELETE", path)
+
+
+def _what_an_account_submits_is_refused_likewise_and_counted(house: House) -> None:
+    user = house.account()
+    octets = f"From: <{user[0]}>\r\n\r\n{GTUBE}\r\n".encode()
+
+    with pytest.raises(smtplib.SMTPDataError) as refused:
+        house.submit(user, ["x@far.test"], octets)
+
+    assert (refused.value.smtp_code, refused.value.smtp_error) == (550, SPAM.encode()[4:])
+    seen = eventually(
+        lambda: house.ask("GET", f"/policy/limits/show/{user[0]}")["spam"], lambda count: count > 0
+    )
+    assert seen == 1
 
 
 def test_who_is_refused_for_nothing_arrives(judged: Desk) -> None:
