@@ -59,6 +59,7 @@ class HoldLists:
     async def _found(self, judged: Judged) -> Sequence[Entry]:
         case = judged.case
         given = given_of(case, self._kinds)
+        given["recipient"] = case.recipients[:MAX_RECIPIENTS]
         given["rule"] = [e.rule for e in judged.judgement.findings if not e.is_shadow]
         keys = keys_of([kind for kind in KINDS if kind in self._kinds], given)
         whose = {one for each in case.recipients[:MAX_RECIPIENTS] for one in lists_of(each)}

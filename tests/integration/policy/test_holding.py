@@ -74,6 +74,7 @@ async def hold(pool: Pool, kind: Kind, key: str, whose: str = "*", comment: str 
         ("hello", "far.test", "hello far.test"),
         ("author", "bank.test", "author bank.test"),
         ("sender", "eve@far.test", "sender eve@far.test"),
+        ("recipient", "anna@example.test", "recipient anna@example.test"),
         ("rule", "odd_link", "rule ODD_LINK"),
         ("rule", "TRIED", ""),
         ("client", "198.51.100.0/24", ""),
