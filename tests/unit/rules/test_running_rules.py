@@ -181,7 +181,7 @@ def test_what_takes_too_long_is_cut_and_said_so() -> None:
 
 def test_of_one_text_the_rest_is_left_when_the_time_is_up() -> None:
     """Noise of two characters makes RE2's automaton too large for such patterns: they crawl."""
-    rules = "".join(f"rawbody A{n} /a.{{{n}}}x/\n" for n in range(300, 320))
+    rules = "".join(f"rawbody A{n} /a.{{{n}}}x/\n" for n in range(880, 900))
     compiled = compile_rules(read_rules(rules).rules)
     noise = hashlib.shake_128(b"x").digest(100_000).translate(bytes(97 + n % 2 for n in range(256)))
 
@@ -189,12 +189,12 @@ def test_of_one_text_the_rest_is_left_when_the_time_is_up() -> None:
 
     assert ran.slow[0][0].startswith("A")
     assert ran.slow[0][1] > SLOW_SECONDS
-    assert 10 < len(ran.left) < 20
+    assert 0 < len(ran.left) < 20
 
 
 def test_a_pattern_that_some_text_makes_slow_is_told() -> None:
     compiled = compile_rules(
-        read_rules("body GOOD /you (?:have )?won/i\nbody BAD /a.{300}x/\nmeta M !BAD").rules
+        read_rules("body GOOD /you (?:have )?won/i\nbody BAD /a.{900}x/\nmeta M !BAD").rules
     )
 
     faults = too_slow(compiled)
