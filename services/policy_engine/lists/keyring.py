@@ -13,12 +13,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from posthouse.mail.access_keys import Kind
+from posthouse.mail.errors import Unavailable
 from posthouse.storage.access import DIGEST_OCTETS, Key, News, digest_of, news
 from posthouse.storage.pool import Pool
 
 MAX_KEYS = 200_000  # some 15 MB
 ANEW = timedelta(hours=1)
-OVERLAP = timedelta(minutes=1)  # a transaction may be seen later than it began
+# A transaction is seen later than it began: a short one by the next look, a long one by a wide look.
+OVERLAP = timedelta(seconds=3)
+WIDE_OVERLAP = timedelta(minutes=2)
+WIDE_EVERY = timedelta(seconds=30)
 IN_THREAD_OCTETS = 1000 * DIGEST_OCTETS
 
 
@@ -34,23 +38,53 @@ class Keyring:
         self._clock = clock
         self._known: set[bytes] = set()
         self._is_whole = False
-        self._since: datetime | None = None
-        self._anew = float("-inf")
+        self._kinds: frozenset[Kind] = frozenset()
+        self._at: datetime | None = None
+        self._anew = self._wide = float("-inf")
+        self._turn = asyncio.Lock()
+        self._looks = 0
+        self._trouble = ""
 
     async def refresh(self) -> frozenset[Kind]:
-        """Learn what is new; return of which kinds there are entries. Raise `Unavailable`."""
-        since = self._since if self._clock() < self._anew else None
+        """Learn what is new; return of which kinds there are entries. Raise `Unavailable`.
+
+        Who comes while somebody looks waits for that, and sees what that one sees.
+        """
+        looks = self._looks
+        async with self._turn:
+            if self._looks == looks:
+                self._trouble = ""
+                try:
+                    await self._look()
+                except Unavailable as trouble:
+                    self._trouble = str(trouble)
+                self._looks += 1
+        if self._trouble:
+            raise Unavailable(self._trouble)
+        return self._kinds
+
+    async def _look(self) -> None:
+        since = self._since()
         found = await news(self._pool, since, self._most + 1)
         digests = await _parted(found)
-        if since is None:  # whoever else refreshes at the same time loses nothing by that
+        if since is None:
             self._known, self._is_whole = digests, True
             self._anew = self._clock() + ANEW.total_seconds()
         else:
             self._known |= digests
         if len(self._known) > self._most:
             self._known, self._is_whole = set(), False
-        self._since = found.at - OVERLAP
-        return found.kinds
+        self._kinds, self._at = found.kinds, found.at
+
+    def _since(self) -> datetime | None:
+        """Return from when on entries are new to us; None: all are."""
+        now = self._clock()
+        if self._at is None or now >= self._anew:
+            return None
+        if now < self._wide:
+            return self._at - OVERLAP
+        self._wide = now + WIDE_EVERY.total_seconds()
+        return self._at - WIDE_OVERLAP
 
     def likely(self, keys: Sequence[Key]) -> list[Key]:
         """Return those of ``keys`` that may have an entry."""

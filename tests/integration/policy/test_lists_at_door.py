@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from policy_engine.content.authenticated import Authenticated
 from policy_engine.content.case import Case
 from policy_engine.content.finding import Finding
+from policy_engine.lists import keyring as keyring_module
 from policy_engine.lists.keyring import ANEW, Keyring
 from policy_engine.lists.links import LinksCheck
 from policy_engine.lists.zones import Zones
@@ -248,6 +249,24 @@ async def test_a_plan_made_for_a_few_entries_finds_many_by_their_keys(pool: Pool
     conditions = [line for line in plan if "Index Cond" in line]
     assert conditions, plan
     assert all("key = k.key" in each for each in conditions), "whoever's entries are read all"
+
+
+async def test_many_who_look_at_the_keys_at_once_ask_once(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def counted(pool: Pool, since: datetime | None, limit: int) -> access.News:
+        nonlocal asked
+        asked += 1
+        return await access.news(pool, since, limit)
+
+    monkeypatch.setattr(keyring_module, "news", counted)
+    await deny(pool, "sender", "a.test")
+    keyring = Keyring(pool)
+
+    assert await asyncio.gather(*(keyring.refresh() for _ in range(50))) == 50 * [{"sender"}]
+    assert asked == 1
 
 
 async def test_a_pod_knows_which_keys_there_are(pool: Pool) -> None:
