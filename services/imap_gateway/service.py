@@ -23,6 +23,7 @@ from imap_gateway.training import Training
 from posthouse.bus.events import subscribe
 from posthouse.bus.publisher import Publisher
 from posthouse.extraction.workshop import Workshop, open_workshop
+from posthouse.runtime.allocator import enlarge_pages
 from posthouse.runtime.foundation import START, open_foundation, own_certificate
 from posthouse.runtime.logins import open_authenticator
 from posthouse.runtime.rates import SharedRates
@@ -47,6 +48,7 @@ async def serve(settings: ImapSettings, lifecycle: Lifecycle) -> None:
         house = await _house(settings, lifecycle, stack)
         certificate = own_certificate(settings, lifecycle)
         await rehearse(house.pool)
+        enlarge_pages()
         listener = Listener(house, HANDLERS, certificate, lifecycle.tasks, settings.manners)
         if settings.imap_port:
             await listener.listen(settings.imap_host, settings.imap_port, tls=False)
