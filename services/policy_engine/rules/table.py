@@ -22,7 +22,7 @@ from posthouse.telemetry.metrics import counter, gauge
 from posthouse.telemetry.outages import Outage
 
 LOOK_SECONDS: Final = 2.0  # so often it is looked whether the table has changed
-STRIKES: Final = 3  # messages for which a rule was slow: then it rests
+STRIKES: Final = 3  # messages of one hour for which a rule was slow: then it rests
 REST_SECONDS: Final = 3600.0
 _RULES = gauge("posthouse_policy_rules", "Rules in force, left out, and resting.", "state")
 _AWAY = counter("posthouse_policy_rules_unread_total", "Looks at the rules' table that failed.")
@@ -68,6 +68,7 @@ class Table:
         self._pool = pool
         self._clock = clock
         self._strikes = Counter[str]()
+        self._counts_until = 0.0
         self._rest_until: dict[str, float] = {}
         self._resting: frozenset[str] = frozenset()
         self._outage = Outage("rules not read, those of before run", "rules read again")
@@ -87,10 +88,14 @@ class Table:
 
     def strike(self, names: Iterable[str]) -> None:
         """Hear that rules were slow with a message."""
+        now = self._clock()
+        if self._counts_until <= now:
+            self._strikes.clear()
+            self._counts_until = now + REST_SECONDS
         for name in names:
             self._strikes[name] += 1
             if self._strikes[name] >= STRIKES and name not in self._rest_until:
-                self._rest_until[name] = self._clock() + REST_SECONDS
+                self._rest_until[name] = now + REST_SECONDS
                 log.error("rule is slow and rests", rule=name, seconds=REST_SECONDS)
 
     async def refresh(self) -> None:

@@ -134,6 +134,8 @@ async def test_a_rule_that_is_slow_again_and_again_rests_with_what_excludes_it(p
     await pod.table.refresh()
     noise = hashlib.shake_128(b"x").digest(60_000).translate(bytes(97 + n % 2 for n in range(256)))
 
+    pod.table.strike(["SLOW"])
+    pod.clock.now += REST_SECONDS + 1  # that was long ago
     for _ in range(STRIKES):
         await pod.table.refresh()
         assert pod.running == ["NOT_SLOW", "SLOW", "WON"]
