@@ -30,7 +30,7 @@ async def indexer(
 async def due(pool: Pool) -> list[IndexWork]:
     """Return the turns that are to be given now."""
     waiting = await indexing.waiting_accounts(pool, 0, MANY)
-    accounts, turn = await indexing.give_turns(pool, waiting, MANY, AGAIN_AFTER)
+    accounts, turn = await indexing.give_turns(pool, waiting, MANY, AGAIN_AFTER, timedelta())
     return works(accounts, turn) if turn is not None else []
 
 

@@ -102,11 +102,7 @@ async def waiting_accounts(queries: Queries, after: int, most: int) -> list[int]
 
 
 async def give_turns(
-    queries: Queries,
-    accounts: Sequence[int],
-    most: int,
-    again_after: timedelta,
-    rest: timedelta = timedelta(),
+    queries: Queries, accounts: Sequence[int], most: int, again_after: timedelta, rest: timedelta
 ) -> tuple[list[int], datetime | None]:
     """Give a turn to each of ``accounts`` and some with older messages, if they have none; return whom and when.
 
