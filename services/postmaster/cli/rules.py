@@ -32,7 +32,7 @@ OfSet = Annotated[str | None, typer.Option("--set", metavar="SET", help="Only of
 def import_rules(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE|DIR...", help="Files of rules; of a directory all *.cf."),
+        typer.Argument(metavar="FILE|DIR", help="Files of rules; of a directory all *.cf."),
     ] = None,
     *,
     name: Annotated[
@@ -209,7 +209,7 @@ def remove(name: SetName) -> None:
 
 @rules.add("test")
 def try_rules(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE.eml...", help="Messages.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.eml", help="Messages.")],
     *,
     of: OfSet = None,
     sender: Annotated[str, typer.Option(metavar="ADDRESS", help="The envelope's sender.")] = "",
