@@ -118,7 +118,8 @@ class ContentVerdict(
         """What is kept with the message, in JSON; empty if nothing was judged."""
         if not self.rules and not self.hold and self.action == "accept":
             return ""
-        return msgspec.json.encode(self.kept).decode()
+        # PostgreSQL keeps no NUL, and one would keep all back that is accepted at the same moment.
+        return msgspec.json.encode(self.kept).decode().replace("\\u0000", "\\ufffd")
 
     @property
     def kept(self) -> Kept:
