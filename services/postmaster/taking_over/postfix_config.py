@@ -1,7 +1,7 @@
 """Postfix's main.cf: its domains, networks, ways and tables are taken; of each other setting it is told what it is here.
 
-Only what the file sets is looked at; defaults are not. Tables are read where they are, or beside main.cf under
-the same name, so that a copy of ``/etc/postfix`` can be taken over on another machine.
+Only what the file sets is looked at; defaults are not. Tables are read beside main.cf, under their own names, so that
+a copy of ``/etc/postfix`` can be taken over on another machine; elsewhere only if main.cf is that of this one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from posthouse.mail.hops import BadHop, parse_hop
 from posthouse.mail.networks import BadNetworks, parse_networks
 from postmaster.taking_over.changes import Delimiters, Findings, NewDomain, NewNetwork, NewRelay
 from postmaster.taking_over.equivalents import equivalent
-from postmaster.taking_over.lines import TooLarge, logical_lines
+from postmaster.taking_over.lines import TooLarge, logical_lines, plain_lines
 from postmaster.taking_over.postfix import TABLES, House
 from postmaster.taking_over.transports import hop_of, route
 
 MAX_EXPANSIONS = 10  # of $name in one another
+MAPPED_BITS = 96  # before the IPv4 address in an IPv6 one (RFC 4291 §2.5.5.2)
+UNKNOWN = "is none of policy; services/ingress_smtp/README.md, docs/ways.md and docs/queue.md tell of more"
+HOME = Path("/etc/postfix")
 READ = frozenset(
     {"hash", "lmdb", "btree", "dbm", "cdb", "texthash", "sdbm", "regexp", "pcre", "cidr"}
 )
@@ -42,8 +45,15 @@ FORMS = {
     "check_sender_access": "postfix-sender-access",
     "check_recipient_access": "postfix-recipient-access",
 }
+CHECKS = {
+    "header_checks": "header {} ALL =~",
+    "mime_header_checks": "full {}",
+    "nested_header_checks": "full {}",
+    "body_checks": "rawbody {}",
+}
 DOMAINS = frozenset({"mydestination", "virtual_alias_domains", "virtual_mailbox_domains"})
 _NAME = re.compile(r"\$(?:\((\w+)\)|\{(\w+)\}|(\w+))")
+_CHECK = re.compile(r"/(.*)/[a-z]*\s+([A-Za-z]+)(?:\s.*)?")
 _ZONE = re.compile(r"reject_(?:rbl|rhsbl)_\w+|permit_(?:dnswl|rhswl)_client")
 
 Reader = Callable[[Path, House], Findings]
@@ -75,6 +85,23 @@ class _Config:
             text = after
         return text
 
+    def file(self, where: str) -> Path:
+        """Return where a file is that the settings name."""
+        beside = self.folder / Path(where).name
+        is_of_this_machine = self.folder.resolve() == HOME
+        return Path(where) if is_of_this_machine and not beside.is_file() else beside
+
+    def origin(self) -> str:
+        """Return the domain of addresses without one (myorigin); empty if that is none."""
+        text = self.value("myorigin")
+        if text.startswith("/"):
+            try:
+                text = next((line.text for line in plain_lines(self.file(text))), "")
+            except (OSError, TooLarge):
+                text = ""
+        text = text or self.value("mydomain") or self.value("myhostname").partition(".")[2]
+        return text.lower() if is_domain(text) else ""
+
     def words(self, name: str) -> list[str]:
         """Return its parts."""
         return self.value(name).replace(",", " ").split()
@@ -88,10 +115,9 @@ def config(source: Path, house: House) -> Findings:
         file.parent, {name.strip(): value.strip() for name, _, value in pairs if value}, house
     )
     if not house.domain:
-        origin = made.value("myorigin") or made.value("mydomain")
-        made.house = replace(house, domain=origin.lower() if is_domain(origin) else "")
+        made.house = replace(house, domain=made.origin())
     for name in made.set:
-        for taker in (_tables, _domains, _ways, _networks, _restrictions):
+        for taker in (_tables, _checks, _domains, _ways, _networks, _restrictions):
             if taker(made, name):
                 break
         else:
@@ -138,15 +164,46 @@ def _table(made: _Config, name: str, form: str, table: str) -> None:
     if not colon or kind not in READ:
         made.found.leave("main.cf", text, f"tables of type {kind} are not read")
         return
-    path = Path(where)
-    beside = made.folder / path.name
     try:
-        other = ALL_TABLES[form](path if path.is_file() else beside, made.house)
+        other = ALL_TABLES[form](made.file(where), made.house)
+    except FileNotFoundError:
+        made.found.leave("main.cf", text, "is not there: copy it beside main.cf")
+        return
     except (OSError, TooLarge) as fault:
         made.found.leave("main.cf", text, f"cannot be read: {fault}")
         return
     made.found.changes += other.changes
     made.found.left += other.left
+
+
+def _checks(made: _Config, name: str) -> bool:
+    """Tell of each line of header_checks and body_checks which rule does the same."""
+    if name not in CHECKS:
+        return False
+    for table in made.words(name):
+        try:
+            lines = list(logical_lines(made.file(table.partition(":")[2])))
+        except (OSError, TooLarge) as fault:
+            made.found.leave("main.cf", f"{name} = {table}", f"cannot be read: {fault}")
+            continue
+        for number, line in enumerate(lines, 1):
+            reason = _rule(CHECKS[name], f"PF_{name.upper()}_{number}", line.text)
+            made.found.leave(line.where, line.text, reason)
+    return True
+
+
+def _rule(kind: str, name: str, line: str) -> str:
+    """Return what would be written into a file of rules for a line of header_checks(5)."""
+    found = _CHECK.fullmatch(line)
+    if found is None:
+        return equivalent("postfix", "header_checks")
+    rule = f"write as a rule: {kind.format(name)} /{found[1]}/im"
+    action = found[2].upper()
+    if action == "REJECT":
+        return f"{rule}; score {name} 100"
+    if action == "HOLD":
+        return f"{rule}; score {name} 0.001; then posthouse policy access hold rule {name}"
+    return f"{rule}; {equivalent('postfix', f'{action} (checks)') or 'not as an action'}"
 
 
 def _domains(made: _Config, name: str) -> bool:
@@ -190,6 +247,11 @@ def _networks(made: _Config, name: str) -> bool:
         except (BadNetworks, ValueError):
             made.found.leave("main.cf", f"mynetworks = {word}", "is no network")
             continue
+        mapped = getattr(network.network_address, "ipv4_mapped", None)
+        if mapped is not None:
+            network = ip_network(
+                f"{mapped}/{max(0, network.prefixlen - MAPPED_BITS)}", strict=False
+            )
         if not network.is_loopback:
             made.found.take(NewNetwork(str(ip_network(network)), relay=not text.startswith("!")))
     return True
@@ -224,7 +286,7 @@ def _verbs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _tell(made: _Config, name: str) -> None:
-    reason = equivalent("postfix", name) or "has no counterpart: see the READMEs of the services"
+    reason = equivalent("postfix", name) or UNKNOWN
     made.found.leave("main.cf", f"{name} = {made.set[name]}", reason)
 
 

@@ -210,6 +210,7 @@ smtpd_recipient_restrictions = permit_mynetworks,
     reject_unverified_sender
 smtpd_milters = inet:localhost:8891
 maximal_queue_lifetime = 3d
+header_checks = regexp:/etc/postfix/header_checks
 """
 
 
@@ -220,6 +221,7 @@ async def test_what_main_cf_says_is_taken_over_or_told(
     (tmp_path / "virtual").write_text("info@example.test anna@example.test\n")
     (tmp_path / "relays").write_text("anna@example.test [smart.test]:25\n<> [null.test]\n")
     (tmp_path / "senders").write_text("spam.test REJECT\n")
+    (tmp_path / "header_checks").write_text("/^X-Bulk:/ HOLD look\n")
 
     changed, left = await imported(clerk, "postfix-config", str(tmp_path))
 
@@ -238,7 +240,12 @@ async def test_what_main_cf_says_is_taken_over_or_told(
         "smtpd_recipient_restrictions: reject_unverified_sender",
         "smtpd_milters = inet:localhost:8891",
         "maximal_queue_lifetime = 3d",
+        "/^X-Bulk:/ HOLD look",
     }
+    assert left["/^X-Bulk:/ HOLD look"] == (
+        "write as a rule: header PF_HEADER_CHECKS_1 ALL =~ /^X-Bulk:/im; score PF_HEADER_CHECKS_1 "
+        "0.001; then posthouse policy access hold rule PF_HEADER_CHECKS_1"
+    )
     assert left["smtpd_milters = inet:localhost:8891"].startswith("no milters: DKIM, SPF")
     zone = left["smtpd_recipient_restrictions: reject_rbl_client zen.example.test=127.0.0.2"]
     assert zone == "posthouse policy zone set zen.example.test --codes ..."
