@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, ip_network
 
 from policy_engine.rights import read
@@ -16,6 +17,7 @@ _BATV = re.compile(r"prvs=[^=]+=(.+)", re.IGNORECASE)  # a signature with its da
 _NUMBER = re.compile(r"(?<![a-z])[0-9a-f]*\d[0-9a-f]*(?![a-z])|\d+")
 
 
+@lru_cache(maxsize=4096)  # each recipient of a message asks the same
 def network_of(client: str) -> str:
     """Return the network that a client counts as; empty if it has no address."""
     address = plain_address(client)

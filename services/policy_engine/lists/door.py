@@ -19,6 +19,7 @@ from posthouse.mail.access_keys import Kind
 from posthouse.mail.admission import RcptQuestion, Verdict, accept, refuse
 from posthouse.mail.status import Status
 from posthouse.storage.access import Entry
+from posthouse.telemetry.logs import get_logger
 
 NOT_WELCOME = Status(550, (5, 7, 1))  # RFC 3463 §3.8
 NOT_NOW = Status(451, (4, 7, 1))
@@ -27,6 +28,8 @@ NOT_TAKEN = "Mail to this address is not taken"
 DEFERRED = "Mail from you is not taken now, try again later"
 # What is known at the door.
 KINDS: tuple[Kind, ...] = ("sender", "recipient", "client", "hello", "reverse")
+
+log = get_logger()
 
 
 class AccessStep:
@@ -57,7 +60,18 @@ class AccessStep:
         whose = lists_of(asked.recipient)
         found = await self._lists.find(keys, whose)
         entries = reachable(await self._believed(found, asked), asked.recipient)
-        return _said(decide(entries, keys, whose).entry)
+        entry = decide(entries, keys, whose).entry
+        if entry is not None and not asked.is_trial:
+            log.info(
+                "entry of a list decided",
+                action=entry.action,
+                entry=f"{entry.kind} {entry.key}",
+                whose=entry.whose,
+                client=asked.client,
+                sender=asked.sender,
+                recipient=asked.recipient,
+            )
+        return _said(entry)
 
     async def _believed(self, found: Sequence[Entry], asked: RcptQuestion) -> list[Entry]:
         """Leave out who would be let in under a name that is not proved to be theirs."""
