@@ -51,6 +51,7 @@ class Pod:
     system: Posthouse
     asker: Asker[Answer]
     _api: httpx.AsyncClient = field(repr=False)
+    _has_rules: bool = field(default=False, init=False)
 
     @property
     def pid(self) -> int:
@@ -71,7 +72,9 @@ class Pod:
         """Give it so many rules, and no others; return when it has them."""
         path = f"/policy/rule-sets/{RULE_SET}"
         await self._put(path, content=letters.rules(count).encode())
-        await self._put(f"{path}/state", json={"state": "live"})
+        if not self._has_rules:  # each change is read anew
+            await self._put(f"{path}/state", json={"state": "live"})
+            self._has_rules = True
         pod = self.system.stack.service("policy").health_port
         wanted = f'posthouse_policy_rules{{state="run"}} {count}.0'
         await _until(lambda: _metrics(pod), lambda text: wanted in text)
