@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
 from policy_engine.arrival import Arrival
 from policy_engine.lists.access import AccessLists, addresses_of, keys_of, lists_of
 from policy_engine.lists.decision import decide, reachable
-from policy_engine.lists.proof import SenderProof
+from policy_engine.lists.proof import SenderProof, proved_name
 from policy_engine.lists.zones import Zones
 from policy_engine.places import must_be_reached
 from policy_engine.rights import read
-from posthouse.authenticity.iprev import check_reverse
 from posthouse.authenticity.names import Names
 from posthouse.mail.access_keys import Kind
 from posthouse.mail.admission import RcptQuestion, Verdict, accept, refuse
@@ -55,7 +53,7 @@ class AccessStep:
         if not asked.is_relay:
             given |= {"client": (asked.client,), "hello": (asked.helo,)}
             if "reverse" in kinds:
-                given["reverse"] = (await self._reverse(asked.client),)
+                given["reverse"] = (await proved_name(self._names, asked.client, self._patience),)
         keys = keys_of([kind for kind in KINDS if kind in kinds], given)
         whose = lists_of(asked.recipient)
         found = await self._lists.find(keys, whose)
@@ -80,13 +78,6 @@ class AccessStep:
             return list(found)
         is_proved = await self._proof.passes(asked)
         return [e for e in found if not needs_proof(e) or (is_proved and e.kind == "sender")]
-
-    async def _reverse(self, client: str) -> str:
-        try:
-            async with asyncio.timeout(self._patience):
-                return (await check_reverse(self._names, client)).name
-        except TimeoutError:
-            return ""
 
 
 class ZonesStep:

@@ -1,10 +1,11 @@
-"""Whether a sender is proved at the door, where nothing but the envelope is known: by SPF."""
+"""What is proved at the door, where nothing but the envelope is known: a sender by SPF, a client's name."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
 
+from posthouse.authenticity.iprev import check_reverse
 from posthouse.authenticity.names import Names
 from posthouse.authenticity.spf import check_host
 from posthouse.mail.access_keys import plain_address
@@ -39,3 +40,12 @@ class SenderProof:
         except TimeoutError:
             return False
         return found.result == "pass"
+
+
+async def proved_name(names: Names, client: str, patience: float) -> str:
+    """Return the name of a client that is proved both ways within ``patience`` seconds, or nothing."""
+    try:
+        async with asyncio.timeout(patience):
+            return (await check_reverse(names, client)).name
+    except TimeoutError:
+        return ""

@@ -10,15 +10,15 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from policy_engine.content.finding import Finding
 from policy_engine.enquiries import Memory
 from policy_engine.lists.health import Health
+from policy_engine.lists.proof import proved_name
 from policy_engine.lists.questions import Asked, Traits, named, probes, questions
-from posthouse.authenticity.iprev import check_reverse
 from posthouse.authenticity.names import Names
 from posthouse.mail.answers import Answer, Found, Temporary
 from posthouse.mail.list_codes import Listed, listed, parse_codes
@@ -31,6 +31,7 @@ REMEMBER = timedelta(seconds=60)  # what they said of a client
 REMEMBER_DOUBT = timedelta(seconds=5)  # where somebody did not answer
 MAX_REMEMBERED = 10_000
 MAX_QUESTIONS = 400  # about the names of one message
+AT_ONCE = 200  # of these, of all messages: each has a socket
 MAX_TEXT = 200
 _ALL = "*"
 _NO_NAME = re.compile(r"[^A-Z0-9]+")
@@ -101,6 +102,7 @@ class Zones:
         self._looked = float("-inf")
         self.memory = Memory(self._look, clock)
         self._health = Health(clock)
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._remembered: OrderedDict[Traits, tuple[float, Standing]] = OrderedDict()
 
     @property
@@ -161,9 +163,8 @@ class Zones:
         await self.look()
         asking = [zone for zone in self._zones if set(names).intersection(zone.asks)]
         share = MAX_QUESTIONS // max(len(asking), 1)
-        found = await self._answers(
-            asking, [asked for zone in asking for asked in named(zone, names)[:share]]
-        )
+        wanted = [asked for zone in asking for asked in named(zone, names)[:share]]
+        found = await self._answers(asking, wanted, self._hosts_in_turn)
         listings, unknown = [], 0
         for zone in asking:
             some = [(asked, its) for asked, its in found if asked.zone is zone]
@@ -180,12 +181,12 @@ class Zones:
     async def _asked(self, traits: Traits) -> Standing:
         reverse = ""
         if any("reverse" in zone.asks for zone in self._zones) and traits.client:
-            reverse = await self._reverse(traits.client)
+            reverse = await proved_name(self._names, traits.client, self._patience)
         traits = Traits(
             client=traits.client, sender=traits.sender, hello=traits.hello, reverse=reverse
         )
         wanted = [asked for zone in self._zones for asked in questions(zone, traits)]
-        found = await self._answers(self._zones, wanted)
+        found = await self._answers(self._zones, wanted, self._hosts)
         return Standing(
             tuple(
                 Listing(asked, its.points, its.answers)
@@ -196,7 +197,10 @@ class Zones:
         )
 
     async def _answers(
-        self, asking: Sequence[Zone], wanted: Sequence[Asked]
+        self,
+        asking: Sequence[Zone],
+        wanted: Sequence[Asked],
+        ask: Callable[[str], Coroutine[None, None, Answer[str]]],
     ) -> list[tuple[Asked, Listed | None]]:
         """Ask what is ``wanted`` of zones that are well, and probe those that are due.
 
@@ -205,7 +209,7 @@ class Zones:
         due = self._health.due(asking)
         wanted = [each for each in wanted if self._health.is_well(each.zone)]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._hosts(each.name)) for each in wanted]
+            tasks = [group.create_task(ask(each.name)) for each in wanted]
             for zone in due:
                 group.create_task(self._probe(zone))
         answers = [task.result() for task in tasks]
@@ -235,15 +239,12 @@ class Zones:
         some, none = await asyncio.gather(self._hosts(must), self._hosts(must_not))
         self._health.probed(zone, some, none)
 
-    async def _reverse(self, client: str) -> str:
-        try:
-            async with asyncio.timeout(self._patience):
-                return (await check_reverse(self._names, client)).name
-        except TimeoutError:
-            return ""
-
     async def _hosts(self, name: str) -> Answer[str]:
         return await self._in_time(self._names.hosts(name, 4))
+
+    async def _hosts_in_turn(self, name: str) -> Answer[str]:
+        async with self._turns:
+            return await self._hosts(name)
 
     async def _in_time(self, asking: Awaitable[Answer[str]]) -> Answer[str]:
         try:
