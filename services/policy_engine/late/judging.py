@@ -117,8 +117,13 @@ class LateJudging:
             async with turns:
                 return await self._end(mail, known.get(mail.id))
 
-        found = await asyncio.gather(*map(of, late.values()))
-        return dict(zip(late, found, strict=True))
+        found = await asyncio.gather(*map(of, late.values()), return_exceptions=True)
+        ends: dict[UUID, _End] = {}
+        for ident, end in zip(late, found, strict=True):
+            if isinstance(end, BaseException):
+                raise end  # nobody works on any of them any more
+            ends[ident] = end
+        return ends
 
     async def _end(self, mail: Inbound, standing: Standing | None) -> _End:
         if standing is None:
