@@ -75,10 +75,8 @@ _GIVE = """
     with asked as materialized (select unnest($1::bigint[]) as account_id
     ), rested as materialized (
         select account_id from asked a
-         where (select since from unindexed u where u.account_id = a.account_id
-                 order by content_id desc limit 1) <= now() - $4::interval
-            or (select since from unindexed u where u.account_id = a.account_id
-                 order by content_id limit 1) <= now() - $5::interval
+         where (select since from unindexed where account_id = a.account_id order by content_id desc limit 1) <= now() - $4::interval
+            or (select since from unindexed where account_id = a.account_id order by content_id limit 1) <= now() - $5::interval
     ), nobodys as (
         delete from unindexed where account_id in (
             select account_id from asked a
@@ -106,9 +104,8 @@ async def give_turns(
 ) -> tuple[list[int], datetime | None]:
     """Give a turn to each of ``accounts`` and some with older messages, if they have none; return whom and when.
 
-    An account waits for its turn until nothing new has come for ``rest``, ten times that at most: so what
-    comes one by one is indexed together, and not while its client waits. A turn given as long ago as
-    ``again_after`` counts as lost.
+    An account has none until nothing new has come for ``rest``, ten times that at most: what comes one by
+    one is indexed together. A turn given as long ago as ``again_after`` counts as lost.
     """
     rows = await queries.fetch(_GIVE, accounts, most, again_after, rest, 10 * rest)
     return [row["account_id"] for row in rows], rows[0]["turn"] if rows else None
@@ -227,8 +224,7 @@ _KEEP = f"""
        set body_f = excluded.body_f, grams = excluded.grams, lacks_documents = false
 """  # noqa: S608  constants only
 _DONE = """
-    delete from unindexed
-     where (account_id, content_id) in (select * from unnest($1::bigint[], $2::bigint[]))
+    delete from unindexed where (account_id, content_id) in (select * from unnest($1::bigint[], $2::bigint[]))
 """
 _END = """
     update searchers s
