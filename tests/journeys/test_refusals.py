@@ -88,7 +88,7 @@ NOT_WANTED = "550 5.7.1 Mail from you is not taken here"
         ({"sender": "any@evil.test"}, NOT_WANTED),
         ({"client": DENIED}, NOT_WANTED),
         ({"hello": "mx.spammer.test"}, NOT_WANTED),
-        ({"text": "X-Mailer: Bulk Mate"}, SPAM),
+        ({"text": "X-Mailer: Bulk Mate"}, NOT_WANTED),
         ({"to": "nobody@example.test"}, "550 5.1.1 No such user here"),
         ({"to": "x@elsewhere.test"}, "550 5.7.1 Relaying denied"),
     ],

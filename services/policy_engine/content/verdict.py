@@ -61,9 +61,9 @@ def decide(findings: Sequence[Finding], levels: Levels) -> Judgement:
     asked = [each for each in live if each.action is not None]
     is_let_in = any(each.action == "accept" for each in asked)
     by_score: Action = "accept" if is_let_in else _by_score(score, levels)
-    top = max(asked, key=lambda each: SEVERITY[each.action or "accept"], default=None)
+    top = max(asked, key=_weight, default=None)
     is_spam = levels.tag is not None and score >= levels.tag
-    if top is None or SEVERITY[top.action or "accept"] <= SEVERITY[by_score]:
+    if top is None or not _is_stronger(top, by_score):
         return _judgement(by_score, score, findings, is_spam=is_spam)
     action = top.action or "accept"
     return Judgement(
@@ -75,6 +75,18 @@ def decide(findings: Sequence[Finding], levels: Levels) -> Judgement:
         findings=tuple(findings),
         is_spam=is_spam,
     )
+
+
+def _weight(finding: Finding) -> tuple[int, bool]:
+    return SEVERITY[finding.action or "accept"], bool(finding.text)
+
+
+def _is_stronger(top: Finding, by_score: Action) -> bool:
+    """True if a rule that asks for an action has it, or its own words for what the sum asks for, too."""
+    asked = top.action or "accept"
+    if asked == by_score == "reject":
+        return bool(top.text)
+    return SEVERITY[asked] > SEVERITY[by_score]
 
 
 def _judgement(

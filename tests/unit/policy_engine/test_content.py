@@ -229,6 +229,16 @@ def test_the_most_severe_wish_counts() -> None:
     assert (its.action, its.decided_by, its.text) == ("reject", ("REJECT",), "reject")
 
 
+def test_a_rule_that_refuses_has_its_own_words_though_the_points_refuse_too() -> None:
+    listed = Finding(rule="DENY_LIST", score=100, action="reject", text="Not you")
+    scanner = Finding(rule="RSPAMD", score=50, action="reject")
+
+    its = decide([scanner, listed], Levels())
+    assert (its.action, its.text, its.is_spam) == ("reject", "Not you", True)
+    assert its.decided_by == ("RSPAMD", "DENY_LIST")
+    assert decide([scanner], Levels()).text == "Message refused: it looks like spam"
+
+
 def test_who_is_let_in_is_not_refused_by_his_score_but_by_a_virus() -> None:
     spam, friend = Finding(rule="SPAM", score=99), Finding(rule="FRIEND", action="accept")
     virus = Finding(rule="VIRUS", action="reject", text="virus")
