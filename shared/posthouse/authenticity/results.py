@@ -10,15 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from posthouse.mail.address import is_domain
-from posthouse.mail.header import unfold
 
 MAX_REASON_CHARACTERS = 120
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\U0010ffff]+"
 _DOT_STRING = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")  # RFC 5321 §4.1.2, RFC 6531 §3.3
 _TOKEN = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~\-]+")  # RFC 2045 §5.1, without "/"
+_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _SPECIAL = re.compile(r'["\\]')
 _NAME = b"authentication-results"
-_COMMENT = re.compile(rb"\([^()]*\)")
+# What stands before the authserv-id, and it (§2.2): comments in comments are read two deep.
+_PLAIN = rb"[^()\\]|\\."
+_COMMENT = rb"\((?:%b|\((?:%b)*+\))*+\)" % (_PLAIN, _PLAIN)
+_AUTHOR = re.compile(
+    rb"(?:[ \t\r\n]|%b)*+(?:\"((?:[^\"\\]|\\.)*+)\"|([^ \t\r\n;()\"]++))" % _COMMENT, re.DOTALL
+)
 _FIELD = re.compile(rb"(?im)^authentication-results[ \t]*:((?:[^\n]|\n[ \t])*\n?)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -61,20 +66,19 @@ def results_field(hostname: str, results: Sequence[Result]) -> bytes:
 
 
 def without_results(header: bytes, hostname: str) -> bytes:
-    """Return ``header`` without the fields that claim to be of ``hostname`` (§5)."""
+    """Return ``header`` without the fields that claim to be of ``hostname`` (§5), or hide of whom they are."""
     if _NAME not in header.lower():
         return header
     ours = hostname.lower().encode()
-    return _FIELD.sub(lambda found: b"" if _author(found[1]) == ours else found[0], header)
+    return _FIELD.sub(lambda found: b"" if _author(found[1]) in {ours, b""} else found[0], header)
 
 
 def _author(value: bytes) -> bytes:
-    """Return the authserv-id of a field's value, lower case (§2.2)."""
-    plain = unfold(value)
-    while plain != (plain := _COMMENT.sub(b" ", plain)):
-        pass
-    words = plain.partition(b";")[0].split()  # [CFWS] authserv-id [CFWS authres-version]
-    return words[0].strip(b'"').lower() if words else b""
+    """Return the authserv-id of a field's value, lower case (§2.2); empty if none can be read."""
+    found = _AUTHOR.match(value)
+    if found is None:
+        return b""
+    return (found[2] or _PAIR.sub(rb"\1", found[1] or b"")).strip().lower()
 
 
 def pvalue(text: str) -> str:

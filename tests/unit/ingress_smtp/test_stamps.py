@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -122,12 +123,25 @@ def test_no_account_says_more_in_the_results_than_its_name(account: str) -> None
         b'Authentication-Results: (c (d) ) "mx.example.test" ; none\r\n',
         b"Authentication-Results:\r\n mx.example.test; none\r\n",
         b"Authentication-Results:mx.example.test\r\n",
+        b"Authentication-Results: (a\\)b) mx.example.test; dkim=pass\r\n",
+        b'Authentication-Results: "mx\\.example.test"; dkim=pass\r\n',
+        b"Authentication-Results: (((((deep))))) mx.example.test; dkim=pass\r\n",
     ],
 )
 def test_forged_results_go_and_nothing_else_does(forged: bytes) -> None:
     before, after = b"Subject: a\r\n", b"Authentication-Results: other.test; none\r\n\r\n" + forged
 
     assert without_forged_results(before + forged + after, hostname=HOST) == before + after
+
+
+@pytest.mark.parametrize("half", [b"(" * 900, b"()" * 450, b"(\\" * 450])
+def test_comments_in_comments_hold_nobody_up(half: bytes) -> None:
+    folded = b"Authentication-Results: " + b"\r\n ".join([half] * 250 + [b")" * 900] * 250)
+
+    began = time.process_time()
+    without_forged_results(folded + b" mx.example.test; none\r\n\r\n", hostname=HOST)
+
+    assert time.process_time() - began < 2  # it would be minutes
 
 
 def test_what_is_missing_is_added_and_what_is_there_is_kept() -> None:
