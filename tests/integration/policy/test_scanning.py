@@ -332,7 +332,7 @@ async def test_who_does_not_answer_in_time_or_not_at_all_is_away(
                 while await reader.read(65_536):
                     continue
             writer.write(HALVES[kind])
-            while way == "drips":
+            while way == "drips" and not writer.is_closing():
                 writer.write(b" ")
                 await writer.drain()
                 await asyncio.sleep(0.01)
