@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,10 +11,10 @@ from pathlib import Path
 
 import httpx
 
-from onemachine.children import mortal
 from onemachine.ports import free_ports
 from onemachine.ready import NO_TLS
 from onemachine.services import inherited_environment
+from support import forks
 
 START_SECONDS = 60.0  # a machine that does much else, too
 END_SECONDS = 30.0
@@ -40,24 +39,21 @@ class Service:
     settings: Mapping[str, str]
     log: Path
     _health: int = field(default_factory=free_port)
-    _process: asyncio.subprocess.Process | None = None
+    _process: forks.Forked | None = None
 
     async def start(self) -> None:
         """Start it and wait until it says that it is ready."""
         assert self._process is None or self._process.returncode is not None, "it runs already"
         environment = {**inherited_environment(), **self.settings}
         environment["POSTHOUSE_HEALTH_PORT"] = str(self._health)
-        with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *mortal(sys.executable, "-m", self.module), env=environment, stdout=log, stderr=log
-            )
+        self._process = await forks.start(self.module, environment, self.log)
         try:
             await self._until_ready(self._process)
         except BaseException:
             await self.kill()  # a test that fails leaves nothing behind that slows the next ones
             raise
 
-    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+    async def _until_ready(self, process: forks.Forked) -> None:
         address = f"http://127.0.0.1:{self._health}/readyz"
         async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(verify=NO_TLS) as client:
             while True:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +11,6 @@ from pathlib import Path
 
 import httpx
 
-from onemachine.children import mortal
 from onemachine.ports import free_ports
 from onemachine.ready import NO_TLS
 from onemachine.services import inherited_environment
@@ -28,6 +25,8 @@ from posthouse.storage.ledger import Branch, Kept, NewMail, NewRecipient
 from posthouse.storage.ledger.claiming import key_of
 from posthouse.storage.pool import Pool
 from posthouse.telemetry.probes import Probes
+from support import forks
+from support.forks import Forked
 
 AT_ONCE = 200  # accepted together
 START_SECONDS = 60.0  # a machine that does much else, too
@@ -55,9 +54,9 @@ class Office:
     broker_url: str
     folder: Path
     settings: Mapping[str, str]
-    running: list[Process] = field(default_factory=list)
+    running: list[Forked] = field(default_factory=list)
 
-    async def start(self, *, ready: bool = True) -> tuple[Process, int]:
+    async def start(self, *, ready: bool = True) -> tuple[Forked, int]:
         """Start a process; return it once it is (or, if not ``ready``, says it is not) ready.
 
         The number is the port of its probes.
@@ -65,13 +64,7 @@ class Office:
         port = free_ports(1)[0]
         environment = {**inherited_environment(), **self.settings}
         environment["POSTHOUSE_HEALTH_PORT"] = str(port)
-        with (self.folder / f"log-{port}").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *mortal(sys.executable, "-m", "delivery_remote"),
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )
+        process = await forks.start("delivery_remote", environment, self.folder / f"log-{port}")
         self.running.append(process)
         async with httpx.AsyncClient(verify=NO_TLS) as client:
             await come_true(
@@ -79,7 +72,7 @@ class Office:
             )
         return process, port
 
-    async def stop(self, process: Process, number: signal.Signals = signal.SIGTERM) -> int:
+    async def stop(self, process: Forked, number: signal.Signals = signal.SIGTERM) -> int:
         """End ``process`` and return its exit code."""
         if process.returncode is None:
             process.send_signal(number)

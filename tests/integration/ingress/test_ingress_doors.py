@@ -123,7 +123,10 @@ async def test_an_idle_session_takes_little_memory(place: Place, files: Certific
         place, SMTPS_PORT=smtps, TLS_CERTIFICATE=files.chain, TLS_KEY=files.key,
         SESSIONS_MAX=5000, SESSIONS_PER_CLIENT_MAX=5000, RATE_CLIENT_CONNECTIONS="0",
     )  # fmt: skip
-    async with place.running("policy_engine"), place.running("ingress_smtp") as process:
+    async with (
+        place.running("policy_engine"),
+        place.running("ingress_smtp", alone=True) as process,
+    ):
         for port, tls in ((place.port, None), (smtps, trusting(files.authority))):
             clients = await asyncio.to_thread(come_and_keep_silent, port, tls, FIRST)
             before = resident_kib(process.pid)

@@ -14,7 +14,7 @@ from posthouse.blobs import open_blobs
 from posthouse.mail.ids import object_key
 from posthouse.storage.pool import Pool
 from support.dialogue import play
-from support.place import Place
+from support.place import Place, Process
 from support.servers import S3Store
 
 pytestmark = pytest.mark.integration
@@ -46,7 +46,7 @@ async def send(port: int, mebibytes: int) -> bytes:
     return reply
 
 
-def peak_octets(process: asyncio.subprocess.Process) -> int:
+def peak_octets(process: Process) -> int:
     """Return the most memory that the process ever had."""
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
@@ -59,7 +59,10 @@ def left_over(store: Path) -> list[Path]:
 
 
 async def test_many_at_once_are_on_disk_and_not_in_memory(place: Place, pool: Pool) -> None:
-    async with place.running("policy_engine"), place.running("ingress_smtp") as ingress:
+    async with (
+        place.running("policy_engine"),
+        place.running("ingress_smtp", alone=True) as ingress,
+    ):
         at_rest = peak_octets(ingress)
 
         replies = await asyncio.gather(*(send(place.port, 5) for _ in range(SESSIONS)))

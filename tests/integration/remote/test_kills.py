@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from posthouse.storage.pool import Pool
+from support.forks import Forked
 from support.outside_world import OutsideWorld
 from support.remote_service import Office, come_true, open_office
 from support.roads import until
@@ -58,7 +59,7 @@ class Place:
     postgresql: Wire
     rabbitmq: Wire
     successor: int = 0
-    _first: asyncio.subprocess.Process | None = field(default=None)
+    _first: Forked | None = field(default=None)
 
     async def start(self) -> None:
         """Start the one that will be killed."""
