@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from uuid import UUID
 
 from policy_engine.content.authenticated import UNKNOWN, Authenticated
@@ -13,11 +14,13 @@ from posthouse.mail.address import is_domain
 from posthouse.mail.derived import derived
 from posthouse.mail.header import header_end, unfold
 from posthouse.mail.idn import a_labels
-from posthouse.mime.addresses import MISSING_DOMAIN, parse_addresses
+from posthouse.mime.addresses import MISSING_DOMAIN, MISSING_MAILBOX, parse_addresses
 from posthouse.mime.text import decode_words
 from posthouse.rules.letter import Letter
 
-_NO_HOST = MISSING_DOMAIN.decode()
+MAX_FROM_OCTETS = 4096  # a hundred authors
+_NO_HOST, _NO_MAILBOX = MISSING_DOMAIN.decode(), MISSING_MAILBOX.decode()
+_AT_SIGNS = "@\N{FULLWIDTH COMMERCIAL AT}\N{SMALL COMMERCIAL AT}"  # as people see them
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: what is derived is kept
@@ -94,9 +97,9 @@ class Case:
 
     @derived
     def authors(self) -> tuple[str, ...]:
-        """The addresses of all From fields, groups included (RFC 5322 §3.6.2)."""
-        found = []
-        for each in self.header.all(b"from"):
+        """The addresses of all From fields, groups included (RFC 5322 §3.6.2); none of too long ones."""
+        found: list[str] = []
+        for each in self._from_fields:
             for mailbox in parse_addresses(unfold(each.partition(b":")[2])):
                 if mailbox.local is not None and mailbox.host:
                     local = mailbox.local.decode("utf-8", "replace")
@@ -105,21 +108,49 @@ class Case:
 
     @derived
     def author_domains(self) -> tuple[str, ...]:
-        """Their domains in lower case and A-labels, those that are some."""
-        hosts = (author.rpartition("@")[2].lower().removesuffix(".") for author in self.authors)
-        return tuple(dict.fromkeys(a_labels(host) for host in hosts if is_domain(host)))
+        """Their domains in lower case and A-labels, those that are some (RFC 5891 §4)."""
+        hosts = (author.rpartition("@")[2] for author in self.authors)
+        plain = (host.lower().removesuffix(".") for host in hosts if host != _NO_HOST)
+        names = (a_labels(host) for host in plain if is_domain(host))
+        return tuple(dict.fromkeys(name for name in names if name.isascii()))
+
+    @derived
+    def _from_fields(self) -> Sequence[bytes]:
+        """The From fields, if they are not too long to be read while all others wait."""
+        found = self.header.all(b"from")
+        return found if sum(map(len, found)) <= MAX_FROM_OCTETS else ()
 
     @property
     def hides_author(self) -> bool:
-        """True if From shows an address to people, but none that can be read by its grammar.
+        r"""True if From shows an address to people that cannot be read by its grammar.
 
-        ``<ceo@a.test> <eve@b.test>``, ``=?utf-8?q?ceo=40a.test?=``: no domain could be asked then.
+        ``=?utf-8?q?ceo=40a.test?=``, ``eve@b.test, ceo@a\u3002test``, kilobytes of commas: no domain could be asked then.
         """
-        hosts = [author.rpartition("@")[2] for author in self.authors]
-        if any(
-            host != _NO_HOST and (host[0] == "[" or is_domain(host.removesuffix(".")))
-            for host in hosts
-        ):
+        if self.authors and not any(map(_is_unreadable, self.authors)):
             return False
-        shown = (field.partition(b":")[2] for field in self.header.all(b"from"))
-        return any("@" in decode_words(unfold(each)) for each in shown)
+        shown = [decode_words(unfold(field.partition(b":")[2])) for field in self._from_fields]
+        return any(map(_has_at, shown)) or (not shown and bool(self.header.all(b"from")))
+
+
+def _is_unreadable(author: str) -> bool:
+    """True if people may see a domain in ``author`` that DNS does not know by this name."""
+    local, _, host = author.rpartition("@")
+    if host == _NO_HOST:
+        return local == _NO_MAILBOX or _has_at(decode_words(local.encode()))
+    name = a_labels(host.lower().removesuffix("."))
+    return not (name.isascii() and is_domain(name)) and not _is_literal(host)
+
+
+def _has_at(text: str) -> bool:
+    return any(at in text for at in _AT_SIGNS)
+
+
+def _is_literal(host: str) -> bool:
+    """True for an address literal (RFC 5321 §4.1.3): no domain speaks for it."""
+    if not (host.startswith("[") and host.endswith("]")):
+        return False
+    try:
+        ip_address(host[1:-1].lower().removeprefix("ipv6:"))
+    except ValueError:
+        return False
+    return True

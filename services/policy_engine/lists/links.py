@@ -10,11 +10,12 @@ from policy_engine.content.finding import Action, Finding
 from policy_engine.lists.link_names import hosts_in, names_of
 from policy_engine.lists.zones import Zones
 from posthouse.mail.header import unfold
-from posthouse.mime.addresses import parse_addresses
+from posthouse.mime.addresses import Mailbox, parse_addresses
 from posthouse.storage.list_zones import Subject
 
 IN_THREAD_OCTETS = 16 * 1024
 MAX_ADDRESSES = 20
+MAX_FIELD_OCTETS = 4096  # to read more would hold all others up
 _AUTHORS = (b"from", b"reply-to")
 
 
@@ -53,9 +54,14 @@ class LinksCheck:
 def _author_hosts(case: Case) -> Iterator[str]:
     for name in _AUTHORS:
         for each in case.header.all(name)[:MAX_ADDRESSES]:
-            for mailbox in parse_addresses(unfold(each.partition(b":")[2]))[:MAX_ADDRESSES]:
+            for mailbox in _addresses_in(each):
                 if mailbox.host:
                     yield mailbox.host.decode("utf-8", "replace")
+
+
+def _addresses_in(field: bytes) -> Sequence[Mailbox]:
+    value = unfold(field.partition(b":")[2][:MAX_FIELD_OCTETS])
+    return parse_addresses(value)[:MAX_ADDRESSES]
 
 
 async def _link_hosts(case: Case) -> Sequence[str]:
