@@ -24,7 +24,7 @@ _COMMENT = rb"\((?:%b|\((?:%b)*+\))*+\)" % (_PLAIN, _PLAIN)
 _AUTHOR = re.compile(
     rb"(?:[ \t\r\n]|%b)*+(?:\"((?:[^\"\\]|\\.)*+)\"|([^ \t\r\n;()\"]++))" % _COMMENT, re.DOTALL
 )
-_FIELD = re.compile(rb"(?im)^authentication-results[ \t]*:((?:[^\n]|\n[ \t])*\n?)")
+_FIELD = re.compile(rb"(?im)^authentication-results[ \t]*:((?:[^\n]++|\n[ \t])*+\n?)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from posthouse.authenticity.dkim.bodies import Canon
 
 # A field with its folding, whatever its name holds; the empty line ends the header.
-_FIELD = re.compile(rb"([^\r\n:]*):((?:[^\n]|\n[ \t])*)(?:\n|\Z)")
+_FIELD = re.compile(rb"([^\r\n:]*+):((?:[^\n]++|\n[ \t])*+)(?:\n|\Z)")
 _SPACES = re.compile(rb"[ \t]+")
 _VALUE_OF_B = re.compile(rb"((?:\A|;)[ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 
