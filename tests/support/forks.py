@@ -14,8 +14,10 @@ import runpy
 import signal
 import sys
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any, cast
 
 _SERVICES = (
     "ingress_smtp", "policy_engine", "delivery_remote", "delivery_local", "imap_gateway",
@@ -74,6 +76,7 @@ async def start(module: str, environment: Mapping[str, str], log: Path) -> Forke
 
 
 def _run(module: str, environment: Mapping[str, str], log: str) -> None:
+    _let_go_of_the_server()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     said = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(said, sys.stdout.fileno())
@@ -82,3 +85,10 @@ def _run(module: str, environment: Mapping[str, str], log: str) -> None:
     os.environ.update(environment)
     sys.argv = [module]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _let_go_of_the_server() -> None:
+    """Close what keeps the fork server alive: each child is given it, to have children of its own."""
+    server = cast("Any", forkserver._forkserver)
+    os.close(server._forkserver_alive_fd)
+    server._forkserver_alive_fd = None
