@@ -188,8 +188,7 @@ def _poster(question: RcptQuestion, grounds: Grounds) -> str:
     """Return who is known to send; empty for a stranger."""
     if question.auth:
         return question.auth
-    is_known = is_ours(question.client, question.sender, grounds.networks)
-    return question.sender if is_known else ""
+    return question.sender if is_of_house(question, grounds.networks) else ""
 
 
 def _nobody(question: RcptQuestion, recipient: Address, place: Place, grounds: Grounds) -> Verdict:
@@ -242,6 +241,13 @@ def _by_network(question: RcptQuestion, recipient: Address, terms: Network) -> V
     if _DETOURS & set(recipient.local):
         return refuse(RELAY_DENIED, "Relaying by detour denied", "detour")
     return accept("network relays")
+
+
+def is_of_house(question: RcptQuestion, networks: Sequence[Network]) -> bool:
+    """True for mail of an account, or of a network that may relay; not for what LMTP passes on."""
+    if question.auth:
+        return True
+    return not question.is_relay and is_ours(question.client, question.sender, networks)
 
 
 def is_ours(client: str, sender: str, networks: Sequence[Network]) -> bool:

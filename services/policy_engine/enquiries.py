@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from policy_engine.admission import Grounds, is_ours, judge, wanted
+from policy_engine.admission import Grounds, is_of_house, judge, wanted
 from policy_engine.arrival import Arrival, Step
 from policy_engine.maps.admitting import admitted
 from policy_engine.maps.book import CurrentMaps, no_maps
@@ -192,8 +192,7 @@ class Enquiries:
             arrival = Arrival(
                 question=question,
                 verdict=verdict,
-                is_trusted=bool(question.auth)
-                or is_ours(question.client, question.sender, networks),
+                is_trusted=is_of_house(question, networks),
                 is_answer=is_answer,
             )
             verdict = await self._in_steps(arrival)

@@ -7,8 +7,9 @@ from datetime import date
 from ipaddress import ip_network
 
 import pytest
+from msgspec import structs
 
-from policy_engine.admission import Grounds, judge, wanted
+from policy_engine.admission import Grounds, is_of_house, judge, wanted
 from policy_engine.srs import Rewriter
 from posthouse.mail.address import parse_address
 from posthouse.mail.admission import MailQuestion, Question, RcptQuestion
@@ -213,3 +214,12 @@ def test_only_posters_reach_a_group_that_names_some(
     paper.alias("staff@example.test", "Anna@example.test", "x@far.test", posters=("members",))
 
     assert verdict(paper, question) == answer
+
+
+def test_who_passes_others_mail_on_by_lmtp_has_not_written_it(paper: PaperDirectory) -> None:
+    paper.alias("all@example.test", "anna@example.test", posters=("boss@example.test",))
+    asked = rcpt("all@example.test", client=FRIEND, sender="boss@example.test")
+
+    assert verdict(paper, structs.replace(asked, is_relay=True)) == "550 5.7.2"
+    assert not is_of_house(structs.replace(asked, is_relay=True), NETWORKS)
+    assert is_of_house(structs.replace(asked, is_relay=True, auth="anna@example.test"), NETWORKS)

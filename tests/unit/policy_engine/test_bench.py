@@ -128,3 +128,11 @@ async def test_mail_of_this_house_is_signed_as_it_is_stored() -> None:
     assert first == b"DKIM-Signature: of %d octets\r\n" % (size + len(one)) + one
     assert relayed.header.startswith(b"DKIM-Signature: ")
     assert b"DKIM" not in (await bench.answer(QUESTION)).header
+
+
+async def test_what_a_trusted_host_passes_on_by_lmtp_is_judged_as_a_strangers() -> None:
+    bench = _bench(_Check(action="reject", of_ours=False), sealers=[_Seal()])
+    ours = msgspec.structs.replace(QUESTION, client="10.0.0.1")
+
+    assert (await bench.answer(ours)).header.startswith(b"DKIM-Signature")
+    assert (await bench.answer(msgspec.structs.replace(ours, is_relay=True))).refuses
