@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from typing import cast
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_engine.content.case import Case
 from policy_engine.greylisting.triplets import network_of, steady, triplet
-from policy_engine.lists.access import AccessLists, keys_of, lists_of
-from policy_engine.lists.checks import AccessCheck
+from policy_engine.lists.access import keys_of, lists_of
 from policy_engine.lists.decision import Decision, decide, reachable
 from policy_engine.lists.questions import Traits, probes, questions
 from posthouse.mail.access_keys import (
     IPV4_LENGTHS,
     IPV6_LENGTHS,
-    KINDS,
     Kind,
     address_keys,
     client_keys,
@@ -30,7 +23,7 @@ from posthouse.mail.access_keys import (
     plain_address,
 )
 from posthouse.mail.list_codes import Listed, listed, parse_codes
-from posthouse.storage.access import Action, Entry, Key
+from posthouse.storage.access import Action, Entry
 from posthouse.storage.list_zones import Subject, Zone
 
 
@@ -296,32 +289,3 @@ def test_a_triplet_needs_a_client_and_a_recipient() -> None:
     assert first is not None
     assert again is not None
     assert first.key == again.key
-
-
-@dataclass
-class _PaperLists:
-    """Our lists, on paper."""
-
-    entries: Sequence[Entry]
-
-    async def kinds(self) -> frozenset[Kind]:
-        return frozenset(KINDS)
-
-    async def find(self, keys: Sequence[Key], whose: Iterable[str]) -> tuple[Entry, ...]:
-        lists = set(whose)
-        return tuple(e for e in self.entries if (e.kind, e.key) in keys and e.whose in lists)
-
-
-async def test_nobody_hides_a_field_behind_hundreds_of_others() -> None:
-    fields = b"".join(b"X-A%d: %d\r\n" % (n, n) for n in range(900))
-    octets = b"From: a@b.test\r\n" + fields + b"X-Bad: yes\r\n\r\n"
-    both = ("anna@our.test", "bert@our.test")
-    case = Case(
-        id=UUID(int=7), client="192.0.2.1", recipients=both, octets=octets, size=len(octets)
-    )
-    denied = Entry(whose="*", kind="header", key="x-bad: yes", action="deny")
-    check = AccessCheck(cast("AccessLists", _PaperLists([denied])))
-
-    (found,) = await check(case)
-
-    assert (found.rule, found.action) == ("DENY_LIST", "reject")
