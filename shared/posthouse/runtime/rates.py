@@ -106,8 +106,9 @@ class SharedRates:
     async def _keep_exchanging(self) -> None:
         while True:
             await asyncio.sleep(self._every)
-            self.buckets.forget_empty()
-            await self.exchange()
+            async with self._turn:  # an answer under way must find its bucket
+                self.buckets.forget_empty()
+                await self._exchange()
 
     async def _keep_forgetting(self) -> None:
         while True:

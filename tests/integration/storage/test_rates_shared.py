@@ -160,3 +160,18 @@ async def test_who_asks_at_once_does_not_wait_for_ever_and_it_is_told(
         assert "rates shared again" in capsys.readouterr().out
         (standing,) = await rates.standings(pool, ("", ""), 10)
         assert 9 < standing.count <= 13  # what was broken off may have been counted
+
+
+async def test_what_is_asked_is_not_forgotten_before_the_answer(pool: Pool) -> None:
+    await rates.exchange(pool, [Told(KEY, RATE, 600.0)])
+    every = timedelta(seconds=0.01)
+    async with SharedRates(pool, every=every) as pod, pool.session() as other:
+        await other.execute("begin")
+        await other.execute("lock table rates")
+        assert pod.buckets.has_room(KEY, RATE)
+        asking = asyncio.create_task(pod.refresh())
+        await asyncio.sleep(20 * every.total_seconds())
+        await other.execute("rollback")
+        await asking
+
+        assert not pod.buckets.has_room(KEY, RATE)
