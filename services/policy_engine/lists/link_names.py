@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from unicodedata import normalize
 from urllib.parse import unquote
 
 from posthouse.mail.address import is_domain
@@ -20,6 +21,9 @@ from posthouse.mail.idn import a_labels
 MAX_NAMES = 40  # of one message
 _HOST = re.compile(r"(?i)(?:https?|ftp):[/\\]{1,3}(?:[^\s/\\?#@]{0,256}@)?([^\s/\\?#:@]{1,255})")
 _MAILTO = re.compile(r"(?i)mailto:[^\s?@]{1,256}@([^\s?,;&]{1,255})")
+_DOTS = dict.fromkeys(
+    map(ord, "\N{IDEOGRAPHIC FULL STOP}\N{HALFWIDTH IDEOGRAPHIC FULL STOP}"), "."
+) | {ord("\N{SOFT HYPHEN}"): None}
 _LABELS = (3, 2)
 
 
@@ -45,7 +49,8 @@ def names_of(hosts: Iterable[str], seed: bytes) -> tuple[str, ...]:
 
 
 def _names(host: str) -> Iterator[str]:
-    name = a_labels(host.lower().removesuffix(".")).removeprefix("www.")
+    mapped = normalize("NFKC", host).translate(_DOTS)  # as browsers do (UTS #46)
+    name = a_labels(mapped.lower().removesuffix(".")).removeprefix("www.")
     labels = name.split(".")
     if not name.isascii() or not is_domain(name) or labels[-1].isdigit():
         return  # an address, or nothing that can be asked

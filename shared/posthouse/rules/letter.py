@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,7 +33,10 @@ _IDS: Final = (b"message-id", b"resent-message-id", b"x-message-id")
 _EMPTY_LINE = re.compile(r"\n[ \t\r]*\n")
 # In linear time over any page, so not by Python's engine.
 _LINK = re2.compile(
-    rb"""(?i)<[^<>]{0,200}?\s(?:href|src|action)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""", options()
+    # Wherever such an attribute stands in its tag, behind whichever others.
+    rb"""(?i)[\s/"'](?:xlink:href|href|src|action|formaction|background|(srcset|style|content))"""
+    rb"""\s*=\s*("[^"<>]*"|'[^'<>]*'|[^\s"'<>]+)""",
+    options(),
 )
 _ADDRESS = re2.compile(
     rb"""(?i)\b(?:https?://|ftp://|www\.)[^\s<>"'\\^`{|}\x00-\x20]+""", options()
@@ -153,10 +157,17 @@ class Letter:
         for leaf in self._leaves:
             if leaf.is_page:
                 for link in _LINK.finditer(leaf.text.encode("utf-8", "replace")):
-                    yield _link(link[1].decode("utf-8", "replace"))
-            for match in _ADDRESS.finditer(leaf.shown.encode("utf-8", "replace")):
-                shown = match[0].decode("utf-8", "replace").rstrip(_TAIL)
-                yield shown if _SCHEME.match(shown) else f"http://{shown}"
+                    if link[1] is None:
+                        yield _link(link[2].decode("utf-8", "replace"))
+                    else:  # a text with addresses in it
+                        yield from _found_in(link[2])
+            yield from _found_in(leaf.shown.encode("utf-8", "replace"))
+
+
+def _found_in(text: bytes) -> Iterator[str]:
+    for match in _ADDRESS.finditer(text):
+        shown = match[0].decode("utf-8", "replace").rstrip(_TAIL)
+        yield shown if _SCHEME.match(shown) else f"http://{shown}"
 
 
 def _leaf(octets: bytes, part: Entity, limit: int) -> _Leaf:
@@ -170,10 +181,9 @@ def _leaf(octets: bytes, part: Entity, limit: int) -> _Leaf:
 
 def _link(value: str) -> str:
     text = "".join(value.strip("\"'").split())[:MAX_URI_OCTETS]
-    try:
-        return html.unescape(text)
-    except ValueError:  # a character reference of thousands of digits
-        return text
+    with suppress(ValueError):  # a character reference of thousands of digits
+        text = html.unescape(text)
+    return f"http:{text}" if text.startswith("//") else text
 
 
 def _joined(pieces: Iterable[bytes]) -> bytes:

@@ -21,6 +21,8 @@ NONE, SILENCE, YES = Empty(exists=False), Temporary("no answer in time"), Found(
         ("http://user:pass@far.test", ["far.test"]),
         ("http:\\\\far.test\\x", ["far.test"]),
         ("http://far%2Etest/x", ["far.test"]),
+        ("http://far\N{IDEOGRAPHIC FULL STOP}test/x", ["far.test"]),
+        ("http://\N{FULLWIDTH LATIN SMALL LETTER F}a\N{SOFT HYPHEN}r.test/x", ["far.test"]),
         ("http://go.test/?to=http%3A%2F%2Fspam.test/", ["go.test", "spam.test"]),
         ("mailto:eve@mail.far.test?subject=hi", ["mail.far.test", "far.test"]),
         ("http://b\u00fccher.test/", ["xn--bcher-kva.test"]),
