@@ -120,9 +120,11 @@ async def test_an_indexer_killed_at_work_begins_again_and_its_worker_ends(
         async with transaction(pool) as holder:  # what its worker made cannot be kept
             await holder.execute("lock table search in share mode")
             await service.start()
-            await until(lambda: pool.fetchval(_HELD), "nothing was made")
             assert service._process is not None
-            workers = children_of(service._process.pid)
+            indexer = service._process.pid
+            await until(lambda: children_of(indexer), "no worker was started")
+            await until(lambda: pool.fetchval(_HELD), "nothing was made")
+            workers = children_of(indexer)
             await service.kill()
         assert workers
         await until(lambda: not any(map(is_alive, workers)), "a worker outlived the indexer")
