@@ -15,8 +15,10 @@ from ingress_smtp.replies import Reply, say
 from ingress_smtp.stamps import Arrival
 from ingress_smtp.submission import Edits, claims
 from posthouse.mail.admission import AuthorQuestion
+from posthouse.mail.header import values
 
 MAX_AUTHORS = 100  # each is looked up
+MAX_AUTHOR_OCTETS = 16 * 1024  # to read more would hold all others up
 TOO_MANY_AUTHORS = say("550 5.7.1 From names too many authors")
 
 
@@ -34,6 +36,9 @@ class Authorship:
 
     async def examine(self, arrival: Arrival, header: bytes) -> Reply | Edits:
         """Return what is to be changed in ``header``, or why the message is refused."""
+        named = [*values(header, b"From"), *values(header, b"Sender")]
+        if sum(map(len, named)) > MAX_AUTHOR_OCTETS:
+            return TOO_MANY_AUTHORS
         domain = domain_for(self.domain, arrival.auth)
         said = claims(header, domain)
         author = "" if said.has_from else arrival.sender or arrival.auth
