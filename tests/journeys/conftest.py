@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from onemachine.ports import free_ports
 from support.arrivals import Arrivals
 from support.clients import Desk
 from support.outside_world import OutsideWorld
@@ -53,6 +54,7 @@ def judging(world: OutsideWorld, arrivals: Arrivals) -> Iterator[House]:
     )
     settings = {
         "POSTHOUSE_AUTHENTICATION": "on",
+        "POSTHOUSE_LMTP_PORT": str(free_ports(1)[0]),  # its own: both houses may stand at once
         "POSTHOUSE_CONTENT_SECONDS": "10",  # an account waits so long while nobody judges
         "POSTHOUSE_LISTS_REFUSE_AT": "2",
         "POSTHOUSE_GREYLISTING_DELAY_SECONDS": "1",

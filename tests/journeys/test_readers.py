@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
 from hashlib import sha256
 
@@ -27,6 +29,7 @@ from support.readers import (
     unix,
     without,
 )
+from support.stack import House
 
 pytestmark = pytest.mark.journey
 
@@ -69,35 +72,40 @@ def test_imapclient(reader: Desk) -> None:
     assert sorted(got[uid][b"ENVELOPE"].message_id for uid in uids) == names(SENT)
 
 
-async def test_aioimaplib(reader: Desk) -> None:
+@asynccontextmanager
+async def by_aioimaplib(house: House, user: tuple[str, str]) -> AsyncIterator[aioimaplib.IMAP4_SSL]:
+    """Lend a client with INBOX open; it leaves its connection open behind LOGOUT, so we close it."""
+    ended = asyncio.Event()
     client = aioimaplib.IMAP4_SSL(
-        "localhost", reader.house.port("imaps"), ssl_context=reader.house.trust, timeout=60
+        "localhost", house.port("imaps"), ssl_context=house.trust, timeout=60
     )
+    client.protocol.conn_lost_cb = lambda _error: ended.set()
     await client.wait_hello_from_server()
-    await client.login(*reader.user)
+    await client.login(*user)
     await client.select("INBOX")
-    _, lines = await client.fetch("1:*", "(RFC822.SIZE BODY.PEEK[])")
+    yield client
     await client.logout()
+    client.protocol.transport.close()
+    await asyncio.wait_for(ended.wait(), 30)
+
+
+async def test_aioimaplib(reader: Desk) -> None:
+    async with by_aioimaplib(reader.house, reader.user) as client:
+        _, lines = await client.fetch("1:*", "(RFC822.SIZE BODY.PEEK[])")
 
     assert [bytes(line) for line in lines if isinstance(line, bytearray)] == SENT
 
 
 async def test_aioimaplib_hears_of_new_mail_while_idle(reader: Desk) -> None:
     house, user = reader.house, await asyncio.to_thread(reader.house.account)
-    client = aioimaplib.IMAP4_SSL(
-        "localhost", house.port("imaps"), ssl_context=house.trust, timeout=60
-    )
-    await client.wait_hello_from_server()
-    await client.login(*user)
-    await client.select("INBOX")
-    idle = await client.idle_start(timeout=30)
-    await asyncio.to_thread(house.send, "a@elsewhere.test", [user[0]], letter("for the idle"))
-    told: list[bytes] = []
-    while not any(b"1 EXISTS" in line for line in told):
-        told += await client.wait_server_push()
-    client.idle_done()
-    await asyncio.wait_for(idle, 30)
-    await client.logout()
+    async with by_aioimaplib(house, user) as client:
+        idle = await client.idle_start(timeout=30)
+        await asyncio.to_thread(house.send, "a@elsewhere.test", [user[0]], letter("for the idle"))
+        told: list[bytes] = []
+        while not any(b"1 EXISTS" in line for line in told):
+            told += await client.wait_server_push()
+        client.idle_done()
+        await asyncio.wait_for(idle, 30)
 
 
 def test_imapflow(reader: Desk) -> None:
