@@ -4,6 +4,7 @@ import secrets
 import smtplib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -39,10 +40,13 @@ def test_what_a_stolen_account_sent_is_held_and_goes_once_through_kills_of_polic
     thief, alerts = watched.account(), watched.account("alerts")
     policy = watched.stack.service("policy")
 
-    with watched.killed(policy):
-        accepted = _send_all(watched, thief, domain)
-    watched.await_ready()
-    eventually(lambda: _paused(watched), lambda found: found == [thief[0]])
+    with _begun(watched, thief, domain) as late:
+        with watched.killed(policy):
+            accepted = _send_all(watched, thief, domain)
+        watched.await_ready()
+        eventually(lambda: _paused(watched), lambda found: found == [thief[0]])
+        assert late.data(letter("offer late", thief[0]))[0] == 250  # taken, and held for certain
+        accepted.append("offer late")
 
     assert USUAL < len(accepted) <= WANTED
     assert _asked(watched, thief) == (
@@ -65,6 +69,17 @@ def test_what_a_stolen_account_sent_is_held_and_goes_once_through_kills_of_polic
     eventually(lambda: _sent(sink), lambda sent: len(sent) == len(accepted), 90)
     eventually(lambda: _open(watched, thief), lambda states: set(states) == {"relayed"})
     assert _sent(sink) == Counter(accepted)
+
+
+@contextmanager
+def _begun(house: House, user: tuple[str, str], domain: str) -> Iterator[smtplib.SMTP]:
+    """Lend a session of ``user`` with a sender and a recipient, before anything is wrong with him."""
+    with smtplib.SMTP("127.0.0.1", house.port("submission"), timeout=60) as client:
+        client.starttls(context=house.trust)
+        client.login(*user)
+        assert client.mail(user[0])[0] == 250
+        assert client.rcpt(f"late@{domain}")[0] == 250
+        yield client
 
 
 def _send_all(house: House, user: tuple[str, str], domain: str) -> list[str]:

@@ -47,11 +47,12 @@ def stored(place: Place) -> list[Path]:
     return [*place.store.rglob("*.eml"), *place.store.rglob("judging/*")]
 
 
+@pytest.mark.parametrize("ours", ["192.0.2.0/24", "127.0.0.0/8"], ids=["strangers", "ours"])
 async def test_a_virus_is_refused_at_data_and_its_name_stands_in_the_log_alone(
-    place: Place, pool: Pool, capfd: pytest.CaptureFixture[str]
+    place: Place, pool: Pool, capfd: pytest.CaptureFixture[str], ours: str
 ) -> None:
     with clamd() as scanner:
-        here = told(place, CLAMD=scanner.socket, LOG_LEVEL="INFO")
+        here = told(place, CLAMD=scanner.socket, LOG_LEVEL="INFO", RELAY_NETWORKS=ours)
         async with here.running("policy_engine"), here.running("ingress_smtp"):
             small = await sent(here, INFECTED)
             large = await sent(here, HEAD + FILLING + EICAR.encode() + b"\r\n")

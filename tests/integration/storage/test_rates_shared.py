@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from posthouse.mail.rates import OVERFLOW, Key, Rate, Told
 from posthouse.runtime.rates import SharedRates
@@ -139,27 +140,27 @@ async def test_without_postgresql_each_pod_limits_by_itself_and_tells_later(pool
     assert 590 < left[KEY] <= 600
 
 
-async def test_who_asks_at_once_does_not_wait_for_ever_and_it_is_told(
-    pool: Pool, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_who_asks_at_once_does_not_wait_for_ever_and_it_is_told(pool: Pool) -> None:
     patience = timedelta(seconds=0.2)
-    async with (
-        SharedRates(pool, every=NEVER, patience=patience) as pod,
-        pool.session() as other,
-    ):
-        await other.execute("begin")
-        await other.execute("lock table rates")
-        taken(pod, 3)
-        await pod.refresh()
-        assert "rates limited by this process alone" in (told := "".join(capsys.readouterr()))
-        assert "no answer in 0.2 s" in told
-        await other.execute("rollback")
+    with capture_logs() as lines:
+        async with (
+            SharedRates(pool, every=NEVER, patience=patience) as pod,
+            pool.session() as other,
+        ):
+            await other.execute("begin")
+            await other.execute("lock table rates")
+            taken(pod, 3)
+            await pod.refresh()
+            assert [(line["event"], line["reason"]) for line in lines] == [
+                ("rates limited by this process alone", "no answer in 0.2 s")
+            ]
+            await other.execute("rollback")
 
-        assert taken(pod, 20) == 7
-        await pod.exchange()
-        assert "rates shared again" in "".join(capsys.readouterr())
-        (standing,) = await rates.standings(pool, ("", ""), 10)
-        assert 9 < standing.count <= 13  # what was broken off may have been counted
+            assert taken(pod, 20) == 7
+            await pod.exchange()
+            (standing,) = await rates.standings(pool, ("", ""), 10)
+    assert lines[1]["event"] == "rates shared again"
+    assert 9 < standing.count <= 13  # what was broken off may have been counted
 
 
 async def test_what_is_asked_is_not_forgotten_before_the_answer(pool: Pool) -> None:
