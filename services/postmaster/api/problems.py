@@ -44,50 +44,27 @@ WORDS = {
 }
 
 _TEXT = {"type": "string"}
-# What the OpenAPI document says of a refused change of a key that signs, or would.
-UNSIGNED: dict[int | str, dict[str, Any]] = {
-    int(HTTPStatus.CONFLICT): {
-        "description": "Mail would not be believed, or not be signed, by it: see `force`.",
-        "content": {
-            MEDIA_TYPE: {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "title": _TEXT,
-                        "status": {"type": "integer"},
-                        "detail": _TEXT,
-                    },
-                }
-            }
-        },
-    }
-}
-# Of a refused change that would let mail go astray.
-SHADOWED: dict[int | str, dict[str, Any]] = {
-    int(HTTPStatus.CONFLICT): {
-        "description": "It is there already, or somebody would get no mail by it: see `force`.",
-        "content": {
-            MEDIA_TYPE: {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "title": _TEXT,
-                        "status": {"type": "integer"},
-                        "detail": _TEXT,
-                        "addresses": {
-                            "type": "array",
-                            "description": "All that `force` would be needed for.",
-                            "items": {
-                                "type": "object",
-                                "properties": {"address": _TEXT, "reason": _TEXT},
-                            },
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
+
+
+def _conflict(description: str, **members: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """Return what the OpenAPI document says of a refused change, with further members of its problem."""
+    properties = {"title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT, **members}
+    schema = {"type": "object", "properties": properties}
+    told = {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+    return {int(HTTPStatus.CONFLICT): told}
+
+
+# Of a key that signs, or would.
+UNSIGNED = _conflict("Mail would not be believed, or not be signed, by it: see `force`.")
+# Of what would let mail go astray.
+SHADOWED = _conflict(
+    "It is there already, or somebody would get no mail by it: see `force`.",
+    addresses={
+        "type": "array",
+        "description": "All that `force` would be needed for.",
+        "items": {"type": "object", "properties": {"address": _TEXT, "reason": _TEXT}},
+    },
+)
 
 log = get_logger()
 

@@ -49,7 +49,7 @@ class Shelf:
         self.lay.append(key)
 
     async def put_file(self, key: str, descriptor: int) -> None:
-        raise NotImplementedError
+        raise AssertionError(f"{key} comes as octets, not as the file {descriptor}")
 
     async def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
